@@ -1,0 +1,98 @@
+"""Where arrays live: NumPy's side of the switch, and the switch itself.
+
+Everything above this floor reaches an array library through ``backend.of(array).xp``; nothing above it imports
+one by name for engine work, so moving a run from the processor to a GPU changes no other line.
+"""
+
+import math
+from functools import partial
+
+import numpy
+
+NAMES = ("numpy", "cupy", "strict", "auto")
+
+
+class BackendError(RuntimeError):
+    """A backend was asked for that is not available here; the message says what to do."""
+
+
+class Backend:
+    """An array namespace, and the few things that differ between a CPU and a GPU."""
+
+    name, xp, array_type = "numpy", numpy, numpy.ndarray
+
+    def array(self, values, dtype=None):
+        """A new array with a copy of host ``values``: the only way in."""
+        return self.xp.array(values, dtype)
+
+    def to_host(self, array):
+        """A NumPy copy of ``array``: the only way out."""
+        return numpy.array(array)
+
+    def synchronize(self):
+        """Wait until all work that was asked for is done."""
+
+    def compile(self, instructions):
+        """A function of no arguments that runs the instructions in order, writing each output in place."""
+        steps = [partial(i.kernel, self.xp, *i.inputs, out=i.output, **i.params) for i in instructions]
+
+        def run():
+            for step in steps:
+                step()
+
+        return run
+
+    def describe(self):
+        """What runs the kernels, as text for logs."""
+        return f"NumPy {numpy.__version__} on the CPU"
+
+    def __repr__(self):
+        return f"<backend {self.name}>"
+
+
+numpy_backend = Backend()
+_BY_TYPE = {numpy_backend.array_type: numpy_backend}  # filled at import and by `get`, never by `of`
+
+
+def of(array):
+    """The backend on which ``array`` lives, read off its type.
+
+    Raises:  TypeError – if it is an array of no loaded backend
+    """
+    try:
+        return _BY_TYPE[type(array)]
+    except KeyError:
+        loaded = ", ".join(backend.name for backend in _BY_TYPE.values())
+        raise TypeError(
+            f"{type(array).__name__} is not an array of a loaded backend ({loaded}); "
+            "bring host values in with backend.array(values)"
+        ) from None
+
+
+def get(name="auto"):
+    """The backend called ``name``: the one switch between CPU and GPU.
+
+    "numpy" computes on the CPU; "cupy" on an NVIDIA GPU; "strict" is a device made of NumPy that refuses implicit
+    transfers, for finding GPU bugs without a GPU; "auto" takes the GPU where one can be used, NumPy otherwise.
+
+    Raises:  ValueError – for another name;  BackendError – if the backend cannot be used here
+    """
+    if name in ("numpy", "auto"):  # "auto" has one choice until the CUDA backend is built
+        return numpy_backend
+    if name == "strict":
+        from minigan.backend.strict import strict
+
+        return _BY_TYPE.setdefault(strict.array_type, strict)
+    if name == "cupy":
+        raise BackendError("the cupy backend is not built yet in this version; use --backend numpy")
+    raise ValueError(f"backend must be one of {', '.join(NAMES)}; received {name!r}")
+
+
+def owner(array):
+    """The array that owns the memory which ``array`` looks at: itself, or the one it is a view of."""
+    return array if array.base is None or type(array.base) is not type(array) else array.base
+
+
+def nbytes(shape, dtype):
+    """Memory of one array, in bytes, before it is asked for."""
+    return math.prod(shape) * numpy.dtype(dtype).itemsize

@@ -1,0 +1,100 @@
+"""Reverse-mode differentiation, and the one mutation there is."""
+
+from minigan import backend
+from minigan.engine.primitives import sum_to
+from minigan.engine.tensor import (
+    Primitive, StaleTensorError, Tensor, constant, is_tracked, leaf, mark_written, program_under_capture, written_since,
+)
+
+
+def grad(y, wrt, *, create_graph=False):
+    """∂(Σy)/∂x for every x in ``wrt``; zeros where y does not depend on x.
+
+    With ``create_graph`` the gradients carry their own history and can be differentiated again. The sum is over all of
+    y, so a loss with one value per replica gives each replica its own gradient.
+
+    Raises:  StaleTensorError – if a value needed on the way was overwritten since
+             TypeError – if y is not a Tensor, wrt not a list of them, or a primitive on the way has no rule
+    """
+    if type(y) is not Tensor or isinstance(wrt, Tensor):
+        raise TypeError("grad(y, wrt) takes a Tensor y and a list of Tensors wrt")
+    wrt = list(wrt)
+    path = _between(wrt, y)
+    asked, cotangent = set(wrt), {y: filled(y, 1.0)}
+    rules_see = (lambda x: x) if create_graph else constant  # constants have no history: nothing more is recorded
+    for t in path:
+        call = t.call
+        if call.primitive is leaf or t not in cotangent:  # the latter: y sees t only through steps, of slope zero
+            continue
+        if written_since(t, call) or any(written_since(x, call) for x in call.inputs):
+            raise StaleTensorError(
+                f"a value that {call.primitive} used or made, shape {t.shape}, was overwritten since; "
+                "take all gradients before updating any parameter"
+            )
+        g = cotangent[t] if t in asked else cotangent.pop(t)
+        seen, inputs = rules_see(t), [rules_see(x) for x in call.inputs]
+        for k, x in enumerate(call.inputs):
+            if type(x) is Tensor and x in path and (vjp := _rule(call.primitive, k)) is not None:
+                gx = sum_to(vjp(g, seen, *inputs, **call.params), x.shape)
+                cotangent[x] = cotangent[x] + gx if x in cotangent else gx
+    return [cotangent[x] if x in cotangent else filled(x, 0.0) for x in wrt]
+
+
+def value_and_grad(y, wrt):
+    """y cut from its history, and its gradients: what a training loop keeps."""
+    return constant(y), grad(y, wrt)
+
+
+def _rule(primitive, k):
+    if k >= len(primitive.vjps):
+        raise TypeError(f"{primitive} has no derivative with respect to its input {k}; pass a Python number there")
+    return primitive.vjps[k]
+
+
+def _between(wrt, y):
+    """The tensors from ``wrt`` to y, youngest first: only their rules need to run."""
+    seen, stack = set(), [y]
+    while stack:
+        t = stack.pop()
+        if is_tracked(t) and t not in seen:
+            seen.add(t)
+            stack.extend(t.call.inputs)
+    path = {x for x in wrt if x in seen}
+    for t in sorted(seen, key=_age):
+        if any(type(x) is Tensor and x in path for x in t.call.inputs):
+            path.add(t)
+    return dict.fromkeys(sorted(path, key=_age, reverse=True))
+
+
+def _age(t):
+    return t.call.age
+
+
+def filled(like, value):
+    """A constant tensor of one value, shaped like another."""
+    array = backend.of(like.array).xp.full(like.shape, value, like.dtype)
+    program = program_under_capture.get()
+    if program is not None:
+        program.declare(array)
+    return Tensor(array)
+
+
+def _assign(xp, value, out):
+    xp.copyto(out, value)
+
+
+_assignment = Primitive("assign", _assign)
+
+
+def assign(target, value):
+    """target ← value: the only mutation there is. What was computed from the old value can no longer be differentiated.
+
+    Raises:  ValueError – unless shapes and dtypes are equal (nothing is broadcast or cast silently)
+    """
+    if target.shape != value.shape or target.dtype != value.dtype:
+        raise ValueError(f"assign writes {target.dtype}{list(target.shape)}; received {value.dtype}{list(value.shape)}")
+    _assign(backend.of(target.array).xp, value.array, out=target.array)
+    mark_written(target.array)
+    program = program_under_capture.get()
+    if program is not None:
+        program.record(_assignment, [value.array], {}, target.array)

@@ -1,0 +1,141 @@
+"""Record one run of a step as a straight line of instructions; replay it without the Python in between.
+
+Capture is closed-world: an array that is neither an input, nor state, nor the output of a recorded primitive is refused
+at the line that uses it, so nothing computed aside can freeze into a program silently.
+"""
+
+from typing import Any, NamedTuple
+
+from minigan import backend
+from minigan.engine.tensor import CaptureError, Primitive, Tensor, constant, mark_written, program_under_capture
+
+
+class Instruction(NamedTuple):
+    """One line of a program: output ← primitive(inputs; params)."""
+
+    primitive: Primitive
+    inputs: list  # arrays and Python numbers
+    params: dict
+    output: Any  # the array that the first run allocated; every replay writes into it
+
+    @property
+    def kernel(self):
+        return self.primitive.kernel
+
+    @property
+    def is_view(self):
+        """Whether the output is the memory of the input, so that there is nothing to run."""
+        return self.primitive.view and backend.owner(self.output) is backend.owner(self.inputs[0])
+
+
+class Program:
+    """A training step as data: print it, count it, replay it.
+
+    inputs   private buffers, one per input of the step
+    outputs  what the step returned, as tensors that every replay writes anew
+    """
+
+    def __init__(self, inputs, state):
+        self.inputs, self.state = [x.array for x in inputs], list(state)
+        self.instructions, self.outputs = [], None
+        self._known = {id(backend.owner(a)): a for a in (*self.inputs, *self.state)}
+
+    def declare(self, array):
+        """Admit an array whose value does not change from run to run."""
+        self._known[id(backend.owner(array))] = array
+
+    def record(self, primitive, inputs, params, output):
+        """Note one call. Called by the door, never by users."""
+        for a in (*inputs, output) if primitive.name == "assign" else inputs:
+            if not isinstance(a, (int, float)) and id(backend.owner(a)) not in self._known:
+                raise CaptureError(
+                    f"an array of shape {a.shape} enters {primitive} from nowhere: it is neither an input, nor state, "
+                    "nor the output of a recorded primitive; pass it to capture as an input or in state="
+                )
+        self.declare(output)
+        self.instructions.append(Instruction(primitive, inputs, params, output))
+
+    def compile(self):
+        """Bind the instructions that have work to do into one function."""
+        work = [i for i in self.instructions if not i.is_view]
+        if not work:
+            raise CaptureError("the step computed nothing, so there is nothing to replay")
+        self._run = backend.of(work[0].output).compile(work)
+        self._overwrites = list({id(backend.owner(i.output)): i.output for i in work if i.primitive.name == "assign"}.values())
+
+    def __call__(self, *inputs):
+        """Run the step once more on these inputs (Tensors or arrays of the captured shapes); returns the outputs.
+
+        Raises:  CaptureError – if a shape, dtype, device or the number of inputs differs from the captured one
+        """
+        arrays = [x.array if type(x) is Tensor else x for x in inputs]
+        if len(arrays) != len(self.inputs):
+            raise CaptureError(f"captured with {len(self.inputs)} inputs, called with {len(arrays)}")
+        for buffer, a in zip(self.inputs, arrays, strict=True):
+            if type(a) is not type(buffer) or a.shape != buffer.shape or a.dtype != buffer.dtype:
+                raise CaptureError(
+                    f"captured for {type(buffer).__name__} {buffer.dtype}{list(buffer.shape)}, "
+                    f"called with {type(a).__name__} {getattr(a, 'dtype', '')}{list(getattr(a, 'shape', ()))}"
+                )
+        for buffer, a in zip(self.inputs, arrays, strict=True):
+            backend.of(buffer).xp.copyto(buffer, a)
+        self._run()
+        for array in self._overwrites:
+            mark_written(array)
+        return self.outputs
+
+    def __len__(self):
+        return len(self.instructions)
+
+    def __str__(self):
+        names = {}
+        for role, arrays in (("input", self.inputs), ("state", self.state)):
+            for k, a in enumerate(arrays):
+                names[id(a)] = f"{role}{k}"
+        lines = [f"{names[id(a)]}: {a.dtype}{list(a.shape)}" for a in (*self.inputs, *self.state)]
+
+        def show(a):
+            if isinstance(a, (int, float)):
+                return repr(a)
+            return names.get(id(a)) or names.setdefault(id(a), f"%{len(names)}")
+
+        for i in self.instructions:
+            arguments = [show(a) for a in i.inputs] + [f"{key}={value}" for key, value in i.params.items()]
+            lines.append(f"{show(i.output)}: {i.output.dtype}{list(i.output.shape)} = {i.primitive}({', '.join(arguments)})")
+        return "\n".join(lines)
+
+
+def capture(step, *inputs, state=()):
+    """Run step(*inputs) once, for real, and return the Program that runs it again, bit for bit.
+
+    inputs  Tensors; each gets a private buffer, so the caller's arrays are never written, and passing one array twice or
+            feeding an output back is fine
+    state   the arrays or Tensors that the step reads and assigns: parameters, optimiser state (the checkpoint's list)
+
+    Raises:  CaptureError – if captures nest, or an array enters from nowhere, or a value is read during the step
+    """
+    if program_under_capture.get() is not None:
+        raise CaptureError("captures do not nest; capture the outer step, it records the inner one too")
+    inputs = [Tensor(backend.of(x.array).xp.array(x.array)) for x in inputs]
+    program = Program(inputs, [x.array if type(x) is Tensor else x for x in state])
+    token = program_under_capture.set(program)
+    try:
+        outputs = step(*inputs)
+    finally:
+        program_under_capture.reset(token)
+    program.outputs = _without_history(outputs)
+    program.compile()
+    return program
+
+
+def _without_history(outputs):
+    """The same structure with every tensor cut from the tape, which would otherwise live as long as the program."""
+    if type(outputs) is Tensor:
+        return constant(outputs)
+    if isinstance(outputs, dict):
+        return {key: _without_history(value) for key, value in outputs.items()}
+    if isinstance(outputs, tuple) and hasattr(outputs, "_fields"):
+        return type(outputs)(*map(_without_history, outputs))
+    if isinstance(outputs, (tuple, list)):
+        return type(outputs)(map(_without_history, outputs))
+    return outputs

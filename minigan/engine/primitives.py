@@ -1,0 +1,158 @@
+"""The table of primitives: on each line a function, then its partial derivatives.
+
+g is the cotangent of y. Rules ignore broadcasting: `grad` sums each cotangent to the shape of its input, in one place.
+"""
+
+import math
+
+import numpy as np
+
+from minigan.engine.tensor import Primitive, Tensor
+
+
+def elementwise(name, *vjps):
+    """A primitive whose kernel is the array library's function of the same name."""
+
+    def kernel(xp, *xs, out=None):
+        return getattr(xp, name)(*xs, out=out)
+
+    return Primitive(name, kernel, *vjps)
+
+
+# ── arithmetic                             ∂/∂a                                ∂/∂b
+add      = elementwise("add",      lambda g, y, a, b: g,             lambda g, y, a, b: g)
+subtract = elementwise("subtract", lambda g, y, a, b: g,             lambda g, y, a, b: -g)
+multiply = elementwise("multiply", lambda g, y, a, b: g * b,         lambda g, y, a, b: g * a)
+divide   = elementwise("divide",   lambda g, y, a, b: g / b,         lambda g, y, a, b: -g * y / b)
+maximum  = elementwise("maximum",  lambda g, y, a, b: g * _share(a - b), lambda g, y, a, b: g * _share(b - a))
+minimum  = elementwise("minimum",  lambda g, y, a, b: g * _share(b - a), lambda g, y, a, b: g * _share(a - b))
+power    = elementwise("power",    lambda g, y, x, n: g * (n * power(x, n - 1)))          # n is a Python number
+
+# ── elementary functions                   ∂/∂x
+negative = elementwise("negative", lambda g, y, x: -g)
+exp      = elementwise("exp",      lambda g, y, x: g * y)
+log      = elementwise("log",      lambda g, y, x: g / x)
+sqrt     = elementwise("sqrt",     lambda g, y, x: g * (0.5 / y))
+square   = elementwise("square",   lambda g, y, x: g * (2.0 * x))
+tanh     = elementwise("tanh",     lambda g, y, x: g * (1.0 - square(y)))
+absolute = elementwise("absolute", lambda g, y, x: g * sign(x))
+sign     = elementwise("sign",     None)
+
+
+# ── piecewise; at the kink the derivative is 0 (step, relu), the slope (leaky_relu) or shared (maximum, minimum)
+def _step(xp, x, out=None):
+    return xp.greater(x, 0.0, out=xp.empty_like(x) if out is None else out)
+
+def _relu(xp, x, out=None):
+    return xp.maximum(x, 0.0, out=out)
+
+def _leaky_relu(xp, x, slope, out=None):
+    return xp.maximum(x, slope * x, out=out)
+
+def _elu(xp, x, out=None):
+    return xp.add(xp.maximum(x, 0.0), xp.expm1(xp.minimum(x, 0.0)), out=out)
+
+def _share(difference):
+    """1 where the difference is positive, 0 where it is negative, ½ at a tie."""
+    return 0.5 + 0.5 * sign(difference)
+
+step       = Primitive("step",       _step,       None)
+relu       = Primitive("relu",       _relu,       lambda g, y, x: g * step(x))
+leaky_relu = Primitive("leaky_relu", _leaky_relu, lambda g, y, x, slope: g * (slope + (1.0 - slope) * step(x)))
+elu        = Primitive("elu",        _elu,        lambda g, y, x: g * exp(minimum(x, 0.0)))
+
+
+# ── the logistic family; both tails exact, because a saturating generator lives in them
+def _sigmoid(xp, x, out=None):
+    y = xp.negative(x, out=out)
+    with np.errstate(over="ignore"):                          # e⁻ˣ = ∞ gives 0, where the value is below the smallest normal
+        y = xp.exp(y, out=y)
+    y = xp.add(y, 1.0, out=y)
+    return xp.divide(1.0, y, out=y)
+
+def _softplus(xp, x, out=None):
+    return xp.logaddexp(x, x.dtype.type(0), out=out)
+
+sigmoid  = Primitive("sigmoid",  _sigmoid,  lambda g, y, x: g * (y * sigmoid(-x)))       # not y(1 - y): float32 makes that 0 from x = 17
+softplus = Primitive("softplus", _softplus, lambda g, y, x: g * sigmoid(x))
+
+
+# ── products of matrices                   ∂/∂a                                ∂/∂b
+def _matmul(xp, a, b, out=None):
+    if a.ndim < 2 or b.ndim < 2:
+        raise ValueError("a product of matrices needs (…, n, k) and (…, k, m)")
+    if a.shape[-1] == b.shape[-2] == 1:                        # an outer product, which BLAS is slow at: the same bits
+        return xp.multiply(a, b, out=out)
+    return xp.matmul(a, b, out=out)
+
+matmul = Primitive("matmul", _matmul, lambda g, y, a, b: g @ mT(b), lambda g, y, a, b: mT(a) @ g)
+
+
+# ── sums and shapes; views cost nothing on replay
+def _sum(xp, x, axis, out=None):
+    return xp.sum(x, axis=axis, keepdims=True, out=out)
+
+def _reshape(xp, x, shape, out=None):
+    return x.reshape(shape) if out is None else xp.copyto(out, x.reshape(shape))
+
+def _embed(xp, x, shape, key, out=None):
+    y = xp.zeros(shape, x.dtype) if out is None else out
+    y[...] = 0.0
+    y[key] = x
+    return y
+
+sum_over     = Primitive("sum", _sum, lambda g, y, x, axis: broadcast_to(g, shape=x.shape))
+mT           = Primitive("mT", lambda xp, x: xp.swapaxes(x, -1, -2), lambda g, y, x: mT(g), view=True)
+reshape      = Primitive("reshape", _reshape, lambda g, y, x, shape: reshape(g, shape=x.shape), view=True)
+broadcast_to = Primitive("broadcast_to", lambda xp, x, shape: xp.broadcast_to(x, shape), lambda g, y, x, shape: g, view=True)
+getitem      = Primitive("getitem", lambda xp, x, key: x[key], lambda g, y, x, key: embed(g, shape=x.shape, key=key), view=True)
+embed        = Primitive("embed", _embed, lambda g, y, x, shape, key: getitem(g, key=key))
+
+PRIMITIVES = {p.name: p for p in (
+    add, subtract, multiply, divide, maximum, minimum, power, negative, exp, log, sqrt, square, tanh, absolute, sign,
+    step, relu, leaky_relu, elu, sigmoid, softplus, matmul, sum_over, mT, reshape, broadcast_to, getitem, embed)}
+
+
+# ── composed of primitives
+def mean(x, axis=(-2, -1)):
+    """Mean over ``axis``, kept with length one; by default over batch and features, so one value per replica."""
+    return sum_over(x, axis=axis) * (1.0 / math.prod(x.shape[a] for a in axis))
+
+def silu(x):
+    """x σ(x).    Source:  Elfwing, Uchibe, Doya 2018"""
+    return x * sigmoid(x)
+
+def sum_to(x, shape):
+    """The adjoint of broadcasting from ``shape``: sum over every axis that broadcasting added or stretched."""
+    if x.shape == shape:
+        return x
+    lead = x.ndim - len(shape)
+    stretched = tuple(lead + i for i, n in enumerate(shape) if n == 1 != x.shape[lead + i])
+    y = sum_over(x, axis=tuple(range(lead)) + stretched)
+    return reshape(y, shape=shape) if lead else y
+
+
+# ── infix notation
+def _infix(name, primitive):
+    setattr(Tensor, f"__{name}__", lambda a, b: primitive(a, b))
+    setattr(Tensor, f"__r{name}__", lambda b, a: primitive(a, b))
+
+for _name, _primitive in {"add": add, "sub": subtract, "mul": multiply, "truediv": divide, "matmul": matmul}.items():
+    _infix(_name, _primitive)
+Tensor.__neg__ = lambda x: negative(x)
+Tensor.__abs__ = lambda x: absolute(x)
+
+
+def _power(x, n):
+    if isinstance(n, Tensor):
+        raise TypeError("x ** n takes a Python number n; write exp(n * log(x)) for a tensor exponent")
+    return power(x, n)
+
+def _getitem(x, key):
+    parts = key if isinstance(key, tuple) else (key,)
+    if not all(isinstance(part, (int, slice)) or part is Ellipsis for part in parts):
+        raise TypeError(f"a Tensor is indexed by integers, slices and ...; received {key!r}")
+    return getitem(x, key=key)
+
+Tensor.__pow__ = _power
+Tensor.__getitem__ = _getitem

@@ -1,0 +1,71 @@
+"""A tensor's history, as text and as a picture's source (Graphviz DOT)."""
+
+from minigan.engine.tensor import Tensor, leaf
+
+
+def history(y):
+    """The tensors from which y was computed, oldest first, y last: each once, however often it was used."""
+    seen, stack = set(), [y]
+    while stack:
+        t = stack.pop()
+        if type(t) is Tensor and t not in seen:
+            seen.add(t)
+            if t.call is not None:
+                stack.extend(t.call.inputs)
+    return sorted(seen, key=lambda t: -1 if t.call is None else t.call.age)
+
+
+def _named(y, names):
+    tensors = history(y)
+    given = {id(t): name for name, t in (names or {}).items()}
+    labels, counter = {}, 0
+    for t in tensors:
+        if id(t) in given:
+            labels[t] = given[id(t)]
+        else:
+            labels[t], counter = f"%{counter}", counter + 1
+    return tensors, labels
+
+
+def _operation(t, labels):
+    if t.call is None:
+        return "constant"
+    if t.call.primitive is leaf:
+        return "variable"
+    arguments = [labels[x] if type(x) is Tensor else repr(x) for x in t.call.inputs]
+    arguments += [f"{key}={value}" for key, value in t.call.params.items()]
+    return f"{t.call.primitive}({', '.join(arguments)})"
+
+
+def as_text(y, names=None):
+    """One line per tensor, as a program would print it: ``%2: float64[3, 2] = multiply(x, %1)``.
+
+    names  {"x": tensor}: what to call the tensors that have a name
+    """
+    tensors, labels = _named(y, names)
+    return "\n".join(f"{labels[t]}: {t.dtype}{list(t.shape)} = {_operation(t, labels)}" for t in tensors)
+
+
+def as_dot(y, names=None):
+    """The same as a directed graph in Graphviz's DOT language: boxes are values, arrows point to what they made."""
+    tensors, labels = _named(y, names)
+    number = {t: k for k, t in enumerate(tensors)}
+    lines = ["digraph history {", '  rankdir=LR; node [shape=box, style=filled, fontname="Helvetica", fillcolor="#f4f4f4"];']
+    for t in tensors:
+        kind = "constant" if t.call is None else str(t.call.primitive)
+        colour = {"constant": "#e8e8e8", "leaf": "#cfe3f7"}.get(kind, "#ffffff")
+        title = labels[t] if kind in ("constant", "leaf") else f"{kind}\\n{labels[t]}"
+        shape = ", ".join(map(str, t.shape))
+        lines.append(f'  t{number[t]} [label="{_escaped(title)}\\n{t.dtype}[{shape}]", fillcolor="{colour}"];')
+        if t.call is not None:
+            for k, x in enumerate(t.call.inputs):
+                if type(x) is Tensor:
+                    lines.append(f"  t{number[x]} -> t{number[t]};")
+                else:
+                    lines.append(f'  n{number[t]}_{k} [label="{x!r}", shape=plaintext, fillcolor=none];')
+                    lines.append(f"  n{number[t]}_{k} -> t{number[t]};")
+    return "\n".join([*lines, "}"])
+
+
+def _escaped(text):
+    return text.replace('"', '\\"').replace("<", "‹").replace(">", "›")

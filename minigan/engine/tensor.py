@@ -1,0 +1,181 @@
+"""A value, the call that made it, and the primitives that calls are made of.
+
+All array work of the engine passes through one door, ``Primitive.__call__``. The tape (for gradients), the recorder
+(for programs) and every check are observers of that door.
+"""
+
+import itertools
+from contextvars import ContextVar
+
+from minigan import backend
+
+_clock = itertools.count(1)
+_written: dict[int, int] = {}  # memory (id of its owner) → the time of its last `assign`; ids of dead memory are harmless,
+#                                since whatever lives there now is read later than that
+program_under_capture: ContextVar = ContextVar("program_under_capture", default=None)  # one per thread
+
+
+class CaptureError(RuntimeError):
+    """A step cannot be recorded, or replayed as it was recorded."""
+
+
+class StaleTensorError(RuntimeError):
+    """A value that the backward pass needs was overwritten after it was used."""
+
+
+class Call:
+    """One application of a primitive. The tape keeps calls; a program replays them."""
+
+    __slots__ = ("primitive", "inputs", "params", "age")
+
+    def __init__(self, primitive, inputs, params):
+        self.primitive, self.inputs, self.params = primitive, inputs, params
+        self.age = next(_clock)  # inputs are older than outputs: age is a topological order
+
+
+class Tensor:
+    """An array and, when a gradient may be asked through it, the call that made it."""
+
+    __slots__ = ("array", "call")
+    __array_ufunc__ = None  # NumPy leaves `array * tensor` to us, and we refuse it with a sentence
+    __iter__ = None
+
+    def __init__(self, array, call=None):
+        self.array, self.call = array, call
+
+    shape = property(lambda self: self.array.shape)
+    dtype = property(lambda self: self.array.dtype)
+    ndim = property(lambda self: self.array.ndim)
+    size = property(lambda self: self.array.size)
+
+    def numpy(self):
+        """A copy on the host, as a NumPy array.
+
+        Raises:  CaptureError – while capturing: the value would freeze into the program
+        """
+        if program_under_capture.get() is not None:
+            raise CaptureError("a value was read during capture; return the tensor from the step and read it after the run")
+        return backend.of(self.array).to_host(self.array)
+
+    def item(self):
+        """The value of a tensor of one element, as a Python float."""
+        if self.size != 1:
+            raise ValueError(f"item() reads a tensor of one element; this one has shape {self.shape}")
+        return float(self.numpy().reshape(()))
+
+    def __float__(self):
+        return self.item()
+
+    def __bool__(self):
+        return bool(self.item())
+
+    def __array__(self, *_, **__):
+        raise TypeError("a Tensor does not become a NumPy array implicitly; use tensor.numpy()")
+
+    def __setitem__(self, key, value):
+        raise TypeError("a Tensor is not changed in place, gradients would go wrong; use assign(target, value)")
+
+    def __repr__(self):
+        made_by = "" if self.call is None else f", made by {self.call.primitive}"
+        return f"Tensor({backend.of(self.array).to_host(self.array)!r}{made_by})"
+
+
+class Primitive:
+    """A named kernel on arrays, and one vector-Jacobian product per input.
+
+    kernel(xp, *arrays, out=None, **params) → y
+    vjps[i](g, y, *inputs, **params)        → g · ∂y/∂inputs[i], in primitives, so that it can be differentiated again;
+                                              None where the derivative is zero wherever it exists
+    view: y shares the memory of its input, so a replay has nothing to do for it
+    """
+
+    __slots__ = ("name", "kernel", "vjps", "view")
+
+    def __init__(self, name, kernel, *vjps, view=False):
+        self.name, self.kernel, self.vjps, self.view = name, kernel, vjps, view
+
+    def __call__(self, *inputs, **params):
+        arrays, first, tracked = [], None, False
+        for x in inputs:
+            if type(x) is Tensor:
+                a = x.array
+                if first is None:
+                    first = a
+                elif a.dtype != first.dtype or type(a) is not type(first):
+                    raise _mixture(self, first, a)
+                tracked = tracked or x.call is not None
+            else:
+                a = x if type(x) is float or type(x) is int else _literal(self, x)
+            arrays.append(a)
+        if first is None:
+            raise TypeError(f"{self} needs at least one Tensor; received {', '.join(map(repr, inputs))}")
+        xp = backend.of(first).xp
+        try:
+            array = self.kernel(xp, *arrays, **params)
+        except ValueError as error:
+            shapes = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
+            raise ValueError(f"{self} cannot take {shapes}: {error}") from None
+        if type(array) is not type(first):
+            array = xp.asarray(array)  # a full reduction is a scalar to NumPy and an array to CuPy
+        program = program_under_capture.get()
+        if program is not None:
+            program.record(self, arrays, params, array)
+        return Tensor(array, Call(self, inputs, params) if tracked else None)
+
+    def __repr__(self):
+        return self.name
+
+
+def _literal(primitive, x):
+    """A Python number stays one; NumPy's scalars become one, so that they cannot promote float32 to float64."""
+    if isinstance(x, bool) or getattr(x, "shape", None) not in (None, ()):
+        raise TypeError(f"{primitive} takes Tensors and Python numbers; received {type(x).__name__}. "
+                        "Wrap arrays with constant(array) or variable(array)")
+    try:
+        return float(x)
+    except (TypeError, ValueError):
+        raise TypeError(f"{primitive} takes Tensors and Python numbers; received {type(x).__name__}") from None
+
+
+def _mixture(primitive, a, b):
+    if type(a) is not type(b):
+        return TypeError(f"{primitive} received arrays of two devices, {type(a).__name__} and {type(b).__name__}; "
+                         "bring both to one with backend.array(values)")
+    return TypeError(f"{primitive} received {a.dtype} and {b.dtype}; the engine never casts, make them one dtype")
+
+
+leaf = Primitive("leaf", None)
+
+
+def _checked(array):
+    if type(array) is Tensor:
+        return array.array
+    backend.of(array)  # raises if it is not an array of a backend
+    if array.dtype.kind != "f":
+        raise TypeError(f"tensors are floating point; received {array.dtype}, convert it with .astype('float32')")
+    return array
+
+
+def variable(array):
+    """A tensor that gradients can be taken with respect to: a call with no inputs. Shares the memory of ``array``."""
+    return Tensor(_checked(array), Call(leaf, (), {}))
+
+
+def constant(x):
+    """The same value, cut from its history; Python numbers pass through."""
+    return x if isinstance(x, (int, float)) else Tensor(_checked(x))
+
+
+def is_tracked(x):
+    """Whether gradients may be asked through x."""
+    return type(x) is Tensor and x.call is not None
+
+
+def mark_written(array):
+    """Note that the memory of ``array`` was overwritten now."""
+    _written[id(backend.owner(array))] = next(_clock)
+
+
+def written_since(x, call):
+    """Whether the memory that x looks at was overwritten after ``call`` was made."""
+    return type(x) is Tensor and _written.get(id(backend.owner(x.array)), 0) > call.age
