@@ -1,0 +1,137 @@
+"""Optimisers: each is its paper's formula, applied once to one flat buffer. Schedules and averages: schedules.py."""
+
+import numpy as np
+
+from minigan.engine.autodiff import assign, filled
+from minigan.engine.primitives import sqrt, square
+from minigan.engine.tensor import Tensor
+
+
+class Optimizer:
+    """θ ← θ − rate · factor · direction(g); subclasses say which direction.
+
+    rate    a number, or one per replica as a list: a tensor of shape (…, 1), so that a captured step can follow its changes
+    state   the tensors that a step reads and writes besides the parameters: what capture and a checkpoint need
+    """
+
+    def __init__(self, parameters, rate):
+        θ = parameters.flat
+        self.parameters, xp = parameters, parameters.backend.xp
+        self.rate = Tensor(xp.zeros((*parameters.replicas, 1), θ.dtype))
+        self.set_rate(rate)
+        self.g = filled(θ, 0.0)
+        self._slots = [Tensor(view) for view in parameters.views_of(self.g.array)]
+        self.state = {"rate": self.rate, "g": self.g}
+
+    def set_rate(self, rate):
+        """Change the learning rate: a positive number, or one per replica."""
+        values = np.asarray(rate, "float64").reshape(-1, 1)
+        if values.size not in (1, self.rate.size):
+            raise ValueError(f"a learning rate is one number or one per replica, here {self.rate.size}; received {values.size}")
+        values = np.broadcast_to(values, (self.rate.size, 1))
+        if not (np.isfinite(values).all() and (values > 0).all()):
+            raise ValueError(f"a learning rate is a finite positive number; received {rate}")
+        assign(self.rate, Tensor(self.parameters.backend.array(values.reshape(self.rate.shape).astype(self.rate.dtype))))
+
+    def remember(self, name):
+        """A zero buffer shaped like the parameters, kept in the state."""
+        self.state[name] = filled(self.parameters.flat, 0.0)
+        return self.state[name]
+
+    def step(self, gradients, factor=1.0):
+        """Move the parameters once. gradients: one per parameter, in order; factor: a schedule's value, number or tensor."""
+        for slot, g in zip(self._slots, gradients, strict=True):
+            assign(slot, g)
+        self.parameters.update(self.parameters.flat - (self.rate * factor) * self.direction(self.g))
+
+    def direction(self, g):
+        """The step for a rate of 1."""
+        raise NotImplementedError
+
+
+class SGD(Optimizer):
+    """θ ← θ − α g.    Source:  Robbins & Monro 1951"""
+
+    def direction(self, g):
+        return g
+
+
+class Momentum(Optimizer):
+    """u ← μ u + g;  θ ← θ − α u.    Source:  Polyak 1964; Sutskever et al. 2013"""
+
+    def __init__(self, parameters, rate, momentum=0.9):
+        super().__init__(parameters, rate)
+        self.momentum, self.u = _fraction("momentum", momentum), self.remember("u")
+
+    def direction(self, g):
+        assign(self.u, self.momentum * self.u + g)
+        return self.u
+
+
+class RMSProp(Optimizer):
+    """v ← ρ v + (1−ρ) g²;  θ ← θ − α g / (√v + ε).    Source:  Tieleman & Hinton 2012, lecture 6.5"""
+
+    def __init__(self, parameters, rate, rho=0.99, epsilon=1e-8):
+        super().__init__(parameters, rate)
+        self.rho, self.epsilon, self.v = _fraction("rho", rho), _positive("epsilon", epsilon), self.remember("v")
+
+    def direction(self, g):
+        assign(self.v, self.rho * self.v + (1.0 - self.rho) * square(g))
+        return g / (sqrt(self.v) + self.epsilon)
+
+
+class Adam(Optimizer):
+    """m ← β₁ m + (1−β₁) g;  v ← β₂ v + (1−β₂) g²;  θ ← θ − α m̂ / (√v̂ + ε),  m̂ = m/(1−β₁ᵗ),  v̂ = v/(1−β₂ᵗ).
+
+    1−βᵗ is the same running average, of ones: so it is kept, as a tensor (a captured step still counts time), and nothing
+    cancels where βᵗ is near 1.
+
+    Source:  Kingma & Ba 2015, algorithm 1
+    """
+
+    def __init__(self, parameters, rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
+        super().__init__(parameters, rate)
+        self.beta1, self.beta2, self.epsilon = _fraction("beta1", beta1), _fraction("beta2", beta2), _positive("epsilon", epsilon)
+        self.m, self.v = self.remember("m"), self.remember("v")
+        self.weight1, self.weight2 = filled(self.rate, 0.0), filled(self.rate, 0.0)  # 1 − β₁ᵗ and 1 − β₂ᵗ
+        self.state |= {"weight1": self.weight1, "weight2": self.weight2}
+
+    def direction(self, g):
+        β1, β2 = self.beta1, self.beta2
+        assign(self.m, β1 * self.m + (1.0 - β1) * g)
+        assign(self.v, β2 * self.v + (1.0 - β2) * square(g))
+        assign(self.weight1, β1 * self.weight1 + (1.0 - β1))
+        assign(self.weight2, β2 * self.weight2 + (1.0 - β2))
+        return (self.m / self.weight1) / (sqrt(self.v / self.weight2) + self.epsilon)
+
+
+class OptimisticAdam(Adam):
+    """θ ← θ − 2α u_t + α u_{t−1}, u being Adam's direction: a step against the gradient that is expected next.
+
+    Source:  Daskalakis et al. 2018, algorithm 1
+    """
+
+    def __init__(self, parameters, rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
+        super().__init__(parameters, rate, beta1, beta2, epsilon)
+        self.previous = self.remember("previous")
+
+    def direction(self, g):
+        u = super().direction(g)
+        optimistic = 2.0 * u - self.previous
+        assign(self.previous, u)
+        return optimistic
+
+
+OPTIMIZERS = {"sgd": SGD, "momentum": Momentum, "rmsprop": RMSProp, "adam": Adam, "optimistic_adam": OptimisticAdam}
+
+
+def _fraction(name, value):
+    if not 0.0 <= value < 1.0:
+        raise ValueError(f"{name} lies in [0, 1); received {value}")
+    return float(value)
+
+
+def _positive(name, value):
+    if not 0.0 < value < float("inf"):
+        raise ValueError(f"{name} is a finite positive number; received {value}")
+    return float(value)

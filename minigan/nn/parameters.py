@@ -1,0 +1,72 @@
+"""The numbers of a network: named variables that are views of one flat buffer."""
+
+import math
+
+import numpy as np
+
+from minigan.engine.autodiff import assign
+from minigan.engine.tensor import Tensor, mark_written, variable
+
+
+class Parameters:
+    """Named variables that are views of one flat buffer, one row per replica.
+
+    An optimiser works on ``flat`` with a handful of calls, whatever the number of layers; a gradient is asked for the views.
+
+    Shapes:  flat (…, P);  self[name] (…, *shape), sharing flat's memory, in declared order
+    """
+
+    def __init__(self, shapes, backend, dtype="float32", replicas=()):
+        self.shapes, self.replicas, self.backend = dict(shapes), tuple(replicas), backend
+        self.count = sum(math.prod(shape) for shape in self.shapes.values())
+        if self.count == 0:
+            raise ValueError("a network without parameters cannot be trained; give it at least one layer")
+        self.flat = Tensor(backend.xp.zeros((*self.replicas, self.count), dtype))
+        self.views = dict(zip(self.shapes, map(variable, self.views_of(self.flat.array)), strict=True))
+
+    def views_of(self, flat):
+        """Arrays in the shapes of the parameters that look into ``flat``, an array shaped like ours."""
+        views, start = [], 0
+        for shape in self.shapes.values():
+            stop = start + math.prod(shape)
+            views.append(flat[..., start:stop].reshape(*self.replicas, *shape))
+            start = stop
+        return views
+
+    def __iter__(self):
+        return iter(self.views.values())
+
+    def __getitem__(self, name):
+        return self.views[name]
+
+    def __len__(self):
+        return len(self.views)
+
+    def update(self, flat):
+        """θ ← flat, for all parameters at once."""
+        assign(self.flat, flat)
+
+    def copy(self):
+        """The same names and values in a buffer of their own."""
+        other = Parameters(self.shapes, self.backend, self.flat.dtype, self.replicas)
+        assign(other.flat, self.flat)
+        return other
+
+    def arrays(self):
+        """{name: NumPy array}, copies on the host: what a checkpoint stores."""
+        return {name: view.numpy() for name, view in self.views.items()}
+
+    def load(self, arrays):
+        """Take the values of ``arrays``, host arrays under our names.
+
+        Raises:  ValueError – if a name is missing or unknown, or a shape or dtype differs; lists all differences
+        """
+        expected = {name: (view.shape, str(view.dtype)) for name, view in self.views.items()}
+        received = {name: (np.shape(a), str(np.asarray(a).dtype)) for name, a in arrays.items()}
+        if expected != received:
+            differences = [f"{name}: expected {expected.get(name)}, received {received.get(name)}"
+                           for name in dict.fromkeys((*expected, *received)) if expected.get(name) != received.get(name)]
+            raise ValueError("these arrays belong to another network; " + "; ".join(differences))
+        for name, view in self.views.items():
+            self.backend.xp.copyto(view.array, self.backend.array(np.asarray(arrays[name])))
+        mark_written(self.flat.array)

@@ -1,0 +1,98 @@
+"""Numbers that change with the step: learning-rate factors, and the weights of a running average of the parameters.
+
+Both are plain functions of the step index, evaluated on the host for a block of steps and given to the step as data, so
+a captured step follows them and a resumed run needs nothing but the index.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minigan.engine.autodiff import assign
+
+SCHEDULES = ("constant", "linear", "cosine", "exponential")
+AVERAGES = ("none", "ema", "tail")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The factor of the learning rate at step t of ``steps``: warm-up, full rate, decay to ``final``.
+
+    warmup  steps of linear growth from 0;  hold  share of the steps before the decay begins;  final  factor at the end
+    linear and cosine (Loshchilov & Hutter 2017, eq. 5) reach ``final`` on a line and half a cosine; exponential multiplies by
+    a constant, so it needs final > 0.
+    """
+
+    name: str
+    steps: int
+    hold: float = 0.0
+    final: float = 0.0
+    warmup: int = 0
+
+    def __post_init__(self):
+        if self.name not in SCHEDULES:
+            raise ValueError(f"a schedule is one of {', '.join(SCHEDULES)}; received {self.name!r}")
+        if self.steps < 1 or self.warmup < 0 or not 0 <= self.hold <= 1 or not 0 <= self.final <= 1:
+            raise ValueError(
+                "a schedule needs steps ≥ 1, warmup ≥ 0, and hold and final in [0, 1]; "
+                f"received {self.steps}, {self.warmup}, {self.hold} and {self.final}"
+            )
+        if self.name == "exponential" and not self.final > 0:
+            raise ValueError(f"an exponential schedule never reaches {self.final}; give final > 0, for example 0.01")
+
+    def __call__(self, t):
+        """Factors at the steps t, an array of indices 0 … steps − 1."""
+        t = np.asarray(t, "float64")
+        start = self.hold * self.steps
+        done = np.clip((t - start) / max(self.steps - start, 1.0), 0.0, 1.0)  # share of the decay that has passed
+        shape = {
+            "constant": np.ones_like(done),
+            "linear": self.final + (1 - self.final) * (1 - done),
+            "cosine": self.final + (1 - self.final) * 0.5 * (1 + np.cos(np.pi * done)),
+            "exponential": np.power(self.final, done) if self.final > 0 else done,
+        }[self.name]
+        return shape * (np.minimum(1.0, (t + 1) / self.warmup) if self.warmup else 1.0)
+
+
+@dataclass(frozen=True)
+class Averaging:
+    """The weight w of the newest parameters in their running average, θ̄ ← θ̄ + w (θ − θ̄), at step t.
+
+    none  w = 1: the average is the newest;  ema  w = 1 − decay;  tail  w = 1/k at the k-th step after the start, the plain
+    mean of all since then (Polyak & Ruppert). Before the start w = 1; an ema begins as a plain mean, so it has no memory of
+    where it started.
+    """
+
+    name: str
+    steps: int
+    decay: float = 0.999
+    start: float = 0.5
+
+    def __post_init__(self):
+        if self.name not in AVERAGES:
+            raise ValueError(f"an average is one of {', '.join(AVERAGES)}; received {self.name!r}")
+        if self.steps < 1 or not 0 <= self.decay < 1 or not 0 <= self.start <= 1:
+            raise ValueError(
+                "an average needs steps ≥ 1, decay in [0, 1) and start in [0, 1]; "
+                f"received {self.steps}, {self.decay} and {self.start}"
+            )
+
+    def __call__(self, t):
+        """Weights at the steps t, an array of indices 0 … steps − 1."""
+        k = np.maximum(np.asarray(t, "float64") - int(self.start * self.steps) + 1, 1.0)
+        return {"none": np.ones_like(k), "ema": np.maximum(1 / k, 1 - self.decay), "tail": 1 / k}[self.name]
+
+
+class Average:
+    """A running average of parameters: what is sampled from, while the newest ones are trained.
+
+    Source:  Yazıcı et al. 2019 for averages of GAN generators
+    """
+
+    def __init__(self, parameters):
+        self.newest, self.parameters = parameters, parameters.copy()
+
+    def step(self, weight):
+        """θ̄ ← θ̄ + w (θ − θ̄); weight a number or a tensor of shape (1,)."""
+        mean = self.parameters.flat
+        assign(mean, mean + weight * (self.newest.flat - mean))
