@@ -1,0 +1,435 @@
+"""Laws: density, CDF, quantile, samples and entropy agree with each other, SciPy and closed forms."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import integrate, stats
+
+from minigan import backend
+from minigan.probability import (
+    Distribution,
+    Empirical,
+    Laplace,
+    Mixture,
+    MultivariateNormal,
+    Normal,
+    StudentT,
+    Uniform,
+    entropy_quadrature,
+    ks_one_sample,
+    parse,
+)
+
+TWO_MODES = Mixture((0.33, 0.67), (Normal(-1, 0.25), Normal(2, 1.4)))
+LAWS = [
+    (Normal(4, 1.25), stats.norm(4, 1.25)),
+    (Uniform(-2, 3), stats.uniform(-2, 5)),
+    (Laplace(1, 0.5), stats.laplace(1, 0.5)),
+    (StudentT(2.5), stats.t(2.5)),
+    (StudentT(40, 1, 2), stats.t(40, 1, 2)),
+    (TWO_MODES, None),
+    (Mixture((0.5, 0.3, 0.2), (Uniform(0, 1), Laplace(5, 0.1), StudentT(3, -4, 2))), None),
+]
+IDS = [str(law) for law, _ in LAWS]
+every_law = pytest.mark.parametrize("law, scipy_law", LAWS, ids=IDS)
+LEVELS = np.array([1e-12, 1e-6, 0.01, 0.2, 0.33, 0.5, 0.77, 0.99, 1 - 1e-9])
+
+
+@every_law
+def test_each_law_keeps_the_protocol(law, scipy_law):
+    assert isinstance(law, Distribution)
+    assert dataclasses.is_dataclass(law)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(law, dataclasses.fields(law)[0].name, 3)
+
+
+@every_law
+def test_the_density_integrates_to_one_and_to_the_cdf(law, scipy_law):
+    points = np.unique(np.concatenate([law.quantile(LEVELS), law.interval(0.999), [0.0, 1.0, 5.0]]))
+    pieces = [
+        integrate.quad(law.density, a, b, epsabs=1e-11)[0] for a, b in zip(points, points[1:], strict=False)
+    ]
+    assert np.cumsum(pieces) == pytest.approx(law.cdf(points[1:]) - law.cdf(points[0]), abs=1e-8)
+    assert sum(pieces) + law.cdf(points[0]) + (1 - law.cdf(points[-1])) == pytest.approx(1, abs=1e-8)
+
+
+@pytest.mark.parametrize("law, scipy_law", LAWS[:5], ids=IDS[:5])  # SciPy's mixtures have no quantile
+def test_values_equal_scipys(law, scipy_law):
+    x = np.concatenate([scipy_law.ppf(LEVELS), [-30.0, 0.1, 30.0]])
+    assert law.log_density(x) == pytest.approx(scipy_law.logpdf(x), rel=1e-10, abs=1e-12)
+    assert law.density(x) == pytest.approx(scipy_law.pdf(x), rel=1e-10)
+    assert law.cdf(x) == pytest.approx(scipy_law.cdf(x), rel=1e-9)
+    assert law.quantile(LEVELS) == pytest.approx(scipy_law.ppf(LEVELS), rel=1e-7)
+    assert (law.mean, law.sd) == pytest.approx((scipy_law.mean(), scipy_law.std()))
+    assert law.entropy() == pytest.approx(float(scipy_law.entropy()), abs=1e-9)
+    assert law.support == scipy_law.support()
+
+
+@every_law
+def test_quantile_inverts_cdf(law, scipy_law):
+    x = law.quantile(LEVELS)
+    assert law.cdf(x) == pytest.approx(LEVELS, rel=1e-9)
+    inside = np.linspace(*law.interval(0.98), 41)
+    inside = inside[law.density(inside) > 1e-3]
+    assert law.quantile(law.cdf(inside)) == pytest.approx(inside, abs=1e-8)
+    low, high = law.support
+    assert (law.quantile(0), law.quantile(1)) == (low, high)
+    assert law.quantile([0, 0.5, 1]).tolist() == [low, law.quantile(0.5), high]
+    assert (law.cdf(-math.inf), law.cdf(math.inf)) == (0, pytest.approx(1))
+
+
+@every_law
+def test_the_integrated_cdf_is_the_integral_of_the_cdf(law, scipy_law):
+    a, b, c = law.quantile([0.02, 0.5, 0.97])
+    for low, high in ((a, b), (b, c)):
+        middle = np.linspace(low, high, 9)
+        area = sum(
+            integrate.quad(law.cdf, s, t, epsabs=1e-12)[0] for s, t in zip(middle, middle[1:], strict=False)
+        )
+        assert law.integrated_cdf(high) - law.integrated_cdf(low) == pytest.approx(area, abs=1e-8)
+    far = law.quantile(0.5) + 1e6 * law.sd  # E max(x − X, 0) → x − E X
+    assert law.integrated_cdf(far) == pytest.approx(far - law.mean, rel=1e-9)
+    assert law.integrated_cdf(-math.inf) == 0
+
+
+@every_law
+def test_moments_and_entropy_equal_quadrature(law, scipy_law):
+    assert entropy_quadrature(law) == pytest.approx(law.entropy(), abs=1e-8)
+    edges = law.quantile([1e-9, 0.01, 0.3, 0.4, 0.6, 0.8, 0.99])
+    if "student" not in str(law):  # bounded tails only: the rest is < 1e-6
+        edges = np.append(edges, law.quantile(1 - 1e-9))
+        pairs = list(zip(edges, edges[1:], strict=False))
+        mean = sum(integrate.quad(lambda x: x * law.density(x), a, b)[0] for a, b in pairs)
+        square = sum(integrate.quad(lambda x: x * x * law.density(x), a, b)[0] for a, b in pairs)
+        assert law.mean == pytest.approx(mean, abs=1e-6)
+        assert law.sd == pytest.approx(math.sqrt(square - mean**2), abs=1e-6)
+
+
+@every_law
+def test_samples_follow_the_own_cdf_and_not_another(law, scipy_law):
+    # seven laws at 1e-7 each: false alarms below 1e-6 over seeds
+    x = law.sample(np.random.default_rng(1), 4000)
+    assert ks_one_sample(x, law).pvalue > 1e-7
+    low, high = law.interval(0.5)
+    wrong = Normal(law.mean + 0.3 * (high - low), high - low)
+    assert ks_one_sample(x, wrong).pvalue < 1e-7
+
+
+@every_law
+def test_sample_shapes_and_seeds(law, scipy_law):
+    assert law.sample(np.random.default_rng(0), (2, 3)).shape == (2, 3)
+    assert law.sample(np.random.default_rng(0), (2, 3)).dtype == np.float64
+    assert np.ndim(law.sample(np.random.default_rng(0))) == 0
+    assert np.array_equal(law.sample(np.random.default_rng(5), 9), law.sample(np.random.default_rng(5), 9))
+
+
+@every_law
+def test_shapes_follow_the_argument_on_any_backend(law, scipy_law):
+    x = np.array([[0.1, 0.5, 4.0], [0.3, -1.0, 2.0]])
+    on_device = backend.get("strict").array(x, "float32")
+    for f in (law.density, law.log_density, law.cdf, law.cdf_left, law.integrated_cdf):
+        assert f(x).shape == x.shape and np.shape(f(0.3)) == ()
+        assert f(on_device) == pytest.approx(f(np.float32(x)))
+        with pytest.raises(ValueError, match="NaN"):
+            f([math.nan])
+    for level in (-0.1, 1.1, math.nan):
+        with pytest.raises(ValueError):
+            law.quantile(level)
+
+
+@every_law
+def test_intervals_hold_their_mass(law, scipy_law):
+    low, high = law.interval(0.9)
+    assert law.cdf(high) - law.cdf(low) == pytest.approx(0.9, abs=1e-9)
+    assert law.interval(1) == law.support
+    for mass in (0, 1.5, math.nan):
+        with pytest.raises(ValueError, match="interval"):
+            law.interval(mass)
+
+
+# ── far tails and extreme parameters ────────────────────────────────────────────────────────────────────────
+def test_log_densities_are_exact_where_densities_underflow():
+    assert Normal(0, 1).log_density(1e5) == pytest.approx(-0.5e10 - 0.5 * math.log(2 * math.pi), rel=1e-15)
+    assert Normal(0, 1).log_density([math.inf, 1e200]).tolist() == [-math.inf, -math.inf]
+    assert Laplace(0, 2).log_density(-3000) == pytest.approx(-1500 - math.log(4))
+    far = 1e4  # both components underflow there; the wider one decides
+    assert TWO_MODES.density(far) == 0
+    assert TWO_MODES.log_density(far) == pytest.approx(
+        math.log(0.67) + Normal(2, 1.4).log_density(far), rel=1e-14
+    )
+
+
+def test_student_at_the_ends_of_its_range():
+    x = np.array([-3.0, 0.0, 0.5])
+    assert StudentT(1e10).log_density(x) == pytest.approx(Normal().log_density(x), abs=1e-8)
+    assert StudentT(1e10).entropy() == pytest.approx(Normal().entropy(), abs=1e-9)
+    below, above = StudentT(9999.0).entropy(), StudentT(10001.0).entropy()  # where the two forms meet
+    assert below - above == pytest.approx(2e-8, rel=1e-2)
+    assert StudentT(1).log_density(1e300) == pytest.approx(-math.log(math.pi) - 2 * math.log(1e300))
+    assert math.isnan(StudentT(1).mean) and math.isnan(StudentT(1).sd)
+    assert StudentT(1.5).mean == 0 and StudentT(1.5).sd == math.inf
+    assert StudentT(1).integrated_cdf([0.0]).tolist() == [math.inf]
+    mixed = Mixture((0.5, 0.5), (Normal(), StudentT(2)))
+    assert mixed.mean == 0 and mixed.sd == math.inf
+    assert math.isnan(Mixture((0.5, 0.5), (Normal(), StudentT(1))).mean)
+
+
+@pytest.mark.parametrize("dof", [0.3, 0.5, 1, 2, 2.5, 10, 1e3])
+def test_student_quantiles_down_to_the_smallest_levels(dof):
+    law, u = StudentT(dof), 10.0 ** -np.array([1, 3, 10, 15, 20, 50, 80])
+    assert law.cdf(law.quantile(u)) == pytest.approx(u, rel=1e-9)
+    assert (np.diff(law.quantile(u)) < 0).all()
+    assert law.quantile(1 - 2.0**-20) == pytest.approx(-law.quantile(2.0**-20))
+
+
+def test_the_cauchy_quantile_in_closed_form():
+    u = np.array([1e-300, 1e-100, 1e-5, 0.3])
+    assert StudentT(1).quantile(u) == pytest.approx(-1 / np.tan(np.pi * u), rel=1e-12)
+
+
+def test_the_cauchy_entropy():
+    assert StudentT(1, 3, 2).entropy() == pytest.approx(math.log(8 * math.pi), abs=1e-12)
+    assert entropy_quadrature(StudentT(1, 3, 2)) == pytest.approx(math.log(8 * math.pi), abs=1e-10)
+
+
+def test_mixture_of_disjoint_uniforms():
+    law = Mixture((0.5, 0.5), (Uniform(0, 1), Uniform(2, 3)))
+    assert law.log_density([0.5, 1.5, 2.5]) == pytest.approx([-math.log(2), -math.inf, -math.log(2)])
+    assert law.quantile([0.25, 0.5, 0.75]) == pytest.approx([0.5, 1.0, 2.5])  # the smallest x with F(x) ≥ u
+    assert law.entropy() == pytest.approx(math.log(2), abs=1e-12)
+    assert law.support == (0, 3)
+
+
+def test_components_of_no_weight_do_not_count():
+    law = Mixture((0, 1), (StudentT(1), Uniform(0, 1)))
+    assert law.support == (0, 1) and law.mean == 0.5 and law.sd == pytest.approx(12**-0.5)
+    assert law.log_density(2.0) == -math.inf
+    assert ks_one_sample(law.sample(np.random.default_rng(0), 100), Uniform(0, 1)).pvalue > 1e-7
+
+
+def test_mixtures_of_very_different_scales_have_exact_quantiles():
+    law = Mixture((0.5, 0.5), (Normal(0, 1e-6), Normal(1e3, 1e3)))
+    u = np.array([1e-9, 0.2, 0.4, 0.6, 0.999])
+    assert law.cdf(law.quantile(u)) == pytest.approx(u, rel=1e-9)
+
+
+def test_nested_mixtures_are_flattened():
+    inner = Mixture((0.5, 0.5), (Normal(0, 1), Normal(4, 1)))
+    outer = Mixture((0.5, 0.5), (inner, Uniform(0, 1)))
+    assert outer.weights == (0.25, 0.25, 0.5) and outer.components[1] == Normal(4, 1)
+    assert outer.density(0.5) == pytest.approx(0.5 * inner.density(0.5) + 0.5)
+
+
+@pytest.mark.parametrize(
+    "make, error, message",
+    [
+        (lambda: Normal(0, 0), ValueError, "sd > 0"),
+        (lambda: Normal(0, -1), ValueError, "sd > 0"),
+        (lambda: Normal(math.nan, 1), ValueError, "finite mean"),
+        (lambda: Normal(0, math.inf), ValueError, "finite sd"),
+        (lambda: Normal("a", 1), TypeError, "number for mean"),
+        (lambda: Uniform(1, 1), ValueError, "low < high"),
+        (lambda: Uniform(-1e308, 1e308), ValueError, "finitely apart"),
+        (lambda: Laplace(0, 0), ValueError, "scale > 0"),
+        (lambda: StudentT(0), ValueError, "dof > 0"),
+        (lambda: Mixture((0.5, 0.6), (Normal(), Normal())), ValueError, "sum is 1.1"),
+        (lambda: Mixture((1.5, -0.5), (Normal(), Normal())), ValueError, "nonnegative"),
+        (lambda: Mixture((1,), (Normal(), Normal())), ValueError, "1 weights and 2 components"),
+        (lambda: Mixture((), ()), ValueError, "empty"),
+        (lambda: Mixture((1,), (3,)), TypeError, "components with a density"),
+        (lambda: Mixture((1,), (Empirical([1, 2]),)), TypeError, "components with a density"),
+        (lambda: Empirical([]), ValueError, "empty"),
+        (lambda: Empirical([1, math.inf]), ValueError, "not finite"),
+        (lambda: Empirical(np.zeros((2, 2, 2))), ValueError, "shape"),
+    ],
+)
+def test_bad_parameters_are_refused(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+# ── data sets and several features ──────────────────────────────────────────────────────────────────────────
+def test_an_empirical_law_is_an_exact_step_function():
+    law = Empirical([3.0, 1.0, 3.0, 2.0])
+    x = np.array([0.0, 1.0, 1.5, 2.0, 3.0, 9.0])
+    assert law.cdf(x).tolist() == [0, 0.25, 0.25, 0.5, 1, 1]
+    assert law.cdf_left(x).tolist() == [0, 0, 0.25, 0.25, 0.5, 1]
+    assert law.quantile([0, 0.25, 0.26, 0.5, 0.51, 1]).tolist() == [1, 1, 2, 2, 3, 3]
+    assert law.integrated_cdf(x) == pytest.approx([0, 0, 0.125, 0.25, 0.75, 6.75])
+    assert (law.mean, law.sd) == pytest.approx((2.25, np.std([3, 1, 3, 2])))
+    assert law.support == (1, 3) and law.interval(0.5) == (1, 3)
+    for refused in (law.density, law.log_density):
+        with pytest.raises(ValueError, match="no density"):
+            refused(1.0)
+    with pytest.raises(ValueError, match="no density"):
+        law.entropy()
+
+
+@given(n=st.integers(1, 60), k=st.integers(0, 60))
+@settings(max_examples=60, deadline=None)
+def test_empirical_quantiles_invert_at_every_step(n, k):
+    law, u = Empirical(np.arange(n)), min(k, n) / n
+    assert law.quantile(u) == max(min(k, n) - 1, 0)
+    x = law.quantile(u)
+    assert law.cdf(x) >= u and law.cdf_left(x) <= u
+
+
+def test_an_empirical_law_samples_its_rows_and_only_those():
+    rows = np.arange(12.0).reshape(4, 3)
+    law = Empirical(rows)
+    drawn = law.sample(np.random.default_rng(0), (50, 2))
+    assert drawn.shape == (50, 2, 3)
+    assert {tuple(r) for r in drawn.reshape(-1, 3)} == {tuple(r) for r in rows}
+    assert law.mean.tolist() == rows.mean(axis=0).tolist() and law.sd.shape == (3,)
+    with pytest.raises(ValueError, match="one feature"):
+        law.cdf(0.0)
+    rows[:] = 0  # the law keeps its own copy, and guards it
+    assert law.values.max() == 11
+    with pytest.raises(ValueError, match="read-only"):
+        law.values[0] = 1
+    assert Empirical(rows[:, :1]).values.shape == (4,)
+    assert (
+        str(law) == "a data set of 4 rows of 3 features"
+        and str(Empirical([1, 2])) == "a data set of 2 values"
+    )
+
+
+def test_the_multivariate_normal_equals_scipys():
+    mean, covariance = [1.0, -2.0, 0.5], np.array([[2.0, 0.3, 0], [0.3, 1, -0.4], [0, -0.4, 0.7]])
+    law, reference = MultivariateNormal(mean, covariance), stats.multivariate_normal(mean, covariance)
+    x = np.random.default_rng(0).normal(size=(4, 5, 3))
+    assert law.log_density(x) == pytest.approx(reference.logpdf(x), abs=1e-12)
+    assert law.density(x[0, 0]) == pytest.approx(reference.pdf(x[0, 0]))
+    assert law.entropy() == pytest.approx(reference.entropy())
+    drawn = law.sample(np.random.default_rng(0), (100, 200))
+    assert drawn.shape == (100, 200, 3)
+    flat = drawn.reshape(-1, 3)  # 6 sd of each entry's sampling error, at most 2·√2/√20000
+    assert np.abs(np.cov(flat.T) - covariance).max() < 6 * 2 * math.sqrt(2 / 20000)
+    assert np.abs(flat.mean(axis=0) - mean).max() < 6 * math.sqrt(2 / 20000)
+    assert law.sample(np.random.default_rng(0)).shape == (3,)
+    assert law.sd == pytest.approx(np.sqrt([2, 1, 0.7]))
+
+
+def test_one_feature_of_the_multivariate_normal_is_the_normal():
+    x = np.linspace(-3, 3, 7)
+    law = MultivariateNormal([0.5], [[4.0]])
+    assert law.log_density(x[:, None]) == pytest.approx(Normal(0.5, 2).log_density(x))
+    assert law.entropy() == pytest.approx(Normal(0.5, 2).entropy())
+
+
+@pytest.mark.parametrize(
+    "mean, covariance, message",
+    [
+        ([0, 0], [[1, 0.5], [0, 1]], "symmetric"),
+        ([0, 0], [[1, 2], [2, 1]], "positive definite; the least eigenvalue of the one received is -1"),
+        ([0, 0], [[1]], "needs a covariance"),
+        ([0, math.nan], np.eye(2), "not finite"),
+    ],
+)
+def test_bad_covariances_are_refused(mean, covariance, message):
+    with pytest.raises(ValueError, match=message):
+        MultivariateNormal(mean, covariance)
+
+
+def test_features_must_match_the_law():
+    with pytest.raises(ValueError, match="2 features"):
+        MultivariateNormal([0, 0], np.eye(2)).log_density([1.0, 2.0, 3.0])
+
+
+# ── text ────────────────────────────────────────────────────────────────────────────────────────────────────
+@every_law
+def test_text_reads_back_to_an_equal_law(law, scipy_law):
+    assert parse(str(law)) == law
+
+
+@pytest.mark.parametrize(
+    "text, law",
+    [
+        ("normal(0,1)", Normal(0, 1)),
+        ("  N ( 4 , 1.25 ) ", Normal(4, 1.25)),
+        ("Gaussian(-1e-3,+.5)", Normal(-1e-3, 0.5)),
+        ("student(40)", StudentT(40)),
+        ("student(3, 1, 2)", StudentT(3, 1, 2)),
+        ("uniform(-1,1)", Uniform(-1, 1)),
+        ("laplace(0, 2.)", Laplace(0, 2)),
+        ("0.33*normal(-1,0.25)+0.67*normal(2,1.4)", TWO_MODES),
+        ("1*normal(0,1)", Mixture((1.0,), (Normal(0, 1),))),
+        ("+0.5 * normal(0,1)\n + 0.5*uniform(0,1)", Mixture((0.5, 0.5), (Normal(), Uniform()))),
+    ],
+)
+def test_text_forms(text, law):
+    assert parse(text) == law
+
+
+def test_text_of_a_law():
+    assert str(Normal(4, 1.25)) == "normal(4, 1.25)"
+    assert str(StudentT(40)) == "student(40)" and str(StudentT(40, 1)) == "student(40, 1, 1)"
+    assert str(TWO_MODES) == "0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4)"
+
+
+finite = st.floats(-1e300, 1e300, allow_subnormal=False)
+positive = st.floats(1e-300, 1e300)
+simple_laws = st.one_of(
+    st.builds(Normal, finite, positive),
+    st.builds(Laplace, finite, positive),
+    st.builds(StudentT, positive, finite, positive),
+    st.builds(lambda low, width: Uniform(low, low + width), st.floats(-1e6, 1e6), st.floats(1e-3, 1e6)),
+)
+
+
+@given(law=simple_laws, w=st.floats(0, 1))
+@settings(max_examples=100, deadline=None)
+def test_every_law_round_trips(law, w):
+    assert parse(str(law)) == law
+    mixture = Mixture((w, 1 - w), (law, Normal(0, 1)))
+    assert parse(str(mixture)) == mixture
+
+
+@given(text=st.text(max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_any_text_is_a_law_or_a_value_error(text):
+    try:
+        assert isinstance(parse(text), Distribution)
+    except ValueError as error:
+        assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "at character 1: expected the name"),
+        ("norml(0,1)", "at character 1: 'norml' is not one of .*did you mean 'normal'"),
+        ("0.5*normal(0,1)+0.5*unifrom(0,1)", "at character 21: 'unifrom' .*did you mean 'uniform'"),
+        ("normal", "at character 7: expected numbers in parentheses"),
+        ("normal(0)", r"expected normal\(mean, sd\), received 1 numbers"),
+        ("normal(0,1,2)", "received 3 numbers"),
+        ("normal()", "received 0 numbers"),
+        ("normal(0,one)", "at character 10: 'one' is not a number"),
+        ("normal(0,)", "'' is not a number"),
+        ("normal(0,inf)", "'inf' is not a number"),
+        ("normal(0,1e999)", "finite sd"),
+        ("normal(0,-1)", "at character 1: normal needs a finite sd > 0"),
+        ("normal(0,1) normal(2,1)", r"at character 13: expected '\+'"),
+        ("normal(0,1)+", "at character 13: expected the name"),
+        ("normal(0,1)+normal(1,1)", "their sum is 2 "),
+        ("0.5*normal(0,1)+0.4*normal(1,1)", "their sum is 0.9 "),
+        ("-0.5*normal(0,1)+1.5*normal(1,1)", "nonnegative"),
+        ("1e999*normal(0,1)+0*normal(1,1)", "their sum is inf"),
+        ("__import__('os')", "is not one of"),
+        ("normal(0,1)" * 100, "may have 1000 characters"),
+        ("normal(" + "(" * 900, r"\.\.\.'"),
+    ],
+)
+def test_unreadable_text_is_refused_with_its_place(text, message):
+    with pytest.raises(ValueError, match=message) as refusal:
+        parse(text)
+    assert len(str(refusal.value)) < 400
+
+
+def test_only_text_is_parsed():
+    with pytest.raises(TypeError, match="as text"):
+        parse(Normal(0, 1))
