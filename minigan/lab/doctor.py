@@ -1,0 +1,181 @@
+"""What this machine offers a run, what is in its way, and what to do about it.
+
+Nothing optional is imported: packages are found by their metadata, so a broken one cannot stop the diagnosis.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from minigan.lab.config import available_memory
+from minigan.lab.errors import StorageError
+from minigan.lab.run import environment, version, write_atomic
+
+# The instruction sets that OpenBLAS's kernels use; architectures not named here use SSE alone.
+KERNELS = {
+    "AVX-512": ("skylakex", "cooperlake", "sapphirerapids"),
+    "AVX2": ("haswell", "zen", "excavator"),
+    "AVX": ("sandybridge", "bulldozer", "piledriver", "steamroller"),
+}
+FLAGS = {"AVX-512": "avx512f", "AVX2": "avx2", "AVX": "avx"}
+REQUIRED = ("numpy", "scipy", "click", "rich", "msgspec", "safetensors", "filelock", "threadpoolctl")
+EXTRAS = {"plot": "matplotlib"}
+MIN_FREE = 2**28  # bytes: below this even a small run may be refused memory or disk
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: its value, whether it is as it should be, and what can be done about it."""
+
+    name: str
+    value: str
+    ok: bool = True
+    advice: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The finding as JSON has it."""
+        return asdict(self)
+
+
+def diagnose(
+    runs: str | os.PathLike[str] = "runs", environ: Mapping[str, str] | None = None
+) -> list[Finding]:
+    """All findings, for runs that are to be below ``runs``, with ``os.environ`` if ``environ`` is None."""
+    environ = os.environ if environ is None else environ
+    facts = environment()
+    return [
+        Finding("python", f"{facts['python']} on {facts['platform']}"),
+        Finding("minigan", facts["minigan"]),
+        *(_required(name) for name in REQUIRED),
+        *blas_findings(facts["blas"], processor_flags(), environ),
+        Finding("processor", f"{facts['cpu']}, {facts['cores']} cores"),
+        _memory(available_memory()),
+        write_finding(Path(runs)),
+        *(_extra(extra, name) for extra, name in EXTRAS.items()),
+        cupy_finding(_cupy_wheels()),
+    ]
+
+
+def as_dict(findings: list[Finding]) -> dict[str, Any]:
+    """The findings as one JSON object, ``ok`` if all are."""
+    return {
+        "schema": 1,
+        "ok": all(finding.ok for finding in findings),
+        "findings": [finding.as_dict() for finding in findings],
+    }
+
+
+def processor_flags() -> frozenset[str]:
+    """The instruction sets of the processor, as Linux names them; empty where it does not tell."""
+    try:
+        found = re.search(r"^flags\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return frozenset(found[1].split()) if found else frozenset()
+
+
+def blas_findings(
+    library: Mapping[str, Any], flags: frozenset[str], environ: Mapping[str, str]
+) -> list[Finding]:
+    """The library of matrix products, and whether something keeps it from the processor's best kernels."""
+    if not library["name"]:
+        return [
+            Finding("blas", "unknown", True, "threadpoolctl does not know it, so its threads cannot be fixed")
+        ]
+    architecture = library["architecture"] or "unknown"
+    threads = library["threads"]
+    count = f"{threads} thread{'s' * (threads != 1)}"
+    text = f"{library['name']} {library['version']}, {architecture} kernels, {count}"
+    used, best = kernel_level(architecture), next((name for name in FLAGS if FLAGS[name] in flags), "SSE")
+    levels = [*FLAGS, "SSE"]
+    slow = library["name"] == "openblas" and bool(flags) and levels.index(used) > levels.index(best)
+    forced = [name for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE") if environ.get(name)]
+    if slow and "OPENBLAS_CORETYPE" in forced:
+        setting = f"OPENBLAS_CORETYPE={environ['OPENBLAS_CORETYPE'][:40]!r}"
+        advice = f"{setting} forces {used} kernels on a processor with {best}; unset it"
+        findings = [Finding("blas", text, False, advice)]
+    elif slow:
+        advice = f"it chose {used} kernels on a processor with {best}; a newer NumPy may know the processor"
+        findings = [Finding("blas", text, True, advice)]
+    else:
+        findings = [Finding("blas", text)]
+    if "OPENBLAS_L2_SIZE" in forced:
+        advice = "it replaces the cache size that OpenBLAS would find and block its products by; unset it"
+        findings.append(Finding("OPENBLAS_L2_SIZE", environ["OPENBLAS_L2_SIZE"][:40], False, advice))
+    return findings
+
+
+def kernel_level(architecture: str) -> str:
+    """The instruction set that OpenBLAS's kernels for ``architecture`` use."""
+    return next((level for level, names in KERNELS.items() if architecture.lower() in names), "SSE")
+
+
+def _required(name: str) -> Finding:
+    found = version(name)
+    if found is None:
+        return Finding(name, "not installed", False, f"pip install {name}")
+    return Finding(name, found)
+
+
+def _extra(extra: str, name: str) -> Finding:
+    found = version(name)
+    if found is None:
+        return Finding(name, "not installed (optional)", True, f"pip install 'minigan[{extra}]'")
+    return Finding(name, found)
+
+
+def _memory(available: int | None) -> Finding:
+    if available is None:
+        return Finding(
+            "memory", "unknown", True, "this system does not tell, so sizes are not checked before a run"
+        )
+    text = f"{available / 2**30:.3g} GiB free"
+    return Finding(
+        "memory", text, available >= MIN_FREE, None if available >= MIN_FREE else "close other programs"
+    )
+
+
+def write_finding(runs: Path) -> Finding:
+    """Whether a file can be written below ``runs``, or where it would be made; nothing is left behind."""
+    place = next(
+        (folder for folder in (runs, *runs.absolute().parents) if os.path.lexists(folder)), Path.cwd()
+    )
+    probe = place / f".minigan-doctor-{os.getpid()}"
+    try:
+        write_atomic(probe, b"x")
+        probe.unlink()
+        free = shutil.disk_usage(place).free
+    except StorageError as error:
+        return Finding("runs", str(runs), False, str(error))
+    except OSError as error:
+        return Finding("runs", str(runs), False, f"{error.strerror}; choose another directory with --out")
+    text = f"{runs}: can be written, {free / 2**30:.3g} GiB free"
+    return Finding("runs", text, free >= MIN_FREE, None if free >= MIN_FREE else "make room for the runs")
+
+
+def _cupy_wheels() -> list[str]:
+    """The installed distributions that provide cupy, as ``name version``."""
+    from importlib import metadata
+
+    names = {
+        (distribution.metadata["Name"] or "").lower(): distribution.version
+        for distribution in metadata.distributions()
+    }
+    return [
+        f"{name} {names[name]}" for name in sorted(names) if re.fullmatch(r"cupy(-cuda\S+|-rocm\S+)?", name)
+    ]
+
+
+def cupy_finding(wheels: list[str]) -> Finding:
+    """What CuPy is installed: at most one wheel may be, for two overwrite each other's files."""
+    if len(wheels) > 1:
+        names = " ".join(wheel.split()[0] for wheel in wheels)
+        return Finding(
+            "cupy", ", ".join(wheels), False, f"pip uninstall {names}, then install the one for your CUDA"
+        )
+    advice = "the cupy backend is not built in this version; runs use numpy"
+    return Finding("cupy", wheels[0] if wheels else "not installed", True, advice)

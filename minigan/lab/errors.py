@@ -1,0 +1,87 @@
+"""The errors a user can cause, each with the exit code that the command line promises for it.
+
+A message is one sentence that says what was asked, what was received and what to do; the command line prints
+it without a traceback.
+"""
+
+import difflib
+import reprlib
+from collections.abc import Iterable
+
+
+class LabError(Exception):
+    """An expected failure of a run; ``exit_code`` is what the process leaves with."""
+
+    exit_code = 1
+
+
+class ConfigError(LabError):
+    """The command line, a preset, a configuration file or a value in it was refused."""
+
+    exit_code = 2
+
+
+class DataError(LabError):
+    """A data set, or something given as a run directory, was refused."""
+
+    exit_code = 3
+
+
+class CheckpointError(LabError):
+    """A checkpoint is damaged, too new, or belongs to another network."""
+
+    exit_code = 3
+
+
+class DivergedError(LabError):
+    """A loss, a gradient or a parameter stopped being finite."""
+
+    exit_code = 4
+
+
+class QualityError(LabError):
+    """Training ended, but the quality that was required was missed."""
+
+    exit_code = 5
+
+
+class UnavailableError(LabError):
+    """A backend or an optional package is not available here."""
+
+    exit_code = 6
+
+
+class BusyError(LabError):
+    """Another process is writing to the run directory."""
+
+    exit_code = 7
+
+
+class StorageError(LabError):
+    """Something could not be written: no space, read-only, not a directory."""
+
+    exit_code = 8
+
+
+class _Repr(reprlib.Repr):
+    """A repr of bounded cost and length, for values that come from untrusted files."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 80
+
+    def repr_int(self, value: int, level: int) -> str:
+        # Python refuses to print integers of more than 4300 digits, and nobody reads more than a few of them.
+        return f"an integer of {value.bit_length()} bits" if value.bit_length() > 256 else repr(value)
+
+
+def shown(value: object) -> str:
+    """``value`` as short printable text for a message."""
+    return _Repr().repr(value)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """What to do about an unknown ``name``: the nearest known one, or the list of all."""
+    names = list(names)
+    close = difflib.get_close_matches(name[:100], names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(names)}"
