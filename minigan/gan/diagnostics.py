@@ -65,7 +65,8 @@ def pushforward_cdf(z_mass, x_edges, at):
     Shapes:  z_mass (n,), x_edges (n+1,), at (m,) → (m,)
     """
     low, high = np.minimum(x_edges[:-1], x_edges[1:]), np.maximum(x_edges[:-1], x_edges[1:])
-    width = np.maximum(high - low, 1e-12 * (1.0 + np.abs(low)))  # a cell folded onto a point is a small step
+    smallest = 1e-12 * np.ptp(np.concatenate([x_edges, at])) or 1.0  # a cell folded onto a point is a small step
+    width = np.maximum(high - low, smallest)
     cdf = np.zeros(len(at))
     for rows in np.array_split(np.arange(len(z_mass)), max(1, len(z_mass) * len(at) // 2_000_000)):  # bounded memory
         share = np.clip((at[:, None] - low[rows]) / width[rows], 0.0, 1.0)
@@ -73,7 +74,7 @@ def pushforward_cdf(z_mass, x_edges, at):
     return cdf
 
 
-def latent_cells(law, count=4000):
+def latent_cells(law, count=2000):
     """Edges and masses of cells that cover a latent number of the given law, fine in the tails too.
 
     Shapes:  → edges (count + 1,), masses (count,) that sum to one

@@ -28,7 +28,8 @@ class Game:
     average  a running average of G's parameters, kept in step, or None
 
     Raises:  ValueError – for a game that cannot be played: D ends in an activation, an optimiser moves the wrong network,
-             the networks do not fit each other, unknown objective or order, negative penalty, non-positive numbers of steps
+             the networks do not fit each other, unknown objective or order, a negative penalty, non-positive numbers
+             of steps
     """
 
     def __init__(self, generator, discriminator, generator_optimizer, discriminator_optimizer, *, objective="non_saturating",

@@ -27,7 +27,9 @@ class Optimizer:
         """Change the learning rate: a positive number, or one per replica."""
         values = np.asarray(rate, "float64").reshape(-1, 1)
         if values.size not in (1, self.rate.size):
-            raise ValueError(f"a learning rate is one number or one per replica, here {self.rate.size}; received {values.size}")
+            raise ValueError(
+                f"a learning rate is one number or one per replica, here {self.rate.size}; received {values.size}"
+            )
         values = np.broadcast_to(values, (self.rate.size, 1))
         if not (np.isfinite(values).all() and (values > 0).all()):
             raise ValueError(f"a learning rate is a finite positive number; received {rate}")

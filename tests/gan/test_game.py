@@ -1,0 +1,567 @@
+"""The game: beside loops by hand and closed-form fields; captured, in replicas, on each backend; refusals."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from scipy import integrate, special, stats
+
+from minigan import backend as backends
+from minigan.engine.autodiff import grad
+from minigan.engine.capture import capture
+from minigan.engine.primitives import mean, softplus, square, sum_over
+from minigan.engine.tensor import Tensor, constant, variable
+from minigan.gan.game import ORDERS, Game, Losses
+from minigan.gan.objectives import OBJECTIVES
+from minigan.nn.layers import Dense, activation, identity
+from minigan.nn.network import Network, mlp
+from minigan.nn.optim import SGD, Adam
+from minigan.nn.parameters import Parameters
+from minigan.nn.schedules import Average
+
+BATCH, LATENT = 8, 2
+
+
+def players(backend, dtype="float64", seeds=(1, 2), replicas=None):
+    """G and D. replicas: a list of pairs of seeds, one per replica."""
+    pairs = replicas or [seeds]
+    rngs = [[np.random.default_rng(pair[k]) for pair in pairs] for k in (0, 1)]
+    G, D = (
+        mlp(sizes, rngs=rng if replicas else rng[0], backend=backend, dtype=dtype)
+        for sizes, rng in zip(((LATENT, 6, 1), (1, 6, 5, 1)), rngs, strict=True)
+    )
+    return G, D
+
+
+def adam_game(backend, dtype="float64", seeds=(1, 2), replicas=None, **options):
+    G, D = players(backend, dtype, seeds, replicas)
+    optimizers = (
+        Adam(G.parameters, 0.02, beta1=0.5, beta2=0.9),
+        Adam(D.parameters, 0.03, beta1=0.5, beta2=0.9),
+    )
+    return Game(G, D, *optimizers, **{"r1": 0.5, "r2": 0.25, "average": Average(G.parameters)} | options)
+
+
+def host_batches(rounds, dtype="float64", replicas=(), steps=(1, 1), seed=3):
+    """real (k_D, …, B, 1), latent_d (k_D, …, B, n), latent_g (k_G, …, B, n), per round."""
+    rng = np.random.default_rng(seed)
+    k_d, k_g = steps
+    shapes = ((k_d, *replicas, BATCH, 1), (k_d, *replicas, BATCH, LATENT), (k_g, *replicas, BATCH, LATENT))
+    for _ in range(rounds):
+        real, *latents = (rng.standard_normal(shape) for shape in shapes)
+        yield [a.astype(dtype) for a in (1.0 + 0.5 * real, *latents)]
+
+
+def on(backend, arrays):
+    return [Tensor(backend.array(a)) for a in arrays]
+
+
+def snapshot(game):
+    return {name: tensor.numpy() for name, tensor in game.state.items()}
+
+
+def assert_same_bits(ours, its):
+    assert ours.keys() == its.keys()
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], its[name], err_msg=name)
+
+
+# ── beside loops by hand ──────────────────────────────────────────────────────────────────────────
+def loss_of_d_by_hand(D, x, fake, r1, r2):
+    x, fake = variable(x.array), variable(fake.array)
+    a, b = D(x), D(fake)
+    slope_real, slope_fake = grad(a, [x], create_graph=True)[0], grad(b, [fake], create_graph=True)[0]
+    return (
+        mean(softplus(-a))
+        + mean(softplus(b))
+        + 0.5 * r1 * mean(sum_over(square(slope_real), axis=(-1,)))
+        + 0.5 * r2 * mean(sum_over(square(slope_fake), axis=(-1,)))
+    )
+
+
+def loss_of_g_by_hand(G, D, z, objective):
+    b = D(G(z))
+    return mean(softplus(-b)) if objective == "non_saturating" else -mean(softplus(b))
+
+
+def descend(network, gradients, rate):
+    flat = network.parameters.flat.numpy() - rate * np.concatenate([g.numpy().ravel() for g in gradients])
+    network.parameters.update(Tensor(network.parameters.backend.array(flat)))
+
+
+def sgd_game(backend, **options):
+    G, D = players(backend)
+    return Game(G, D, SGD(G.parameters, 0.2), SGD(D.parameters, 0.3), **options)
+
+
+def assert_equal_to_hand(game, G, D, losses, by_hand):
+    np.testing.assert_allclose([losses.discriminator.item(), losses.generator.item()], by_hand, rtol=1e-12)
+    for ours, its in ((game.generator, G), (game.discriminator, D)):
+        np.testing.assert_allclose(
+            ours.parameters.flat.numpy(), its.parameters.flat.numpy(), rtol=1e-12, atol=1e-13
+        )
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("steps", [(1, 1), (3, 1), (1, 2), (3, 2)])
+@pytest.mark.parametrize(("r1", "r2"), [(0.0, 0.0), (0.7, 0.0), (0.7, 0.3)])
+def test_alternating_rounds(backend, objective, steps, r1, r2):
+    game = sgd_game(
+        backend, objective=objective, r1=r1, r2=r2, discriminator_steps=steps[0], generator_steps=steps[1]
+    )
+    G, D = players(backend)
+    for arrays in host_batches(3, steps=steps):
+        real, latent_d, latent_g = on(backend, arrays)
+        losses = game.round(real, latent_d, latent_g)
+        for k in range(steps[0]):
+            loss_d = loss_of_d_by_hand(D, real[k], G(latent_d[k]), r1, r2)
+            descend(D, grad(loss_d, D.parameters), 0.3)
+        for k in range(steps[1]):
+            loss_g = loss_of_g_by_hand(G, D, latent_g[k], objective)
+            descend(G, grad(loss_g, G.parameters), 0.2)
+        assert_equal_to_hand(game, G, D, losses, [loss_d.item(), loss_g.item()])
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_simultaneous_rounds(backend, objective):
+    game = sgd_game(backend, objective=objective, r1=0.7, r2=0.3, order="simultaneous")
+    G, D = players(backend)
+    for arrays in host_batches(3):
+        real, latent_d, latent_g = on(backend, arrays)
+        losses = game.round(real, latent_d, latent_g)
+        loss_d = loss_of_d_by_hand(D, real[0], G(latent_d[0]), 0.7, 0.3)
+        loss_g = loss_of_g_by_hand(G, D, latent_g[0], objective)
+        gradients_d, gradients_g = grad(loss_d, D.parameters), grad(loss_g, G.parameters)
+        descend(D, gradients_d, 0.3)
+        descend(G, gradients_g, 0.2)
+        assert_equal_to_hand(game, G, D, losses, [loss_d.item(), loss_g.item()])
+
+
+def test_the_orders_differ_in_which_d_the_generator_sees(backend):
+    first = {order: sgd_game(backend, order=order) for order in ORDERS}
+    batches = on(backend, next(host_batches(1)))
+    losses = {order: game.round(*batches) for order, game in first.items()}
+    a, b = (first[order] for order in ORDERS)
+    np.testing.assert_array_equal(
+        a.discriminator.parameters.flat.numpy(), b.discriminator.parameters.flat.numpy()
+    )
+    assert losses["alternating"].discriminator.item() == losses["simultaneous"].discriminator.item()
+    assert (
+        losses["alternating"].generator.item() != losses["simultaneous"].generator.item()
+    )  # D has just moved
+    assert not np.array_equal(a.generator.parameters.flat.numpy(), b.generator.parameters.flat.numpy())
+
+
+def test_the_objectives_share_ds_gradient_and_not_gs(backend):
+    real, latent_d, latent_g = on(backend, next(host_batches(1)))
+    gradients = {}
+    for name in OBJECTIVES:
+        game = sgd_game(backend, objective=name, r1=0.5)
+        loss_d = game.discriminator_loss(real[0], constant(game.generator(latent_d[0])))
+        loss_g = game.generator_loss(latent_g[0])
+        gradients[name] = [
+            np.concatenate([g.numpy().ravel() for g in grad(loss, network.parameters)])
+            for loss, network in ((loss_d, game.discriminator), (loss_g, game.generator))
+        ]
+    (d_minimax, g_minimax), (d_strong, g_strong) = gradients["minimax"], gradients["non_saturating"]
+    np.testing.assert_array_equal(d_minimax, d_strong)
+    assert np.abs(g_minimax - g_strong).max() > 1e-3 * np.abs(g_strong).max()
+
+
+def test_the_players_own_their_losses(backend):
+    """D's loss has no gradient for G, and a round's results hold no history."""
+    game = adam_game(backend)
+    real, latent_d, latent_g = on(backend, next(host_batches(1)))
+    loss_d = game.discriminator_loss(real[0], constant(game.generator(latent_d[0])))
+    assert all((g.numpy() == 0.0).all() for g in grad(loss_d, game.generator.parameters))
+    losses = game.round(real, latent_d, latent_g)
+    assert isinstance(losses, Losses) and losses.discriminator.call is None and losses.generator.call is None
+    assert losses.discriminator.shape == losses.generator.shape == (1, 1)
+
+
+def test_an_objective_of_ones_own(backend):
+    game = sgd_game(backend, objective=OBJECTIVES["minimax"])
+    same = sgd_game(backend, objective="minimax")
+    for arrays in host_batches(2):
+        game.round(*on(backend, arrays))
+        same.round(*on(backend, arrays))
+    assert_same_bits(snapshot(game), snapshot(same))
+
+
+# ── what D learns ─────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_d_improves_while_g_is_frozen(backend, objective):
+    game = adam_game(backend, objective=objective, r1=0.0, r2=0.0)
+    real, latent, _ = on(backend, next(host_batches(1)))
+    fake = constant(game.generator(latent[0]))
+    before, losses = game.generator.parameters.flat.numpy(), []
+    for _ in range(40):
+        loss = game.discriminator_loss(real[0], fake)
+        game.discriminator_optimizer.step(grad(loss, game.discriminator.parameters))
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0] and losses[-1] < min(losses[:20])
+    np.testing.assert_array_equal(game.generator.parameters.flat.numpy(), before)
+
+
+def test_d_learns_the_log_ratio_and_its_loss_the_divergence():
+    """p = N(0, 1), q = N(1, 1): D* = σ(½ − x), a linear D can be D*; its loss becomes ln 4 − 2 JS."""
+    backend = backends.numpy_backend
+    D = mlp((1, 1), rngs=np.random.default_rng(4), dtype="float64")
+    G = Network([Dense(1, 1)], Parameters({"0.W": (1, 1), "0.b": (1, 1)}, backend, "float64"))
+    G.parameters.load({"0.W": np.ones((1, 1)), "0.b": np.ones((1, 1))})
+    quantiles = special.ndtri((np.arange(2000) + 0.5) / 2000)[:, None]  # a batch without chance
+    real, latent = on(backend, (quantiles, quantiles))
+    optimizer = Adam(D.parameters, 0.05)
+    game = Game(G, D, SGD(G.parameters, 0.1), optimizer)
+
+    def step(real, latent):
+        loss = game.discriminator_loss(real, constant(G(latent)))
+        optimizer.step(grad(loss, D.parameters))
+        return loss
+
+    program = capture(step, real, latent, state=game.state.values())
+    for _ in range(600):
+        program(real, latent)
+    np.testing.assert_allclose(D.parameters.flat.numpy(), [-1.0, 0.5], atol=2e-3)
+    p, q = stats.norm(0, 1).pdf, stats.norm(1, 1).pdf
+    js = (
+        0.5
+        * integrate.quad(
+            lambda x: p(x) * np.log(2 * p(x) / (p(x) + q(x))) + q(x) * np.log(2 * q(x) / (p(x) + q(x))),
+            -12,
+            13,
+        )[0]
+    )
+    assert program.outputs.item() == pytest.approx(math.log(4.0) - 2.0 * js, abs=1e-4)
+
+
+# ── the Dirac-GAN ─────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True)
+class Point:
+    """G(z) = θ, whatever z."""
+
+    n: int = 1
+    m: int = 1
+    activation = staticmethod(identity)
+
+    def shapes(self):
+        return {"θ": (1, 1)}
+
+    def __call__(self, p, z):
+        return p["θ"] + 0.0 * z
+
+
+@dataclass(frozen=True)
+class Slope:
+    """D(x) = ψ x."""
+
+    n: int = 1
+    m: int = 1
+    activation = staticmethod(identity)
+
+    def shapes(self):
+        return {"ψ": (1, 1)}
+
+    def __call__(self, p, x):
+        return x @ p["ψ"]
+
+
+class Dirac:
+    """Data at 0, one generated point θ, D(x) = ψ x: the smallest game in which plain descent circles."""
+
+    def __init__(self, backend, **options):
+        self.backend = backend
+        G = Network([Point()], Parameters({"0.θ": (1, 1)}, backend, "float64"))
+        D = Network([Slope()], Parameters({"0.ψ": (1, 1)}, backend, "float64"))
+        self.game = Game(
+            G, D, SGD(G.parameters, 0.1), SGD(D.parameters, 0.1), order="simultaneous", **options
+        )
+        self.real, self.latent = on(
+            backend, (np.zeros((1, 4, 1)), np.random.default_rng(5).standard_normal((1, 4, 1)))
+        )
+
+    def place(self, θ, ψ):
+        for network, value in ((self.game.generator, θ), (self.game.discriminator, ψ)):
+            network.parameters.update(Tensor(self.backend.array(np.array([value]))))
+
+    def where(self):
+        return np.array([n.parameters.flat.item() for n in (self.game.generator, self.game.discriminator)])
+
+    def field(self, θ, ψ):
+        """(dθ/dt, dψ/dt) of gradient flow, by the engine."""
+        self.place(θ, ψ)
+        G, D = self.game.generator, self.game.discriminator
+        (of_g,) = grad(self.game.generator_loss(self.latent[0]), G.parameters)
+        (of_d,) = grad(self.game.discriminator_loss(self.real[0], constant(G(self.latent[0]))), D.parameters)
+        return -np.array([of_g.item(), of_d.item()])
+
+
+def closed_form(objective, γ, θ, ψ):
+    """Mescheder, Geiger, Nowozin 2018, section 2 and 4.1, with f(t) = −ln(1 + e⁻ᵗ), f′(t) = σ(−t).
+
+    Their D is large on generated data, ours on real data: their ψ is our −ψ, here written back.
+    """
+
+    def f_prime(t):
+        return special.expit(-t)
+
+    ψ = -ψ
+    v_θ = -f_prime(θ * ψ) * ψ if objective == "minimax" else -f_prime(-θ * ψ) * ψ
+    v_ψ = f_prime(θ * ψ) * θ - γ * ψ
+    return np.array([v_θ, -v_ψ])
+
+
+VARIANTS = [
+    ("minimax", 0.0, 0.0), ("non_saturating", 0.0, 0.0), ("minimax", 0.7, 0.0),
+    ("non_saturating", 0.7, 0.0), ("non_saturating", 0.0, 0.7), ("non_saturating", 0.3, 0.4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("objective", "r1", "r2"), VARIANTS)
+def test_the_vector_field_of_the_dirac_gan(backend, objective, r1, r2):
+    dirac = Dirac(backend, objective=objective, r1=r1, r2=r2)
+    for θ in (-3.0, -0.4, 0.0, 1.0, 2.5):
+        for ψ in (-2.0, -0.1, 0.0, 0.8, 4.0):
+            expected = closed_form(objective, r1 + r2, θ, ψ)
+            np.testing.assert_allclose(dirac.field(θ, ψ), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("objective", "r1", "r2"), VARIANTS)
+def test_a_simultaneous_round_is_one_euler_step_of_that_field(backend, objective, r1, r2):
+    dirac = Dirac(backend, objective=objective, r1=r1, r2=r2)
+    dirac.place(1.0, 0.5)
+    at = np.array([1.0, 0.5])
+    for _ in range(5):
+        dirac.game.round(dirac.real, dirac.latent, dirac.latent)
+        at = at + 0.1 * closed_form(objective, r1 + r2, *at)
+        np.testing.assert_allclose(dirac.where(), at, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("objective", "r1", "r2"), VARIANTS)
+def test_its_eigenvalues_at_the_equilibrium(backend, objective, r1, r2):
+    """λ = −γ/2 ± √(γ²/4 − ¼): imaginary without a penalty, so the game circles; attracted with one."""
+    dirac, h, γ = Dirac(backend, objective=objective, r1=r1, r2=r2), 1e-5, r1 + r2
+    columns = [(dirac.field(*(h * e)) - dirac.field(*(-h * e))) / (2 * h) for e in np.eye(2)]
+    eigenvalues = np.linalg.eigvals(np.array(columns).T)
+    root = np.sqrt(complex(γ**2 / 4 - 0.25))
+    np.testing.assert_allclose(
+        sorted(eigenvalues, key=lambda λ: λ.imag),
+        sorted([-γ / 2 + root, -γ / 2 - root], key=lambda λ: λ.imag),
+        atol=1e-9,
+    )
+
+
+@pytest.mark.parametrize("r1", [0.0, 1.0])
+def test_only_the_penalised_game_comes_to_rest(backend, r1):
+    """The flow of the zero-sum game keeps θ² + ψ²; Euler's steps add to it, unless R1 takes more away."""
+    dirac, radii = Dirac(backend, objective="minimax", r1=r1), []
+    dirac.place(1.0, 0.5)
+    for _ in range(200):
+        radii.append(np.linalg.norm(dirac.where()))
+        dirac.game.round(dirac.real, dirac.latent, dirac.latent)
+    assert (np.diff(radii) > 0.0).all() if r1 == 0.0 else radii[-1] < 1e-2
+
+
+# ── captured, in replicas, on other devices, resumed ──────────────────────────────────────────────
+VARIETIES = [
+    {}, {"objective": "minimax"}, {"order": "simultaneous"}, {"discriminator_steps": 3, "generator_steps": 2},
+    {"r1": 0.0, "r2": 0.0}, {"average": None},
+]  # fmt: skip
+
+
+def play(game, backend, rounds=5, dtype="float64", replicas=(), captured=False, skip=0):
+    """Rounds with a falling factor and the weights of a mean; the losses of each."""
+    steps, losses, program = (game.discriminator_steps, game.generator_steps), [], None
+    for k, arrays in enumerate(host_batches(rounds, dtype, replicas, steps)):
+        if k < skip:
+            continue
+        numbers = np.array([[1.0 - 0.1 * k], [1.0 / (k + 1)]], dtype)
+        inputs = on(backend, (*arrays, *numbers))
+        if captured and program is None:
+            program = capture(game.round, *inputs, state=game.state.values())
+            played = program.outputs
+        else:
+            played = (program or game.round)(*inputs)
+        losses.append([loss.numpy() for loss in played])
+    return np.array(losses)
+
+
+@pytest.mark.parametrize("options", VARIETIES, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_captured_is_eager_bit_for_bit(backend, options, dtype):
+    eager, captured = (adam_game(backend, dtype, **options) for _ in range(2))
+    np.testing.assert_array_equal(
+        play(captured, backend, dtype=dtype, captured=True), play(eager, backend, dtype=dtype)
+    )
+    assert_same_bits(snapshot(captured), snapshot(eager))
+
+
+@pytest.mark.parametrize("options", VARIETIES, ids=str)
+@pytest.mark.parametrize("captured", [False, True])
+def test_the_strict_device_is_numpy_bit_for_bit(options, captured):
+    results = []
+    for name in ("numpy", "strict"):
+        backend = backends.get(name)
+        game = adam_game(backend, "float32", **options)
+        results.append((play(game, backend, dtype="float32", captured=captured), snapshot(game)))
+    (losses, state), (strict_losses, strict_state) = results
+    np.testing.assert_array_equal(strict_losses, losses)
+    assert_same_bits(strict_state, state)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("captured", [False, True])
+def test_row_r_of_replicas_trains_as_the_single_game(backend, dtype, captured):
+    """Five rounds with R1, R2, Adam and an average: no replica notices the others, not in the last bit."""
+    pairs = [(1, 2), (3, 4), (5, 6)]
+    together = adam_game(backend, dtype, replicas=pairs)
+    all_losses = play(together, backend, dtype=dtype, replicas=(3,), captured=captured)
+    for r, seeds in enumerate(pairs):
+        alone = adam_game(backend, dtype, seeds=seeds)
+        for k, arrays in enumerate(host_batches(5, dtype, (3,))):
+            numbers = np.array([[1.0 - 0.1 * k], [1.0 / (k + 1)]], dtype)
+            losses = alone.round(*on(backend, (*(np.ascontiguousarray(a[:, r]) for a in arrays), *numbers)))
+            np.testing.assert_array_equal(all_losses[k][:, r], [loss.numpy() for loss in losses])
+        for name, ours in snapshot(together).items():
+            np.testing.assert_array_equal(ours[r], alone.state[name].numpy(), err_msg=name)
+
+
+def test_one_penalty_weight_per_replica(backend):
+    pairs, weights = [(1, 2), (1, 2), (1, 2)], [0.0, 0.5, 2.0]
+    γ = Tensor(backend.array(np.array(weights).reshape(3, 1, 1)))
+    together = adam_game(backend, replicas=pairs, r1=γ)
+    assert together.state["r1"] is γ and "r2" not in together.state
+    batches = list(host_batches(4))
+    everywhere = [
+        [np.ascontiguousarray(np.broadcast_to(a[:, None], (1, 3, *a.shape[1:]))) for a in arrays]
+        for arrays in batches
+    ]
+    program = capture(together.round, *on(backend, everywhere[0]), state=together.state.values())
+    for arrays in everywhere[1:]:
+        program(*on(backend, arrays))
+    for r, weight in enumerate(weights):
+        alone = adam_game(backend, r1=weight)
+        for arrays in batches:
+            alone.round(*on(backend, arrays))
+        np.testing.assert_array_equal(
+            together.discriminator.parameters.flat.numpy()[r], alone.discriminator.parameters.flat.numpy()
+        )
+
+
+@pytest.mark.parametrize("options", VARIETIES, ids=str)
+def test_a_restored_state_continues_bit_for_bit(backend, options):
+    whole = adam_game(backend, **options)
+    losses = play(whole, backend, rounds=6)
+    first = adam_game(backend, **options)
+    play(first, backend, rounds=3)
+    second = adam_game(backend, seeds=(90, 91), **options)
+    saved = snapshot(first)
+    assert saved.keys() == second.state.keys()
+    for name, tensor in second.state.items():
+        backend.xp.copyto(tensor.array, backend.array(saved[name]))
+    np.testing.assert_array_equal(play(second, backend, rounds=6, skip=3), losses[3:])
+    assert_same_bits(snapshot(second), snapshot(whole))
+
+
+def test_the_average_follows_g(backend):
+    game, mean_of = adam_game(backend), []
+    for k, arrays in enumerate(host_batches(6)):
+        game.round(*on(backend, arrays), weight=1.0 / (k + 1))
+        mean_of.append(game.generator.parameters.flat.numpy())
+    np.testing.assert_allclose(
+        game.average.parameters.flat.numpy(), np.mean(mean_of, axis=0), rtol=1e-12, atol=1e-14
+    )
+    assert np.abs(np.diff(mean_of, axis=0)).max() > 1e-3
+
+
+def test_the_factor_scales_both_players_steps(backend):
+    """With SGD a factor ½ is half the rates."""
+    half, G_D = sgd_game(backend), players(backend)
+    other = Game(*G_D, SGD(G_D[0].parameters, 0.1), SGD(G_D[1].parameters, 0.15))
+    batches = on(backend, next(host_batches(1)))
+    half.round(*batches, factor=0.5)
+    other.round(*batches)
+    for name in ("generator", "discriminator"):
+        np.testing.assert_allclose(half.state[name].numpy(), other.state[name].numpy(), rtol=1e-14)
+
+
+# ── refusals ──────────────────────────────────────────────────────────────────────────────────────
+def built(backend, **options):
+    G, D = options.pop("G", None), options.pop("D", None)
+    default = players(backend)
+    G, D = G or default[0], D or default[1]
+    optimizers = options.pop("g", SGD(G.parameters, 0.1)), options.pop("d", SGD(D.parameters, 0.1))
+    return Game(G, D, *optimizers, **options)
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu"])
+def test_a_discriminator_that_ends_in_an_activation_is_refused(backend, name):
+    """Probabilities into a loss that applies σ again: it would train, badly and silently."""
+    layers = (Dense(1, 4, activation("tanh")), Dense(4, 1, activation(name)))
+    D = Network(
+        layers, Parameters({"0.W": (1, 4), "0.b": (1, 4), "1.W": (4, 1), "1.b": (1, 1)}, backend, "float64")
+    )
+    with pytest.raises(ValueError, match=rf"returns a logit.*Dense\(4 → 1, {name}\), make it linear"):
+        built(backend, D=D)
+
+
+@pytest.mark.parametrize(
+    ("g_sizes", "d_sizes"), [((2, 4, 2), (1, 4, 1)), ((2, 4, 1), (2, 4, 1)), ((2, 4, 1), (1, 4, 2))]
+)
+def test_networks_that_do_not_fit_are_refused(backend, g_sizes, d_sizes):
+    G, D = (mlp(sizes, rngs=np.random.default_rng(0), backend=backend) for sizes in (g_sizes, d_sizes))
+    with pytest.raises(
+        ValueError, match=f"G makes {g_sizes[-1]} features, D takes {d_sizes[0]} and returns {d_sizes[-1]}"
+    ):
+        built(backend, G=G, D=D)
+
+
+def test_an_optimiser_of_the_other_network_is_refused(backend):
+    G, D = players(backend)
+    with pytest.raises(ValueError, match="optimiser of G moves other parameters"):
+        Game(G, D, SGD(D.parameters, 0.1), SGD(D.parameters, 0.1))
+    with pytest.raises(ValueError, match="optimiser of D moves other parameters"):
+        Game(G, D, SGD(G.parameters, 0.1), SGD(D.parameters.copy(), 0.1))
+
+
+def test_an_average_of_another_network_is_refused(backend):
+    G, D = players(backend)
+    with pytest.raises(ValueError, match="average follows other parameters than the generator's"):
+        built(backend, G=G, D=D, average=Average(D.parameters))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"order": "sequential"}, "order must be one of alternating, simultaneous; received 'sequential'"),
+        (
+            {"objective": "wasserstein"},
+            "objective must be one of minimax, non_saturating; received 'wasserstein'",
+        ),
+        ({"discriminator_steps": 0}, "at least one step per round"),
+        ({"generator_steps": -1}, "at least one step per round"),
+        (
+            {"order": "simultaneous", "discriminator_steps": 2},
+            "each player moves once; use order='alternating'",
+        ),
+        ({"order": "simultaneous", "generator_steps": 2}, "each player moves once"),
+        ({"r1": -0.5}, "r1 is the weight of a penalty, a finite number ≥ 0; received -0.5"),
+        ({"r2": float("nan")}, "r2 is the weight of a penalty"),
+        ({"r1": float("inf")}, "r1 is the weight of a penalty"),
+    ],
+)
+def test_bad_options_are_refused(backend, options, says):
+    with pytest.raises(ValueError, match=says):
+        built(backend, **options)
+
+
+def test_a_batch_of_another_width_is_refused(backend):
+    game = adam_game(backend)
+    real, latent_d, latent_g = next(host_batches(1))
+    before = snapshot(game)
+    with pytest.raises(ValueError, match="matmul cannot take"):
+        game.round(*on(backend, (np.concatenate([real, real], axis=-1), latent_d, latent_g)))
+    with pytest.raises(TypeError, match="float32 and float64"):
+        game.round(*on(backend, (real.astype("float32"), latent_d, latent_g)))
+    assert_same_bits(snapshot(game), before)

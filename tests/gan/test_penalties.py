@@ -1,0 +1,104 @@
+"""Gradient penalties: closed forms for linear and quadratic D, differences through a network, gradients."""
+
+import numpy as np
+import pytest
+
+from minigan.engine.autodiff import grad
+from minigan.engine.gradcheck import check_grads
+from minigan.engine.primitives import square, sum_over
+from minigan.engine.tensor import Tensor, variable
+from minigan.gan.penalties import gradient_penalty
+from minigan.nn.layers import activation
+from minigan.nn.network import mlp
+
+
+@pytest.mark.parametrize("replicas", [(), (4,)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_linear_discriminator_is_penalised_by_its_squared_slope(backend, replicas, dtype):
+    """a = x·w + b: E‖∂a/∂x‖² = |w|² whatever x and b, and its gradient is 2w and 0."""
+    rng = np.random.default_rng(1)
+    w, b, x = (rng.standard_normal((*replicas, *shape)).astype(dtype) for shape in ((5, 1), (1, 1), (7, 5)))
+    w_, b_, x_ = (variable(backend.array(a)) for a in (w, b, x))
+    penalty = gradient_penalty(x_ @ w_ + b_, x_)
+    rtol = 1e-12 if dtype == "float64" else 1e-5
+    assert penalty.shape == (*replicas, 1, 1) and penalty.dtype == dtype
+    np.testing.assert_allclose(penalty.numpy(), (w**2).sum(axis=(-2, -1), keepdims=True), rtol=rtol)
+    slope_w, slope_b = grad(penalty, [w_, b_])
+    np.testing.assert_allclose(slope_w.numpy(), 2.0 * w, rtol=rtol)
+    np.testing.assert_array_equal(slope_b.numpy(), 0.0)
+
+
+def test_a_quadratic_discriminator(backend):
+    """a = c|x|²/2: ∂a/∂x = c x, so the penalty is c² E|x|²."""
+    x = np.random.default_rng(2).standard_normal((50, 3))
+    c, x_ = variable(backend.array(np.array([[0.7]]))), variable(backend.array(x))
+    penalty = gradient_penalty(sum_over(0.5 * c * square(x_), axis=(-1,)), x_)
+    np.testing.assert_allclose(penalty.numpy(), [[0.49 * (x**2).sum(axis=1).mean()]], rtol=1e-13)
+    np.testing.assert_allclose(grad(penalty, [c])[0].numpy(), [[1.4 * (x**2).sum(axis=1).mean()]], rtol=1e-13)
+
+
+def test_through_a_network_against_differences(backend):
+    D = mlp((3, 8, 8, 1), rngs=np.random.default_rng(3), backend=backend, dtype="float64")
+    x = np.random.default_rng(4).standard_normal((6, 3))
+    x_ = variable(backend.array(x))
+    h, slopes = 1e-5, np.empty_like(x)
+    for k in range(3):
+        up, down = (D(Tensor(backend.array(x + s * h * np.eye(3)[k]))).numpy() for s in (1, -1))
+        slopes[:, k] = (up - down)[:, 0] / (2 * h)
+    np.testing.assert_allclose(gradient_penalty(D(x_), x_).item(), (slopes**2).sum(axis=1).mean(), rtol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["tanh", "silu", "softplus", "sigmoid", "elu", "leaky_relu"])
+def test_its_gradient_in_ds_parameters_against_central_differences(backend, name):
+    """The second order that R1 and R2 live on; to order 2 of the penalty where the activation is smooth."""
+    rng = np.random.default_rng(5)
+    φ = activation(name)
+    shapes = ((2, 6), (1, 6), (6, 6), (1, 6), (6, 1), (1, 1))
+    x = rng.standard_normal((5, 2))
+
+    def penalty(W0, b0, W1, b1, W2, b2):
+        x_ = variable(backend.array(x))
+        return gradient_penalty(φ(φ(x_ @ W0 + b0) @ W1 + b1) @ W2 + b2, x_)
+
+    order = 1 if name in ("elu", "leaky_relu") else 2
+    check_grads(penalty, *(rng.standard_normal(s) * 0.7 for s in shapes), order=order, on=backend)
+
+
+def test_each_parameter_alone_against_central_differences(backend):
+    """Every single number of D, not one direction."""
+    D = mlp((1, 5, 1), rngs=np.random.default_rng(6), backend=backend, dtype="float64")
+    x = np.random.default_rng(7).standard_normal((9, 1))
+    start = D.parameters.flat.numpy()
+
+    def penalty_at(flat):
+        D.parameters.update(Tensor(backend.array(flat)))
+        x_ = variable(backend.array(x))
+        return gradient_penalty(D(x_), x_)
+
+    exact = np.concatenate([g.numpy().ravel() for g in grad(penalty_at(start), D.parameters)])
+    h = 1e-5
+    numeric = [
+        (penalty_at(start + h * e).item() - penalty_at(start - h * e).item()) / (2 * h)
+        for e in np.eye(len(start))
+    ]
+    np.testing.assert_allclose(exact, numeric, rtol=1e-7, atol=1e-9)
+    assert np.abs(exact).max() > 0.1
+
+
+def test_replicas_are_penalised_separately(backend):
+    rngs = [np.random.default_rng(seed) for seed in (8, 9)]
+    D = mlp((2, 4, 1), rngs=rngs, backend=backend, dtype="float64")
+    x = np.random.default_rng(10).standard_normal((2, 6, 2))
+    x_ = variable(backend.array(x))
+    penalty = gradient_penalty(D(x_), x_).numpy()
+    for r, seed in enumerate((8, 9)):
+        single = mlp((2, 4, 1), rngs=np.random.default_rng(seed), backend=backend, dtype="float64")
+        x_r = variable(backend.array(x[r]))
+        np.testing.assert_array_equal(gradient_penalty(single(x_r), x_r).numpy(), penalty[r])
+
+
+def test_a_flat_discriminator_is_not_penalised(backend):
+    D = mlp((2, 4, 1), rngs=np.random.default_rng(11), backend=backend, dtype="float64")
+    D.parameters.update(D.parameters.flat * 0.0)
+    x_ = variable(backend.array(np.ones((3, 2))))
+    assert gradient_penalty(D(x_), x_).item() == 0.0

@@ -1,0 +1,74 @@
+"""Initialisers: laws, bounds, variances and orthogonality.
+
+Statistical tests here: 5 laws by Kolmogorov-Smirnov (p > 1e-8), 10 z-tests (|z| < 6: 2e-9 each), 3 of the law
+of orthogonal matrices (p > 1e-8): a false alarm has probability below 2e-7 per run.
+"""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from minigan.nn.initializers import INITIALIZERS, orthogonal
+
+FAN_IN, FAN_OUT = 150, 400  # unequal, so that a confusion of the two shows
+VARIANCE = {
+    "glorot_uniform": 2.0 / (FAN_IN + FAN_OUT), "glorot_normal": 2.0 / (FAN_IN + FAN_OUT),
+    "he_uniform": 2.0 / FAN_IN, "he_normal": 2.0 / FAN_IN, "lecun_normal": 1.0 / FAN_IN,
+}  # fmt: skip
+ALPHA = 1e-8
+
+
+def test_every_initializer_is_tested():
+    assert set(VARIANCE) | {"orthogonal"} == set(INITIALIZERS)
+
+
+@pytest.mark.parametrize("name", VARIANCE)
+def test_law_mean_and_variance(name):
+    w = INITIALIZERS[name](np.random.default_rng(11), (FAN_IN, FAN_OUT))
+    assert w.shape == (FAN_IN, FAN_OUT) and w.dtype == "float64"
+    w, sd = w.ravel(), math.sqrt(VARIANCE[name])
+    if name.endswith("uniform"):
+        law, excess = stats.uniform(-math.sqrt(3.0) * sd, 2.0 * math.sqrt(3.0) * sd), 9.0 / 5.0
+        assert np.abs(w).max() <= math.sqrt(3.0) * sd
+        assert np.abs(w).max() > 0.999 * math.sqrt(3.0) * sd  # fails for 60 000 draws with probability e⁻⁶⁰
+    else:
+        law, excess = stats.norm(0.0, sd), 3.0
+    assert stats.kstest(w, law.cdf).pvalue > ALPHA
+    assert abs(w.mean()) * math.sqrt(w.size) / sd < 6.0
+    z = (np.mean((w / sd) ** 2) - 1.0) * math.sqrt(w.size / (excess - 1.0))  # Var(x²) = (kurtosis − 1) σ⁴
+    assert abs(z) < 6.0
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (9, 4), (4, 9), (1, 6), (6, 1), (1, 1)])
+def test_orthogonal_rows_or_columns(shape):
+    w = orthogonal(np.random.default_rng(12), shape)
+    assert w.shape == shape
+    gram = w.T @ w if shape[0] >= shape[1] else w @ w.T
+    np.testing.assert_allclose(gram, np.eye(min(shape)), atol=1e-14)
+
+
+def test_orthogonal_is_uniform_over_rotations_and_reflections():
+    """In three dimensions every entry of a Haar matrix is U(−1, 1) (Archimedes), and half are reflections."""
+    rng = np.random.default_rng(13)
+    draws = np.array([orthogonal(rng, (3, 3)) for _ in range(2000)])
+    assert stats.kstest(draws[:, 0, 0], stats.uniform(-1.0, 2.0).cdf).pvalue > ALPHA
+    assert stats.kstest(draws[:, 2, 2], stats.uniform(-1.0, 2.0).cdf).pvalue > ALPHA
+    reflections = int((np.linalg.det(draws) < 0).sum())
+    assert stats.binomtest(reflections, len(draws)).pvalue > ALPHA
+
+
+def test_the_law_of_orthogonal_is_wrong_without_the_sign():
+    """The test above can fail: plain QR has one sign on the diagonal."""
+    rng = np.random.default_rng(14)
+    draws = np.array([np.linalg.qr(rng.standard_normal((3, 3)))[0][0, 0] for _ in range(2000)])
+    assert stats.kstest(draws, stats.uniform(-1.0, 2.0).cdf).pvalue < ALPHA
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_the_generator_decides(name):
+    draw = INITIALIZERS[name]
+    first, again, other = (draw(np.random.default_rng(seed), (3, 4)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
