@@ -19,7 +19,7 @@ def softplus(a):
 
 
 def sigmoid(a):
-    return 0.5 * (1.0 + np.tanh(0.5 * a))  # 1/(1 + e⁻ᵃ), without overflow; softplus′ = σ
+    return np.exp(-softplus(-a))  # 1/(1 + e⁻ᵃ), without overflow and exact in both tails; softplus′ = σ
 
 
 def initial(rng, hidden):

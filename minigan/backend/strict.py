@@ -94,6 +94,9 @@ class Namespace:
     def empty(self, shape, dtype):
         return DeviceArray(np.full(shape, np.nan, dtype))  # what is read before it is written shows
 
+    def empty_like(self, x):
+        return self.empty(x.shape, x.dtype)
+
     def zeros(self, shape, dtype):
         return DeviceArray(np.zeros(shape, dtype))
 

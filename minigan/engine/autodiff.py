@@ -14,11 +14,15 @@ def grad(y, wrt, *, create_graph=False):
     y, so a loss with one value per replica gives each replica its own gradient.
 
     Raises:  StaleTensorError – if a value needed on the way was overwritten since
-             TypeError – if y is not a Tensor, wrt not a list of them, or a primitive on the way has no rule
+             TypeError – if y is not a Tensor, wrt not a list of Tensors with a history, or a rule on the way is missing
     """
     if type(y) is not Tensor or isinstance(wrt, Tensor):
         raise TypeError("grad(y, wrt) takes a Tensor y and a list of Tensors wrt")
     wrt = list(wrt)
+    for k, x in enumerate(wrt):
+        if not is_tracked(x):
+            what = f"a constant of shape {x.shape}" if type(x) is Tensor else type(x).__name__
+            raise TypeError(f"no gradient can be asked through wrt[{k}], {what}; make it with variable(array) before use")
     path = _between(wrt, y)
     asked, cotangent = set(wrt), {y: filled(y, 1.0)}
     rules_see = (lambda x: x) if create_graph else constant  # constants have no history: nothing more is recorded
@@ -90,11 +94,15 @@ def assign(target, value):
     """target ← value: the only mutation there is. What was computed from the old value can no longer be differentiated.
 
     Raises:  ValueError – unless shapes and dtypes are equal (nothing is broadcast or cast silently)
+             TypeError – unless both are Tensors
     """
+    if type(target) is not Tensor or type(value) is not Tensor:
+        received = f"{type(target).__name__} and {type(value).__name__}"
+        raise TypeError(f"assign(target, value) takes two Tensors; received {received}")
     if target.shape != value.shape or target.dtype != value.dtype:
         raise ValueError(f"assign writes {target.dtype}{list(target.shape)}; received {value.dtype}{list(value.shape)}")
-    _assign(backend.of(target.array).xp, value.array, out=target.array)
-    mark_written(target.array)
     program = program_under_capture.get()
     if program is not None:
-        program.record(_assignment, [value.array], {}, target.array)
+        program.record(_assignment, [value.array], {}, target.array)  # first, because it may refuse
+    _assign(backend.of(target.array).xp, value.array, out=target.array)
+    mark_written(target.array)

@@ -7,7 +7,16 @@ at the line that uses it, so nothing computed aside can freeze into a program si
 from typing import Any, NamedTuple
 
 from minigan import backend
-from minigan.engine.tensor import CaptureError, Primitive, Tensor, constant, mark_written, program_under_capture
+from minigan.engine.tensor import (
+    CaptureError,
+    Primitive,
+    Tensor,
+    constant,
+    is_tracked,
+    mark_written,
+    program_under_capture,
+    variable,
+)
 
 
 class Instruction(NamedTuple):
@@ -20,6 +29,7 @@ class Instruction(NamedTuple):
 
     @property
     def kernel(self):
+        """The function that computes the output: kernel(xp, *inputs, out=output, **params)."""
         return self.primitive.kernel
 
     @property
@@ -61,13 +71,17 @@ class Program:
         if not work:
             raise CaptureError("the step computed nothing, so there is nothing to replay")
         self._run = backend.of(work[0].output).compile(work)
-        self._overwrites = list({id(backend.owner(i.output)): i.output for i in work if i.primitive.name == "assign"}.values())
+        written = [i.output for i in work if i.primitive.name == "assign"]
+        written += [t.array for t in _tensors(self.outputs)]
+        self._overwrites = list({id(backend.owner(a)): a for a in written}.values())
 
     def __call__(self, *inputs):
         """Run the step once more on these inputs (Tensors or arrays of the captured shapes); returns the outputs.
 
         Raises:  CaptureError – if a shape, dtype, device or the number of inputs differs from the captured one
         """
+        if program_under_capture.get() is not None:
+            raise CaptureError("a program was run during capture; call the step it was captured from, it is recorded too")
         arrays = [x.array if type(x) is Tensor else x for x in inputs]
         if len(arrays) != len(self.inputs):
             raise CaptureError(f"captured with {len(self.inputs)} inputs, called with {len(arrays)}")
@@ -77,6 +91,8 @@ class Program:
                     f"captured for {type(buffer).__name__} {buffer.dtype}{list(buffer.shape)}, "
                     f"called with {type(a).__name__} {getattr(a, 'dtype', '')}{list(getattr(a, 'shape', ()))}"
                 )
+        own = {id(buffer) for buffer in self.inputs}
+        arrays = [_copy(a) if id(backend.owner(a)) in own else a for a in arrays]  # an input, returned and fed back
         for buffer, a in zip(self.inputs, arrays, strict=True):
             backend.of(buffer).xp.copyto(buffer, a)
         self._run()
@@ -88,36 +104,45 @@ class Program:
         return len(self.instructions)
 
     def __str__(self):
-        names = {}
+        names, lines = {}, []
         for role, arrays in (("input", self.inputs), ("state", self.state)):
             for k, a in enumerate(arrays):
-                names[id(a)] = f"{role}{k}"
-        lines = [f"{names[id(a)]}: {a.dtype}{list(a.shape)}" for a in (*self.inputs, *self.state)]
+                names[id(a)] = names[id(backend.owner(a))] = f"{role}{k}"
+                lines.append(f"{role}{k}: {a.dtype}{list(a.shape)}")
+
+        def define(a, what):
+            name = names.setdefault(id(a), f"%{len(names)}")
+            lines.append(f"{name}: {a.dtype}{list(a.shape)} = {what}")
 
         def show(a):
             if isinstance(a, (int, float)):
                 return repr(a)
-            return names.get(id(a)) or names.setdefault(id(a), f"%{len(names)}")
+            if id(a) not in names:  # made outside the recorded calls: a view of the state, or a fill
+                whole = names.get(id(backend.owner(a)))
+                define(a, f"view of {whole}" if whole else f"constant {backend.of(a).to_host(a).ravel()[:1]}")
+            return names[id(a)]
 
         for i in self.instructions:
             arguments = [show(a) for a in i.inputs] + [f"{key}={value}" for key, value in i.params.items()]
-            lines.append(f"{show(i.output)}: {i.output.dtype}{list(i.output.shape)} = {i.primitive}({', '.join(arguments)})")
+            if i.primitive.name == "assign":
+                show(i.output)
+            define(i.output, f"{i.primitive}({', '.join(arguments)})")
         return "\n".join(lines)
 
 
 def capture(step, *inputs, state=()):
     """Run step(*inputs) once, for real, and return the Program that runs it again, bit for bit.
 
-    inputs  Tensors; each gets a private buffer, so the caller's arrays are never written, and passing one array twice or
-            feeding an output back is fine
+    inputs  Tensors or arrays; each gets a private buffer, so the caller's arrays are never written, and passing one
+            array twice or feeding an output back is fine; a Tensor with a history is a variable of the step
     state   the arrays or Tensors that the step reads and assigns: parameters, optimiser state (the checkpoint's list)
 
     Raises:  CaptureError – if captures nest, or an array enters from nowhere, or a value is read during the step
     """
     if program_under_capture.get() is not None:
         raise CaptureError("captures do not nest; capture the outer step, it records the inner one too")
-    inputs = [Tensor(backend.of(x.array).xp.array(x.array)) for x in inputs]
-    program = Program(inputs, [x.array if type(x) is Tensor else x for x in state])
+    inputs = [(variable if is_tracked(x) else constant)(_copy(_array(x))) for x in inputs]
+    program = Program(inputs, [_array(x) for x in state])
     token = program_under_capture.set(program)
     try:
         outputs = step(*inputs)
@@ -126,6 +151,27 @@ def capture(step, *inputs, state=()):
     program.outputs = _without_history(outputs)
     program.compile()
     return program
+
+
+def _array(x):
+    array = x.array if type(x) is Tensor else x
+    backend.of(array)  # raises if it is not an array of a backend
+    return array
+
+
+def _copy(array):
+    return backend.of(array).xp.array(array)
+
+
+def _tensors(outputs):
+    """All Tensors of a structure."""
+    if type(outputs) is Tensor:
+        return [outputs]
+    if isinstance(outputs, dict):
+        outputs = outputs.values()
+    elif not isinstance(outputs, (tuple, list)):
+        return []
+    return [t for part in outputs for t in _tensors(part)]
 
 
 def _without_history(outputs):

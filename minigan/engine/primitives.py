@@ -47,7 +47,9 @@ def _relu(xp, x, out=None):
     return xp.maximum(x, 0.0, out=out)
 
 def _leaky_relu(xp, x, slope, out=None):
-    return xp.maximum(x, slope * x, out=out)
+    if not 0.0 <= slope <= 1.0:
+        raise ValueError(f"the slope lies in [0, 1]; received {slope}")
+    return xp.maximum(x, float(slope) * x, out=out)            # a NumPy scalar would promote float32
 
 def _elu(xp, x, out=None):
     return xp.add(xp.maximum(x, 0.0), xp.expm1(xp.minimum(x, 0.0)), out=out)
@@ -64,7 +66,7 @@ elu        = Primitive("elu",        _elu,        lambda g, y, x: g * exp(minimu
 
 # ── the logistic family; both tails exact, because a saturating generator lives in them
 def _sigmoid(xp, x, out=None):
-    y = xp.negative(x, out=out)
+    y = xp.negative(x, out=xp.empty_like(x) if out is None else out)
     with np.errstate(over="ignore"):                          # e⁻ˣ = ∞ gives 0, where the value is below the smallest normal
         y = xp.exp(y, out=y)
     y = xp.add(y, 1.0, out=y)
@@ -79,7 +81,7 @@ softplus = Primitive("softplus", _softplus, lambda g, y, x: g * sigmoid(x))
 
 # ── products of matrices                   ∂/∂a                                ∂/∂b
 def _matmul(xp, a, b, out=None):
-    if a.ndim < 2 or b.ndim < 2:
+    if getattr(a, "ndim", 0) < 2 or getattr(b, "ndim", 0) < 2:
         raise ValueError("a product of matrices needs (…, n, k) and (…, k, m)")
     if a.shape[-1] == b.shape[-2] == 1:                        # an outer product, which BLAS is slow at: the same bits
         return xp.multiply(a, b, out=out)
@@ -95,6 +97,9 @@ def _sum(xp, x, axis, out=None):
 def _reshape(xp, x, shape, out=None):
     return x.reshape(shape) if out is None else xp.copyto(out, x.reshape(shape))
 
+def _getitem(xp, x, key, out=None):
+    return x[key] if out is None else xp.copyto(out, x[key])   # one element is a copy, not a view
+
 def _embed(xp, x, shape, key, out=None):
     y = xp.zeros(shape, x.dtype) if out is None else out
     y[...] = 0.0
@@ -105,7 +110,7 @@ sum_over     = Primitive("sum", _sum, lambda g, y, x, axis: broadcast_to(g, shap
 mT           = Primitive("mT", lambda xp, x: xp.swapaxes(x, -1, -2), lambda g, y, x: mT(g), view=True)
 reshape      = Primitive("reshape", _reshape, lambda g, y, x, shape: reshape(g, shape=x.shape), view=True)
 broadcast_to = Primitive("broadcast_to", lambda xp, x, shape: xp.broadcast_to(x, shape), lambda g, y, x, shape: g, view=True)
-getitem      = Primitive("getitem", lambda xp, x, key: x[key], lambda g, y, x, key: embed(g, shape=x.shape, key=key), view=True)
+getitem      = Primitive("getitem", _getitem, lambda g, y, x, key: embed(g, shape=x.shape, key=key), view=True)
 embed        = Primitive("embed", _embed, lambda g, y, x, shape, key: getitem(g, key=key))
 
 PRIMITIVES = {p.name: p for p in (
@@ -116,7 +121,10 @@ PRIMITIVES = {p.name: p for p in (
 # ── composed of primitives
 def mean(x, axis=(-2, -1)):
     """Mean over ``axis``, kept with length one; by default over batch and features, so one value per replica."""
-    return sum_over(x, axis=axis) * (1.0 / math.prod(x.shape[a] for a in axis))
+    count = math.prod(x.shape[a] for a in axis)
+    if count == 0:
+        raise ValueError(f"the mean of no numbers was asked for: shape {x.shape}, axes {axis}")
+    return sum_over(x, axis=axis) * (1.0 / count)
 
 def silu(x):
     """x σ(x).    Source:  Elfwing, Uchibe, Doya 2018"""
@@ -148,11 +156,11 @@ def _power(x, n):
         raise TypeError("x ** n takes a Python number n; write exp(n * log(x)) for a tensor exponent")
     return power(x, n)
 
-def _getitem(x, key):
+def _index(x, key):
     parts = key if isinstance(key, tuple) else (key,)
-    if not all(isinstance(part, (int, slice)) or part is Ellipsis for part in parts):
+    if not all(type(part) in (int, slice) or part is Ellipsis for part in parts):  # True would be a mask
         raise TypeError(f"a Tensor is indexed by integers, slices and ...; received {key!r}")
     return getitem(x, key=key)
 
 Tensor.__pow__ = _power
-Tensor.__getitem__ = _getitem
+Tensor.__getitem__ = _index

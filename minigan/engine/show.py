@@ -5,11 +5,11 @@ from minigan.engine.tensor import Tensor, leaf
 
 def history(y):
     """The tensors from which y was computed, oldest first, y last: each once, however often it was used."""
-    seen, stack = set(), [y]
+    seen, stack = {}, [y]  # a dict: the order of the constants does not depend on where they lie in memory
     while stack:
         t = stack.pop()
         if type(t) is Tensor and t not in seen:
-            seen.add(t)
+            seen[t] = None
             if t.call is not None:
                 stack.extend(t.call.inputs)
     return sorted(seen, key=lambda t: -1 if t.call is None else t.call.age)

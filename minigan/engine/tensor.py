@@ -6,6 +6,7 @@ All array work of the engine passes through one door, ``Primitive.__call__``. Th
 
 import itertools
 from contextvars import ContextVar
+from numbers import Real
 
 from minigan import backend
 
@@ -104,8 +105,10 @@ class Primitive:
                 elif a.dtype != first.dtype or type(a) is not type(first):
                     raise _mixture(self, first, a)
                 tracked = tracked or x.call is not None
+            elif type(x) is float or type(x) is int:
+                a = x
             else:
-                a = x if type(x) is float or type(x) is int else _literal(self, x)
+                return self(*(_literal(self, x) for x in inputs), **params)  # tape and program hold the same literals
             arrays.append(a)
         if first is None:
             raise TypeError(f"{self} needs at least one Tensor; received {', '.join(map(repr, inputs))}")
@@ -128,13 +131,12 @@ class Primitive:
 
 def _literal(primitive, x):
     """A Python number stays one; NumPy's scalars become one, so that they cannot promote float32 to float64."""
-    if isinstance(x, bool) or getattr(x, "shape", None) not in (None, ()):
-        raise TypeError(f"{primitive} takes Tensors and Python numbers; received {type(x).__name__}. "
-                        "Wrap arrays with constant(array) or variable(array)")
-    try:
+    if type(x) in (Tensor, float, int):
+        return x
+    if isinstance(x, Real) and not isinstance(x, bool):
         return float(x)
-    except (TypeError, ValueError):
-        raise TypeError(f"{primitive} takes Tensors and Python numbers; received {type(x).__name__}") from None
+    raise TypeError(f"{primitive} takes Tensors and Python numbers; received {type(x).__name__}. "
+                    "Wrap arrays with constant(array) or variable(array)")
 
 
 def _mixture(primitive, a, b):

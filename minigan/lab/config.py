@@ -72,7 +72,7 @@ class Optimizer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rate: Annotated[Positive, Meta(description="step size, in units of the parameters")] = 1e-3
     beta1: Annotated[Factor, Meta(description="memory of the mean gradient, per step (Adam)")] = 0.0
     beta2: Annotated[Factor, Meta(description="memory of the squared gradient, per step (Adam, RMSprop)")] = (
-        0.99
+        0.999
     )
     epsilon: Annotated[Positive, Meta(description="added to the root of the squared gradient")] = 1e-8
     momentum: Annotated[Factor, Meta(description="memory of the velocity, per step (momentum)")] = 0.9
@@ -82,7 +82,7 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the step sizes change over the run."""
 
     name: Annotated[ScheduleName, Meta(description="shape of the decay")] = "cosine"
-    hold: Annotated[Share, Meta(description="share of the steps at the full rate before the decay")] = 0.5
+    hold: Annotated[Share, Meta(description="share of the steps at the full rate before the decay")] = 0.0
     final: Annotated[Share, Meta(description="factor on the rate at the last step")] = 0.0
     warmup: Annotated[int, Meta(ge=0, le=10**9, description="steps of linear rise to the full rate")] = 0
 

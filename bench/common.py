@@ -1,0 +1,33 @@
+"""What the benchmarks share: the machine, the JSON file of a result, intervals."""
+
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+
+from minigan.lab.run import environment
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def write(name, content):
+    """bench/results/<name>.json: the content beside the machine that measured it; returns the path."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    record = {"measured": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"), "environment": environment(), **content}
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    return path
+
+
+def wilson(successes, count, z=1.96):
+    """95 % interval of a share.    Source:  Wilson 1927"""
+    share, centre = successes / count, successes / count + z * z / (2 * count)
+    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return (centre - half) / (1 + z * z / count), (centre + half) / (1 + z * z / count)
+
+
+def table(header, rows):
+    """Rows of text in columns, as Markdown."""
+    widths = [max(len(str(row[k])) for row in (header, *rows)) for k in range(len(header))]
+    line = lambda row: "| " + " | ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"  # noqa: E731
+    return "\n".join([line(header), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(line, rows)])

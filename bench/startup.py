@@ -1,0 +1,68 @@
+"""What starting costs: `import minigan` beyond NumPy, `minigan --help`, and the default run from command to verdict.
+
+    python -m bench.startup [--repeats 7] [--runs 3]
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from bench.common import table, write
+
+COMMANDS = {
+    "python, nothing imported": ["-c", "pass"],
+    "import numpy": ["-c", "import numpy"],
+    "import minigan": ["-c", "import minigan"],
+    "minigan --help": ["-m", "minigan", "--help"],
+}
+
+
+def seconds(arguments):
+    """Wall time of one Python process."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def default_run(folder):
+    """Seconds to the first metric line, and to the end, of the default run."""
+    started, first = time.perf_counter(), None
+    command = [sys.executable, "-m", "minigan", "train", "--out", folder]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if line.startswith("step") and first is None:
+                first = time.perf_counter() - started
+    if process.returncode:
+        raise SystemExit(f"minigan train ended with exit code {process.returncode}")
+    return first, time.perf_counter() - started
+
+
+def main(arguments=None):
+    """Print the table and write bench/results/startup.json."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--no-write", action="store_true", help="print only")
+    options = parser.parse_args(arguments)
+    for command in COMMANDS.values():
+        seconds(command)  # once to warm the file cache and compile
+    times = {name: [] for name in COMMANDS}
+    for _ in range(options.repeats):  # in turn, so that a slow moment hits all of them
+        for name, command in COMMANDS.items():
+            times[name].append(seconds(command))
+    with tempfile.TemporaryDirectory() as folder:
+        runs = [default_run(folder) for _ in range(options.runs)]
+    times |= {"minigan train, first metric line": [run[0] for run in runs], "minigan train, to the end": [run[1] for run in runs]}
+    print(table(("", "median s", "minimum s", "maximum s"),
+                [(name, f"{statistics.median(t):.3f}", f"{min(t):.3f}", f"{max(t):.3f}") for name, t in times.items()]))  # fmt: skip
+    beyond = statistics.median(m - n for m, n in zip(times["import minigan"], times["import numpy"], strict=True))
+    print(f"import minigan beyond NumPy: {beyond:.3f} s (median of paired differences)")
+    if not options.no_write:
+        print(write("startup", {"seconds": times, "import_beyond_numpy": beyond}), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""A GAN with the engine: two networks, two optimisers, a game, and a verdict. The command line does the same and more."""
+
+import numpy as np
+
+import minigan as mg
+from minigan.probability.distributions import Normal
+from minigan.probability.verdict import judge
+
+
+def main(steps=4000, batch=256):
+    """Train on N(4, 1.25); returns the verdict on 10 000 generated values."""
+    rng, target = np.random.default_rng(0), Normal(4.0, 1.25)
+    noise = lambda *shape: rng.standard_normal(shape, dtype="float32")  # noqa: E731
+
+    G = mg.mlp((1, 32, 32, 1), activation="silu", rngs=rng)
+    D = mg.mlp((1, 32, 32, 1), activation="leaky_relu", rngs=rng)
+    average = mg.Average(G.parameters)
+    game = mg.Game(G, D, mg.Adam(G.parameters, 1e-3, 0.0, 0.99), mg.Adam(D.parameters, 2e-3, 0.0, 0.99),
+                   objective="non_saturating", r1=0.5, r2=0.5, average=average)  # fmt: skip
+    factor, weight = mg.Schedule("cosine", steps, hold=0.5), mg.Averaging("tail", steps, start=0.5)
+
+    seen = target.sample(rng, (10_000,))
+    shift, scale = seen.mean(), seen.std()  # the networks work in units of the data
+    program = None
+    for t in range(steps):
+        x = ((target.sample(rng, (1, batch, 1)) - shift) / scale).astype("float32")
+        numbers = [np.array([f(t)], "float32") for f in (factor, weight)]
+        inputs = [mg.constant(a) for a in (x, noise(1, batch, 1), noise(1, batch, 1), *numbers)]
+        if program is None:
+            program = mg.capture(game.round, *inputs, state=game.state.values())  # the first step runs, and is recorded
+        else:
+            program(*inputs)  # every other one is a replay, bit for bit the same
+
+    generated = G.with_parameters(average.parameters)(mg.constant(noise(10_000, 1))).numpy()
+    verdict = judge(generated[:, 0] * scale + shift, target, rng)
+    print(verdict.sentence)
+    return verdict
+
+
+if __name__ == "__main__":
+    main()

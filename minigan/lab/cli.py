@@ -1,0 +1,488 @@
+"""The command line: train, sample, eval, presets, gradcheck, graph, doctor.
+
+Results go to stdout, progress and messages to stderr; ``--json`` prints one JSON object. Exit codes: 0 ok, 1 unexpected
+failure, 2 usage or configuration, 3 refused input, 4 diverged, 5 quality missed, 6 backend or extra unavailable, 7 run
+directory busy, 8 storage, 130 SIGINT, 143 SIGTERM.
+"""
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from minigan._version import __version__
+from minigan.lab.errors import ConfigError, DataError, LabError, QualityError, UnavailableError
+
+SCHEMA = 1  # of everything that --json prints
+GLOBAL_FLAGS = ("--debug", "--no-color", "-q", "--quiet")  # understood anywhere on the line
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, message="minigan %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--no-color", is_flag=True, help="Plain text (also: NO_COLOR in the environment).")
+@click.option("-q", "--quiet", is_flag=True, help="Results only, no progress and no notes.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool, no_color: bool, quiet: bool) -> None:
+    """Train small generative adversarial networks, look inside them, and judge what they make.
+
+    \b
+    minigan train                                   train on N(4, 1.25) and judge the result
+    minigan train --target "student(40)" --seed 7   another law, another seed
+    minigan train --data measurements.csv           your own data, CSV or NPY
+    minigan sample RUN -n 1000 -o new.csv           draw from a trained generator
+    minigan gradcheck                               every derivative against differences
+    """
+    ctx.obj = {"no_color": no_color, "quiet": quiet}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code. Expected failures are one sentence on stderr."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    arguments = sorted(arguments, key=lambda a: a not in GLOBAL_FLAGS)
+    try:
+        return cli.main(arguments, prog_name="minigan", standalone_mode=False) or 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        return _say("stopped", 130)
+    except LabError as error:
+        if debug:
+            traceback.print_exc()
+        return _say(f"error: {error}", error.exit_code)
+    except BrokenPipeError:  # the reader of our output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError as error:
+        return _say(f"error: out of memory{f' ({error})' if str(error) else ''}; use a smaller batch, fewer units or samples", 3)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        return _say(f"error: unexpected {type(error).__name__}: {error}; this is a bug, --debug shows where", 1)
+
+
+def _say(text: str, code: int) -> int:
+    click.echo(text, err=True)
+    return code
+
+
+def _console(ctx: click.Context, *, err: bool = False) -> Any:
+    from rich.console import Console
+
+    return Console(stderr=err, no_color=ctx.obj["no_color"] or None, highlight=False, soft_wrap=err)
+
+
+def _json(content: dict[str, Any]) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.encode({"schema": SCHEMA, **content}))  # writes what is not finite as null
+
+
+# ── train ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@cli.command()
+@click.argument("source", metavar="[PRESET|CONFIG]", required=False)
+@click.option("--target", help='Law to learn, for example "normal(4, 1.25)" or "0.3*normal(-1,0.5)+0.7*laplace(2,1)".')
+@click.option("--data", help="CSV or NPY file to learn instead; p features per row.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change any field of the configuration; repeatable.")
+@click.option("--backend", help="auto, numpy, cupy or strict.")
+@click.option("--dtype", help="float32 or float64.")
+@click.option("--seed", help="Root of all randomness.")
+@click.option("--steps", help="Length of the run.")
+@click.option("--out", envvar="MINIGAN_RUNS", default="runs", show_default=True, help="Where run directories are made.")
+@click.option("--fast-dev-run", is_flag=True, help="A few steps through everything, to see that it works.")
+@click.option("--require-ks", type=click.FloatRange(0, 1), metavar="P", help="Exit with 5 if the p-value of the verdict is below P.")
+@click.option("--print-config", is_flag=True, help="Print the resolved configuration, and where each field was set, and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the report.")
+@click.pass_context
+def train(ctx: click.Context, source: str | None, sets: tuple[str, ...], out: str, fast_dev_run: bool, require_ks: float | None,
+          print_config: bool, as_json: bool, **options: str | None) -> None:
+    """Train a GAN and judge the result.
+
+    Without arguments: the default experiment, N(4, 1.25). A configuration file (.toml, .json) or a preset (see `minigan
+    presets`) changes it, --set changes single fields, and every run's config.json can be given back.
+    """
+    config, data, origins = _resolve(source, sets, fast_dev_run, options)
+    if print_config:
+        return _print_config(config, origins, as_json)
+
+    from minigan.lab.config import to_json
+    from minigan.lab.experiment import Experiment
+    from minigan.lab.run import RunDirectory
+    from minigan.lab.trainer import train as run_training
+
+    experiment = Experiment(config, data=data)
+    with RunDirectory.create(out, config.name, to_json(config)) as run:
+        progress = _Progress(_console(ctx, err=True), config, ctx.obj["quiet"])
+        progress.announce(experiment, run.path)
+        try:
+            with progress:
+                outcome = run_training(experiment, run, progress.on_row, progress.on_step)
+        except LabError:
+            raise
+        except Exception:
+            run.log(traceback.format_exc())
+            run.write_status("failed", step=experiment.step)
+            click.echo(f"the run's log is {run.path / 'log.txt'}", err=True)
+            raise
+        files = dict(outcome.files)
+        try:
+            files["figure"] = _figure(run)
+        except UnavailableError as error:
+            progress.note(f"no figure: {error}")
+    if as_json:
+        _json({"run": str(outcome.path), "seconds": round(outcome.seconds, 3), "verdict": outcome.verdict.as_dict(),
+               "metrics": outcome.row, "files": {name: str(path) for name, path in files.items()}})
+    else:
+        _report(_console(ctx), outcome.verdict)
+        click.echo(f"\nTrained in {outcome.seconds:.1f} s. Files:")
+        for name, path in {"run": outcome.path, **files}.items():
+            click.echo(f"  {name:8} {path}")
+    _require(outcome.verdict, require_ks)
+
+
+def _resolve(source: str | None, sets: tuple[str, ...], fast: bool, options: dict[str, str | None]) -> tuple[Any, Any, dict]:
+    """The configuration that the command line asks for, the data it names, and who set each field."""
+    from minigan.lab.config import resolve_with_sources
+
+    quick = ("steps=20", "eval_every=10", "eval_samples=1000") if fast else ()
+    given = tuple(f"{key}={json.dumps(value) if key in ('target', 'data') else value}" for key, value in options.items() if value is not None)
+    is_file = source is not None and (Path(source).suffix in (".toml", ".json") or os.sep in source)
+    config, origins = resolve_with_sources(
+        preset=None if is_file else source, file=source if is_file else None, sets=(*quick, *given, *sets))
+    data = None
+    if config.data is not None:
+        from minigan.lab.config import check
+        from minigan.lab.data import read_data
+
+        data = read_data(config.data, columns=config.columns, drop_nonfinite=config.drop_nonfinite)
+        check(config, features=data.values.shape[1])
+    return config, data, origins
+
+
+def _print_config(config: Any, origins: dict[str, str], as_json: bool) -> None:
+    from minigan.lab.config import flatten, to_json
+
+    if as_json:
+        return _json({"config": json.loads(to_json(config)), "origins": origins})
+    for name, value in flatten(config).items():
+        click.echo(f"{name} = {json.dumps(value)}" + ("" if origins[name] == "default" else f"    # {origins[name]}"))
+
+
+def _figure(run: Any) -> Path:
+    try:
+        from minigan.lab.figures import save_overview
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] == "matplotlib":
+            raise UnavailableError("figures need matplotlib; install it with: pip install 'minigan[plot]'") from None
+        raise
+    return save_overview(run)
+
+
+def _require(verdict: Any, p: float | None) -> None:
+    if p is not None and verdict.pvalue < p:
+        raise QualityError(f"the p-value of the verdict is {verdict.pvalue:.3g}, below the required {p:g}")
+
+
+def _report(console: Any, verdict: Any) -> None:
+    """The verdict as a table and a sentence."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("", "this sample", "perfect sampler", "95 % of perfect samplers", "", box=None, pad_edge=False, header_style="bold")
+    for row in verdict.rows:
+        bound = f"below {row.bound:.4g}" if row.target is None else f"± {row.bound:.3g}"
+        mark = "[green]within[/]" if row.within else "[red]outside[/]"
+        unit = f" ({row.unit})" if row.unit else ""
+        table.add_row(escape(row.name + unit), f"{row.value:.4g}", f"{row.perfect:.4g}", bound, mark)
+    console.print(table)
+    console.print()
+    console.print(verdict.sentence, markup=False, style="bold red" if verdict.distinguishable else "bold green")
+
+
+class _Progress:
+    """What a person sees while a run trains: a bar with live numbers, or a line every few seconds without a terminal."""
+
+    LINE_SECONDS = 5.0
+
+    def __init__(self, console: Any, config: Any, quiet: bool) -> None:
+        import time
+
+        self.console, self.config, self.quiet = console, config, quiet
+        self.live = console.is_terminal and not quiet and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+        self.clock, self.last_line, self.bar, self.text = time.perf_counter, -1e9, None, ""
+
+    def note(self, text: str) -> None:
+        if not self.quiet:
+            self.console.print(text, markup=False)
+
+    def announce(self, experiment: Any, path: Path) -> None:
+        """Say what is about to happen."""
+        from minigan.probability.two_sample import perfect_ks_band
+
+        c, p = self.config, experiment.features
+        size = None if experiment.held_out is None else len(experiment.held_out)
+        self.floor = perfect_ks_band(c.eval_samples, size)[0]
+        what = str(experiment.law) if size is None else f"{c.data} ({len(experiment.law.values)} rows to learn, {size} to judge)"
+        widths = lambda *sizes: "-".join(map(str, sizes))  # noqa: E731
+        self.note(f"Learning {what}: G {widths(c.latent.size, *c.generator.widths, p)} {c.generator.activation}, "
+                  f"D {widths(p, *c.discriminator.widths, 1)} {c.discriminator.activation}, {c.objective}, R1 {c.r1:g}, R2 {c.r2:g}")
+        self.note(f"{c.steps} steps of {c.batch} on {experiment.backend.describe()}, {c.dtype}, seed {c.seed}, into {path}")
+        for note in experiment.notes:
+            self.note(f"note: {note}")
+
+    def on_row(self, row: dict[str, Any]) -> None:
+        """Show the newest metrics."""
+        self.text = (f"loss D {row['d_loss']:.4f}  G {row['g_loss']:.4f}  V {row['value_fn']:.4f} (ln 4 = 1.3863)  "
+                     f"KS {row['ks']:.4f} (perfect {self.floor:.4f})").replace("nan", "  –   ")
+        if self.bar is not None:
+            self.bar.update(self.task, metrics=self.text)
+        elif not self.quiet and (self.clock() - self.last_line >= self.LINE_SECONDS or row["step"] == self.config.steps):
+            self.last_line = self.clock()
+            self.note(f"step {row['step']:>6}  {self.text}  {row['wall']:.1f} s")
+
+    def on_step(self, step: int) -> None:
+        """Move the bar."""
+        if self.bar is not None:
+            self.bar.update(self.task, completed=step)
+
+    def __enter__(self) -> "_Progress":
+        if self.live:
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self.bar = Progress(TextColumn("{task.completed}/{task.total}"), BarColumn(bar_width=20), TimeRemainingColumn(),
+                                TextColumn("{task.fields[metrics]}"), console=self.console)
+            self.task = self.bar.add_task("", total=self.config.steps, metrics="")
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+
+# ── sample, eval ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@cli.command()
+@click.argument("run")
+@click.option("-n", "count", type=click.IntRange(1, 10**8), default=1000, show_default=True, help="Rows to draw.")
+@click.option("-o", "--output", help="CSV or NPY file; without it CSV goes to stdout.")
+@click.option("--index", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Which draw: the same index gives the same rows.")
+@click.pass_context
+def sample(ctx: click.Context, run: str, count: int, output: str | None, index: int) -> None:
+    """Draw new rows from the trained generator in the directory RUN."""
+    import io
+
+    import numpy as np
+
+    from minigan.lab.run import write_atomic
+    from minigan.lab.trainer import reopen
+
+    if output is not None and Path(output).suffix not in (".csv", ".npy"):
+        raise ConfigError(f"-o writes .csv or .npy; received {output!r}")
+    directory, experiment, notes = reopen(run)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    rows = experiment.sample(count, index=2**32 + index)
+    if output is not None and output.endswith(".npy"):
+        buffer = io.BytesIO()
+        np.save(buffer, rows, allow_pickle=False)
+        write_atomic(output, buffer.getvalue())
+    else:
+        text = ",".join(f'"{name}"' if "," in name else name for name in experiment.names) + "\n"
+        text += "".join(",".join(repr(float(value)) for value in row) + "\n" for row in rows)
+        if output is None:
+            click.echo(text, nl=False)
+        else:
+            write_atomic(output, text.encode())
+    if output is not None and not ctx.obj["quiet"]:
+        click.echo(f"{count} rows of {experiment.features} feature{'s' if experiment.features > 1 else ''} from "
+                   f"{directory.path} (step {experiment.step}) in {output}", err=True)
+
+
+@cli.command(name="eval")
+@click.argument("subject", metavar="RUN|FILE")
+@click.option("--target", help="Law to judge a file against.")
+@click.option("--data", help="Data set to judge against instead.")
+@click.option("-n", "count", type=click.IntRange(100, 10**7), help="Rows to draw from a run; its eval_samples if not given.")
+@click.option("--require-ks", type=click.FloatRange(0, 1), metavar="P", help="Exit with 5 if the p-value is below P.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the report.")
+@click.pass_context
+def evaluate(ctx: click.Context, subject: str, target: str | None, data: str | None, count: int | None, require_ks: float | None,
+             as_json: bool) -> None:
+    """Judge a trained generator, or a file of samples, against a law or against data: KS, W1, JS, moments.
+
+    A run is judged against what it learned. A file (CSV, NPY) needs --target or --data.
+    """
+    from minigan.lab.data import read_data
+    from minigan.lab.experiment import stream
+    from minigan.lab.metrics import verdict as judge_run
+    from minigan.probability.verdict import judge, judge_two_sample
+
+    if target is not None and data is not None:
+        raise ConfigError("give --target or --data, not both")
+    if Path(subject).is_dir():
+        from minigan.lab.trainer import reopen
+
+        if target is not None or data is not None:
+            raise ConfigError("a run is judged against what it learned; --target and --data are for files")
+        _, experiment, notes = reopen(subject)
+        for note in notes:
+            click.echo(f"note: {note}", err=True)
+        verdict, _ = judge_run(experiment, count or experiment.config.eval_samples)
+    else:
+        if target is None and data is None:
+            raise ConfigError(f"{subject} is not a run directory; to judge a file give --target LAW or --data FILE")
+        rows, rng = read_data(subject), stream(0, "verdict")
+        try:
+            if target is not None:
+                if rows.values.shape[1] != 1:
+                    raise DataError(f"{subject} has {rows.values.shape[1]} features; a law judges one, give --data for more")
+                from minigan.probability.distributions import parse
+
+                verdict = judge(rows.values[:, 0], parse(target), rng)
+            else:
+                real = read_data(data)
+                verdict = judge_two_sample(rows.values, real.values, rng, names=real.names)
+        except ValueError as error:
+            raise (ConfigError if target is not None else DataError)(str(error)) from None
+    if as_json:
+        _json({"subject": subject, "verdict": verdict.as_dict()})
+    else:
+        _report(_console(ctx), verdict)
+    _require(verdict, require_ks)
+
+
+# ── presets, gradcheck, graph, doctor ───────────────────────────────────────────────────────────────────────
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def presets(as_json: bool) -> None:
+    """List the built-in experiments."""
+    from minigan.lab.presets import PRESETS
+
+    if as_json:
+        return _json({"presets": {name: {"description": p.description, "settings": p.settings} for name, p in PRESETS.items()}})
+    for name, preset in PRESETS.items():
+        click.echo(f"{name:14} {preset.description}")
+
+
+@cli.command()
+@click.argument("names", metavar="[OP]...", nargs=-1)
+@click.option("--order", type=click.IntRange(1, 3), default=2, show_default=True, help="Highest order of derivative.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def gradcheck(ctx: click.Context, names: tuple[str, ...], order: int, as_json: bool) -> None:
+    """Check the engine's derivatives against differences, all primitives or the named ones."""
+    from minigan.engine.gradcheck import GradientError, check_primitive
+    from minigan.engine.primitives import PRIMITIVES
+    from minigan.lab.errors import nearest
+
+    for name in names:
+        if name not in PRIMITIVES:
+            raise ConfigError(f"there is no primitive {name!r}; {nearest(name, PRIMITIVES)}")
+    results = {}
+    for name in names or PRIMITIVES:
+        try:
+            results[name] = {"ok": True, "derivatives": check_primitive(name, order=order)}
+        except GradientError as error:
+            results[name] = {"ok": False, "error": str(error)}
+    failed = [name for name, result in results.items() if not result["ok"]]
+    if as_json:
+        _json({"ok": not failed, "order": order, "primitives": results})
+    else:
+        for name, result in results.items():
+            click.echo(f"{name:14} " + (f"ok, {result['derivatives']} derivatives" if result["ok"] else f"WRONG: {result['error']}"))
+        click.echo(f"\n{len(results) - len(failed)} of {len(results)} primitives agree with central differences to order {order} "
+                   "(relative 1e-6, float64).")
+    if failed:
+        ctx.exit(1)
+
+
+@cli.command()
+@click.argument("source", metavar="[PRESET|CONFIG]", required=False)
+@click.option("--player", type=click.Choice(["D", "G"]), default="G", show_default=True, help="Whose loss.")
+@click.option("--program", is_flag=True, help="Print the recorded training step instead of one loss's history.")
+@click.option("-o", "--output", help="Write .dot, .svg, .png or .pdf; without it text goes to stdout.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change any field of the configuration; repeatable.")
+def graph(source: str | None, player: str, program: bool, output: str | None, sets: tuple[str, ...]) -> None:
+    """Show how a loss is computed: every tensor from the parameters to the loss, as text or as a picture.
+
+    Pictures other than .dot need Graphviz's `dot` program.
+    """
+    from minigan.engine.show import as_dot, as_text
+    from minigan.engine.tensor import constant
+    from minigan.lab.experiment import Experiment, stream
+    from minigan.lab.run import write_atomic
+
+    if output is not None and (program or Path(output).suffix not in (".dot", ".svg", ".png", ".pdf")):
+        raise ConfigError(f"-o writes the history as .dot, .svg, .png or .pdf; received {output!r}" + (" with --program" if program else ""))
+    config, data, _ = _resolve(source, sets, False, {})
+    experiment = Experiment(config, data=data)
+    if program:
+        experiment.advance(1)
+        click.echo(str(experiment.program))
+        return
+    game, rng = experiment.game, stream(config.seed, "latent")
+    z = constant(experiment.backend.array(experiment.draw_latent(rng, (config.batch,))))
+    names = {"z": z}
+    if player == "G":
+        loss = game.generator_loss(z)
+    else:
+        x = constant(experiment.backend.array(
+            ((experiment.real(config.batch) - experiment.shift) / experiment.scale).astype(config.dtype)))
+        loss, names["x"] = game.discriminator_loss(x, constant(game.generator(z))), x
+    for letter, network in (("G", experiment.generator), ("D", experiment.discriminator)):
+        names |= {f"{letter}.{name}": view for name, view in network.parameters.views.items()}
+    if output is None:
+        click.echo(as_text(loss, names))
+        return
+    source_text = as_dot(loss, names).encode()
+    if not output.endswith(".dot"):
+        source_text = _drawn(source_text, Path(output).suffix[1:])
+    write_atomic(output, source_text)
+
+
+def _drawn(source: bytes, kind: str) -> bytes:
+    import shutil
+    import subprocess
+
+    dot = shutil.which("dot")
+    if dot is None:
+        raise UnavailableError("pictures need Graphviz's dot program (Debian: apt install graphviz); -o FILE.dot works without it")
+    done = subprocess.run([dot, f"-T{kind}"], input=source, capture_output=True, check=False)
+    if done.returncode:
+        raise UnavailableError(f"dot failed: {done.stderr.decode(errors='replace').strip()[:300]}")
+    return done.stdout
+
+
+@cli.command()
+@click.option("--out", envvar="MINIGAN_RUNS", default="runs", show_default=True, help="Where run directories would be made.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def doctor(ctx: click.Context, out: str, as_json: bool) -> None:
+    """Tell what this machine offers, what is in the way, and what to do about it."""
+    from minigan.lab.doctor import as_dict, diagnose
+
+    findings = diagnose(out)
+    if as_json:
+        content = as_dict(findings)
+        _json({key: value for key, value in content.items() if key != "schema"})
+    else:
+        for finding in findings:
+            click.echo(f"{'ok  ' if finding.ok else 'LOOK'} {finding.name:14} {finding.value}")
+            if finding.advice:
+                click.echo(f"     {'':14} → {finding.advice}")
+    if not all(finding.ok for finding in findings):
+        ctx.exit(6)

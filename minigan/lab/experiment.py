@@ -1,0 +1,261 @@
+"""An experiment ready to run: data, networks and game made from a config; one seed, or many at once.
+
+Randomness is a function of (seed, stream, block), so any step can be drawn again from its index alone, and the replica
+of seed s in a batch of seeds sees exactly what a single run with seed s sees.
+"""
+
+import numpy as np
+
+from minigan import backend as backends
+from minigan.engine.capture import capture
+from minigan.engine.tensor import constant
+from minigan.gan.game import Game
+from minigan.lab.config import Config, Net, Optimizer
+from minigan.lab.data import Data, location_scale as scale_of_rows
+from minigan.lab.errors import ConfigError, DataError, UnavailableError, shown
+from minigan.nn.network import mlp
+from minigan.nn.optim import OPTIMIZERS
+from minigan.nn.schedules import Average, Averaging, Schedule
+from minigan.probability.distributions import Empirical, location_scale, parse
+
+STREAMS = ("init", "data", "latent", "eval", "scale", "split", "verdict")
+BLOCK = 50  # steps whose random numbers are drawn at once, fewer if they are large
+BLOCK_NUMBERS = 2**23
+CHUNK = 2**16  # rows that pass a network at once outside training
+SCALE_SAMPLE = 10_000  # values from which mean and sd of a law are estimated, as a user would do it with data
+SMALL = 500  # data sets with fewer rows are not split: a tenth of them would judge nothing
+EXTREME = 1e100  # of a scale, up or down: beyond, squares overflow or vanish in float64
+OFFSET = 1e12  # of a location over its scale: beyond, float64 has too few digits left to judge a shape by
+
+
+def stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
+    """The random generator of one purpose: independent of all others, and found again from its indices."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAMS.index(name), index)))
+
+
+class Experiment:
+    """Data, networks and game of a config, with a step counter.
+
+    seeds   None: the config's seed, no replica axis; a list: one replica per seed, trained together
+    data    the user's data set, if the config names one
+
+    law        what real data are drawn from: the target, or the training rows
+    held_out   the rows that judge (all of them where the data set is too small to split), None for a target law
+    """
+
+    def __init__(self, config: Config, *, seeds: list[int] | None = None, data: Data | None = None) -> None:
+        self.config, self.seeds, self.step = config, seeds or [config.seed], 0
+        self.replicas = len(self.seeds) if seeds else None
+        self.backend = get_backend(config.backend)
+        self._read(data)
+        self._scale()
+        self._build()
+        self._block, self._numbers, self._program, self._losses = None, None, None, None
+
+    # ── data ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _read(self, data: Data | None) -> None:
+        self.names, self.notes, self.held_out = ("x",), (), None
+        if data is None:
+            self.law, self.features = parse(self.config.target), 1
+            location, scale, _ = location_scale(self.law)
+            if _extreme(location, scale):
+                raise ConfigError(f"the target {self.law} has location {location:.3g} and scale {scale:.3g}, beyond what float64 can "
+                                  "judge; choose another unit or origin")
+            return
+        rows, self.names, self.features = data.values, data.names, data.values.shape[1]
+        for name, location, scale in zip(data.names, *scale_of_rows(rows), strict=True):
+            if _extreme(location, scale):
+                raise DataError(f"column {shown(name)} of {shown(data.source)} has mean {location:.3g} and sd {scale:.3g}, beyond what "
+                                "float64 can judge; give it in another unit or from another origin")
+        held = int(self.config.holdout * len(rows)) if len(rows) >= SMALL else 0
+        order = stream(self.config.seed, "split").permutation(len(rows))
+        train, self.held_out = rows[np.sort(order[held:])], rows[np.sort(order[:held])] if held else rows
+        for part, purpose in ((train, "learn"), (self.held_out, "judge by")):
+            if (part == part[0]).all():  # an almost constant data set, after the split
+                raise DataError(f"all of the {len(part)} rows of {shown(data.source)} to {purpose} are {shown(part[0].tolist())}, a law "
+                                "without a density; give more varied data, or keep them together with --set holdout=0")
+        self.law = Empirical(train[:, 0] if self.features == 1 else train)
+        self.notes = (
+            *data.notes,
+            f"{held} of {len(rows)} rows are held out to judge the generator" if held else
+            f"with {len(rows)} rows, fewer than {SMALL} or no holdout asked for, training and judging use the same rows: "
+            "a generator that repeats them would pass",
+        )  # fmt: skip
+
+    def _scale(self) -> None:
+        """Shift and scale between the user's units and the network's, per seed: mean and sd of what was seen."""
+        shifts, scales = [], []
+        for seed in self.seeds:
+            if not self.config.standardise:
+                shift, scale = np.zeros(self.features), np.ones(self.features)
+            elif self.held_out is not None:
+                shift, scale = scale_of_rows(self.law.values.reshape(-1, self.features))
+                scale = np.where(scale > 0, scale, 1.0)
+            else:
+                seen = Empirical(self.law.sample(stream(seed, "scale"), (SCALE_SAMPLE,)))
+                finite = location_scale(self.law)[2] == "sd"  # without a finite sd, a sample's sd says nothing
+                low, middle, high = seen.quantile([0.25, 0.5, 0.75])
+                shift, scale = (seen.mean, seen.sd) if finite else (middle, (high - low) / 1.349)
+            shifts.append(np.reshape(shift, (1, self.features)))
+            scales.append(np.reshape(scale, (1, self.features)))
+        pick = np.stack if self.replicas else (lambda rows: rows[0])
+        self.shift, self.scale = pick(shifts), pick(scales)  # (…, 1, p)
+
+    # ── networks and game ───────────────────────────────────────────────────────────────────────────────
+
+    def _build(self) -> None:
+        c = self.config
+        rngs = [stream(seed, "init") for seed in self.seeds]
+
+        def network(inputs: int, net: Net, outputs: int):
+            return mlp((inputs, *net.widths, outputs), rngs=rngs if self.replicas else rngs[0], activation=net.activation,
+                       initializer=net.initializer, backend=self.backend, dtype=c.dtype)
+
+        def optimizer(parameters, o: Optimizer):
+            options = {"adam": ("beta1", "beta2", "epsilon"), "optimistic_adam": ("beta1", "beta2", "epsilon"),
+                       "momentum": ("momentum",), "sgd": (), "rmsprop": ("epsilon",)}[o.name]  # fmt: skip
+            with np.errstate(over="ignore", under="ignore"):
+                if not 0 < np.dtype(c.dtype).type(o.rate) < np.inf:
+                    raise ValueError(f"a rate of {o.rate:g} is 0 or infinite in {c.dtype}; choose one nearer to 0.001")
+            arguments = {name: getattr(o, name) for name in options}
+            if o.name == "rmsprop":
+                arguments["rho"] = o.beta2
+            return OPTIMIZERS[o.name](parameters, o.rate, **arguments)
+
+        try:
+            self.generator = network(c.latent.size, c.generator, self.features)
+            self.discriminator = network(self.features, c.discriminator, 1)
+            average = Average(self.generator.parameters)
+            self.game = Game(
+                self.generator, self.discriminator,
+                optimizer(self.generator.parameters, c.generator_optimizer),
+                optimizer(self.discriminator.parameters, c.discriminator_optimizer),
+                objective=c.objective, r1=c.r1, r2=c.r2, order=c.order, average=average,
+                discriminator_steps=c.discriminator_steps, generator_steps=c.generator_steps,
+            )  # fmt: skip
+            self.schedule = Schedule(c.schedule.name, c.steps, c.schedule.hold, c.schedule.final, c.schedule.warmup)
+            self.averaging = Averaging(c.average.name, c.steps, c.average.decay, c.average.start)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        self.averaged = self.generator.with_parameters(average.parameters)
+        per_step = (c.discriminator_steps * (self.features + c.latent.size) + c.generator_steps * c.latent.size) * c.batch
+        self.block_length = max(1, min(BLOCK, BLOCK_NUMBERS // per_step))
+
+    # ── training ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _draw(self, block: int):
+        """The inputs of a block of steps, on the backend: real data, latents for D and for G, factor and weight."""
+        c, K = self.config, self.block_length
+        real, latent_d, latent_g = [], [], []
+        for k, seed in enumerate(self.seeds):
+            data, latent = stream(seed, "data", block), stream(seed, "latent", block)
+            shift, scale = (self.shift[k], self.scale[k]) if self.replicas else (self.shift, self.scale)
+            rows = self.law.sample(data, (K, c.discriminator_steps, c.batch))
+            real.append(((rows.reshape(*rows.shape[:3], self.features) - shift) / scale).astype(c.dtype))
+            latent_d.append(self.draw_latent(latent, (K, c.discriminator_steps, c.batch)))
+            latent_g.append(self.draw_latent(latent, (K, c.generator_steps, c.batch)))
+        join = (lambda parts: np.stack(parts, axis=2)) if self.replicas else (lambda parts: parts[0])
+        t = block * K + np.arange(K)
+        steps = (self.schedule(t), self.averaging(t))
+        return [self.backend.array(a) for a in (
+            join(real), join(latent_d), join(latent_g), *(s.astype(c.dtype)[:, None] for s in steps))]
+
+    def draw_latent(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Latent vectors of the configured law.    Shapes:  → (*shape, n)"""
+        shape, dtype = (*shape, self.config.latent.size), np.dtype(self.config.dtype)
+        if self.config.latent.law == "normal":
+            return rng.standard_normal(shape, dtype=dtype)
+        return 2 * rng.random(shape, dtype=dtype) - 1
+
+    def advance(self, steps: int) -> None:
+        """Train for so many steps; nothing is read from the device."""
+        for _ in range(steps):
+            block, k = divmod(self.step, self.block_length)
+            if block != self._block:
+                self._block, self._numbers = block, self._draw(block)
+            inputs = [constant(numbers[k]) for numbers in self._numbers]
+            if self._program is None:
+                self._program = capture(self.game.round, *inputs, state=self.game.state.values())
+                self._losses = self._program.outputs
+            else:
+                self._program(*inputs)
+            self.step += 1
+
+    @property
+    def program(self):
+        """The recorded step, once there was one."""
+        return self._program
+
+    def losses(self) -> tuple[np.ndarray, np.ndarray]:
+        """What D and G minimised in the last step, one value per replica; NaN before the first.    Shapes:  → (…, 1, 1) twice"""
+        if self._losses is None:
+            return np.full((1, 1), np.nan), np.full((1, 1), np.nan)
+        return self._losses.discriminator.numpy(), self._losses.generator.numpy()
+
+    # ── looking at it ───────────────────────────────────────────────────────────────────────────────────
+
+    def generate(self, latent: np.ndarray, *, averaged: bool = True) -> np.ndarray:
+        """G(z) in the user's units, float64.    Shapes:  (…, n, latent) → (…, n, p)"""
+        network = self.averaged if averaged else self.generator
+        return self._apply(network, latent) * self.scale + self.shift
+
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """D's raw output at x in the user's units, float64.    Shapes:  (…, n, p) → (…, n, 1)"""
+        return self._apply(self.discriminator, (x - self.shift) / self.scale)
+
+    def sample(self, count: int, index: int = 0, *, averaged: bool = True) -> np.ndarray:
+        """``count`` generated rows, those of draw ``index``: the same call gives the same rows.    Shapes:  → (…, count, p)"""
+        latents = [self.draw_latent(stream(seed, "eval", index), (count,)) for seed in self.seeds]
+        return self.generate(np.stack(latents) if self.replicas else latents[0], averaged=averaged)
+
+    def real(self, count: int, index: int = 0) -> np.ndarray:
+        """``count`` real rows that training does not see in this order.    Shapes:  → (…, count, p)"""
+        rows = [self.law.sample(stream(seed, "verdict", index), (count,)).reshape(count, self.features) for seed in self.seeds]
+        return np.stack(rows) if self.replicas else rows[0]
+
+    def _apply(self, network, x: np.ndarray) -> np.ndarray:
+        parts = []
+        for start in range(0, x.shape[-2], CHUNK):
+            rows = np.ascontiguousarray(x[..., start : start + CHUNK, :], self.config.dtype)
+            parts.append(network(constant(self.backend.array(rows))).numpy())
+        return np.concatenate(parts, axis=-2).astype("float64")
+
+    # ── what a checkpoint holds ─────────────────────────────────────────────────────────────────────────
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything that training has made, by name: networks layer by layer, optimisers as flat buffers, the scaling."""
+        named = {"generator": self.generator, "discriminator": self.discriminator, "average": self.averaged}
+        arrays = {f"{player}.{key}": a for player, network in named.items() for key, a in network.parameters.arrays().items()}
+        arrays |= {name: tensor.numpy() for name, tensor in self.game.state.items() if "." in name}
+        return arrays | {"shift": self.shift, "scale": self.scale}
+
+    def load(self, arrays: dict[str, np.ndarray], step: int) -> None:
+        """Take over what ``arrays`` made, with the step count it belongs to.
+
+        Raises:  ValueError – if the arrays are not those of this experiment
+        """
+        for player, network in (("generator", self.generator), ("discriminator", self.discriminator), ("average", self.averaged)):
+            network.parameters.load({key.removeprefix(f"{player}."): a for key, a in arrays.items() if key.startswith(f"{player}.")})
+        for name, tensor in self.game.state.items():
+            if "." in name:
+                if name not in arrays or arrays[name].shape != tensor.shape:
+                    raise ValueError(f"{name} is missing or has another shape than {tensor.shape}")
+                self.backend.xp.copyto(tensor.array, self.backend.array(arrays[name]))
+        self.shift, self.scale, self.step = arrays["shift"], arrays["scale"], step
+
+
+def _extreme(location: float, scale: float) -> bool:
+    """Whether a law of this location and scale leaves the numbers too few digits, or their squares none."""
+    return not (1 / EXTREME <= scale <= EXTREME and abs(location) <= OFFSET * scale)
+
+
+def get_backend(name: str):
+    """The backend of that name.
+
+    Raises:  UnavailableError – if it cannot be used here
+    """
+    try:
+        return backends.get(name)
+    except backends.BackendError as error:
+        raise UnavailableError(str(error)) from None

@@ -1,0 +1,659 @@
+"""The page that a person understands at a glance, drawn from a run directory; the only import of matplotlib.
+
+One colour, one meaning, in every panel: blue is the target, orange is generated, green is D, dashed black is
+what theory says, and grey is chance: what a perfect sampler of the same size would show.
+"""
+
+import io
+import json
+import math
+import os
+import re
+import textwrap
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from minigan.gan.diagnostics import LN4, optimal_discriminator
+from minigan.lab import checkpoint
+from minigan.lab.config import Config, Net, from_json
+from minigan.lab.errors import DataError, shown
+from minigan.lab.experiment import Experiment
+from minigan.lab.run import RunDirectory, storage_error, write_atomic
+from minigan.probability.distributions import Distribution, location_scale, parse
+from minigan.probability.two_sample import KSResult, ks_two_sample
+from minigan.probability.verdict import Row, Verdict
+
+TARGET, GENERATED, D = "#0072B2", "#D55E00", "#009E73"  # Okabe & Ito's, apart for every kind of colour vision
+THEORY, CHANCE, START = "black", "#8C8C8C", "#E69F00"
+GOOD, BAD = "#1B6E3C", "#A50F15"
+
+SIZE, DPI = (15.0, 9.0), 110  # inches, dots per inch
+MAX_VERDICT = 2**20  # bytes of verdict.json
+FEATURES = 4  # shown side by side
+POINTS = 1500  # of a scatter plot: more hide each other
+LEVELS = 300  # of a Q-Q plot between its tails
+TAIL = 30  # values at each end that a Q-Q plot shows one by one
+HEIGHT = 248  # points that sentence and table may take
+COLUMNS = (0.43, 0.59, 0.79)  # right ends, as shares of the width
+VISIBLE = 1e-3  # share of its peak below which a density is not drawn
+NEAR = 0.03  # how far from ½ D and D* may be on average to be called near
+EARLY = 0.25  # of the run, in which the early moment is looked for
+
+ABOVE: dict[str, Any] = {  # a legend between panel and title
+    "loc": "lower left", "bbox_to_anchor": (-0.01, 0.98), "frameon": False, "borderpad": 0,
+    "columnspacing": 1.2, "handlelength": 1.6, "handletextpad": 0.5,
+}  # fmt: skip
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+# The same run gives the same bytes.
+METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+}
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What a finished run left behind; its target is ``law``, or where None the one behind ``real``."""
+
+    config: Config
+    status: dict[str, Any]
+    metrics: dict[str, np.ndarray]
+    frames: dict[str, np.ndarray]
+    sample: np.ndarray
+    verdict: Verdict
+    law: Distribution | None
+    real: np.ndarray
+    names: tuple[str, ...]
+
+    @property
+    def several(self) -> bool:
+        return self.sample.shape[1] > 1
+
+    @property
+    def target(self) -> str:
+        return "data" if self.law is None else "target"
+
+
+def overview(run: RunDirectory) -> Figure:
+    """One page on a finished run: densities, D beside D*, losses, KS, quantiles, the verdict in plain words.
+
+    Raises:  DataError – if the run is not finished, or its files do not fit each other
+    """
+    record = _read(run)
+    with _style():
+        figure = Figure(figsize=SIZE, dpi=DPI)
+        grid = figure.add_gridspec(
+            2, 3, left=0.05, right=0.98, top=0.85, bottom=0.065, wspace=0.2, hspace=0.36
+        )
+        _heading(figure, record)
+        if record.several:
+            _scatter(figure.add_subplot(grid[0, 0]), record)
+            _features(figure, grid[0, 1], record)
+        else:
+            _densities(figure.add_subplot(grid[0, 0]), record)
+            _discriminator(figure, grid[0, 1], record)
+        _losses(figure.add_subplot(grid[0, 2]), record)
+        _distance(figure.add_subplot(grid[1, 0]), record)
+        _quantiles(figure.add_subplot(grid[1, 1]), record)
+        _verdict(figure.add_subplot(grid[1, 2]), record)
+    return figure
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write ``figure`` to a .png, .svg or .pdf file, whole or not at all.
+
+    Raises:  ValueError – for another suffix;  StorageError – if it cannot be written
+    """
+    kind = Path(path).suffix.lower().removeprefix(".")
+    if kind not in METADATA:
+        raise ValueError(f"a figure is written as .png, .svg or .pdf; received {shown(str(path))}")
+    buffer = io.BytesIO()
+    with _style(), warnings.catch_warnings():
+        # A column may be named in a script that the font lacks: boxes in a label are no reason to alarm
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(buffer, format=kind, metadata=METADATA[kind])
+    write_atomic(path, buffer.getvalue())
+
+
+def save_overview(run: RunDirectory) -> Path:
+    """Write plots/overview.png of a finished run.
+
+    Raises:  DataError – as ``overview``;  StorageError – if it cannot be written
+    """
+    path = run.plots / "overview.png"
+    figure = overview(run)
+    try:
+        run.plots.mkdir(mode=0o700, exist_ok=True)  # copies of a run lose empty folders
+    except OSError as error:
+        raise storage_error(error, run.plots) from None
+    save(figure, path)
+    return path
+
+
+def _style() -> AbstractContextManager[None]:
+    """The look of the page, whatever the user's matplotlibrc says; nothing global stays changed."""
+    return matplotlib.rc_context(
+        {
+            "text.usetex": False,
+            "font.family": ["DejaVu Sans"],
+            "font.size": 9.0,
+            "axes.titlesize": 10.5,
+            "axes.titleweight": "bold",
+            "axes.titlelocation": "left",
+            "axes.labelsize": 9.0,
+            "legend.fontsize": 8.5,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.unicode_minus": True,
+            "savefig.bbox": None,
+            "savefig.dpi": "figure",
+            "figure.facecolor": "white",
+            "savefig.facecolor": "auto",
+            "svg.hashsalt": "minigan",
+        }  # fmt: skip
+    )
+
+
+# ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _read(run: RunDirectory) -> _Record:
+    status, config = run.read_status(), from_json(run.read_config())
+    for name in ("verdict.json", "frames.safetensors"):
+        if not (run.path / name).is_file():
+            raise DataError(
+                f"{shown(str(run.path))} has no {name}, which a figure needs (its status is "
+                f"{shown(status.get('status', 'unknown'))}); train the run to its end first"
+            )
+    verdict = _read_verdict(run.path / "verdict.json")
+    rows = run.read_metrics().rows
+    wanted = ("step", "value_fn", "value_optimal", "g_loss", "ks")
+    if not rows or any(name not in rows[0] for name in wanted):
+        raise DataError(f"{shown(str(run.path))} holds no metrics of a training run in metrics.jsonl")
+    try:
+        metrics = {
+            name: np.array([row[name] for row in rows], "float64") for name in wanted
+        }  # null becomes NaN
+    except ValueError:
+        raise DataError(f"{shown(str(run.path / 'metrics.jsonl'))} holds text where numbers belong") from None
+    frames, _ = checkpoint.load(run.path / "frames.safetensors")
+    law, real, names = _read_target(config)
+    if (
+        frames.get("sample", np.empty(0)).ndim != 2
+        or len(frames["sample"]) < 2
+        or frames["sample"].shape[1] != len(names)
+    ):
+        raise DataError(
+            f"{shown(str(run.path))} holds no sample of {len(names)} features, as its target has; "
+            "if the data file was changed since, restore it"
+        )
+    sample = frames.pop("sample")
+    if sample.shape[1] == 1:
+        count, bins = np.size(frames.get("step", ())), np.size(frames.get("p", ()))
+        shapes = {"step": (count,), "edges": (bins + 1,), "p": (bins,)} | dict.fromkeys(
+            ("q", "average", "d"), (count, bins)
+        )
+        if count < 1 or bins < 2 or {name: array.shape for name, array in frames.items()} != shapes:
+            raise DataError(
+                f"the curves in {shown(str(run.path / 'frames.safetensors'))} do not fit each other"
+            )
+    return _Record(config, status, metrics, frames, sample, verdict, law, real, names)
+
+
+def _read_verdict(path: Path) -> Verdict:
+    try:
+        with open(path, "rb") as file:
+            value = json.loads(file.read(MAX_VERDICT))
+        rows = []
+        for row in value["rows"]:
+            numbers = {key: _number(row[key]) for key in ("value", "perfect", "bound")}
+            target = None if row["target"] is None else _number(row["target"])
+            rows.append(Row(name=str(row["name"]), unit=str(row["unit"]), target=target, **numbers))
+        ks = KSResult(**{key: _number(value["ks"][key]) for key in ("statistic", "pvalue", "location")})
+        return Verdict(tuple(rows), ks, _number(value["pvalue"]), str(value["sentence"]))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise DataError(f"{shown(str(path))} is damaged: it is not a verdict; judge the run again") from None
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _read_target(config: Config) -> tuple[Distribution | None, np.ndarray, tuple[str, ...]]:
+    """The law, or the rows of the data that judge, and the names of the features."""
+    if config.data is None:
+        return parse(config.target), np.empty((0, 1)), ("x",)
+    import msgspec
+
+    from minigan.lab.data import read_data
+
+    data = read_data(config.data, columns=config.columns, drop_nonfinite=config.drop_nonfinite)
+    # Only the split of the rows is wanted: the smallest networks will do, on the backend that is everywhere.
+    bare = Net(widths=())
+    config = msgspec.structs.replace(config, backend="numpy", generator=bare, discriminator=bare)
+    return None, np.asarray(Experiment(config, data=data).held_out), data.names
+
+
+# ── one feature ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _densities(ax: Axes, record: _Record) -> None:
+    frames, x, law = record.frames, record.sample[:, 0], record.law
+    centres, p, average = _centres(frames["edges"]), frames["p"], frames["average"][-1]
+    low, high = _visible(frames["edges"], p, average)
+    # Bins that reach into the tails of a law without variance are wider than its bulk and do not resolve it.
+    coarse = law is not None and np.diff(frames["edges"][:2])[0] > location_scale(law)[1]
+    if law is not None and coarse:
+        low, high = law.interval(0.9)
+    if law is None:
+        grid, density, name = centres, p, "data (kernel estimate; the rows below)"
+    else:
+        grid, name = np.linspace(low, high, 600), "target p(x)"
+        density = law.density(grid)
+    bins = np.linspace(low, high, 61)
+    heights = np.histogram(x, bins)[0] / (len(x) * np.diff(bins))
+    peak = heights.max() if coarse else average.max()
+    top = 1.6 * min(max(density.max(), peak), 3 * density.max())  # a collapsed generator is one spike
+    if law is None:
+        rows = record.real[:: max(1, len(record.real) // 300), 0]
+        ax.plot(rows, np.full(len(rows), -0.02 * top), "|", color=TARGET, markersize=5, alpha=0.6)
+    ax.fill_between(grid, density, color=TARGET, alpha=0.3, linewidth=0)
+    ax.plot(grid, density, color=TARGET, linewidth=1.2, label=name)
+    name = f"histogram of the {_grouped(len(x))} judged values"
+    ax.stairs(heights, bins, color=GENERATED, alpha=0.55, linewidth=0.9, label=name)
+    if not coarse:
+        name = f"generated q(x), step {_grouped(frames['step'][-1])}"
+        ax.plot(centres, average, color=GENERATED, linewidth=1.8, label=name)
+        name = f"start: q(x), step {_grouped(frames['step'][0])}"
+        ax.plot(centres, frames["q"][0], color=START, linewidth=1, linestyle=(0, (4, 1.5)), label=name)
+    ax.set(xlim=(low, high), ylim=(-0.04 * top if law is None else 0, top))
+    ax.set_xlabel(_text(record.names[0], 60))
+    ax.set_ylabel("density")
+    ax.set_title("Densities: how well orange covers blue")
+    _ticks(ax.xaxis)
+    _ticks(ax.yaxis)
+    ax.legend(loc="upper right", framealpha=0.85, borderpad=0.3)
+
+
+def _discriminator(figure: Figure, cell: SubplotSpec, record: _Record) -> None:
+    """D and D* over p and q, at an early moment above and at the last one below."""
+    frames = record.frames
+    moments = (_early(record), len(frames["step"]) - 1)
+    low, high = _visible(frames["edges"], frames["p"], *(frames["q"][k] for k in moments))
+    rows = cell.subgridspec(2, 1, hspace=0.12)
+    upper = figure.add_subplot(rows[0])
+    lower = figure.add_subplot(rows[1], sharex=upper)
+    x, p = _centres(frames["edges"]), frames["p"]
+    for ax, k in zip((upper, lower), moments, strict=True):
+        q, d = frames["q"][k], frames["d"][k]
+        seen = (p + q) > VISIBLE * (p + q).max()
+        peak = 1.1 * max(p.max(), min(q.max(), 2 * p.max()))
+        for density, colour in ((p, TARGET), (q, GENERATED)):
+            ax.fill_between(
+                x, np.minimum(density / peak, 1.0), color=colour, alpha=0.22, linewidth=0, zorder=0
+            )
+        ax.axhline(0.5, color=CHANCE, linewidth=0.8)
+        (line_d,) = ax.plot(x, d, color=D, linewidth=2)
+        best = np.where(seen, optimal_discriminator(p, q), np.nan)
+        (line_best,) = ax.plot(x, best, color=THEORY, linewidth=1.2, linestyle="--")
+        ax.set(xlim=(low, high), ylim=(0, 1.06), yticks=(0, 0.5, 1), yticklabels=("0", "½", "1"))
+        step = int(frames["step"][k])
+        ax.set_ylabel(
+            f"{'end' if k == moments[1] else 'early' if step else 'start'}: step {_grouped(step)}\nD(x)"
+        )
+    upper.tick_params(labelbottom=False)
+    lower.set_xlabel(_text(record.names[0], 60))
+    _ticks(lower.xaxis)
+    handles = [line_d, line_best, *(_patch(colour) for colour in (TARGET, GENERATED))]
+    names = ("D", "D* = p / (p + q)", "p (shape)", "q, in training (shape)")
+    upper.legend(handles, names, ncol=4, **ABOVE)
+    upper.set_title(f"D against D* = p/(p+q): {_told(record)}", pad=19)
+
+
+def _early(record: _Record) -> int:
+    """The frame, among the early ones, in which a trained D is farthest from ½ where there are values."""
+    step = record.frames["step"]
+    trained = np.flatnonzero((step > 0) & (step < step[-1]))
+    candidates = trained[(step[trained] <= EARLY * step[-1]) | (trained <= 3)]
+    if not len(candidates):
+        return 0
+    return int(max(candidates, key=lambda k: _off_half(record, k, record.frames["d"][k])))
+
+
+def _off_half(record: _Record, k: int, d: np.ndarray) -> float:
+    """Mean of |d − ½| over (p + q)/2 at frame k."""
+    weight = (record.frames["p"] + record.frames["q"][k]) * np.diff(record.frames["edges"])
+    return float(np.nansum(weight * np.abs(d - 0.5)) / weight.sum()) if weight.sum() > 0 else 0.0
+
+
+def _told(record: _Record) -> str:
+    """What the last frame shows, in words."""
+    d, best = record.frames["d"][-1], optimal_discriminator(record.frames["p"], record.frames["q"][-1])
+    if _off_half(record, -1, best) > NEAR:
+        return "at the end p and q differ"
+    return "at the end both near ½" if _off_half(record, -1, d) <= NEAR else "at the end D is off ½"
+
+
+# ── several features ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _scatter(ax: Axes, record: _Record) -> None:
+    """The first two features that vary, as many generated rows as real ones."""
+    varying = np.flatnonzero(np.ptp(record.real, axis=0) > 0).tolist()
+    i, j = varying[:2] if len(varying) > 1 else (0, 1)
+    count = min(len(record.real), len(record.sample), POINTS)
+    for rows, colour, marker, name in (
+        (record.real, TARGET, "o", "data"), (record.sample, GENERATED, "x", "generated")
+    ):  # fmt: skip
+        rows = rows[:: max(1, len(rows) // count)][:count]
+        ax.plot(
+            rows[:, i], rows[:, j], marker, color=colour, markersize=3, markeredgewidth=0.7, alpha=0.6,
+            markerfacecolor="none", label=f"{name}, {_grouped(len(rows))} rows",
+        )  # fmt: skip
+    ax.set_xlim(_range(record.real[:, i], record.sample[:, i]))
+    ax.set_ylim(_range(record.real[:, j], record.sample[:, j]))
+    ax.set_xlabel(_text(record.names[i], 60))
+    ax.set_ylabel(_text(record.names[j], 40))
+    more = "" if len(record.names) == 2 else f", two of {len(record.names)} features"
+    ax.set_title(f"Rows{more}: orange on blue?")
+    _ticks(ax.xaxis)
+    _ticks(ax.yaxis)
+    ax.legend(loc="best", framealpha=0.85, markerscale=1.8)
+
+
+def _features(figure: Figure, cell: SubplotSpec, record: _Record) -> None:
+    """Histograms of the features, those with the largest KS first."""
+    worst = _by_distance(record)[:FEATURES]
+    columns = 1 if len(worst) < 3 else 2
+    grid = cell.subgridspec(2, columns, hspace=0.62, wspace=0.16)
+    axes = [figure.add_subplot(grid[k // columns, k % columns]) for k in range(len(worst))]
+    for ax, (ks, j) in zip(axes, worst, strict=True):
+        real, generated = record.real[:, j], record.sample[:, j]
+        low, high = _range(real, generated)
+        bins = np.linspace(low, high, 41)
+        for x, style in (
+            (real, {"fill": True, "alpha": 0.3, "color": TARGET}),
+            (generated, {"color": GENERATED}),
+        ):
+            ax.stairs(np.histogram(x, bins)[0] / (len(x) * np.diff(bins)), bins, linewidth=1.4, **style)
+        ax.set(xlim=(low, high), yticks=())
+        ax.set_xlabel(f"{_text(record.names[j], 50 // columns)}  (KS {ks:.2g})", labelpad=2, fontsize=8.5)
+        _ticks(ax.xaxis, 6 // columns + 1)
+        ax.tick_params(labelsize=8)
+    more = "" if len(worst) == len(record.names) else f", the {len(worst)} worst of {len(record.names)}"
+    axes[0].set_title(f"Densities of the features{more}", pad=19)
+    axes[0].legend([_patch(TARGET), Line2D([], [], color=GENERATED)], ["data", "generated"], ncol=2, **ABOVE)
+
+
+def _by_distance(record: _Record) -> list[tuple[float, int]]:
+    """(KS, feature) of every feature, the largest first."""
+    pairs = enumerate(zip(record.sample.T, record.real.T, strict=True))
+    return sorted(((ks_two_sample(a, b).statistic, j) for j, (a, b) in pairs), key=lambda pair: -pair[0])
+
+
+# ── the course of the run ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _losses(ax: Axes, record: _Record) -> None:
+    m = record.metrics
+    sign = 1 if record.config.objective == "non_saturating" else -1  # minimax: E[ln(1 − D)], −ln 2 at D = ½
+    half = sign * LN4 / 2
+    best = m["value_optimal"][np.isfinite(m["value_optimal"])]
+    for level, name, above in (
+        (LN4, "ln 4 (D cannot tell)", 3),
+        (half, "ln 2" if sign > 0 else "−ln 2", -12),
+    ):
+        ax.axhline(level, color=CHANCE, linewidth=0.9)
+        ax.annotate(
+            name, (0.99, level), xycoords=ax.get_yaxis_transform(), xytext=(0, above), ha="right",
+            textcoords="offset points", fontsize=8.5, color="#444444",
+        )  # fmt: skip
+    name = "loss of G: E[−ln D(G(z))]" if sign > 0 else "loss of G: E[ln(1 − D(G(z)))]"
+    curves: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("value_fn", "V(G, D): loss of D, no penalties", {"color": D, "linewidth": 2.2}),
+        ("value_optimal", "ln 4 − 2 JS(p, q): V at D*, its least", {"color": THEORY, "linestyle": "--"}),
+        ("g_loss", f"{name}, last batch", {"color": GENERATED}),
+    )
+    for key, label, style in curves:
+        if np.isfinite(m[key]).any():
+            ax.plot(m["step"], m[key], marker=".", markersize=5, label=label, **{"linewidth": 1.3, **style})
+    levels = np.concatenate([m[key][np.isfinite(m[key])] for key, *_ in curves])
+    low, high = levels.min(initial=half - 0.2), levels.max(initial=LN4 + 0.1)
+    ax.set(ylim=(low - 0.05 * (high - low), high + 0.42 * (high - low)), ylabel="nats")
+    _steps(ax, m["step"])
+    last = m["value_fn"][-1]
+    if len(best) and last - best[-1] > NEAR:
+        ax.set_title("Losses: V above its least, D could do better")
+    elif LN4 - last > NEAR:
+        ax.set_title("Losses: V below ln 4, D can tell")
+    else:
+        ax.set_title("Losses: V at ln 4, its value for p = q")
+    _ticks(ax.yaxis)
+    ax.legend(loc="upper right", framealpha=0.85, borderpad=0.3)
+
+
+def _distance(ax: Axes, record: _Record) -> None:
+    m, final = record.metrics, record.verdict.ks.statistic
+    ks = np.where(m["ks"] > 0, m["ks"], np.nan)
+    row = next((row for row in record.verdict.rows if row.name.startswith("KS") and row.bound > 0), None)
+    seen = [v for v in (*ks, final, *((row.perfect, row.bound) if row else ())) if v > 0] or [1e-3]
+    low, high = min(seen) / 1.6, max(seen) * 1.2
+    if row is not None:
+        name = f"95 % of perfect samplers: below {row.bound:.3g}"
+        ax.axhspan(low, row.bound, color=CHANCE, alpha=0.25, linewidth=0, label=name)
+        ax.axhline(row.perfect, color=CHANCE, linewidth=1.2, label=f"their median: {row.perfect:.2g}")
+    name = "KS of the averaged generator" + (", worst feature" if record.several else "")
+    ax.plot(m["step"], ks, color=GENERATED, linewidth=1.6, marker=".", markersize=5, label=name)
+    ax.plot(m["step"][-1], final, "D", color=GENERATED, markeredgecolor="black", clip_on=False, zorder=5,
+            label=f"verdict, on new values: KS {final:.2g}")  # fmt: skip
+    ax.set_yscale("log")
+    ax.set(ylim=(low, high * (high / low) ** 0.5), ylabel="KS")  # a third of the height is the legend's
+    ticks = [
+        v * 10.0**k
+        for k in range(-9, 1)
+        for v in (1, 2, 5)
+        if low <= v * 10.0**k <= min(1.0, ax.get_ylim()[1])
+    ]
+    ax.set_yticks(ticks, [f"{v:.12g}" for v in ticks])
+    ax.set_yticks([], minor=True)
+    _steps(ax, m["step"])
+    ax.set_title(f"Distance to the {record.target}: grey is as good as it gets")
+    ax.legend(loc="upper right", framealpha=0.85, borderpad=0.3)
+
+
+def _steps(ax: Axes, steps: np.ndarray) -> None:
+    """Steps on a root scale, on which the beginning of the run shows."""
+    last = max(int(steps[-1]), 1)
+    ax.set_xscale("function", functions=(lambda t: np.sqrt(np.maximum(t, 0.0)), np.square))
+    ax.set_xlim(0, last)
+    ticks = sorted({0, last, *(round(float(f"{last * (k / 5) ** 2:.0e}")) for k in range(1, 5))})
+    ax.set_xticks(ticks, [_grouped(t) if last < 1e5 else f"{t:.3g}" for t in ticks])
+    ax.set_xticks([], minor=True)
+    ax.set_xlabel("step (root scale)")
+
+
+# ── quantiles ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _quantiles(ax: Axes, record: _Record) -> None:
+    """Quantiles of the sample against those of its target, and where 95 % of perfect samplers have each."""
+    from scipy.special import betaincinv
+
+    feature = _by_distance(record)[0][1] if record.several else 0
+    x, rows = record.sample[:, feature], record.real[:, feature]
+    quantile: Callable[[np.ndarray], np.ndarray]
+    if record.law is not None:
+        count, size, quantile = len(x), float(len(x)), record.law.quantile
+    else:
+        count, size = min(len(x), len(rows)), len(x) * len(rows) / (len(x) + len(rows))
+        quantile = partial(np.quantile, rows, method="weibull")
+    ends = np.arange(1, TAIL + 1)
+    ranks = np.concatenate([ends, np.linspace(1, count, LEVELS).round(), count + 1 - ends])
+    u = np.unique(ranks[(ranks >= 1) & (ranks <= count)]) / (count + 1)
+    target, generated = quantile(u), np.quantile(x, u, method="weibull")
+    # Order statistics of uniform values follow beta laws; two samples scatter like one of nm/(n + m) values.
+    low, high = (quantile(betaincinv(u * (size + 1), (1 - u) * (size + 1), v)) for v in (0.025, 0.975))
+    ax.fill_between(
+        target, low, high, color=CHANCE, alpha=0.35, linewidth=0, label="95 % of perfect samplers, pointwise"
+    )
+    first, last = float(target[0]), float(target[-1])
+    ax.plot([first, last], [first, last], color=THEORY, linestyle="--", linewidth=1, label="equal quantiles")
+    ax.plot(target, generated, ".", color=GENERATED, markersize=4, label="generated")
+    span = (last - first) or 1.0
+    # One generated value far outside, or a band of a heavy tail, must not hide all else.
+    bottom, top = max(min(first, generated[0]), first - span), min(max(last, generated[-1]), last + span)
+    ax.set(xlim=(first - 0.04 * span, last + 0.04 * span), ylim=(bottom - 0.04 * span, top + 0.04 * span))
+    ax.set_xlabel(f"quantile of the {record.target}: {_text(record.names[feature], 40)}")
+    ax.set_ylabel("quantile of the generated values")
+    ax.set_title(
+        "Q-Q plot" + (" of the worst feature" if record.several else "") + ": on the line, tails too?"
+    )
+    _ticks(ax.xaxis)
+    _ticks(ax.yaxis)
+    ax.legend(loc="best", framealpha=0.85, borderpad=0.3)
+
+
+# ── words ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _heading(figure: Figure, record: _Record) -> None:
+    c, status = record.config, record.status
+    what = f"data {Path(c.data).name}" if c.data is not None else f"target {c.target}"
+    facts = [_text(what, 90), f"{_grouped(record.metrics['step'][-1])} steps", f"seed {c.seed}"]
+    if isinstance(status.get("seconds"), int | float):
+        facts.append(f"{status['seconds']:.3g} s")
+    verdict = _word(record)
+    figure.suptitle(_text(c.name, 64), x=0.05, y=0.975, ha="left", va="top", fontsize=17, fontweight="bold")
+    figure.text(0.05, 0.93, "   ·   ".join(facts), ha="left", va="top", fontsize=11, color="#333333")
+    figure.text(
+        0.98, 0.965, verdict, ha="right", va="top", fontsize=14, fontweight="bold", color=_mood(record)
+    )
+
+
+def _word(record: _Record) -> str:
+    return f"{'can' if record.verdict.distinguishable else 'cannot'} be told from the {record.target}"
+
+
+def _mood(record: _Record) -> str:
+    return BAD if record.verdict.distinguishable else GOOD
+
+
+def _verdict(ax: Axes, record: _Record) -> None:
+    """The sentence, and the numbers behind it, laid out in points from the top of the panel."""
+    v = record.verdict
+    ax.set_axis_off()
+    ax.set_title(f"Verdict: {_word(record)}", color=_mood(record))
+
+    def write(x: float, y: float, text: str, **style: Any) -> None:
+        style = {"fontsize": 8.5, "va": "top", **style}
+        ax.annotate(
+            text, (x, 1.0), xycoords="axes fraction", xytext=(0, -y), textcoords="offset points", **style
+        )
+
+    # No line ends within "10 000" or before "%".
+    sentence = v.sentence if len(v.sentence) <= 480 else f"{v.sentence[:240]} … {v.sentence[-240:]}"
+    sentence = re.sub(r"(?<=\d) (?=\d{3}\b|%)", "\N{NO-BREAK SPACE}", _text(sentence, 500))
+    lines = textwrap.wrap(sentence, 64)
+    write(0.0, 4, "\n".join(lines), fontsize=9, linespacing=1.3)
+    y = 16 + 13 * len(lines)
+    heads = ("this\nsample", "perfect\nsampler", "95 % of\nthese")
+    for x, text in zip(COLUMNS, heads, strict=True):
+        write(x, y, text, ha="right", color="#444444")
+    y += 27
+    distances, moments = v.rows[:2], v.rows[2:]
+    room = max(2, int(HEIGHT - y - 40) // 14)
+    if len(v.rows) > room:
+        moments = tuple(sorted(moments, key=lambda row: row.within))
+    rows = (*distances, *moments)[:room]
+    for row in rows:
+        name, unit = row.name.removesuffix(" (the largest)"), f" ({row.unit})" if row.unit else ""
+        write(0.0, y, _text(name + unit if len(name + unit) < 20 else name, 22))
+        for x, text in zip(COLUMNS, _cells(row), strict=True):
+            write(x, y, text.replace("-", "−"), ha="right")
+        mark, colour = ("✓ inside", GOOD) if row.within else ("✗ outside", BAD)
+        write(0.83, y, mark, color=colour, fontweight="bold")
+        y += 14
+    hidden = len(v.rows) - len(rows)
+    notes = [
+        *([f"and {hidden} more rows in verdict.json"] if hidden else []),
+        "distances: median and 95 % value; moments: true value and 95 % range",
+        "one row in twenty is outside by chance: the test above decides",
+    ]
+    write(0.0, y + 5, "\n".join(notes), fontsize=8, color="#555555", linespacing=1.3)
+
+
+def _cells(row: Row) -> tuple[str, str, str]:
+    """Value, perfect sampler's value and 95 % range, with the digits that the range makes meaningful."""
+    if row.target is None:
+        return f"{row.value:.3g}", f"{row.perfect:.2g}", f"≤ {row.bound:.3g}"
+    digits = 1 - math.floor(math.log10(row.bound)) if math.isfinite(row.bound) and row.bound > 0 else 3
+    if digits > 6 or abs(row.target) >= 1e9:
+        return f"{row.value:.5g}", f"{row.perfect:.5g}", f"± {row.bound:.2g}"
+    digits = max(0, digits)
+    return f"{row.value:.{digits}f}", f"{row.perfect:.{digits}f}", f"± {row.bound:.{digits}f}"
+
+
+# ── small things ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _centres(edges: np.ndarray) -> np.ndarray:
+    return 0.5 * (edges[1:] + edges[:-1])
+
+
+def _visible(edges: np.ndarray, *densities: np.ndarray) -> tuple[float, float]:
+    """The range in which one of the densities is more than a trace of its peak."""
+    seen = np.flatnonzero(np.any([density > VISIBLE * density.max() for density in densities], axis=0))
+    return (
+        (float(edges[seen[0]]), float(edges[seen[-1] + 1]))
+        if len(seen)
+        else (float(edges[0]), float(edges[-1]))
+    )
+
+
+def _range(*samples: np.ndarray) -> tuple[float, float]:
+    """The range of all but the outermost values, with a margin."""
+    ends = [np.quantile(sample, (0.002, 0.998)) for sample in samples]
+    low, high = min(float(low) for low, _ in ends), max(float(high) for _, high in ends)
+    margin = 0.06 * (high - low) or 0.5 * max(abs(low), 1.0)
+    return low - margin, high + margin
+
+
+def _ticks(axis: Axis, count: int = 6) -> None:
+    """Few ticks, each written out; a power of ten goes to the label, since an offset is easily overlooked."""
+    power = math.floor(math.log10(max(*map(abs, axis.get_view_interval()), 1e-300)))
+    power = 0 if -4 < power < 6 else power
+    if power:
+        axis.set_label_text(f"{axis.get_label_text()} / 10{str(power).translate(SUPERSCRIPTS)}")
+    unit = 10.0**power
+    axis.set_major_locator(MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit:.10g}".replace("-", "−")))
+
+
+def _patch(colour: str) -> Patch:
+    return Patch(facecolor=colour, alpha=0.35, linewidth=0)
+
+
+def _text(text: str, width: int) -> str:
+    """``text`` on one line, shortened, and not read as mathematics: a column may well be called "$x_{"."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return (line if len(line) <= width else line[: width - 1] + "…").replace("$", r"\$")
+
+
+def _grouped(count: float) -> str:
+    return f"{count:,.0f}".replace(",", " ")

@@ -1,0 +1,45 @@
+"""Packages, dependencies and the entry point; pyproject.toml holds the build system and the tools' settings."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+version = re.search(r'"(.+)"', Path(__file__).with_name("minigan").joinpath("_version.py").read_text())[1]
+
+plot = ["matplotlib>=3.10"]  # the figures of a run; everything else works without
+bench = ["pytest>=8", "pytest-benchmark[histogram]>=5.2"]  # the layout of bench/
+test = [
+    *plot,
+    *bench,
+    "pytest-timeout>=2.3",  # a test that hangs fails instead
+    "pytest-cov>=6",
+    "hypothesis>=6.100",  # properties over shapes, configs and files
+    "autograd>=1.8",  # HIPS autograd: the independent oracle of gradients in every run
+    "mpmath>=1.3",  # exact values of the logistic family's tails
+    "ruff>=0.14",
+]
+
+setup(
+    version=version,
+    packages=find_packages(include=["minigan", "minigan.*"]),
+    package_data={"minigan": ["py.typed"]},
+    install_requires=[
+        "numpy>=2.0",  # the engine
+        "scipy>=1.14",  # special functions and statistics
+        "click>=8.2",  # the command line
+        "rich>=14",  # progress and tables on it
+        "msgspec>=0.20",  # typed configuration with bounds, JSON and TOML
+        "safetensors>=0.6",  # checkpoints that cannot run code
+        "filelock>=3.20",  # one writer per run directory
+        "threadpoolctl>=3.5",  # BLAS threads fixed per run: they decide the last bits of a product
+    ],
+    extras_require={
+        "plot": plot,
+        "bench": bench,
+        "test": test,
+        "cuda12": ["cupy-cuda12x[ctk]>=14,<15"],  # one of the two, never both
+        "cuda13": ["cupy-cuda13x[ctk]>=14,<15"],
+    },
+    entry_points={"console_scripts": ["minigan = minigan.lab.cli:main"]},
+)
