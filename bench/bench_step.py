@@ -45,7 +45,9 @@ def test_door(benchmark, how):
 def test_round(benchmark, size, how):
     benchmark.group = f"round, batch {size[0]}, width {size[1]}"
     game, inputs = make_round(*size)
-    benchmark(game.round if how == "eager" else mg.capture(game.round, *inputs, state=game.state.values()), *inputs)
+    benchmark(
+        game.round if how == "eager" else mg.capture(game.round, *inputs, state=game.state.values()), *inputs
+    )
 
 
 @pytest.mark.benchmark(group="replicas, batch 64, width 16, replay; divide by R")

@@ -14,7 +14,11 @@ def write(name, content):
     """bench/results/<name>.json: the content beside the machine that measured it; returns the path."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    record = {"measured": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"), "environment": environment(), **content}
+    record = {
+        "measured": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
+        "environment": environment(),
+        **content,
+    }
     path.write_text(json.dumps(record, indent=1) + "\n")
     return path
 
@@ -29,5 +33,9 @@ def wilson(successes, count, z=1.96):
 def table(header, rows):
     """Rows of text in columns, as Markdown."""
     widths = [max(len(str(row[k])) for row in (header, *rows)) for k in range(len(header))]
-    line = lambda row: "| " + " | ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"  # noqa: E731
-    return "\n".join([line(header), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(line, rows)])
+    line = lambda row: (
+        "| " + " | ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+    )
+    return "\n".join(
+        [line(header), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(line, rows)]
+    )

@@ -67,7 +67,9 @@ def train_group(task):
     for seed, x in zip(seeds, samples, strict=True):
         if np.isfinite(x).all():
             ks = ks_one_sample(x, law)
-            rows.append((seed, ks.statistic, ks.pvalue, wasserstein1_to(x, law) / law.sd, x.mean(), x.std(ddof=1)))
+            rows.append(
+                (seed, ks.statistic, ks.pvalue, wasserstein1_to(x, law) / law.sd, x.mean(), x.std(ddof=1))
+            )
         else:
             rows.append((seed, 1.0, 0.0, np.inf, np.nan, np.nan))
     return rows
@@ -104,10 +106,22 @@ def summary(name, rows, seconds=None):
 def main(arguments=None):
     """Print the table and write bench/results/quality.json or ablation.json."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seeds", type=int, default=None, help="of the default run (100), or of each line with --ablation (40)")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=None,
+        help="of the default run (100), or of each line with --ablation (40)",
+    )
     parser.add_argument("--ablation", action="store_true", help="vary the method instead of the target")
     parser.add_argument("--only", action="append", help="lines of the ablation to run; repeatable")
-    parser.add_argument("--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="change the default configuration")
+    parser.add_argument(
+        "--set",
+        dest="sets",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change the default configuration",
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--no-write", action="store_true", help="print only")
     options = parser.parse_args(arguments)
@@ -139,8 +153,16 @@ def main(arguments=None):
     results.append(summary("a perfect sampler", perfect(default.target, default.eval_samples)))
     print(show(results))
     if not options.no_write:
-        settings = {"sets": options.sets, "eval_samples": default.eval_samples, "group": GROUP, "jobs": options.jobs}
-        print(write("ablation" if options.ablation else "quality", {"settings": settings, "results": results}), file=sys.stderr)
+        settings = {
+            "sets": options.sets,
+            "eval_samples": default.eval_samples,
+            "group": GROUP,
+            "jobs": options.jobs,
+        }
+        print(
+            write("ablation" if options.ablation else "quality", {"settings": settings, "results": results}),
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

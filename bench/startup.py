@@ -1,6 +1,6 @@
 """What starting costs: `import minigan` beyond NumPy, `minigan --help`, and the default run from command to verdict.
 
-    python -m bench.startup [--repeats 7] [--runs 3]
+python -m bench.startup [--repeats 7] [--runs 3]
 """
 
 import argparse
@@ -55,10 +55,15 @@ def main(arguments=None):
             times[name].append(seconds(command))
     with tempfile.TemporaryDirectory() as folder:
         runs = [default_run(folder) for _ in range(options.runs)]
-    times |= {"minigan train, first metric line": [run[0] for run in runs], "minigan train, to the end": [run[1] for run in runs]}
+    times |= {
+        "minigan train, first metric line": [run[0] for run in runs],
+        "minigan train, to the end": [run[1] for run in runs],
+    }
     print(table(("", "median s", "minimum s", "maximum s"),
                 [(name, f"{statistics.median(t):.3f}", f"{min(t):.3f}", f"{max(t):.3f}") for name, t in times.items()]))  # fmt: skip
-    beyond = statistics.median(m - n for m, n in zip(times["import minigan"], times["import numpy"], strict=True))
+    beyond = statistics.median(
+        m - n for m, n in zip(times["import minigan"], times["import numpy"], strict=True)
+    )
     print(f"import minigan beyond NumPy: {beyond:.3f} s (median of paired differences)")
     if not options.no_write:
         print(write("startup", {"seconds": times, "import_beyond_numpy": beyond}), file=sys.stderr)

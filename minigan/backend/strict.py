@@ -27,7 +27,9 @@ class DeviceArray:
     nbytes = property(lambda self: self.data.nbytes)
 
     def _refuse_value(self, *_):
-        raise TypeError("a device value was read by the host implicitly; bring it over with backend.to_host(array)")
+        raise TypeError(
+            "a device value was read by the host implicitly; bring it over with backend.to_host(array)"
+        )
 
     __bool__ = __float__ = __int__ = __index__ = __iter__ = _refuse_value
 

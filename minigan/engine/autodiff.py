@@ -3,7 +3,15 @@
 from minigan import backend
 from minigan.engine.primitives import sum_to
 from minigan.engine.tensor import (
-    Primitive, StaleTensorError, Tensor, constant, is_tracked, leaf, mark_written, program_under_capture, written_since,
+    Primitive,
+    StaleTensorError,
+    Tensor,
+    constant,
+    is_tracked,
+    leaf,
+    mark_written,
+    program_under_capture,
+    written_since,
 )
 
 
@@ -22,13 +30,19 @@ def grad(y, wrt, *, create_graph=False):
     for k, x in enumerate(wrt):
         if not is_tracked(x):
             what = f"a constant of shape {x.shape}" if type(x) is Tensor else type(x).__name__
-            raise TypeError(f"no gradient can be asked through wrt[{k}], {what}; make it with variable(array) before use")
+            raise TypeError(
+                f"no gradient can be asked through wrt[{k}], {what}; make it with variable(array) before use"
+            )
     path = _between(wrt, y)
     asked, cotangent = set(wrt), {y: filled(y, 1.0)}
-    rules_see = (lambda x: x) if create_graph else constant  # constants have no history: nothing more is recorded
+    rules_see = (
+        (lambda x: x) if create_graph else constant
+    )  # constants have no history: nothing more is recorded
     for t in path:
         call = t.call
-        if call.primitive is leaf or t not in cotangent:  # the latter: y sees t only through steps, of slope zero
+        if (
+            call.primitive is leaf or t not in cotangent
+        ):  # the latter: y sees t only through steps, of slope zero
             continue
         if written_since(t, call) or any(written_since(x, call) for x in call.inputs):
             raise StaleTensorError(
@@ -51,7 +65,9 @@ def value_and_grad(y, wrt):
 
 def _rule(primitive, k):
     if k >= len(primitive.vjps):
-        raise TypeError(f"{primitive} has no derivative with respect to its input {k}; pass a Python number there")
+        raise TypeError(
+            f"{primitive} has no derivative with respect to its input {k}; pass a Python number there"
+        )
     return primitive.vjps[k]
 
 
@@ -100,7 +116,9 @@ def assign(target, value):
         received = f"{type(target).__name__} and {type(value).__name__}"
         raise TypeError(f"assign(target, value) takes two Tensors; received {received}")
     if target.shape != value.shape or target.dtype != value.dtype:
-        raise ValueError(f"assign writes {target.dtype}{list(target.shape)}; received {value.dtype}{list(value.shape)}")
+        raise ValueError(
+            f"assign writes {target.dtype}{list(target.shape)}; received {value.dtype}{list(value.shape)}"
+        )
     program = program_under_capture.get()
     if program is not None:
         program.record(_assignment, [value.array], {}, target.array)  # first, because it may refuse

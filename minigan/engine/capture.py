@@ -81,7 +81,9 @@ class Program:
         Raises:  CaptureError – if a shape, dtype, device or the number of inputs differs from the captured one
         """
         if program_under_capture.get() is not None:
-            raise CaptureError("a program was run during capture; call the step it was captured from, it is recorded too")
+            raise CaptureError(
+                "a program was run during capture; call the step it was captured from, it is recorded too"
+            )
         arrays = [x.array if type(x) is Tensor else x for x in inputs]
         if len(arrays) != len(self.inputs):
             raise CaptureError(f"captured with {len(self.inputs)} inputs, called with {len(arrays)}")
@@ -92,7 +94,9 @@ class Program:
                     f"called with {type(a).__name__} {getattr(a, 'dtype', '')}{list(getattr(a, 'shape', ()))}"
                 )
         own = {id(buffer) for buffer in self.inputs}
-        arrays = [_copy(a) if id(backend.owner(a)) in own else a for a in arrays]  # an input, returned and fed back
+        arrays = [
+            _copy(a) if id(backend.owner(a)) in own else a for a in arrays
+        ]  # an input, returned and fed back
         for buffer, a in zip(self.inputs, arrays, strict=True):
             backend.of(buffer).xp.copyto(buffer, a)
         self._run()

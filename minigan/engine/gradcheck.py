@@ -13,8 +13,9 @@ from minigan.engine import primitives as P
 from minigan.engine.autodiff import grad
 from minigan.engine.tensor import constant, variable
 
-
-_OWN_STREAM = 1406_2661  # else the directions are the x that the caller drew with the same seed, and errors cancel
+_OWN_STREAM = (
+    1406_2661  # else the directions are the x that the caller drew with the same seed, and errors cancel
+)
 
 
 class GradientError(AssertionError):
@@ -44,13 +45,17 @@ def check_grads(f, *xs, order=2, eps=1e-5, tol=1e-6, seed=0, on=None):
         return P.sum_over(y, axis=tuple(range(y.ndim)))
 
     def along(s):
-        return float(loss(*(lift(x + s * eps * v) for x, v in zip(xs, directions, strict=True))).numpy().sum())
+        return float(
+            loss(*(lift(x + s * eps * v) for x, v in zip(xs, directions, strict=True))).numpy().sum()
+        )
 
     numeric = (along(+1) - along(-1)) / (2 * eps)
     ts = [lift(x) for x in xs]
     gradients = [g.numpy() for g in grad(loss(*ts), ts)]
     if [g.shape for g in gradients] != [x.shape for x in xs]:
-        shapes = f"gradients of shapes {[g.shape for g in gradients]} for inputs of shapes {[x.shape for x in xs]}"
+        shapes = (
+            f"gradients of shapes {[g.shape for g in gradients]} for inputs of shapes {[x.shape for x in xs]}"
+        )
         raise GradientError(f"{getattr(f, '__name__', f)}: {shapes}")
     exact = sum(np.vdot(g, v) for g, v in zip(gradients, directions, strict=True))
     if not abs(exact - numeric) <= tol * (1 + abs(numeric)):  # also catches NaN
@@ -60,6 +65,7 @@ def check_grads(f, *xs, order=2, eps=1e-5, tol=1e-6, seed=0, on=None):
         )
     if order > 1:
         for k in range(len(xs)):
+
             def kth(*ts, k=k):
                 return grad(loss(*ts), ts, create_graph=True)[k]
 
@@ -101,9 +107,22 @@ class Case:
 
 _UNARY = (((3, 2),), ((2, 3, 2),), ((),), ((1,),))
 _BINARY = (  # equal shapes, and every way of broadcasting: stretched, prepended, both sides, replicas
-    ((3, 2), (3, 2)), ((3, 2), (1, 2)), ((3, 1), (1, 2)), ((2,), (3, 2)), ((4, 3, 2), (3, 1)), ((4, 1, 2), (1, 3, 1)), ((), (2, 2)),
+    ((3, 2), (3, 2)),
+    ((3, 2), (1, 2)),
+    ((3, 1), (1, 2)),
+    ((2,), (3, 2)),
+    ((4, 3, 2), (3, 1)),
+    ((4, 1, 2), (1, 3, 1)),
+    ((), (2, 2)),
 )
-_PRODUCT = (((3, 2), (2, 4)), ((5, 3, 2), (5, 2, 4)), ((5, 3, 2), (2, 4)), ((3, 2), (5, 2, 4)), ((3, 1), (1, 4)), ((2, 1, 3, 2), (5, 2, 4)))
+_PRODUCT = (
+    ((3, 2), (2, 4)),
+    ((5, 3, 2), (5, 2, 4)),
+    ((5, 3, 2), (2, 4)),
+    ((3, 2), (5, 2, 4)),
+    ((3, 1), (1, 4)),
+    ((2, 1, 3, 2), (5, 2, 4)),
+)
 
 CASES = {
     "add": Case(_anywhere, _BINARY), "subtract": Case(_anywhere, _BINARY), "multiply": Case(_anywhere, _BINARY),

@@ -50,13 +50,18 @@ def as_dot(y, names=None):
     """The same as a directed graph in Graphviz's DOT language: boxes are values, arrows point to what they made."""
     tensors, labels = _named(y, names)
     number = {t: k for k, t in enumerate(tensors)}
-    lines = ["digraph history {", '  rankdir=LR; node [shape=box, style=filled, fontname="Helvetica", fillcolor="#f4f4f4"];']
+    lines = [
+        "digraph history {",
+        '  rankdir=LR; node [shape=box, style=filled, fontname="Helvetica", fillcolor="#f4f4f4"];',
+    ]
     for t in tensors:
         kind = "constant" if t.call is None else str(t.call.primitive)
         colour = {"constant": "#e8e8e8", "leaf": "#cfe3f7"}.get(kind, "#ffffff")
         title = labels[t] if kind in ("constant", "leaf") else f"{kind}\\n{labels[t]}"
         shape = ", ".join(map(str, t.shape))
-        lines.append(f'  t{number[t]} [label="{_escaped(title)}\\n{t.dtype}[{shape}]", fillcolor="{colour}"];')
+        lines.append(
+            f'  t{number[t]} [label="{_escaped(title)}\\n{t.dtype}[{shape}]", fillcolor="{colour}"];'
+        )
         if t.call is not None:
             for k, x in enumerate(t.call.inputs):
                 if type(x) is Tensor:

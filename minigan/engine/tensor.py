@@ -11,7 +11,9 @@ from numbers import Real
 from minigan import backend
 
 _clock = itertools.count(1)
-_written: dict[int, int] = {}  # memory (id of its owner) → the time of its last `assign`; ids of dead memory are harmless,
+_written: dict[
+    int, int
+] = {}  # memory (id of its owner) → the time of its last `assign`; ids of dead memory are harmless,
 #                                since whatever lives there now is read later than that
 program_under_capture: ContextVar = ContextVar("program_under_capture", default=None)  # one per thread
 
@@ -55,7 +57,9 @@ class Tensor:
         Raises:  CaptureError – while capturing: the value would freeze into the program
         """
         if program_under_capture.get() is not None:
-            raise CaptureError("a value was read during capture; return the tensor from the step and read it after the run")
+            raise CaptureError(
+                "a value was read during capture; return the tensor from the step and read it after the run"
+            )
         return backend.of(self.array).to_host(self.array)
 
     def item(self):
@@ -74,7 +78,9 @@ class Tensor:
         raise TypeError("a Tensor does not become a NumPy array implicitly; use tensor.numpy()")
 
     def __setitem__(self, key, value):
-        raise TypeError("a Tensor is not changed in place, gradients would go wrong; use assign(target, value)")
+        raise TypeError(
+            "a Tensor is not changed in place, gradients would go wrong; use assign(target, value)"
+        )
 
     def __repr__(self):
         made_by = "" if self.call is None else f", made by {self.call.primitive}"
@@ -108,7 +114,9 @@ class Primitive:
             elif type(x) is float or type(x) is int:
                 a = x
             else:
-                return self(*(_literal(self, x) for x in inputs), **params)  # tape and program hold the same literals
+                return self(
+                    *(_literal(self, x) for x in inputs), **params
+                )  # tape and program hold the same literals
             arrays.append(a)
         if first is None:
             raise TypeError(f"{self} needs at least one Tensor; received {', '.join(map(repr, inputs))}")
@@ -135,15 +143,21 @@ def _literal(primitive, x):
         return x
     if isinstance(x, Real) and not isinstance(x, bool):
         return float(x)
-    raise TypeError(f"{primitive} takes Tensors and Python numbers; received {type(x).__name__}. "
-                    "Wrap arrays with constant(array) or variable(array)")
+    raise TypeError(
+        f"{primitive} takes Tensors and Python numbers; received {type(x).__name__}. "
+        "Wrap arrays with constant(array) or variable(array)"
+    )
 
 
 def _mixture(primitive, a, b):
     if type(a) is not type(b):
-        return TypeError(f"{primitive} received arrays of two devices, {type(a).__name__} and {type(b).__name__}; "
-                         "bring both to one with backend.array(values)")
-    return TypeError(f"{primitive} received {a.dtype} and {b.dtype}; the engine never casts, make them one dtype")
+        return TypeError(
+            f"{primitive} received arrays of two devices, {type(a).__name__} and {type(b).__name__}; "
+            "bring both to one with backend.array(values)"
+        )
+    return TypeError(
+        f"{primitive} received {a.dtype} and {b.dtype}; the engine never casts, make them one dtype"
+    )
 
 
 leaf = Primitive("leaf", None)
@@ -154,7 +168,9 @@ def _checked(array):
         return array.array
     backend.of(array)  # raises if it is not an array of a backend
     if array.dtype.kind != "f":
-        raise TypeError(f"tensors are floating point; received {array.dtype}, convert it with .astype('float32')")
+        raise TypeError(
+            f"tensors are floating point; received {array.dtype}, convert it with .astype('float32')"
+        )
     return array
 
 

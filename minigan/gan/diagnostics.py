@@ -19,7 +19,9 @@ def optimal_discriminator(p, q):
     """
     p, q = np.asarray(p, "float64"), np.asarray(q, "float64")
     if p.shape != q.shape:
-        raise ValueError(f"D* compares two densities at the same points; received shapes {p.shape} and {q.shape}")
+        raise ValueError(
+            f"D* compares two densities at the same points; received shapes {p.shape} and {q.shape}"
+        )
     if (p < 0).any() or (q < 0).any():
         raise ValueError("a density is not negative; received p or q below 0")
     with np.errstate(invalid="ignore"):
@@ -65,10 +67,14 @@ def pushforward_cdf(z_mass, x_edges, at):
     Shapes:  z_mass (n,), x_edges (n+1,), at (m,) → (m,)
     """
     low, high = np.minimum(x_edges[:-1], x_edges[1:]), np.maximum(x_edges[:-1], x_edges[1:])
-    smallest = 1e-12 * np.ptp(np.concatenate([x_edges, at])) or 1.0  # a cell folded onto a point is a small step
+    smallest = (
+        1e-12 * np.ptp(np.concatenate([x_edges, at])) or 1.0
+    )  # a cell folded onto a point is a small step
     width = np.maximum(high - low, smallest)
     cdf = np.zeros(len(at))
-    for rows in np.array_split(np.arange(len(z_mass)), max(1, len(z_mass) * len(at) // 2_000_000)):  # bounded memory
+    for rows in np.array_split(
+        np.arange(len(z_mass)), max(1, len(z_mass) * len(at) // 2_000_000)
+    ):  # bounded memory
         share = np.clip((at[:, None] - low[rows]) / width[rows], 0.0, 1.0)
         cdf += share @ z_mass[rows]
     return cdf
@@ -99,5 +105,7 @@ def generated_density(generate, law, edges):
     Shapes:  edges (m+1,) → (m,)
     """
     z, mass = latent_cells(law)
-    cdf = pushforward_cdf(mass, np.asarray(generate(z[:, None]), "float64")[:, 0], np.asarray(edges, "float64"))
+    cdf = pushforward_cdf(
+        mass, np.asarray(generate(z[:, None]), "float64")[:, 0], np.asarray(edges, "float64")
+    )
     return np.diff(cdf) / np.diff(edges)

@@ -32,8 +32,21 @@ class Game:
              of steps
     """
 
-    def __init__(self, generator, discriminator, generator_optimizer, discriminator_optimizer, *, objective="non_saturating",
-                 r1=0.0, r2=0.0, order="alternating", discriminator_steps=1, generator_steps=1, average=None):
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        generator_optimizer,
+        discriminator_optimizer,
+        *,
+        objective="non_saturating",
+        r1=0.0,
+        r2=0.0,
+        order="alternating",
+        discriminator_steps=1,
+        generator_steps=1,
+        average=None,
+    ):
         self.generator, self.discriminator = generator, discriminator
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         if isinstance(objective, str) and objective not in OBJECTIVES:
@@ -47,15 +60,26 @@ class Game:
     def _refuse_nonsense(self):
         G, D = self.generator, self.discriminator
         if D.layers[-1].activation is not identity:
-            raise ValueError(f"D returns a logit, the loss applies σ itself; its last layer is {D.layers[-1]}, make it linear")
+            raise ValueError(
+                f"D returns a logit, the loss applies σ itself; its last layer is {D.layers[-1]}, make it linear"
+            )
         if D.outputs != 1 or G.outputs != D.inputs:
-            raise ValueError(f"G makes {G.outputs} features, D takes {D.inputs} and returns {D.outputs}; "
-                             "D must take what G makes and return one logit")
-        for player, network, optimizer in (("G", G, self.generator_optimizer), ("D", D, self.discriminator_optimizer)):
+            raise ValueError(
+                f"G makes {G.outputs} features, D takes {D.inputs} and returns {D.outputs}; "
+                "D must take what G makes and return one logit"
+            )
+        for player, network, optimizer in (
+            ("G", G, self.generator_optimizer),
+            ("D", D, self.discriminator_optimizer),
+        ):
             if optimizer.parameters is not network.parameters:
-                raise ValueError(f"the optimiser of {player} moves other parameters than {player}'s; build it on {player}.parameters")
+                raise ValueError(
+                    f"the optimiser of {player} moves other parameters than {player}'s; build it on {player}.parameters"
+                )
         if self.average is not None and self.average.newest is not G.parameters:
-            raise ValueError("the average follows other parameters than the generator's; build it as Average(G.parameters)")
+            raise ValueError(
+                "the average follows other parameters than the generator's; build it as Average(G.parameters)"
+            )
         for name, γ in (("r1", self.r1), ("r2", self.r2)):
             if not isinstance(γ, Tensor) and not 0.0 <= γ < float("inf"):
                 raise ValueError(f"{name} is the weight of a penalty, a finite number ≥ 0; received {γ}")
@@ -64,13 +88,21 @@ class Game:
         if self.discriminator_steps < 1 or self.generator_steps < 1:
             raise ValueError("both players need at least one step per round")
         if self.order == "simultaneous" and not self.discriminator_steps == self.generator_steps == 1:
-            raise ValueError("in a simultaneous round each player moves once; use order='alternating' for more steps")
+            raise ValueError(
+                "in a simultaneous round each player moves once; use order='alternating' for more steps"
+            )
 
     @property
     def state(self):
         """{name: Tensor} of everything a round reads and writes: for capture, and for a checkpoint."""
-        state = {"generator": self.generator.parameters.flat, "discriminator": self.discriminator.parameters.flat}
-        for player, optimizer in (("generator", self.generator_optimizer), ("discriminator", self.discriminator_optimizer)):
+        state = {
+            "generator": self.generator.parameters.flat,
+            "discriminator": self.discriminator.parameters.flat,
+        }
+        for player, optimizer in (
+            ("generator", self.generator_optimizer),
+            ("discriminator", self.discriminator_optimizer),
+        ):
             state |= {f"{player}_optimizer.{name}": tensor for name, tensor in optimizer.state.items()}
         if self.average is not None:
             state["average"] = self.average.parameters.flat
@@ -79,7 +111,10 @@ class Game:
     def discriminator_loss(self, real, fake):
         """E[real(D(x))] + E[fake(D(x̃))] + γ₁/2 E‖∇D(x)‖² + γ₂/2 E‖∇D(x̃)‖².    Shapes:  (…, B, p) twice → (…, 1, 1)"""
         loss = 0.0
-        for curve, x, γ in ((self.objective.real, variable(real), self.r1), (self.objective.fake, variable(fake), self.r2)):
+        for curve, x, γ in (
+            (self.objective.real, variable(real), self.r1),
+            (self.objective.fake, variable(fake), self.r2),
+        ):
             logits = self.discriminator(x)
             loss = loss + mean(curve(logits))
             if isinstance(γ, Tensor) or γ:
@@ -97,7 +132,10 @@ class Game:
         """
         G, D = self.generator, self.discriminator
         if self.order == "simultaneous":
-            loss_d, loss_g = self.discriminator_loss(real[0], constant(G(latent_d[0]))), self.generator_loss(latent_g[0])
+            loss_d, loss_g = (
+                self.discriminator_loss(real[0], constant(G(latent_d[0]))),
+                self.generator_loss(latent_g[0]),
+            )
             gradients_d, gradients_g = grad(loss_d, D.parameters), grad(loss_g, G.parameters)
             self.discriminator_optimizer.step(gradients_d, factor)
             self.generator_optimizer.step(gradients_g, factor)
@@ -111,4 +149,3 @@ class Game:
         if self.average is not None:
             self.average.step(weight)
         return Losses(constant(loss_d), constant(loss_g))
-

@@ -12,5 +12,7 @@ def gradient_penalty(logits, x):
     Shapes:  logits (…, B, 1), computed from the variable x (…, B, p) → (…, 1, 1)
     Source:  Mescheder, Geiger, Nowozin 2018, equations 9 and 10 (without their γ/2)
     """
-    (slope,) = grad(logits, [x], create_graph=True)  # rows do not interact: the gradient of the sum holds each row's own
+    (slope,) = grad(
+        logits, [x], create_graph=True
+    )  # rows do not interact: the gradient of the sum holds each row's own
     return mean(sum_over(square(slope), axis=(-1,)))

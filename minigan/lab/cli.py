@@ -5,6 +5,7 @@ failure, 2 usage or configuration, 3 refused input, 4 diverged, 5 quality missed
 directory busy, 8 storage, 130 SIGINT, 143 SIGTERM.
 """
 
+import errno
 import json
 import os
 import sys
@@ -59,14 +60,21 @@ def main(arguments: list[str] | None = None) -> int:
             traceback.print_exc()
         return _say(f"error: {error}", error.exit_code)
     except BrokenPipeError:  # the reader of our output has left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _drop_stdout(0)
     except MemoryError as error:
         return _say(f"error: out of memory{f' ({error})' if str(error) else ''}; use a smaller batch, fewer units or samples", 3)
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return _drop_stdout(_say(f"error: the output cannot be written: {error.strerror}; make room or write it elsewhere", 8))
         return _say(f"error: unexpected {type(error).__name__}: {error}; this is a bug, --debug shows where", 1)
+
+
+def _drop_stdout(code: int) -> int:
+    """What is left in stdout's buffer goes nowhere, or the interpreter would fail on it once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
 
 
 def _say(text: str, code: int) -> int:
@@ -138,6 +146,7 @@ def train(ctx: click.Context, source: str | None, sets: tuple[str, ...], out: st
         try:
             files["figure"] = _figure(run)
         except UnavailableError as error:
+            del files["figure"]
             progress.note(f"no figure: {error}")
     if as_json:
         _json({"run": str(outcome.path), "seconds": round(outcome.seconds, 3), "verdict": outcome.verdict.as_dict(),
@@ -325,13 +334,13 @@ def evaluate(ctx: click.Context, subject: str, target: str | None, data: str | N
     A run is judged against what it learned. A file (CSV, NPY) needs --target or --data.
     """
     from minigan.lab.data import read_data
-    from minigan.lab.experiment import stream
+    from minigan.lab.experiment import read_law, refuse_extremes, stream
     from minigan.lab.metrics import verdict as judge_run
     from minigan.probability.verdict import judge, judge_two_sample
 
     if target is not None and data is not None:
         raise ConfigError("give --target or --data, not both")
-    if Path(subject).is_dir():
+    if os.path.isdir(subject):
         from minigan.lab.trainer import reopen
 
         if target is not None or data is not None:
@@ -343,19 +352,20 @@ def evaluate(ctx: click.Context, subject: str, target: str | None, data: str | N
     else:
         if target is None and data is None:
             raise ConfigError(f"{subject} is not a run directory; to judge a file give --target LAW or --data FILE")
+        law = None if target is None else read_law(target)
         rows, rng = read_data(subject), stream(0, "verdict")
+        refuse_extremes(rows)
         try:
-            if target is not None:
+            if law is not None:
                 if rows.values.shape[1] != 1:
                     raise DataError(f"{subject} has {rows.values.shape[1]} features; a law judges one, give --data for more")
-                from minigan.probability.distributions import parse
-
-                verdict = judge(rows.values[:, 0], parse(target), rng)
+                verdict = judge(rows.values[:, 0], law, rng)
             else:
                 real = read_data(data)
+                refuse_extremes(real)
                 verdict = judge_two_sample(rows.values, real.values, rng, names=real.names)
         except ValueError as error:
-            raise (ConfigError if target is not None else DataError)(str(error)) from None
+            raise DataError(str(error)) from None
     if as_json:
         _json({"subject": subject, "verdict": verdict.as_dict()})
     else:

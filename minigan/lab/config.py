@@ -135,12 +135,12 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     discriminator_steps: Annotated[Updates, Meta(description="updates of D in one step")] = 1
     generator_steps: Annotated[Updates, Meta(description="updates of G in one step")] = 1
     batch: Annotated[int, Meta(ge=2, le=2**24, description="samples of each kind in one update")] = 256
-    steps: Annotated[int, Meta(ge=1, le=10**9, description="length of the run, in steps")] = 6000
+    steps: Annotated[int, Meta(ge=1, le=10**9, description="length of the run, in steps")] = 4000
 
     dtype: Annotated[DType, Meta(description="number format of parameters and data")] = "float32"
     backend: Annotated[BackendName, Meta(description="what computes; auto is a GPU where one pays")] = "auto"
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1, description="root of all randomness")] = 0
-    eval_every: Annotated[int, Meta(ge=1, le=10**9, description="steps between two lines of metrics")] = 250
+    eval_every: Annotated[int, Meta(ge=1, le=10**9, description="steps between two lines of metrics")] = 200
     eval_samples: Annotated[
         int, Meta(ge=100, le=10**7, description="generated samples each is made from")
     ] = 10000

@@ -16,7 +16,7 @@ from minigan.lab.errors import ConfigError, DataError, UnavailableError, shown
 from minigan.nn.network import mlp
 from minigan.nn.optim import OPTIMIZERS
 from minigan.nn.schedules import Average, Averaging, Schedule
-from minigan.probability.distributions import Empirical, location_scale, parse
+from minigan.probability.distributions import Distribution, Empirical, location_scale, parse
 
 STREAMS = ("init", "data", "latent", "eval", "scale", "split", "verdict")
 BLOCK = 50  # steps whose random numbers are drawn at once, fewer if they are large
@@ -57,17 +57,10 @@ class Experiment:
     def _read(self, data: Data | None) -> None:
         self.names, self.notes, self.held_out = ("x",), (), None
         if data is None:
-            self.law, self.features = parse(self.config.target), 1
-            location, scale, _ = location_scale(self.law)
-            if _extreme(location, scale):
-                raise ConfigError(f"the target {self.law} has location {location:.3g} and scale {scale:.3g}, beyond what float64 can "
-                                  "judge; choose another unit or origin")
+            self.law, self.features = read_law(self.config.target), 1
             return
         rows, self.names, self.features = data.values, data.names, data.values.shape[1]
-        for name, location, scale in zip(data.names, *scale_of_rows(rows), strict=True):
-            if _extreme(location, scale):
-                raise DataError(f"column {shown(name)} of {shown(data.source)} has mean {location:.3g} and sd {scale:.3g}, beyond what "
-                                "float64 can judge; give it in another unit or from another origin")
+        refuse_extremes(data)
         held = int(self.config.holdout * len(rows)) if len(rows) >= SMALL else 0
         order = stream(self.config.seed, "split").permutation(len(rows))
         train, self.held_out = rows[np.sort(order[held:])], rows[np.sort(order[:held])] if held else rows
@@ -245,8 +238,34 @@ class Experiment:
         self.shift, self.scale, self.step = arrays["shift"], arrays["scale"], step
 
 
+def read_law(text: str) -> Distribution:
+    """The law that ``text`` names.
+
+    Raises:  ConfigError – if it names none, or one beyond the digits of float64
+    """
+    try:
+        law = parse(text)
+    except ValueError as error:
+        raise ConfigError(f"target: {error}") from None
+    location, scale, _ = location_scale(law)
+    if _extreme(location, scale):
+        raise ConfigError(f"the target {law} has location {location:.3g} and scale {scale:.3g}, beyond what float64 can judge; "
+                          "choose another unit or origin")
+    return law
+
+
+def refuse_extremes(data: Data) -> None:
+    """Refuse values whose squares overflow or vanish, or that differ in the last digits alone, before a NaN tells it.
+
+    Raises:  DataError – with the name of the column
+    """
+    for name, location, scale in zip(data.names, *scale_of_rows(data.values), strict=True):
+        if scale > 0 and _extreme(location, scale):  # a constant feature, as a dark corner of every image, has no scale
+            raise DataError(f"column {shown(name)} of {shown(data.source)} has mean {location:.3g} and sd {scale:.3g}, beyond what "
+                            "float64 can judge; give it in another unit or from another origin")
+
+
 def _extreme(location: float, scale: float) -> bool:
-    """Whether a law of this location and scale leaves the numbers too few digits, or their squares none."""
     return not (1 / EXTREME <= scale <= EXTREME and abs(location) <= OFFSET * scale)
 
 

@@ -13,7 +13,7 @@ from minigan.probability.two_sample import ks_one_sample, ks_two_sample, wassers
 from minigan.probability.verdict import Verdict, judge, judge_two_sample
 
 BINS = 240  # of a frame
-MAX_FRAMES = 200  # beyond, every second one is dropped
+MAX_FRAMES = 200  # beyond, they are thinned out evenly
 LAST = 2**31  # the draw that judges: no step has this index
 KDE_ROWS = 4000  # rows of data or samples behind a kernel density estimate
 
@@ -126,7 +126,8 @@ class Observer:
             "d": _sigmoid(self.experiment.logits(centres[:, None]))[:, 0],
         })  # fmt: skip
         if len(self._frames) > MAX_FRAMES:
-            del self._frames[1::2]
+            steps = np.array([frame["step"] for frame in self._frames])
+            del self._frames[1 + int(np.argmin(steps[2:] - steps[:-2]))]  # the one whose neighbours are nearest to each other
         width = np.diff(self._edges)
         return tuple(np.append(density * width, max(0.0, 1 - density @ width)) / max(1.0, density @ width) for density in (self._p, q))
 

@@ -21,8 +21,15 @@ PRESETS = {
     "wide": Preset("a wide normal law, N(0, 10)", {"target": "normal(0, 10)"}),
     "far": Preset("a normal law far from the origin, N(1000, 1)", {"target": "normal(1000, 1)"}),
     "mixture": Preset(
-        "two modes of unequal weight and width: does the generator find both?",
-        {"target": "0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4)"},
+        "two modes of unequal weight and width: sharp edges want kinks in G and a less smoothed D",
+        {
+            "target": "0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4)",
+            "generator": {"activation": "leaky_relu"},
+            "discriminator": {"widths": [64, 64]},
+            "r1": 0.02,
+            "r2": 0.02,
+            "steps": 6000,
+        },
     ),
     "student": Preset(
         "tails a little heavier than normal: Student's t, 40 degrees of freedom", {"target": "student(40)"}

@@ -40,4 +40,6 @@ def orthogonal(rng, shape):
     return q if n >= m else q.T
 
 
-INITIALIZERS = {f.__name__: f for f in (glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_normal, orthogonal)}
+INITIALIZERS = {
+    f.__name__: f for f in (glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_normal, orthogonal)
+}

@@ -45,7 +45,9 @@ class Dense:
 
     def __post_init__(self):
         if self.n < 1 or self.m < 1:
-            raise ValueError(f"a dense layer needs at least one input and one output; received {self.n} → {self.m}")
+            raise ValueError(
+                f"a dense layer needs at least one input and one output; received {self.n} → {self.m}"
+            )
 
     def shapes(self):
         """{name: shape} of the parameters that the formula needs."""

@@ -6,7 +6,8 @@ import numpy as np
 
 from minigan import backend as backends
 from minigan.nn.initializers import INITIALIZERS
-from minigan.nn.layers import Dense, activation as activation_called, identity
+from minigan.nn.layers import Dense, identity
+from minigan.nn.layers import activation as activation_called
 from minigan.nn.parameters import Parameters
 
 
@@ -68,5 +69,10 @@ def mlp(sizes, *, rngs, activation="tanh", initializer="glorot_uniform", backend
         {name: draw(rng, shape) if name.endswith("W") else np.zeros(shape) for name, shape in shapes.items()}
         for rng in (rngs if replicas else [rngs])
     ]
-    parameters.load({name: (np.stack([row[name] for row in rows]) if replicas else rows[0][name]).astype(dtype) for name in shapes})
+    parameters.load(
+        {
+            name: (np.stack([row[name] for row in rows]) if replicas else rows[0][name]).astype(dtype)
+            for name in shapes
+        }
+    )
     return Network(layers, parameters)

@@ -33,7 +33,10 @@ class Optimizer:
         values = np.broadcast_to(values, (self.rate.size, 1))
         if not (np.isfinite(values).all() and (values > 0).all()):
             raise ValueError(f"a learning rate is a finite positive number; received {rate}")
-        assign(self.rate, Tensor(self.parameters.backend.array(values.reshape(self.rate.shape).astype(self.rate.dtype))))
+        assign(
+            self.rate,
+            Tensor(self.parameters.backend.array(values.reshape(self.rate.shape).astype(self.rate.dtype))),
+        )
 
     def remember(self, name):
         """A zero buffer shaped like the parameters, kept in the state."""
@@ -75,7 +78,11 @@ class RMSProp(Optimizer):
 
     def __init__(self, parameters, rate, rho=0.99, epsilon=1e-8):
         super().__init__(parameters, rate)
-        self.rho, self.epsilon, self.v = _fraction("rho", rho), _positive("epsilon", epsilon), self.remember("v")
+        self.rho, self.epsilon, self.v = (
+            _fraction("rho", rho),
+            _positive("epsilon", epsilon),
+            self.remember("v"),
+        )
 
     def direction(self, g):
         assign(self.v, self.rho * self.v + (1.0 - self.rho) * square(g))
@@ -93,7 +100,11 @@ class Adam(Optimizer):
 
     def __init__(self, parameters, rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
         super().__init__(parameters, rate)
-        self.beta1, self.beta2, self.epsilon = _fraction("beta1", beta1), _fraction("beta2", beta2), _positive("epsilon", epsilon)
+        self.beta1, self.beta2, self.epsilon = (
+            _fraction("beta1", beta1),
+            _fraction("beta2", beta2),
+            _positive("epsilon", epsilon),
+        )
         self.m, self.v = self.remember("m"), self.remember("v")
         self.weight1, self.weight2 = filled(self.rate, 0.0), filled(self.rate, 0.0)  # 1 − β₁ᵗ and 1 − β₂ᵗ
         self.state |= {"weight1": self.weight1, "weight2": self.weight2}
@@ -124,7 +135,13 @@ class OptimisticAdam(Adam):
         return optimistic
 
 
-OPTIMIZERS = {"sgd": SGD, "momentum": Momentum, "rmsprop": RMSProp, "adam": Adam, "optimistic_adam": OptimisticAdam}
+OPTIMIZERS = {
+    "sgd": SGD,
+    "momentum": Momentum,
+    "rmsprop": RMSProp,
+    "adam": Adam,
+    "optimistic_adam": OptimisticAdam,
+}
 
 
 def _fraction(name, value):

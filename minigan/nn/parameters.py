@@ -64,8 +64,11 @@ class Parameters:
         expected = {name: (view.shape, str(view.dtype)) for name, view in self.views.items()}
         received = {name: (np.shape(a), str(np.asarray(a).dtype)) for name, a in arrays.items()}
         if expected != received:
-            differences = [f"{name}: expected {expected.get(name)}, received {received.get(name)}"
-                           for name in dict.fromkeys((*expected, *received)) if expected.get(name) != received.get(name)]
+            differences = [
+                f"{name}: expected {expected.get(name)}, received {received.get(name)}"
+                for name in dict.fromkeys((*expected, *received))
+                if expected.get(name) != received.get(name)
+            ]
             raise ValueError("these arrays belong to another network; " + "; ".join(differences))
         for name, view in self.views.items():
             self.backend.xp.copyto(view.array, self.backend.array(np.asarray(arrays[name])))

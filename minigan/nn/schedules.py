@@ -38,13 +38,17 @@ class Schedule:
                 f"received {self.steps}, {self.warmup}, {self.hold} and {self.final}"
             )
         if self.name == "exponential" and not self.final > 0:
-            raise ValueError(f"an exponential schedule never reaches {self.final}; give final > 0, for example 0.01")
+            raise ValueError(
+                f"an exponential schedule never reaches {self.final}; give final > 0, for example 0.01"
+            )
 
     def __call__(self, t):
         """Factors at the steps t, an array of indices 0 … steps − 1."""
         t = np.asarray(t, "float64")
         start = self.hold * self.steps
-        done = np.clip((t - start) / max(self.steps - start, 1.0), 0.0, 1.0)  # share of the decay that has passed
+        done = np.clip(
+            (t - start) / max(self.steps - start, 1.0), 0.0, 1.0
+        )  # share of the decay that has passed
         shape = {
             "constant": np.ones_like(done),
             "linear": self.final + (1 - self.final) * (1 - done),

@@ -47,6 +47,7 @@ class ECDF:
         return np.searchsorted(self.ordered, host(x, "x"), side="right") / len(self.ordered)
 
     def left(self, x) -> np.ndarray:
+        """F_n(x−): the share of values below x."""
         return np.searchsorted(self.ordered, host(x, "x"), side="left") / len(self.ordered)
 
 

@@ -1,0 +1,323 @@
+"""The rules of the house, read off the source: floors, imports, what is never written, docstrings, sizes."""
+
+import ast
+import subprocess
+import sys
+import tokenize
+from pathlib import Path
+
+import pytest
+
+import minigan
+
+PACKAGE = Path(minigan.__file__).parent
+BELOW = {  # which floors each floor may import; what stands on none (__init__.py, __main__.py) may import all
+    "backend": set(),
+    "engine": {"backend"},
+    "probability": {"backend"},
+    "nn": {"backend", "engine"},
+    "gan": {"backend", "engine", "nn", "probability"},
+    "lab": {"backend", "engine", "nn", "probability", "gan"},
+}
+ONLY_IN_LAB = {"click", "rich", "msgspec", "safetensors", "matplotlib", "bokeh", "joblib", "dask", "filelock"}
+AT_TOP_LEVEL = {"numpy"}  # besides the standard library and minigan itself
+ALSO_AT_TOP_LEVEL = {
+    "lab/config.py": {"msgspec"},
+    "lab/cli.py": {"click", "rich"},
+    "lab/figures.py": {"matplotlib"},
+}  # imported where they are used, like libraries: see LAZY
+LAZY = {"minigan.lab.figures", "minigan.lab.page"}
+ONE_FILE = {"cupy": "backend/cuda.py", "matplotlib": "lab/figures.py", "bokeh": "lab/page.py"}
+FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal"}
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
+ENGINE_BUDGET = 1500  # lines; a reader's evening
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+
+
+def floor_of(path):
+    return path.split("/")[0] if "/" in path else None
+
+
+def imports(tree):
+    """(module, line) of every import, wherever it stands; `from a import b` counts as a and a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ".", node.lineno
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+
+
+def top_level_imports(tree):
+    """The imports that run when the module is imported: all that stand in no function."""
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from imports(node)
+        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            stack.extend(ast.iter_child_nodes(node))
+
+
+def violations(rule):
+    """Every "file:line: what" that ``rule(path, tree)`` yields, over the whole package."""
+    return [f"{path}:{line}: {what}" for path, tree in TREES.items() for line, what in rule(path, tree)]
+
+
+# ── the rules, as functions of one file; each yields (line, what)
+def upward_imports(path, tree):
+    floor = floor_of(path)
+    if floor in BELOW:
+        for module, line in imports(tree):
+            target = module.split(".")[1:2] if module.startswith("minigan.") else []
+            if target and target[0] in BELOW and target[0] not in BELOW[floor] | {floor}:
+                yield line, f"{floor} imports {module}"
+
+
+def relative_imports(path, tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            yield node.lineno, "relative import"
+
+
+def libraries_on_the_wrong_floor(path, tree):
+    for module, line in imports(tree):
+        library = module.split(".")[0]
+        if library in ONLY_IN_LAB and floor_of(path) != "lab":
+            yield line, f"{library} outside lab"
+        if library in ONE_FILE and path != ONE_FILE[library]:
+            yield line, f"{library} outside {ONE_FILE[library]}"
+
+
+def heavy_imports(path, tree):
+    allowed = set(sys.stdlib_module_names) | AT_TOP_LEVEL | {"minigan"} | ALSO_AT_TOP_LEVEL.get(path, set())
+    for module, line in top_level_imports(tree):
+        if module.split(".")[0] not in allowed:
+            yield line, f"{module} is imported at top level"
+        if module in LAZY:
+            yield line, f"{module}, which imports a large library, is imported at top level"
+
+
+def code_from_data(path, tree):
+    for module, line in imports(tree):
+        if module.split(".")[0] in FORBIDDEN_MODULES:
+            yield line, f"imports {module}"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS:
+                yield node.lineno, f"calls {node.func.id}"
+            for keyword in node.keywords:
+                if keyword.arg in ("shell", "allow_pickle") and not (
+                    isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+                ):
+                    yield node.lineno, f"{keyword.arg} is not False"
+            called = ast.unparse(node.func)
+            if called in (
+                "os.system",
+                "os.popen",
+                "joblib.load",
+                "yaml.load",
+                "yaml.unsafe_load",
+                "torch.load",
+            ):
+                yield node.lineno, f"calls {called}"
+
+
+def printing(path, tree):
+    for node in ast.walk(tree):
+        if floor_of(path) not in ("lab", None) and isinstance(node, ast.Call):
+            if ast.unparse(node.func) in ("print", "sys.stdout.write", "sys.stderr.write"):
+                yield node.lineno, "prints"
+
+
+def bare_asserts(path, tree):
+    yield from ((node.lineno, "assert") for node in ast.walk(tree) if isinstance(node, ast.Assert))
+
+
+def documented_methods(tree):
+    """{class: names of its methods with a docstring} of one file."""
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    return {
+        c.name: {n.name for n in c.body if isinstance(n, ast.FunctionDef) and ast.get_docstring(n)}
+        for c in classes
+    }
+
+
+CLASSES = {
+    node.name: node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
+}
+DOCUMENTED = {name: methods for tree in TREES.values() for name, methods in documented_methods(tree).items()}
+
+
+def documented_by(name):
+    """The methods that a class or any of its bases in this package documents."""
+    bases = [ast.unparse(base).split(".")[-1] for base in CLASSES[name].bases] if name in CLASSES else []
+    return set(DOCUMENTED.get(name, ())).union(*map(documented_by, bases))
+
+
+NUMPYS_OWN_NAMES = {"DeviceArray", "Namespace"}  # documented by NumPy, whose names and meaning they keep
+PROTOCOLS = {node.name for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
+             and any(ast.unparse(base).split(".")[-1] == "Protocol" for base in node.bases)}  # fmt: skip
+
+
+def missing_docstrings(path, tree):
+    """A method that a base class or a protocol of the same file documents needs no second docstring."""
+    if not ast.get_docstring(tree) and tree.body and path != "_version.py":
+        yield 1, "the file does not say what it is"
+    here = documented_methods(tree)
+
+    def visit(body, inside, inherited):
+        for node in body:
+            if isinstance(
+                node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+            ) and not node.name.startswith("_"):
+                if not ast.get_docstring(node) and node.name not in inherited:
+                    yield node.lineno, f"{inside}{node.name} has no docstring"
+            if (
+                isinstance(node, ast.ClassDef)
+                and not node.name.startswith("_")
+                and node.name not in NUMPYS_OWN_NAMES
+            ):
+                bases = {ast.unparse(base).split(".")[-1] for base in node.bases} | (PROTOCOLS & set(here))
+                yield from visit(node.body, f"{node.name}.", set().union(*map(documented_by, bases)))
+
+    yield from visit(tree.body, "", set())
+
+
+def missing_first_lines(path, tree):
+    doc = ast.get_docstring(tree)
+    if doc and not doc.splitlines()[0].rstrip().endswith((".", ":", "?")):
+        yield 1, "the first line is no sentence"
+
+
+RULES = (upward_imports, relative_imports, libraries_on_the_wrong_floor, heavy_imports, code_from_data,
+         printing, bare_asserts, missing_docstrings, missing_first_lines)  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_no_file_has(rule):
+    found = violations(rule)
+    assert not found, "\n" + "\n".join(found)
+
+
+def planted(path, source, rule):
+    return list(rule(path, ast.parse(source)))
+
+
+@pytest.mark.parametrize(("rule", "path", "source"), [
+    (upward_imports, "engine/a.py", "def f():\n    from minigan.nn import layers"),
+    (upward_imports, "engine/a.py", "from minigan import gan"),
+    (upward_imports, "nn/a.py", "import minigan.probability"),
+    (upward_imports, "probability/a.py", "from minigan.engine.tensor import Tensor"),
+    (upward_imports, "backend/a.py", "import minigan.engine"),
+    (relative_imports, "nn/a.py", "from . import layers"),
+    (libraries_on_the_wrong_floor, "gan/a.py", "import click"),
+    (libraries_on_the_wrong_floor, "lab/run.py", "def f():\n    import matplotlib.pyplot as plt"),
+    (libraries_on_the_wrong_floor, "engine/a.py", "def f():\n    import cupy"),
+    (heavy_imports, "probability/a.py", "import scipy.special"),
+    (heavy_imports, "lab/run.py", "try:\n    import msgspec\nexcept ImportError:\n    pass"),
+    (heavy_imports, "lab/cli.py", "from minigan.lab.figures import save_overview"),
+    (heavy_imports, "lab/cli.py", "from minigan.lab import figures"),
+    (heavy_imports, "lab/run.py", "class A:\n    from rich import table"),
+    (code_from_data, "lab/a.py", "import pickle"), (code_from_data, "lab/a.py", "from pickle import load"),
+    (code_from_data, "lab/a.py", "x = eval('1')"), (code_from_data, "lab/a.py", "exec(s)"),
+    (code_from_data, "lab/a.py", "subprocess.run(s, shell=True)"),
+    (code_from_data, "lab/a.py", "np.load(f, allow_pickle=flag)"),
+    (printing, "engine/a.py", "print(1)"), (bare_asserts, "lab/a.py", "assert x"),
+    (missing_docstrings, "nn/a.py", "x = 1"), (missing_docstrings, "nn/a.py", "'''A.'''\ndef f(): pass"),
+    (missing_docstrings, "nn/a.py", "'''A.'''\nclass A:\n    '''B.'''\n    def f(self): pass"),
+    (missing_first_lines, "nn/a.py", "'''A file'''"),
+])  # fmt: skip
+def test_each_rule_can_fail(rule, path, source):
+    assert planted(path, source, rule)
+
+
+@pytest.mark.parametrize(("rule", "path", "source"), [
+    (upward_imports, "gan/a.py", "from minigan.nn import layers\nimport minigan.probability.two_sample"),
+    (upward_imports, "lab/a.py", "import minigan.backend\nfrom minigan.gan import game"),
+    (upward_imports, "engine/a.py", "from minigan.engine import tensor"),
+    (heavy_imports, "lab/run.py", "import os\nimport numpy as np\ndef f():\n    import msgspec"),
+    (heavy_imports, "lab/config.py", "import msgspec"),
+    (code_from_data, "lab/a.py", "np.load(f, allow_pickle=False)\nre.compile('a')\nmodel.eval()"),
+    (missing_docstrings, "nn/a.py", "'''A.'''\ndef _f(): 1\nclass B:\n '''B.'''\n def __call__(self): 2"),
+])  # fmt: skip
+def test_no_rule_fails_for_nothing(rule, path, source):
+    assert not planted(path, source, rule)
+
+
+def test_every_folder_is_a_floor():
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
+    assert folders <= set(BELOW)
+
+
+def test_no_cycles_between_modules():
+    """Top-level imports only: one inside a function waits until it is needed."""
+    graph = {}
+    for path, tree in TREES.items():
+        name = "minigan." + path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        graph[name.removesuffix(".")] = {
+            module for module, _ in top_level_imports(tree) if module.startswith("minigan.")
+        }
+    done, active = set(), []
+
+    def visit(name):
+        assert name not in active, f"cycle: {' → '.join([*active[active.index(name) :], name])}"
+        if name in graph and name not in done:
+            active.append(name)
+            for target in graph[name] - {name}:
+                visit(target)
+            done.add(active.pop())
+
+    for name in graph:
+        visit(name)
+
+
+def test_module_names_are_unique():
+    """One name, one file: an error message or a reader's search leads to one place."""
+    names = [path for path in TREES if not path.endswith("__init__.py")]
+    stems = [Path(path).stem for path in names]
+    assert len(stems) == len(set(stems)), sorted(path for path in names if stems.count(Path(path).stem) > 1)
+
+
+def test_the_engine_can_be_read_in_an_evening():
+    lines = {
+        path.name: len(path.read_text(encoding="utf-8").splitlines())
+        for path in (PACKAGE / "engine").glob("*.py")
+    }
+    assert sum(lines.values()) <= ENGINE_BUDGET, lines
+
+
+def test_files_are_plain_text():
+    for path in FILES:
+        with tokenize.open(path) as file:
+            text = file.read()
+        assert "\t" not in text and "\r" not in text and (not text or text.endswith("\n")), path
+
+
+def loaded_by(statement):
+    """The top-level names of all modules in memory after a statement ran in a fresh interpreter."""
+    names = "print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    code = f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); {statement}; {names}"
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    return set(run.stdout.split())
+
+
+HEAVY = {"scipy", "matplotlib", "click", "rich", "msgspec", "safetensors", "autograd", "torch", "cupy",
+         "bokeh", "dask", "joblib", "mpmath", "pytest", "hypothesis"}  # fmt: skip
+
+
+def test_import_minigan_costs_numpy_only():
+    assert loaded_by("import minigan") & HEAVY == set()
+
+
+def test_the_library_floors_cost_numpy_only():
+    """Everything below lab, in one process."""
+    modules = [f"minigan.{p.removesuffix('.py').replace('/', '.').removesuffix('.__init__')}"
+               for p in TREES if floor_of(p) in set(BELOW) - {"lab"} and p != ONE_FILE["cupy"]]  # fmt: skip
+    assert loaded_by("import " + ", ".join(modules)) & HEAVY == set()
+    assert {"scipy"} <= loaded_by("import scipy.special")  # the probe sees what is there
