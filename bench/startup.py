@@ -55,10 +55,11 @@ def main(arguments=None):
             times[name].append(seconds(command))
     with tempfile.TemporaryDirectory() as folder:
         runs = [default_run(folder) for _ in range(options.runs)]
-    times |= {
-        "minigan train, first metric line": [run[0] for run in runs],
-        "minigan train, to the end": [run[1] for run in runs],
-    }
+    if runs:
+        times |= {
+            "minigan train, first metric line": [run[0] for run in runs],
+            "minigan train, to the end": [run[1] for run in runs],
+        }
     print(table(("", "median s", "minimum s", "maximum s"),
                 [(name, f"{statistics.median(t):.3f}", f"{min(t):.3f}", f"{max(t):.3f}") for name, t in times.items()]))  # fmt: skip
     beyond = statistics.median(

@@ -44,6 +44,9 @@ def cli(ctx: click.Context, debug: bool, no_color: bool, quiet: bool) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code. Expected failures are one sentence on stderr."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    for argument in arguments:
+        if argument.encode(errors="replace").decode() != argument:  # neither a configuration nor JSON can hold it
+            return _say(f"error: {ascii(argument[:80])} is not UTF-8 text; rename the file or directory", 2)
     debug = "--debug" in arguments
     arguments = sorted(arguments, key=lambda a: a not in GLOBAL_FLAGS)
     try:
@@ -59,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         return _say(f"error: {error}", error.exit_code)
-    except BrokenPipeError:  # the reader of our output has left, as `head` does
+    except (BrokenPipeError, SystemExit):  # the reader of our output has left, as `head` does; click exits
         return _drop_stdout(0)
     except MemoryError as error:
         return _say(f"error: out of memory{f' ({error})' if str(error) else ''}; use a smaller batch, fewer units or samples", 3)
@@ -290,6 +293,7 @@ class _Progress:
 @click.pass_context
 def sample(ctx: click.Context, run: str, count: int, output: str | None, index: int) -> None:
     """Draw new rows from the trained generator in the directory RUN."""
+    import csv
     import io
 
     import numpy as np
@@ -308,8 +312,9 @@ def sample(ctx: click.Context, run: str, count: int, output: str | None, index: 
         np.save(buffer, rows, allow_pickle=False)
         write_atomic(output, buffer.getvalue())
     else:
-        text = ",".join(f'"{name}"' if "," in name else name for name in experiment.names) + "\n"
-        text += "".join(",".join(repr(float(value)) for value in row) + "\n" for row in rows)
+        header = io.StringIO()
+        csv.writer(header, lineterminator="\n").writerow(experiment.names)
+        text = header.getvalue() + "".join(",".join(repr(float(value)) for value in row) + "\n" for row in rows)
         if output is None:
             click.echo(text, nl=False)
         else:

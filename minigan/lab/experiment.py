@@ -11,7 +11,8 @@ from minigan.engine.capture import capture
 from minigan.engine.tensor import constant
 from minigan.gan.game import Game
 from minigan.lab.config import Config, Net, Optimizer
-from minigan.lab.data import Data, location_scale as scale_of_rows
+from minigan.lab.data import Data
+from minigan.lab.data import location_scale as scale_of_rows
 from minigan.lab.errors import ConfigError, DataError, UnavailableError, shown
 from minigan.nn.network import mlp
 from minigan.nn.optim import OPTIMIZERS

@@ -1,0 +1,160 @@
+"""The benchmarks run in a tiny form, write only when asked, and measure what they say."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TINY = ("generator.widths=[3]", "discriminator.widths=[3]", "batch=4", "steps=3", "eval_samples=100")
+
+
+@pytest.fixture
+def bench(monkeypatch, tmp_path):
+    """Import a module of bench/, which is not installed; afterwards no result may have been written."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    for name in [name for name in os.environ if name.startswith("MINIGAN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(importlib.import_module("bench.common"), "RESULTS", tmp_path / "results")
+    yield lambda name: importlib.import_module(f"bench.{name}")
+    assert not (tmp_path / "results").exists()
+
+
+def lines(text):
+    """The cells of the rows of a table."""
+    return [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in text.splitlines()
+        if line.startswith("| ")
+    ]
+
+
+def test_quality_prints_a_line_for_every_target_and_a_perfect_sampler(bench, capsys):
+    quality = bench("quality")
+    quality.main(
+        ["--seeds", "2", "--jobs", "1", "--no-write", *(part for s in TINY for part in ("--set", s))]
+    )
+    rows = lines(capsys.readouterr().out)
+    names = [row[0] for row in rows]
+    assert names == ["", "normal(4, 1.25)", *quality.TARGETS, "a perfect sampler"]
+    assert [row[1] for row in rows[1:]] == ["2"] * 5 + ["400"]
+    column = rows[0].index("median KS")
+    assert float(rows[1][column]) > float(rows[-1][column])  # three steps are no fit
+
+
+def test_quality_of_chosen_lines_of_the_method(bench, capsys):
+    sets = [part for s in TINY for part in ("--set", s)]
+    bench("quality").main(
+        ["--ablation", "--only", "G tanh", "--seeds", "1", "--jobs", "1", "--no-write", *sets]
+    )
+    assert [row[0] for row in lines(capsys.readouterr().out)] == ["", "G tanh", "a perfect sampler"]
+
+
+def test_every_line_of_the_ablation_is_a_configuration(bench):
+    from minigan.lab.config import resolve
+
+    configs = [resolve(environ={}, sets=sets) for sets in bench("quality").ABLATION.values()]
+    assert len(set(configs)) == len(configs) and configs[0] == resolve(environ={})
+
+
+def test_a_replica_is_judged_as_the_single_run_is(bench):
+    """The table speaks of `minigan train --seed S`: same samples, same KS, bit for bit."""
+    from minigan.lab.config import resolve
+    from minigan.lab.experiment import Experiment
+    from minigan.lab.metrics import verdict
+
+    rows = bench("quality").train_group((TINY, [4, 7]))
+    for seed, row in zip((4, 7), rows, strict=True):
+        alone = Experiment(resolve(environ={}, sets=(*TINY, f"seed={seed}")))
+        alone.advance(3)
+        judged, _ = verdict(alone, 100)
+        assert row[:3] == (seed, judged.ks.statistic, judged.ks.pvalue)
+
+
+def test_a_diverged_seed_fails_and_spoils_no_other(bench):
+    import numpy as np
+
+    with np.errstate(all="ignore"):
+        rows = bench("quality").train_group(((*TINY, "generator_optimizer.rate=1e38"), [0, 1]))
+    assert all(row[1:3] == (1.0, 0.0) for row in rows)
+    summary = bench("quality").summary("x", rows)
+    assert summary["passed"] == 0 and summary["interval"][0] == pytest.approx(0, abs=1e-12)
+
+
+def test_a_perfect_sampler_passes_at_its_rate(bench):
+    """400 tests at 5 %: 380 should pass; fewer than 350, or all, with a probability below 1e-6."""
+    rows = bench("quality").perfect("normal(4, 1.25)", 200)
+    passed = bench("quality").summary("perfect", rows)["passed"]
+    assert 350 <= passed <= 399
+
+
+def test_startup_times_every_command(bench, capsys, monkeypatch):
+    startup = bench("startup")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    for name, value in {"STEPS": "3", "EVAL_SAMPLES": "100", "BATCH": "4"}.items():
+        monkeypatch.setenv(f"MINIGAN_{name}", value)
+    startup.main(["--repeats", "1", "--runs", "1", "--no-write"])
+    out = capsys.readouterr().out
+    names = [row[0] for row in lines(out)]
+    assert names == ["", *startup.COMMANDS, "minigan train, first metric line", "minigan train, to the end"]
+    assert "import minigan beyond NumPy:" in out
+
+
+def test_startup_without_runs_still_prints_the_rest(bench, capsys, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    startup = bench("startup")
+    monkeypatch.setattr(startup, "seconds", lambda arguments: 0.5)
+    startup.main(["--repeats", "2", "--runs", "0", "--no-write"])
+    assert [row[0] for row in lines(capsys.readouterr().out)] == ["", *startup.COMMANDS]
+
+
+def test_steps_run_once_each(tmp_path):
+    pytest.importorskip("pytest_benchmark", reason="needs pytest-benchmark")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "bench/bench_step.py",
+        "--benchmark-disable",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    ]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "passed" in done.stdout and "skipped" not in done.stdout
+
+
+def test_a_result_is_a_file_with_the_machine_that_measured_it(bench, tmp_path, monkeypatch):
+    common = bench("common")
+    monkeypatch.setattr(common, "RESULTS", tmp_path / "elsewhere")
+    path = common.write("x", {"seconds": [1.0]})
+    record = json.loads(path.read_text())
+    assert (
+        record["seconds"] == [1.0]
+        and {"numpy", "cpu", "cores", "blas"} <= record["environment"].keys()
+        and record["measured"]
+    )
+
+
+@pytest.mark.parametrize("successes", [0, 1, 47, 99, 100])
+def test_intervals_are_those_of_wilson(bench, successes):
+    from scipy.stats import binomtest
+
+    expected = binomtest(successes, 100).proportion_ci(method="wilson")
+    assert bench("common").wilson(successes, 100) == pytest.approx(tuple(expected), abs=1e-4)
+
+
+def test_tables_are_markdown(bench):
+    text = bench("common").table(("", "b"), [("long name", 1), ("x", "22")])
+    assert text.splitlines() == [
+        "|           | b  |",
+        "|-----------|----|",
+        "| long name | 1  |",
+        "| x         | 22 |",
+    ]

@@ -1,0 +1,478 @@
+"""Experiments: a seed's replica is the run of that seed, steps are found by index, refusals are clear."""
+
+import numpy as np
+import pytest
+
+from minigan.lab.config import resolve
+from minigan.lab.data import Data, read_data
+from minigan.lab.errors import ConfigError, DataError, LabError, UnavailableError
+from minigan.lab.experiment import (
+    BLOCK,
+    BLOCK_NUMBERS,
+    SMALL,
+    STREAMS,
+    Experiment,
+    get_backend,
+    stream,
+)
+
+TINY = ("generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=120")
+
+
+def configured(*sets):
+    return resolve(environ={}, sets=(*TINY, *sets))
+
+
+def experiment(*sets, **options):
+    return Experiment(configured(*sets), **options)
+
+
+def table(rows, features=1, seed=0, source="table.csv"):
+    values = np.random.default_rng(seed).normal(3.0, 2.0, (rows, features))
+    return Data(values, tuple(f"x{j}" for j in range(features)), (), source)
+
+
+def equal_bits(a, b):
+    assert a.keys() == b.keys()
+    for name in a:
+        assert a[name].dtype == b[name].dtype and a[name].shape == b[name].shape, name
+        assert a[name].tobytes() == b[name].tobytes(), name
+
+
+# Streams
+
+
+def test_a_stream_is_found_again_and_every_other_is_another():
+    first = stream(7, "data", 3).bit_generator.state
+    assert stream(7, "data", 3).bit_generator.state == first
+    others = [
+        stream(seed, name, index) for seed in (7, 8) for name in STREAMS for index in (0, 3, 2**31, 2**32 + 5)
+    ]
+    draws = {other.bytes(16) for other in others}
+    assert len(draws) == len(others)
+
+
+def test_streams_are_uncorrelated():
+    """66 correlations of 20 000 normals; |r| > 6/√n by chance in 1e-7 of all fixed seeds."""
+    draws = [
+        stream(0, name, index).standard_normal(20_000)
+        for name in ("data", "latent", "eval")
+        for index in range(4)
+    ]
+    correlations = np.corrcoef(draws)[np.triu_indices(len(draws), 1)]
+    assert abs(correlations).max() < 6 / np.sqrt(20_000)
+
+
+def test_an_unknown_stream_is_an_error():
+    with pytest.raises(ValueError):
+        stream(0, "dta")
+
+
+# Replicas
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        (),
+        ("dtype=float64", "latent.law=uniform", "latent.size=2"),
+        ("discriminator_steps=2", "generator_steps=3", "average.name=ema", "r2=0"),
+        ("order=simultaneous", "objective=minimax", "generator_optimizer.name=optimistic_adam"),
+        ("discriminator_optimizer.name=rmsprop", "generator_optimizer.name=momentum", "standardise=false"),
+        ("target=student(1.5)", "generator_optimizer.name=sgd", "schedule.warmup=4"),
+    ],
+)
+def test_a_replica_is_the_single_run_of_its_seed(sets):
+    seeds = [3, 0, 11]
+    together = experiment(*sets, seeds=seeds)
+    together.advance(60)  # one block and a part of the next
+    rows = together.arrays()
+    for r, seed in enumerate(seeds):
+        alone = experiment(*sets, f"seed={seed}")
+        alone.advance(60)
+        equal_bits({name: array[r] for name, array in rows.items()}, alone.arrays())
+        for averaged in (True, False):
+            replica, single = (e.sample(50, 2, averaged=averaged) for e in (together, alone))
+            assert replica[r].tobytes() == single.tobytes()
+        assert together.real(20, 1)[r].tobytes() == alone.real(20, 1).tobytes()
+        for ours, its in zip(together.losses(), alone.losses(), strict=True):
+            assert ours[r].tobytes() == its.tobytes()
+        x = np.linspace(-3, 3, 9).reshape(9, 1)
+        assert together.logits(np.stack([x] * 3))[r].tobytes() == alone.logits(x).tobytes()
+
+
+def test_a_replica_of_data_is_the_single_run_where_the_split_is_the_same():
+    data = table(600, 2)
+    together = experiment("seed=4", seeds=[4, 5], data=data)
+    alone = experiment("seed=4", data=data)
+    for e in (together, alone):
+        e.advance(10)
+    equal_bits({name: array[0] for name, array in together.arrays().items()}, alone.arrays())
+
+
+def test_different_seeds_differ_and_the_same_seed_does_not():
+    runs = [experiment(f"seed={seed}") for seed in (1, 1, 2)]
+    for run in runs:
+        run.advance(5)
+    equal_bits(runs[0].arrays(), runs[1].arrays())
+    assert (runs[0].arrays()["generator.0.W"] != runs[2].arrays()["generator.0.W"]).all()
+
+
+def test_one_seed_in_a_list_keeps_the_replica_axis():
+    e = experiment(seeds=[3])
+    e.advance(1)
+    assert e.sample(4).shape == (1, 4, 1) and e.shift.shape == (1, 1, 1)
+    assert experiment().sample(4).shape == (4, 1)
+
+
+# Steps
+
+
+@pytest.mark.parametrize("cuts", [(1, 119), (49, 1, 70), (50, 70), (60, 60), (1,) * 5 + (115,)])
+def test_how_the_steps_are_cut_does_not_matter(cuts):
+    whole, parts = experiment(), experiment()
+    whole.advance(120)
+    for steps in cuts:
+        parts.advance(steps)
+    assert parts.step == whole.step == 120
+    equal_bits(whole.arrays(), parts.arrays())
+
+
+@pytest.mark.parametrize("at", [1, 50, 73])
+@pytest.mark.parametrize("started", [0, 7])
+def test_loading_continues_bit_for_bit(at, started):
+    whole, before, after = experiment(), experiment(), experiment()
+    whole.advance(120)
+    before.advance(at)
+    after.advance(started)  # what it did before must leave no trace, in the recorded program neither
+    after.load(before.arrays(), before.step)
+    equal_bits(before.arrays(), after.arrays())
+    assert after.step == at
+    after.advance(120 - at)
+    equal_bits(whole.arrays(), after.arrays())
+    assert whole.sample(30, 1).tobytes() == after.sample(30, 1).tobytes()
+
+
+def test_loading_takes_over_every_optimiser():
+    for name in ("adam", "optimistic_adam", "rmsprop", "momentum", "sgd"):
+        sets = f"generator_optimizer.name={name}", f"discriminator_optimizer.name={name}", "average.name=ema"
+        whole, before, after = (experiment(*sets) for _ in range(3))
+        whole.advance(20)
+        before.advance(9)
+        after.load(before.arrays(), 9)
+        after.advance(11)
+        equal_bits(whole.arrays(), after.arrays())
+
+
+def test_arrays_are_copies_that_training_leaves_alone():
+    e = experiment()
+    before = e.arrays()
+    kept = {name: array.copy() for name, array in before.items()}
+    e.advance(3)
+    equal_bits(before, kept)
+
+
+def test_arrays_name_everything_that_was_trained():
+    arrays = experiment().arrays()
+    for player in ("generator", "discriminator", "average"):
+        assert f"{player}.0.W" in arrays
+    for player in ("generator_optimizer", "discriminator_optimizer"):
+        assert {f"{player}.{part}" for part in ("rate", "m", "v", "weight1", "weight2")} <= arrays.keys()
+    assert arrays["shift"].shape == arrays["scale"].shape == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "change", ["other widths", "missing parameter", "missing moment", "moment of another shape"]
+)
+def test_loading_refuses_what_belongs_to_another_experiment(change):
+    arrays = (
+        experiment("generator.widths=[7]").arrays() if change == "other widths" else experiment().arrays()
+    )
+    if change == "missing parameter":
+        del arrays["generator.0.W"]
+    elif change == "missing moment":
+        del arrays["generator_optimizer.m"]
+    elif change == "moment of another shape":
+        arrays["generator_optimizer.m"] = arrays["generator_optimizer.m"][:-1]
+    with pytest.raises(ValueError, match="another|missing"):
+        experiment().load(arrays, 5)
+
+
+def test_losses_are_not_a_number_before_the_first_step():
+    e = experiment()
+    assert all(np.isnan(loss).all() for loss in e.losses()) and e.program is None
+    e.advance(1)
+    assert all(np.isfinite(loss).all() and loss.shape == (1, 1) for loss in e.losses())
+    assert len(str(e.program).splitlines()) > 50
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_arrays_have_the_dtype_asked_for_and_results_are_float64(dtype):
+    e = experiment(f"dtype={dtype}")
+    e.advance(2)
+    assert {a.dtype.name for name, a in e.arrays().items() if name not in ("shift", "scale")} == {dtype}
+    assert e.sample(3).dtype == e.real(3).dtype == e.logits(np.zeros((2, 1))).dtype == np.float64
+
+
+def test_single_and_double_precision_agree_at_first():
+    single, double = experiment("dtype=float32"), experiment("dtype=float64")
+    x = np.linspace(0, 8, 21).reshape(-1, 1)
+    np.testing.assert_allclose(single.logits(x), double.logits(x), atol=1e-5)
+
+
+def test_strict_trains_the_same_bits_as_numpy():
+    """On a device that refuses implicit transfers, every line must bring and fetch its arrays."""
+    for sets in ((), ("latent.size=2", "discriminator_steps=2", "r1=0")):
+        ours, theirs = experiment("backend=numpy", *sets), experiment("backend=strict", *sets)
+        for e in (ours, theirs):
+            e.advance(55)
+        equal_bits(ours.arrays(), theirs.arrays())
+        assert ours.sample(40).tobytes() == theirs.sample(40).tobytes()
+        again = experiment("backend=strict", *sets)
+        again.load(theirs.arrays(), 55)
+        for e in (ours, again):
+            e.advance(5)
+        equal_bits(ours.arrays(), again.arrays())
+
+
+def test_a_backend_that_is_absent_is_refused():
+    with pytest.raises(UnavailableError, match="cupy") as caught:
+        experiment("backend=cupy")
+    assert caught.value.exit_code == 6
+    assert get_backend("auto").name == "numpy"
+
+
+# Blocks
+
+
+def test_large_batches_make_short_blocks():
+    assert experiment().block_length == BLOCK
+    assert experiment("batch=1000000").block_length == 2  # 3 numbers a sample, 2^23 a block
+    assert experiment("batch=16777216", "generator.widths=[1]", "discriminator.widths=[1]").block_length == 1
+    for sets in (("batch=100000",), ("batch=100000", "discriminator_steps=3", "latent.size=4")):
+        e = experiment(*sets)
+        c = e.config
+        step = (c.discriminator_steps * (1 + c.latent.size) + c.generator_steps * c.latent.size) * c.batch
+        assert e.block_length * step <= BLOCK_NUMBERS < (e.block_length + 1) * step
+
+
+def test_each_step_sees_fresh_numbers_and_no_block_repeats_another():
+    e = experiment()
+    seen = [number.tobytes() for block in (0, 1) for numbers in e._draw(block)[:3] for number in numbers]
+    assert len(set(seen)) == len(seen) == 2 * 3 * BLOCK
+    again = e._draw(1)
+    assert again[0].tobytes() == e._draw(1)[0].tobytes()
+
+
+def test_every_step_of_every_block_has_its_own_factor_and_weight():
+    e = experiment("schedule.hold=0", "average.start=0", "dtype=float64")
+    for block in (0, 1):
+        t = block * BLOCK + np.arange(BLOCK)
+        factors, weights = e._draw(block)[3:]
+        np.testing.assert_array_equal(factors[:, 0], e.schedule(t))
+        np.testing.assert_array_equal(weights[:, 0], e.averaging(t))
+
+
+def test_data_and_both_latents_are_independent():
+    """3 correlations of 51 200 normals in 2 blocks; |r| > 6/√n in 2e-8 of all fixed seeds."""
+    e = experiment("dtype=float64", "batch=1024")
+    for block in (0, 1):
+        correlations = np.corrcoef([numbers.ravel() for numbers in e._draw(block)[:3]])[np.triu_indices(3, 1)]
+        assert abs(correlations).max() < 6 / np.sqrt(51_200)
+
+
+def test_the_draw_of_a_sample_is_found_by_its_index():
+    e = experiment()
+    e.advance(3)
+    assert e.sample(20, 5).tobytes() == e.sample(20, 5).tobytes()
+    assert (e.sample(20, 5) != e.sample(20, 6)).all()
+    assert (e.real(20, 5) != e.real(20, 6)).all()
+
+
+def test_many_rows_pass_in_chunks_of_the_same_values():
+    e = experiment()
+    z = np.random.default_rng(0).standard_normal((150_000, 1)).astype("float32")
+    np.testing.assert_allclose(
+        e.generate(z)[[0, 70_000, -1]], e.generate(z[[0, 70_000, -1]]), rtol=1e-5, atol=1e-6
+    )
+    assert e.generate(z).shape == (150_000, 1)
+
+
+# Scale
+
+
+@pytest.mark.parametrize(
+    ("target", "shift", "scale"),
+    [
+        ("normal(4, 1.25)", 4, 1.25),
+        ("normal(1000, 1)", 1000, 1),
+        ("normal(0, 1e-20)", 0, 1e-20),
+        ("normal(0, 1e30)", 0, 1e30),
+        ("uniform(-1, 3)", 1, 4 / np.sqrt(12)),
+        ("0.33*normal(-1,0.25)+0.67*normal(2,1.4)", 1.01, None),
+        ("student(40)", 0, np.sqrt(40 / 38)),
+        ("student(1.5)", 0, 1.294),  # no finite sd: the quartiles decide
+        ("student(0.5)", 0, 2.304),  # no mean either
+    ],
+)
+def test_a_target_is_scaled_by_what_was_seen_of_it(target, shift, scale):
+    """10 000 values give location and scale to 6 % in all but 1e-8 of seeds; 10 % for quartiles too."""
+    e = experiment(f"target={target}")
+    true = e.law.sd if scale is None else scale
+    assert abs(e.shift.item() - shift) < 0.1 * true
+    assert e.scale.item() == pytest.approx(true, rel=0.1)
+    assert e.held_out is None and e.notes == () and e.names == ("x",)
+
+
+def test_seeds_estimate_the_scale_each_for_itself():
+    e = experiment(seeds=[0, 1, 2])
+    assert e.shift.shape == e.scale.shape == (3, 1, 1) and len(np.unique(e.shift)) == 3
+
+
+def test_training_data_are_standardised_and_samples_are_not():
+    e = experiment("target=normal(1000, 3)", "batch=4096")
+    rows = e._draw(0)[0]
+    assert abs(rows.mean()) < 0.02 and abs(rows.std() - 1) < 0.02  # 200 000 values
+    assert 900 < e.sample(100).mean() < 1100 and 990 < e.real(100).mean() < 1010
+
+
+def test_nothing_is_scaled_where_that_was_asked_for():
+    e = experiment("standardise=false", "target=normal(10, 3)")
+    assert e.shift.item() == 0 and e.scale.item() == 1
+    assert experiment("standardise=false", data=table(20, 3)).scale.tolist() == [[1, 1, 1]]
+
+
+def test_logits_are_asked_for_in_the_units_of_the_user():
+    e = experiment("target=normal(1000, 3)")
+    z = np.array([[-1.0], [0.0], [2.0]])
+    inside = e._apply(e.discriminator, z)
+    np.testing.assert_allclose(e.logits(z * e.scale + e.shift), inside, rtol=1e-4, atol=1e-6)
+
+
+# Data sets
+
+
+def test_held_out_rows_are_never_trained_on():
+    data = table(1000, 2)
+    e = experiment("holdout=0.2", data=data)
+    assert e.held_out.shape == (200, 2) and e.law.values.shape == (800, 2)
+    both = np.concatenate([e.law.values, e.held_out])
+    assert {row.tobytes() for row in both} == {row.tobytes() for row in data.values} and len(both) == 1000
+    assert any("200 of 1000 rows are held out" in note for note in e.notes)
+    drawn = {row.tobytes() for row in e.law.sample(np.random.default_rng(0), (5000,))}
+    assert not drawn & {row.tobytes() for row in e.held_out}
+
+
+def test_the_split_depends_on_the_seed_alone():
+    data = table(1000)
+    first, same, other = (
+        experiment(f"seed={s}", f"steps={steps}", data=data) for s, steps in ((1, 9), (1, 120), (2, 9))
+    )
+    assert first.held_out.tobytes() == same.held_out.tobytes() != other.held_out.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("rows", "sets"), [(SMALL - 1, ()), (2, ()), (SMALL, ("holdout=0",)), (SMALL, ("holdout=0.001",))]
+)
+def test_where_nothing_is_held_out_a_note_says_so(rows, sets):
+    data = table(rows)
+    e = experiment(*sets, data=data)
+    assert e.held_out.tobytes() == data.values.tobytes() and len(e.law.values) == rows
+    assert "would pass" in e.notes[-1]
+
+
+def test_notes_of_the_reader_come_first():
+    values = np.random.default_rng(0).normal(size=(20, 1))
+    assert (
+        experiment(data=Data(values, ("v",), ("a header was found",), "f.csv")).notes[0]
+        == "a header was found"
+    )
+
+
+def test_data_are_scaled_by_the_rows_to_learn():
+    e = experiment(data=table(600, 3))
+    np.testing.assert_allclose(e.shift[0], e.law.values.mean(axis=0))
+    np.testing.assert_allclose(e.scale[0], e.law.values.std(axis=0))
+
+
+@pytest.mark.parametrize("features", [1, 3, 10])
+def test_several_features_go_through_every_part(features):
+    e = experiment(data=table(600, features))
+    e.advance(3)
+    assert e.features == features and len(e.names) == features
+    assert e.sample(7).shape == (7, features) and e.real(7).shape == (7, features)
+    assert e.logits(e.real(7)).shape == (7, 1)
+    together = experiment(data=table(600, features), seeds=[0, 1])
+    together.advance(3)
+    assert together.sample(7).shape == (2, 7, features)
+
+
+def test_a_feature_constant_in_the_rows_to_learn_is_left_unscaled():
+    """One of 600 values differs: the other feature makes the law worth learning."""
+    data = table(600, 2)
+    data.values[:, 1] = 5.0
+    held = experiment(data=data).held_out[0]
+    data.values[(data.values == held).all(axis=1).nonzero()[0], 1] = 6.0
+    e = experiment(data=data)
+    assert np.ptp(e.law.values[:, 1]) == 0 and np.ptp(e.held_out[:, 1]) == 1
+    assert e.scale[0, 1] == 1 and e.shift[0, 1] == 5
+    e.advance(3)
+    assert np.isfinite(e.sample(5)).all()
+
+
+@pytest.mark.parametrize("part", ["learn", "judge by"])
+def test_a_law_that_the_split_makes_constant_is_refused(part):
+    values = np.random.default_rng(0).permutation(600.0 + np.arange(600))[:, None]
+    e = experiment(data=Data(values, ("x",), (), "f.csv"))
+    odd = (e.held_out if part == "learn" else e.law.values).ravel()[:3]
+    nearly = np.where(np.isin(values, odd), values, 1.0)
+    with pytest.raises(DataError, match=f"f.csv' to {part} are .*holdout=0"):
+        experiment(data=Data(nearly, ("x",), (), "f.csv"))
+    experiment("holdout=0", data=Data(nearly, ("x",), (), "f.csv")).advance(2)
+
+
+def test_a_file_trains(tmp_path):
+    path = tmp_path / "three.csv"
+    np.savetxt(path, table(50, 3).values, delimiter=",", header="a,b,c", comments="")
+    e = experiment(data=read_data(path))
+    e.advance(2)
+    assert e.names == ("a", "b", "c") and "header" in e.notes[0]
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("sets", "says"),
+    [
+        (("target=normal(1e30, 1)",), "beyond what float64 can judge"),
+        (("target=normal(1e30, 1)", "standardise=false"), "beyond what float64 can judge"),
+        (("target=normal(0, 1e300)",), "scale 1e[+]300"),
+        (("target=normal(0, 1e-300)",), "scale 1e-300"),
+        (("schedule.name=exponential",), "final > 0"),
+        (("order=simultaneous", "discriminator_steps=2"), "each player moves once"),
+        (("generator_optimizer.rate=1e300",), "infinite in float32"),
+        (("discriminator_optimizer.rate=1e-300",), "0 or infinite in float32"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_any_work(sets, says):
+    with pytest.raises(ConfigError, match=says) as caught:
+        experiment(*sets)
+    assert "\n" not in str(caught.value) and caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("factor", [1e300, 1e-310])
+@pytest.mark.parametrize("features", [1, 2])
+def test_data_beyond_the_digits_of_float64_are_refused(factor, features):
+    data = table(30, features)
+    data.values[:, -1] *= factor
+    with pytest.raises(DataError, match=f"'x{features - 1}' of 'table.csv'.*another unit"):
+        experiment(data=data)
+
+
+def test_data_far_from_the_origin_are_refused_where_their_digits_are_used_up():
+    data = table(30)
+    near, far = (Data(data.values + offset, data.names, (), "f.csv") for offset in (1e9, 1e14))
+    experiment(data=near).advance(2)
+    with pytest.raises(LabError, match="another origin"):
+        experiment(data=far)

@@ -1,0 +1,247 @@
+"""What is read off a run: fixed columns, numbers that agree with their definitions, frames of densities."""
+
+import math
+
+import numpy as np
+import pytest
+
+from minigan.gan.diagnostics import LN4, implied_js, value_function
+from minigan.lab import metrics
+from minigan.lab.config import resolve
+from minigan.lab.data import Data
+from minigan.lab.errors import DivergedError
+from minigan.lab.experiment import Experiment
+from minigan.lab.metrics import BINS, LAST, MAX_FRAMES, Observer, verdict
+from minigan.probability.two_sample import ks_one_sample, ks_two_sample, wasserstein1_to
+
+TINY = ("generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=60", "eval_samples=200")
+COLUMNS = (
+    "step", "wall", "d_loss", "g_loss", "value_fn", "implied_js", "value_optimal", "d_real", "d_fake", "ks",
+    "ks_p", "w1", "jsd",
+    "mean", "std", "grad_norm_d", "update_ratio_d", "grad_norm_g", "update_ratio_g", "rate_factor",
+)  # fmt: skip
+
+
+def table(rows, features=1):
+    values = np.random.default_rng(0).normal(3.0, 2.0, (rows, features))
+    return Data(values, tuple(f"x{j}" for j in range(features)), (), "table.csv")
+
+
+def observer(*sets, data=None):
+    return Observer(Experiment(resolve(environ={}, sets=(*TINY, *sets)), data=data))
+
+
+CASES = {
+    "a law": ((), None),
+    "two latent numbers": (("latent.size=2",), None),
+    "a law without sd": (("target=student(1.5)",), None),
+    "a law without mean": (("target=student(0.5)",), None),
+    "bounded": (("target=uniform(0,1)", "dtype=float64"), None),
+    "another unit": (("target=normal(0, 1e-20)",), None),
+    "small data": ((), table(30)),
+    "two rows": ((), table(2)),
+    "split data": ((), table(700)),
+    "features": ((), table(700, 3)),
+}
+
+
+@pytest.fixture(params=CASES, scope="module")
+def watched(request):
+    """An observer after 12 steps, with its rows at 0, 5 and 12."""
+    sets, data = CASES[request.param]
+    ours = observer(*sets, data=data)
+    rows = [ours.row(0.0)]
+    for steps in (5, 7):
+        ours.advance(steps)
+        rows.append(ours.row(1.23456))
+    return request.param, ours, rows
+
+
+def test_columns_are_fixed_and_their_values_finite(watched):
+    case, _, rows = watched
+    absent = {"features": {"value_optimal", "mean", "std"}, "a law without mean": {"w1"}}.get(case, set())
+    for row in rows:
+        assert tuple(row) == COLUMNS
+        for name, value in row.items():
+            if name in absent:
+                assert value is None, name
+            elif row["step"] == 0 and name in ("d_loss", "g_loss"):
+                assert math.isnan(value)  # nothing was minimised yet
+            else:
+                assert type(value) in (int, float) and math.isfinite(value), name
+    assert [row["step"] for row in rows] == [0, 5, 12] and rows[1]["wall"] == 1.235
+
+
+def test_values_are_in_their_ranges(watched):
+    _, _, rows = watched
+    for row in rows:
+        assert 0 < row["d_real"] < 1 and 0 < row["d_fake"] < 1 and row["value_fn"] > 0
+        assert 0 <= row["ks"] <= 1 and 0 <= row["ks_p"] <= 1 and 0 <= row["jsd"] <= math.log(2)
+        assert row["w1"] is None or row["w1"] > 0
+        assert row["implied_js"] == implied_js(row["value_fn"]) <= math.log(2)
+        assert row["value_optimal"] is None or -1e-12 <= row["value_optimal"] <= LN4
+        assert 0 < row["rate_factor"] <= 1
+
+
+def test_no_motion_before_the_first_step_and_some_after(watched):
+    _, _, rows = watched
+    for name in ("grad_norm_d", "grad_norm_g", "update_ratio_d", "update_ratio_g"):
+        assert rows[0][name] == 0 and rows[1][name] > 0
+
+
+def test_frames_are_densities_beside_d(watched):
+    case, ours, rows = watched
+    frames = ours.frames
+    if case == "features":
+        assert frames == {}
+        return
+    assert frames["edges"].shape == (BINS + 1,) and frames["p"].shape == (BINS,)
+    for name in ("q", "average", "d"):
+        assert frames[name].shape == (len(rows), BINS)
+    assert frames["step"].dtype == np.int64 and frames["step"].tolist() == [0, 5, 12]
+    width = np.diff(frames["edges"])
+    assert (width > 0).all()
+    mass = {"a law without sd": 0.97, "a law without mean": 0.75}.get(case, 0.999)
+    if case not in ("small data", "two rows"):  # a kernel density of few rows has tails beyond the bins
+        assert mass < frames["p"] @ width < 1 + 1e-3
+    for name in ("q", "average"):
+        assert (frames[name] >= 0).all() and (frames[name] @ width < 1 + 1e-3).all()
+        assert (frames[name] @ width > 0.9).all()  # a fresh generator stays near the data
+    assert ((frames["d"] > 0) & (frames["d"] < 1)).all()
+
+
+def test_distances_are_those_of_the_averaged_generator():
+    ours = observer("average.name=ema", "average.start=0")
+    ours.advance(20)
+    row, e = ours.row(0.0), ours.experiment
+    x = e.sample(200, 20)[:, 0]
+    assert row["ks"] == ks_one_sample(x, e.law).statistic and row["ks_p"] == ks_one_sample(x, e.law).pvalue
+    assert row["w1"] == wasserstein1_to(x, e.law) / 1.25
+    assert row["mean"] == x.mean() and row["std"] == x.std(ddof=1)
+    newest = e.sample(200, 20, averaged=False)
+    assert not np.array_equal(newest[:, 0], x)
+    assert row["value_fn"] == value_function(e.logits(e.real(200, 20)), e.logits(newest))
+
+
+def test_distances_of_data_are_those_of_the_worst_feature():
+    ours = observer(data=table(700, 3))
+    ours.advance(3)
+    row, e = ours.row(0.0), ours.experiment
+    tests = [ks_two_sample(e.sample(200, 3)[:, j], e.held_out[:, j]) for j in range(3)]
+    assert row["ks"] == max(test.statistic for test in tests)
+    assert row["ks_p"] == min(1.0, 3 * min(test.pvalue for test in tests))
+
+
+def test_motion_is_that_of_the_last_step():
+    ours = observer()
+    ours.advance(4)
+    before = {p: flat.numpy() for p, flat in ours._parameters.items()}
+    ours.advance(1)
+    row = ours.row(0.0)
+    for player, flat in ours._parameters.items():
+        now = flat.numpy()
+        ratio = np.linalg.norm(now - before[player]) / np.linalg.norm(now)
+        assert row[f"update_ratio_{player}"] == pytest.approx(ratio, rel=1e-6)
+    gradient = ours.experiment.game.generator_optimizer.g.numpy()
+    assert row["grad_norm_g"] == pytest.approx(np.linalg.norm(gradient), rel=1e-6)
+    assert row["rate_factor"] == ours.experiment.schedule(4)
+
+
+def test_looking_does_not_change_the_run():
+    ours, alone = observer(), observer().experiment
+    for steps in (1, 3, 20):
+        ours.row(0.0)
+        ours.advance(steps)
+        ours.row(0.0)
+        alone.advance(steps)
+    for name, array in alone.arrays().items():
+        assert array.tobytes() == ours.experiment.arrays()[name].tobytes(), name
+
+
+def test_many_frames_are_thinned_and_the_first_and_newest_kept(monkeypatch):
+    monkeypatch.setattr(metrics, "MAX_FRAMES", 8)
+    assert MAX_FRAMES == 200
+    ours = observer()
+    for step in range(30):
+        ours.row(0.0)
+        steps = ours.frames["step"].tolist()
+        assert len(steps) <= 8 and steps[0] == 0 and steps[-1] == step and steps == sorted(set(steps))
+        ours.advance(1)
+    gaps = np.diff(ours.frames["step"])
+    assert gaps.max() <= 4 * gaps.min()
+
+
+def test_no_frame_before_the_first_row():
+    assert observer().frames == {}
+
+
+def test_a_density_of_one_latent_number_is_that_of_many_samples():
+    """600 000 samples in 240 bins; beyond 6 standard errors and the discretisation: 5e-7 of fixed seeds."""
+    ours = observer("generator.widths=[]", "target=normal(1, 2)")
+    ours.row(0.0)
+    frames = ours.frames
+    mass = frames["q"][0] * np.diff(frames["edges"])
+    x = ours.experiment.sample(600_000, 9, averaged=False)[:, 0]
+    share = np.histogram(x, frames["edges"])[0] / x.size
+    assert (abs(share - mass) < 6 * np.sqrt(mass / x.size) + 1e-3 * mass.max() + 2e-5).all()
+
+
+def test_value_optimal_falls_below_ln_4_by_twice_the_divergence():
+    """A fresh generator is far from its target; with G equal to it, only ln 4 is left."""
+    ours = observer("generator.widths=[]", "latent.law=normal", "target=normal(4, 1.25)")
+    far = ours.row(0.0)["value_optimal"]
+    e = ours.experiment
+    arrays = e.arrays()
+    for player in ("generator", "average"):
+        arrays[f"{player}.0.W"][:], arrays[f"{player}.0.b"][:] = 1.0, 0.0
+    arrays["shift"][:], arrays["scale"][:] = 4.0, 1.25
+    e.load(arrays, 0)
+    near = ours.row(0.0)
+    assert far < near["value_optimal"] == pytest.approx(LN4, abs=1e-5)
+    assert near["ks"] < 0.15  # 200 values: p = 3e-4 at 0.15
+
+
+def test_a_discriminator_trained_long_approaches_the_optimum():
+    """D against a fixed G: V falls to ln 4 − 2 JS of [T16], not below it by more than sampling noise."""
+    rates = "generator_optimizer.rate=1e-30", "discriminator_optimizer.rate=0.01", "schedule.hold=1"
+    sizes = "discriminator.widths=[16,16]", "batch=256", "steps=300", "eval_samples=20000"
+    ours = observer(*rates, *sizes, "r1=0", "r2=0", "dtype=float64")
+    first = ours.row(0.0)
+    ours.advance(300)
+    last = ours.row(0.0)
+    assert last["value_optimal"] == pytest.approx(first["value_optimal"], abs=1e-9)  # G has not moved
+    assert last["value_fn"] < first["value_fn"]
+    assert -0.03 < last["value_fn"] - last["value_optimal"] < 0.1
+
+
+def test_a_verdict_is_found_again_and_is_not_of_rows_seen_before():
+    e = observer().experiment
+    e.advance(5)
+    judged, sample = verdict(e, 150)
+    again, same = verdict(e, 150)
+    assert judged == again and sample.tobytes() == same.tobytes() and sample.shape == (150, 1)
+    assert sample.tobytes() == e.sample(150, LAST).tobytes()
+    assert not np.isin(sample, e.sample(150, 5)).any()
+
+
+@pytest.mark.parametrize("features", [1, 2])
+def test_a_verdict_of_data_is_by_the_held_out_rows(features):
+    e = observer(data=table(700, features)).experiment
+    judged, _ = verdict(e, 150)
+    assert "150" in judged.sentence and "140 real ones" in judged.sentence
+    assert 0 <= judged.pvalue <= 1
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_numbers_that_are_not_finite_are_refused_where_they_are_read(player):
+    ours = observer()
+    arrays = ours.experiment.arrays()
+    for name in (player, "average") if player == "generator" else (player,):
+        arrays[f"{name}.0.b"][:] = np.nan
+    ours.experiment.load(arrays, 3)
+    with pytest.raises(DivergedError, match="not finite at step 3"):
+        ours.row(0.0)
+    if player == "generator":
+        with pytest.raises(DivergedError):
+            verdict(ours.experiment, 100)
+    assert ours.frames == {}

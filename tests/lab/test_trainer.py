@@ -1,0 +1,442 @@
+"""The loop: what a run leaves when it ends, diverges, fails or is stopped, and that it can be found again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minigan
+from minigan.lab import checkpoint, trainer
+from minigan.lab.config import resolve, to_json
+from minigan.lab.data import read_data
+from minigan.lab.errors import CheckpointError, ConfigError, DataError, DivergedError, StorageError
+from minigan.lab.experiment import Experiment
+from minigan.lab.metrics import LAST
+from minigan.lab.run import RunDirectory
+from minigan.lab.trainer import Interrupted, next_evaluation, reopen, train
+
+TINY = (
+    "generator.widths=[5]",
+    "discriminator.widths=[6,5]",
+    "batch=8",
+    "steps=60",
+    "eval_every=30",
+    "eval_samples=100",
+)
+ENVIRON = {**os.environ, "PYTHONPATH": str(Path(minigan.__file__).parents[1]), "COLUMNS": "100"}
+POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+
+
+def start(root, *sets, data=None):
+    """An experiment and the run directory that it is to fill."""
+    config = resolve(environ={}, sets=(*TINY, *sets))
+    table = None if config.data is None else read_data(config.data)
+    return Experiment(config, data=table), RunDirectory.create(root, config.name, to_json(config))
+
+
+def trained(root, *sets):
+    experiment, run = start(root, *sets)
+    with run:
+        return train(experiment, run), experiment
+
+
+def metrics(path):
+    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+
+
+def status(path):
+    return json.loads((path / "run.json").read_text())
+
+
+# A run that ends
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    rows, steps = [], []
+    experiment, run = start(tmp_path_factory.mktemp("runs"), "seed=5")
+    with run:
+        outcome = train(experiment, run, rows.append, steps.append)
+    return outcome, experiment, rows, steps
+
+
+def test_a_run_leaves_its_documented_files(finished):
+    outcome, experiment, _, _ = finished
+    names = {str(p.relative_to(outcome.path)) for p in outcome.path.rglob("*") if p.is_file()}
+    assert names - {".lock"} == {
+        "config.json",
+        "run.json",
+        "metrics.jsonl",
+        "frames.safetensors",
+        "verdict.json",
+        "checkpoints/latest",
+        "checkpoints/step-00000060.safetensors",
+    }
+    assert (outcome.path / "config.json").read_bytes() == to_json(experiment.config)
+    assert (outcome.path / "plots").is_dir()
+    for name in ("metrics", "frames", "verdict"):
+        assert outcome.files[name].is_file()
+
+
+def test_its_status_says_how_it_ended_and_on_what(finished):
+    record = status(finished[0].path)
+    assert record["status"] == "finished" and record["step"] == 60 and record["seed"] == 5
+    assert record["backend_used"].startswith("NumPy") and record["blas"]["threads"] in (1, None)
+    assert record["seconds"] > 0 and record["schema"] == 1
+
+
+def test_its_metrics_begin_at_0_and_end_at_the_last_step(finished):
+    outcome, _, rows, steps = finished
+    lines = metrics(outcome.path)
+    assert [line["step"] for line in lines] == [0, 1, 3, 6, 15, 30, 60] == [row["step"] for row in rows]
+    assert all(tuple(line) == tuple(lines[0]) for line in lines)
+    assert lines[0]["d_loss"] is None and lines[-1] == {**outcome.row}
+    assert steps == sorted(steps) and steps[-1] == 60
+    wall = [line["wall"] for line in lines]
+    assert wall == sorted(wall) and wall[0] == 0
+
+
+def test_its_verdict_is_that_of_its_checkpoint(finished):
+    outcome, experiment, _, _ = finished
+    assert json.loads((outcome.path / "verdict.json").read_text()) == json.loads(
+        json.dumps(outcome.verdict.as_dict())
+    )
+    _, again, notes = reopen(outcome.path)
+    assert notes == [] and again.step == 60
+    for name, array in experiment.arrays().items():
+        assert array.tobytes() == again.arrays()[name].tobytes(), name
+    arrays, state = checkpoint.load(outcome.files["frames"])
+    assert arrays["sample"].tobytes() == again.sample(100, LAST).tobytes() and state == {"kind": "frames"}
+    assert len(arrays["step"]) == 7
+
+
+def test_the_same_seed_twice_gives_the_same_bits(finished, tmp_path):
+    outcome, experiment, _, _ = finished
+    again, same = trained(tmp_path, "seed=5")
+    for name, array in experiment.arrays().items():
+        assert array.tobytes() == same.arrays()[name].tobytes(), name
+    plain = [[{**line, "wall": 0} for line in metrics(path)] for path in (outcome.path, again.path)]
+    assert plain[0] == plain[1]
+    assert outcome.files["verdict"].read_bytes() == again.files["verdict"].read_bytes()
+    frames = [checkpoint.load(run.files["frames"])[0] for run in (outcome, again)]
+    assert all(array.tobytes() == frames[1][name].tobytes() for name, array in frames[0].items())
+
+
+def test_another_seed_gives_other_bits(finished, tmp_path):
+    other, _ = trained(tmp_path, "seed=6")
+    assert all(
+        a["ks"] != b["ks"] for a, b in zip(metrics(finished[0].path), metrics(other.path), strict=True)
+    )
+
+
+def test_a_reopened_run_trains_on_as_if_it_had_not_stopped(tmp_path):
+    """2N steps equal N, a checkpoint on disk, and N."""
+    whole, run = start(tmp_path)
+    half, other = start(tmp_path)
+    with run, other:
+        whole.advance(60)
+        half.advance(23)
+        trainer.save(half, other)
+    _, resumed, _ = reopen(other.path)
+    assert resumed.step == 23
+    resumed.advance(37)
+    for name, array in whole.arrays().items():
+        assert array.tobytes() == resumed.arrays()[name].tobytes(), name
+
+
+@pytest.mark.parametrize(
+    ("every", "last", "expected"),
+    [
+        (250, 1000, [10, 25, 50, 125, 250, 500, 750, 1000]),
+        (1, 4, [1, 2, 3, 4]),
+        (10, 25, [1, 2, 5, 10, 20, 25]),
+        (1000, 7, [7]),
+        (3, 1, [1]),
+    ],
+)
+def test_metrics_are_due_early_then_regularly_and_at_the_end(every, last, expected):
+    steps = [0]
+    while steps[-1] < last:
+        steps.append(next_evaluation(steps[-1], every, last))
+    assert steps[1:] == expected
+
+
+def test_a_checkpoint_is_written_while_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", -1.0)
+    outcome, _ = trained(tmp_path)
+    kept = sorted(p.name for p in (outcome.path / "checkpoints").glob("step-*"))
+    assert kept == [f"step-{step:08d}.safetensors" for step in (15, 30, 60)]  # the newest three
+
+
+def test_data_train_and_reopen(tmp_path):
+    path = tmp_path / "table.csv"
+    np.savetxt(path, np.random.default_rng(0).normal(size=(40, 2)), delimiter=",", header="a,b", comments="")
+    outcome, experiment = trained(tmp_path / "runs", f"data={path}")
+    _, again, _ = reopen(outcome.path)
+    assert again.sample(20, 1).tobytes() == experiment.sample(20, 1).tobytes() and again.names == ("a", "b")
+    path.unlink()
+    with pytest.raises(DataError, match="table.csv"):
+        reopen(outcome.path)
+
+
+def test_signal_handlers_are_as_before(finished):
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_training_works_outside_the_main_thread(tmp_path):
+    import threading
+
+    results = []
+    thread = threading.Thread(target=lambda: results.append(trained(tmp_path)[0]))
+    thread.start()
+    thread.join()
+    assert results and status(results[0].path)["status"] == "finished"
+
+
+# A run that diverges or fails
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ("generator_optimizer.rate=1e38",),
+        ("discriminator_optimizer.rate=1e38",),
+        ("steps=1", "generator_optimizer.rate=1e38"),  # no loss has seen the last update
+        ("steps=1", "discriminator_optimizer.rate=1e38"),
+        ("dtype=float64", "generator_optimizer.rate=1e306", "generator_optimizer.name=sgd"),
+        ("r1=1e300",),
+        ("latent.size=2", "generator_optimizer.rate=1e38"),
+    ],
+)
+def test_divergence_is_an_error_and_no_checkpoint_holds_it(tmp_path, monkeypatch, sets):
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", -1.0)
+    experiment, run = start(tmp_path, *sets)
+    with run, pytest.raises(DivergedError, match="smaller rates") as caught:
+        train(experiment, run)
+    message = str(caught.value)
+    assert caught.value.exit_code == 4 and "\n" not in message and str(run.path) in message
+    assert status(run.path)["status"] == "diverged" and status(run.path)["step"] == experiment.step
+    for path in run.checkpoints.glob("step-*"):
+        arrays, _ = checkpoint.load(path)
+        assert all(np.isfinite(array).all() for array in arrays.values())
+    assert not (run.path / "verdict.json").exists()
+    for line in metrics(run.path):
+        assert all(value is None or np.isfinite(value) for value in line.values())
+
+
+def test_a_nan_that_no_loss_shows_is_found_before_the_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", -1.0)
+    experiment, run = start(tmp_path)
+    advance = experiment.advance
+
+    def poisoned(steps):
+        advance(steps)
+        if experiment.step >= 15:
+            experiment.averaged.parameters.flat.array[0] = np.nan
+
+    monkeypatch.setattr(experiment, "advance", poisoned)
+    with run, pytest.raises(DivergedError, match="parameters stopped being finite before step 15"):
+        train(experiment, run)
+    assert sorted(p.name for p in run.checkpoints.glob("step-*"))[-1] == "step-00000006.safetensors"
+
+
+def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", -1.0)
+    experiment, run = start(tmp_path)
+    save = trainer.save
+
+    def full(experiment, run):
+        if experiment.step > 10:
+            raise StorageError("no space")
+        save(experiment, run)
+
+    monkeypatch.setattr(trainer, "save", full)
+    with run, pytest.raises(StorageError):
+        train(experiment, run)
+    monkeypatch.undo()
+    assert reopen(run.path)[1].step == 6
+
+
+# Signals
+
+
+class Process:
+    """``minigan train`` in a process of its own, stopped by a signal once it trains."""
+
+    def __init__(self, root, *sets):
+        command = [sys.executable, "-m", "minigan", "train", "--steps", "10000000", "--out", str(root)]
+        options = [
+            part for s in (*TINY[:3], "eval_every=100", "eval_samples=100", *sets) for part in ("--set", s)
+        ]
+        self.process = subprocess.Popen(
+            [*command, *options], env=ENVIRON, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.root, self.first = root, []
+
+    def __enter__(self):
+        for line in self.process.stderr:  # the line of step 0 comes after the handlers are in place
+            self.first.append(line)
+            if line.startswith("step"):
+                break
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    def stop(self, number):
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=60)
+        return self.process.returncode, out, err
+
+
+@POSIX
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_after_a_checkpoint(tmp_path, number, code):
+    with Process(tmp_path) as running:
+        returned, out, err = running.stop(number)
+    assert returned == code, err
+    assert out == "" and "Traceback" not in err
+    assert err.splitlines()[-1].startswith(f"error: stopped by {number.name}")
+    (path,) = tmp_path.iterdir()
+    record = status(path)
+    assert record["status"] == "interrupted"
+    _, experiment, notes = reopen(path)
+    assert experiment.step == record["step"] > 0 and notes == []
+    experiment.advance(2)
+    assert all(np.isfinite(loss).all() for loss in experiment.losses())
+    with RunDirectory.open(path, lock=True):  # the lock was released
+        pass
+
+
+def test_a_signal_is_answered_at_the_end_of_a_block(tmp_path):
+    experiment, run = start(tmp_path)
+    with run, pytest.raises(Interrupted) as caught:
+        train(experiment, run, on_step=lambda step: step == 15 and signal.raise_signal(signal.SIGTERM))
+    assert (
+        caught.value.exit_code == 143
+        and experiment.step == 15
+        and status(run.path)["status"] == "interrupted"
+    )
+    assert metrics(run.path)[-1]["step"] == 15 and reopen(run.path)[1].step == 15
+
+
+def test_a_signal_at_the_last_step_changes_nothing(tmp_path):
+    experiment, run = start(tmp_path)
+    with run:
+        outcome = train(
+            experiment, run, on_step=lambda step: step == 60 and signal.raise_signal(signal.SIGINT)
+        )
+    assert status(outcome.path)["status"] == "finished"
+
+
+def test_a_second_interrupt_acts_at_once(tmp_path):
+    def twice(step):
+        if step == 3:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    experiment, run = start(tmp_path)
+    with run, pytest.raises(KeyboardInterrupt):
+        train(experiment, run, on_step=twice)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+# Reopening
+
+
+def copied(path, to, **changes):
+    """A run directory with another configuration."""
+    import shutil
+
+    shutil.copytree(path, to)
+    config = json.loads((to / "config.json").read_text())
+    for name, value in changes.items():
+        group, _, leaf = name.rpartition("__")
+        (config[group] if group else config)[leaf] = value
+    (to / "config.json").write_text(json.dumps(config))
+    return to
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"generator__widths": [6]}, "generator.0.W is float32 \\(1, 5\\) instead of float32 \\(1, 6\\)"),
+        ({"discriminator__widths": [6, 5, 5]}, "is missing"),
+        ({"generator__widths": []}, "unknown"),
+        ({"dtype": "float64"}, "is float32 .* instead of float64"),
+        ({"generator_optimizer__name": "sgd"}, "generator_optimizer.* unknown"),
+        ({"latent__size": 2}, "instead of"),
+    ],
+)
+def test_a_checkpoint_of_another_network_is_refused_with_the_difference(
+    finished, tmp_path, changes, difference
+):
+    path = copied(finished[0].path, tmp_path / "run", **changes)
+    with pytest.raises(CheckpointError, match=difference) as caught:
+        reopen(path)
+    assert caught.value.exit_code == 3 and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"target": "nonsense(1)"}, ConfigError),
+        ({"target": "normal(1e30, 1)"}, ConfigError),
+        ({"generator__widths": [65536] * 16}, ConfigError),  # not by an allocation
+        ({"data": "absent.csv"}, DataError),
+        ({"r1": -1}, ConfigError),
+        ({"colour": "red"}, ConfigError),
+    ],
+)
+def test_a_configuration_that_was_tampered_with_is_refused(finished, tmp_path, changes, error):
+    path = copied(finished[0].path, tmp_path / "run", **changes)
+    with pytest.raises(error) as caught:
+        reopen(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("state", [{}, {"step": "3"}, {"step": -1}, {"step": True}, {"step": None}])
+def test_a_checkpoint_without_a_step_is_refused(finished, tmp_path, state):
+    path = copied(finished[0].path, tmp_path / "run")
+    checkpoint.save(path / "checkpoints" / "step-00000060.safetensors", finished[1].arrays(), state)
+    with pytest.raises(CheckpointError, match="no step count"):
+        reopen(path)
+
+
+@pytest.mark.parametrize("name", ["generator.0.W", "scale", "average.0.b"])
+def test_a_checkpoint_with_numbers_that_are_not_finite_is_refused(finished, tmp_path, name):
+    path = copied(finished[0].path, tmp_path / "run")
+    arrays = finished[1].arrays()
+    arrays[name][:] = np.nan
+    checkpoint.save(path / "checkpoints" / "step-00000060.safetensors", arrays, {"step": 60})
+    with pytest.raises(CheckpointError, match="not finite"):
+        reopen(path)
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before_with_a_note(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", -1.0)
+    outcome, _ = trained(tmp_path)
+    newest = outcome.path / "checkpoints" / "step-00000060.safetensors"
+    content = bytearray(newest.read_bytes())
+    content[-1] ^= 1
+    newest.write_bytes(content)
+    _, experiment, notes = reopen(outcome.path)
+    assert experiment.step == 30 and len(notes) == 1 and "step-00000060" in notes[0]
+
+
+def test_a_run_without_a_checkpoint_says_so(tmp_path):
+    _, run = start(tmp_path)
+    run.close()
+    with pytest.raises(CheckpointError, match="train it first"):
+        reopen(run.path)
+    with pytest.raises(DataError, match="not a run directory"):
+        reopen(tmp_path / "nowhere")

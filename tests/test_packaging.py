@@ -1,0 +1,319 @@
+"""Packaging: metadata in one file each, a wheel with everything in it, cheap imports, commands that exist."""
+
+import ast
+import importlib.metadata
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import minigan
+
+ROOT = Path(__file__).parents[1]
+DYNAMIC = {
+    "version": "version",
+    "dependencies": "install_requires",
+    "optional-dependencies": "extras_require",
+    "scripts": "entry_points",
+}
+HEAVY = {
+    "scipy",
+    "matplotlib",
+    "rich",
+    "msgspec",
+    "safetensors",
+    "filelock",
+    "threadpoolctl",
+    "cupy",
+    "bokeh",
+    "dask",
+    "sklearn",
+    "torch",
+}
+
+
+def pyproject():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def setup_arguments():
+    """The keywords of the call of setup() in setup.py, and their values where they are literals."""
+    tree = ast.parse((ROOT / "setup.py").read_text())
+    names = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.List):
+            items = []
+            for item in node.value.elts:
+                items += names[item.value.id] if isinstance(item, ast.Starred) else [item.value]
+            names[node.targets[0].id] = items
+    (call,) = (
+        n
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "setup"
+    )
+
+    def value(node):
+        if isinstance(node, ast.Name):
+            return names.get(node.id)
+        if isinstance(node, ast.Dict):
+            return {key.value: value(item) for key, item in zip(node.keys, node.values, strict=True)}
+        return None if isinstance(node, ast.Call) else ast.literal_eval(node)
+
+    return {keyword.arg: value(keyword.value) for keyword in call.keywords}
+
+
+def environ():
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def python(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, *arguments], env=environ(), capture_output=True, text=True, timeout=120, **options
+    )
+
+
+# Metadata
+
+
+def test_no_field_lives_in_both_files():
+    """Where both name one, pyproject wins and the value of setup.py is dropped without an error."""
+    project, arguments = pyproject()["project"], setup_arguments()
+    assert set(project["dynamic"]) == DYNAMIC.keys()
+    assert not set(project["dynamic"]) & (project.keys() - {"dynamic"})
+    assert {DYNAMIC[name] for name in project["dynamic"]} <= arguments.keys()
+    same = {
+        "python_requires": "requires-python",
+        "long_description": "readme",
+        "author": "authors",
+        "url": "urls",
+    }
+    static = {same.get(name, name) for name in arguments.keys() - set(DYNAMIC.values())}
+    assert not static & project.keys()
+
+
+def test_the_version_is_written_once():
+    assert re.fullmatch(r"\d+\.\d+\.\d+", minigan.__version__)
+    assert setup_arguments()["version"] is None  # computed: from _version.py
+    text = (ROOT / "setup.py").read_text() + (ROOT / "pyproject.toml").read_text()
+    assert minigan.__version__ not in re.findall(r'"([\d.]+)"', text)
+
+
+def test_every_import_is_a_dependency_or_an_extra():
+    arguments = setup_arguments()
+    listed = [
+        *arguments["install_requires"],
+        *(r for extra in arguments["extras_require"].values() for r in extra),
+    ]
+    known = {re.match(r"[\w-]+", requirement)[0].replace("-", "_") for requirement in listed} | {
+        "cupy",
+        "minigan",
+    }
+    for path in (ROOT / "minigan").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            for name in {name.partition(".")[0] for name in names} - sys.stdlib_module_names:
+                assert name in known, f"{path.name} imports {name}, which setup.py does not list"
+
+
+def test_every_requirement_has_a_lower_bound():
+    arguments = setup_arguments()
+    for requirement in [
+        *arguments["install_requires"],
+        *(r for extra in arguments["extras_require"].values() for r in extra),
+    ]:
+        assert ">=" in requirement, requirement
+
+
+def test_the_entry_point_exists():
+    (entry,) = setup_arguments()["entry_points"]["console_scripts"]
+    name, _, place = entry.partition(" = ")
+    module, _, function = place.partition(":")
+    assert name == "minigan" and callable(getattr(importlib.import_module(module), function))
+
+
+def test_what_is_installed_has_the_metadata_of_the_files():
+    try:
+        installed = importlib.metadata.metadata("minigan")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("minigan is not installed here, it runs from its source")
+    assert (
+        installed["Version"] == minigan.__version__
+        and installed["Requires-Python"] == pyproject()["project"]["requires-python"]
+    )
+
+
+# A wheel
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """A wheel, built from a copy without network."""
+    setuptools = pytest.importorskip("setuptools", reason="building a wheel needs setuptools")
+    if int(setuptools.__version__.partition(".")[0]) < 77:
+        pytest.skip(f"building a wheel needs setuptools >= 77, here is {setuptools.__version__}")
+    if python("-m", "pip", "--version").returncode:
+        pytest.skip("building a wheel needs pip")
+    place = tmp_path_factory.mktemp("wheel")
+    for name in ("minigan", "tests", "bench", "examples"):
+        shutil.copytree(
+            ROOT / name,
+            place / "source" / name,
+            ignore=shutil.ignore_patterns("__pycache__", "results", "*.npz"),
+        )
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, place / "source")
+    done = python(
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--quiet",
+        "-w",
+        place,
+        place / "source",
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    (path,) = place.glob("*.whl")
+    with zipfile.ZipFile(path) as file:
+        yield file
+
+
+def test_the_wheel_holds_every_module_and_nothing_else(wheel):
+    names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "minigan").rglob("*.py")}
+    assert names == modules | {"minigan/py.typed"}
+
+
+def test_the_wheel_names_what_it_needs(wheel):
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    text = wheel.read(name).decode()
+    fields = [line for line in text.partition("\n\n")[0].splitlines()]
+    assert (
+        "Name: minigan" in fields
+        and f"Version: {minigan.__version__}" in fields
+        and "License-Expression: MIT" in fields
+    )
+    assert "Requires-Python: >=3.11" in fields
+    needed = [field for field in fields if field.startswith("Requires-Dist:") and "extra ==" not in field]
+    arguments = setup_arguments()
+    assert len(needed) == len(arguments["install_requires"])
+    assert {field.split()[1] for field in fields if field.startswith("Provides-Extra")} == set(
+        arguments["extras_require"]
+    )
+    assert text.count("# minigan")  # the README is its description
+    assert (
+        wheel.read(name.replace("METADATA", "entry_points.txt")).decode().split("\n")[1]
+        == "minigan = minigan.lab.cli:main"
+    )
+    assert any(n.endswith("LICENSE") for n in wheel.namelist())
+
+
+def test_the_wheel_runs_where_nothing_else_is(wheel, tmp_path):
+    wheel.extractall(tmp_path)
+    alone = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-m", "minigan", "--version"]
+    done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"minigan {minigan.__version__}\n"
+
+
+# Imports
+
+
+def loaded(statement):
+    """The top-level packages that a statement loads beyond what Python and NumPy load themselves."""
+    code = (
+        "import sys, numpy; before = set(sys.modules)\n"
+        f"{statement}\n"
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before}, file=sys.stderr)"
+    )
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.split()) - sys.stdlib_module_names
+
+
+def test_import_minigan_loads_numpy_only():
+    assert loaded("import minigan") <= {"minigan", "numpy"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["eval", "--help"]])
+def test_help_loads_nothing_heavy(arguments):
+    assert not loaded(f"from minigan.lab.cli import main; main({arguments!r})") & HEAVY
+
+
+def test_the_check_of_imports_can_fail():
+    assert loaded("import minigan, scipy") & HEAVY == {"scipy"}
+
+
+def test_the_module_runs_as_a_program():
+    done = python("-m", "minigan", "--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"minigan {minigan.__version__}\n", "")
+
+
+def test_the_package_is_typed():
+    assert (ROOT / "minigan" / "py.typed").is_file()
+
+
+# README and Makefile
+
+
+def targets():
+    return set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def test_the_makefile_has_what_the_readme_and_ci_ask_for():
+    wanted = {"run", "test"}
+    for name in ("README.md", ".ci/run"):
+        wanted |= set(re.findall(r"^\s*make ([\w-]+)", (ROOT / name).read_text(), re.MULTILINE))
+    assert wanted <= targets()
+
+
+def test_the_makefile_installs_extras_that_exist():
+    used = set(re.findall(r"\.venv/installed-(\w+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert used and used <= setup_arguments()["extras_require"].keys()
+
+
+def commands_of_the_readme():
+    text = (ROOT / "README.md").read_text()
+    lines = re.findall(r"`minigan ([^`]*)`", text) + re.findall(
+        r"^\s+(?:\.venv/bin/)?minigan (\S.*)$", text, re.MULTILINE
+    )
+    return sorted({re.sub(r"\s+#.*", "", line).strip() for line in lines if "…" not in line})
+
+
+@pytest.mark.parametrize("line", commands_of_the_readme())
+def test_a_command_of_the_readme_is_understood(line):
+    """Parsed, not run: the command, its options and their values exist."""
+    from minigan.lab.cli import GLOBAL_FLAGS, cli
+
+    name, *rest = [word for word in shlex.split(line) if word not in GLOBAL_FLAGS]
+    rest = ["1" if word in ("S", "P") else word for word in rest]
+    with cli.commands[name].make_context(name, rest) as context:
+        source = context.params.get("source")
+        if source is not None:
+            from minigan.lab.presets import preset
+
+            preset(source)
+        for setting in context.params.get("sets", ()):
+            from minigan.lab.config import resolve
+
+            resolve(environ={}, sets=[setting])
+
+
+def test_the_readme_has_commands():
+    assert {"train", "sample", "eval"} <= {line.split()[0] for line in commands_of_the_readme()}
+
+
+def test_the_readme_names_modules_and_files_that_exist():
+    text = (ROOT / "README.md").read_text()
+    for path in re.findall(r"`((?:minigan|examples|bench|tests)/[\w/.-]+)`", text):
+        assert (ROOT / path).exists(), path
