@@ -128,17 +128,18 @@ def train(ctx: click.Context, source: str | None, sets: tuple[str, ...], out: st
 
     from minigan.lab.config import to_json
     from minigan.lab.experiment import Experiment
+    from minigan.lab.progress import Progress
     from minigan.lab.run import RunDirectory
     from minigan.lab.trainer import train as run_training
 
     experiment = Experiment(config, data=data)
     with RunDirectory.create(out, config.name, to_json(config)) as run:
-        progress = _Progress(_console(ctx, err=True), config, ctx.obj["quiet"])
-        progress.announce(experiment, run.path)
+        progress = Progress(_console(ctx, err=True), run, experiment, quiet=ctx.obj["quiet"])
         try:
             with progress:
                 outcome = run_training(experiment, run, progress.on_row, progress.on_step)
-        except LabError:
+        except LabError as error:
+            run.log(f"error: {error}")
             raise
         except Exception:
             run.log(traceback.format_exc())
@@ -151,6 +152,7 @@ def train(ctx: click.Context, source: str | None, sets: tuple[str, ...], out: st
         except UnavailableError as error:
             del files["figure"]
             progress.note(f"no figure: {error}")
+        run.log(outcome.verdict.sentence)
     if as_json:
         _json({"run": str(outcome.path), "seconds": round(outcome.seconds, 3), "verdict": outcome.verdict.as_dict(),
                "metrics": outcome.row, "files": {name: str(path) for name, path in files.items()}})
@@ -219,67 +221,6 @@ def _report(console: Any, verdict: Any) -> None:
     console.print(table)
     console.print()
     console.print(verdict.sentence, markup=False, style="bold red" if verdict.distinguishable else "bold green")
-
-
-class _Progress:
-    """What a person sees while a run trains: a bar with live numbers, or a line every few seconds without a terminal."""
-
-    LINE_SECONDS = 5.0
-
-    def __init__(self, console: Any, config: Any, quiet: bool) -> None:
-        import time
-
-        self.console, self.config, self.quiet = console, config, quiet
-        self.live = console.is_terminal and not quiet and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
-        self.clock, self.last_line, self.bar, self.text = time.perf_counter, -1e9, None, ""
-
-    def note(self, text: str) -> None:
-        if not self.quiet:
-            self.console.print(text, markup=False)
-
-    def announce(self, experiment: Any, path: Path) -> None:
-        """Say what is about to happen."""
-        from minigan.probability.two_sample import perfect_ks_band
-
-        c, p = self.config, experiment.features
-        size = None if experiment.held_out is None else len(experiment.held_out)
-        self.floor = perfect_ks_band(c.eval_samples, size)[0]
-        what = str(experiment.law) if size is None else f"{c.data} ({len(experiment.law.values)} rows to learn, {size} to judge)"
-        widths = lambda *sizes: "-".join(map(str, sizes))  # noqa: E731
-        self.note(f"Learning {what}: G {widths(c.latent.size, *c.generator.widths, p)} {c.generator.activation}, "
-                  f"D {widths(p, *c.discriminator.widths, 1)} {c.discriminator.activation}, {c.objective}, R1 {c.r1:g}, R2 {c.r2:g}")
-        self.note(f"{c.steps} steps of {c.batch} on {experiment.backend.describe()}, {c.dtype}, seed {c.seed}, into {path}")
-        for note in experiment.notes:
-            self.note(f"note: {note}")
-
-    def on_row(self, row: dict[str, Any]) -> None:
-        """Show the newest metrics."""
-        self.text = (f"loss D {row['d_loss']:.4f}  G {row['g_loss']:.4f}  V {row['value_fn']:.4f} (ln 4 = 1.3863)  "
-                     f"KS {row['ks']:.4f} (perfect {self.floor:.4f})").replace("nan", "  –   ")
-        if self.bar is not None:
-            self.bar.update(self.task, metrics=self.text)
-        elif not self.quiet and (self.clock() - self.last_line >= self.LINE_SECONDS or row["step"] == self.config.steps):
-            self.last_line = self.clock()
-            self.note(f"step {row['step']:>6}  {self.text}  {row['wall']:.1f} s")
-
-    def on_step(self, step: int) -> None:
-        """Move the bar."""
-        if self.bar is not None:
-            self.bar.update(self.task, completed=step)
-
-    def __enter__(self) -> "_Progress":
-        if self.live:
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self.bar = Progress(TextColumn("{task.completed}/{task.total}"), BarColumn(bar_width=20), TimeRemainingColumn(),
-                                TextColumn("{task.fields[metrics]}"), console=self.console)
-            self.task = self.bar.add_task("", total=self.config.steps, metrics="")
-            self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()
 
 
 # ── sample, eval ────────────────────────────────────────────────────────────────────────────────────────────

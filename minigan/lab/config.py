@@ -51,7 +51,10 @@ Updates = Annotated[int, Meta(ge=1, le=100)]
 class Latent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The noise z that the generator turns into data."""
 
-    size: Annotated[int, Meta(ge=1, le=1024, description="numbers in one latent vector z")] = 1
+    size: Annotated[
+        Annotated[int, Meta(ge=1, le=1024)] | None,
+        Meta(description="numbers in one latent vector z; null for as many as the data have features"),
+    ] = None
     law: Annotated[Law, Meta(description="law of each, of mean 0: N(0, 1), or uniform on (-1, 1)")] = "normal"
 
 
@@ -505,7 +508,7 @@ def memory_estimate(config: Config, features: int = 1) -> int:
     copies = 4 + (config.average.name != "none")
     total = 0
     for net, first, last, passes in (
-        (config.generator, config.latent.size, features, 1),
+        (config.generator, config.latent.size or features, features, 1),
         (config.discriminator, features, 1, 2),
     ):
         sizes = (first, *net.widths, last)

@@ -100,6 +100,7 @@ class Experiment:
 
     def _build(self) -> None:
         c = self.config
+        self.latent_size = c.latent.size or self.features
         rngs = [stream(seed, "init") for seed in self.seeds]
 
         def network(inputs: int, net: Net, outputs: int):
@@ -118,7 +119,7 @@ class Experiment:
             return OPTIMIZERS[o.name](parameters, o.rate, **arguments)
 
         try:
-            self.generator = network(c.latent.size, c.generator, self.features)
+            self.generator = network(self.latent_size, c.generator, self.features)
             self.discriminator = network(self.features, c.discriminator, 1)
             average = Average(self.generator.parameters)
             self.game = Game(
@@ -133,7 +134,7 @@ class Experiment:
         except ValueError as error:
             raise ConfigError(str(error)) from None
         self.averaged = self.generator.with_parameters(average.parameters)
-        per_step = (c.discriminator_steps * (self.features + c.latent.size) + c.generator_steps * c.latent.size) * c.batch
+        per_step = (c.discriminator_steps * (self.features + self.latent_size) + c.generator_steps * self.latent_size) * c.batch
         self.block_length = max(1, min(BLOCK, BLOCK_NUMBERS // per_step))
 
     # ── training ────────────────────────────────────────────────────────────────────────────────────────
@@ -157,7 +158,7 @@ class Experiment:
 
     def draw_latent(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Latent vectors of the configured law.    Shapes:  → (*shape, n)"""
-        shape, dtype = (*shape, self.config.latent.size), np.dtype(self.config.dtype)
+        shape, dtype = (*shape, self.latent_size), np.dtype(self.config.dtype)
         if self.config.latent.law == "normal":
             return rng.standard_normal(shape, dtype=dtype)
         return 2 * rng.random(shape, dtype=dtype) - 1

@@ -110,7 +110,7 @@ class Observer:
 
     def _density(self, averaged: bool) -> np.ndarray:
         e = self.experiment
-        if e.config.latent.size == 1:
+        if e.latent_size == 1:
             return generated_density(lambda z: e.generate(z, averaged=averaged), e.config.latent.law, self._edges)
         return _kde(e.sample(KDE_ROWS, e.step, averaged=averaged)[:, 0], self._edges)
 

@@ -252,7 +252,7 @@ def test_large_batches_make_short_blocks():
     for sets in (("batch=100000",), ("batch=100000", "discriminator_steps=3", "latent.size=4")):
         e = experiment(*sets)
         c = e.config
-        step = (c.discriminator_steps * (1 + c.latent.size) + c.generator_steps * c.latent.size) * c.batch
+        step = (c.discriminator_steps * (1 + e.latent_size) + c.generator_steps * e.latent_size) * c.batch
         assert e.block_length * step <= BLOCK_NUMBERS < (e.block_length + 1) * step
 
 
@@ -476,3 +476,9 @@ def test_data_far_from_the_origin_are_refused_where_their_digits_are_used_up():
     experiment(data=near).advance(2)
     with pytest.raises(LabError, match="another origin"):
         experiment(data=far)
+
+
+def test_the_latent_has_as_many_numbers_as_the_data_have_features_unless_told():
+    assert experiment().latent_size == 1
+    assert experiment(data=table(600, 3)).latent_size == experiment(data=table(600, 3)).generator.inputs == 3
+    assert experiment("latent.size=2", data=table(600, 3)).latent_size == 2
