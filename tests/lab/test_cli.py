@@ -329,7 +329,7 @@ def test_targets_by_text(minigan_, target):
 def test_data_files(minigan_, files, name, features):
     code, out, err = minigan_("train", *TINY, "--data", files / name, "--json")
     result = one_object(out)
-    assert code == 0 and f"G 1-4-{features}" in err and "would pass" in err and "60 to judge" in err
+    assert code == 0 and f"G {features}-4-{features}" in err and "would pass" in err and "60 to judge" in err
     assert (result["verdict"]["energy"] is not None) == (features > 1)
 
 

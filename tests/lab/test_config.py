@@ -388,8 +388,8 @@ def test_memory_estimate_counts_by_hand():
         batch=10,
         dtype="float64",
     )
-    parameters = (1 * 3 + 3 + 3 * 2 + 2) + (2 * 5 + 5 + 5 * 1 + 1)
-    units = (1 + 3 + 2) + 2 * (2 + 5 + 1)
+    parameters = (2 * 3 + 3 + 3 * 2 + 2) + (2 * 5 + 5 + 5 * 1 + 1)
+    units = (2 + 3 + 2) + 2 * (2 + 5 + 1)
     assert lab.memory_estimate(config, features=2) == 8 * (5 * parameters + 2 * 10 * units)
 
 
