@@ -13,6 +13,8 @@ test: .venv/installed-test
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 bench: .venv/installed-test
 	$(BIN)/python -m bench.quality

@@ -1,4 +1,4 @@
-"""Packages, dependencies and the entry point; pyproject.toml holds the build system and the tools' settings."""
+"""Packages, dependencies, the entry point; pyproject.toml holds the build system and the tools' settings."""
 
 import re
 from pathlib import Path
@@ -17,6 +17,7 @@ test = [
     "hypothesis>=6.100",  # properties over shapes, configs and files
     "autograd>=1.8",  # HIPS autograd: the independent oracle of gradients in every run
     "mpmath>=1.3",  # exact values of the logistic family's tails
+    "mypy>=1.18",  # the package ships py.typed, so its types have to hold
     "ruff>=0.14",
 ]
 

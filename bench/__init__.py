@@ -1,1 +1,1 @@
-"""Measurements: each module is a command that prints its table and writes a JSON file under bench/results/."""
+"""Measurements: each module is a command that prints its table and writes JSON under bench/results/."""

@@ -1,4 +1,4 @@
-"""What the engine costs: one primitive over bare NumPy, a round of the game eager and replayed, replicas; with a control.
+"""What the engine costs: a primitive over bare NumPy, a round of the game, eager and replayed, replicas.
 
     python -m pytest bench/bench_step.py --benchmark-min-rounds=30 [--benchmark-json=FILE]
 
@@ -45,9 +45,7 @@ def test_door(benchmark, how):
 def test_round(benchmark, size, how):
     benchmark.group = f"round, batch {size[0]}, width {size[1]}"
     game, inputs = make_round(*size)
-    benchmark(
-        game.round if how == "eager" else mg.capture(game.round, *inputs, state=game.state.values()), *inputs
-    )
+    benchmark(game.round if how == "eager" else mg.capture(game.round, *inputs, state=game.state), *inputs)
 
 
 @pytest.mark.benchmark(group="replicas, batch 64, width 16, replay; divide by R")
@@ -55,4 +53,4 @@ def test_round(benchmark, size, how):
 def test_replicas(benchmark, replicas):
     game, inputs = make_round(64, 16, replicas)
     benchmark.extra_info["replicas"] = replicas
-    benchmark(mg.capture(game.round, *inputs, state=game.state.values()), *inputs)
+    benchmark(mg.capture(game.round, *inputs, state=game.state), *inputs)

@@ -27,15 +27,15 @@ def wilson(successes, count, z=1.96):
     """95 % interval of a share.    Source:  Wilson 1927"""
     share, centre = successes / count, successes / count + z * z / (2 * count)
     half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return (centre - half) / (1 + z * z / count), (centre + half) / (1 + z * z / count)
+    return max(0.0, centre - half) / (1 + z * z / count), min(1.0, (centre + half) / (1 + z * z / count))
 
 
 def table(header, rows):
     """Rows of text in columns, as Markdown."""
     widths = [max(len(str(row[k])) for row in (header, *rows)) for k in range(len(header))]
-    line = lambda row: (
-        "| " + " | ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-    )
-    return "\n".join(
-        [line(header), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(line, rows)]
-    )
+    rule = "|".join("-" * (width + 2) for width in widths)
+
+    def line(row):
+        return f"| {' | '.join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True))} |"
+
+    return "\n".join([line(header), f"|{rule}|", *map(line, rows)])

@@ -3,9 +3,10 @@
     python -m bench.quality               the default run, 100 seeds, and four other targets, 20 seeds each
     python -m bench.quality --ablation    what each choice of the method is worth, 20 seeds each
 
-KS, its p-value and W1 judge 10 000 generated values; "model error" is sup |F_θ − F| of the generator's own law, computed
-without sampling, so that it shows what 10 000 values cannot. Seeds train together on the replica axis, in groups that
-fit the cache, one group per processor core; a replica's result is bit for bit that of `minigan train --seed S`.
+KS, its p-value and W1 judge 10 000 generated values; "model error" is sup |F_θ − F| of the generator's own
+law, computed without sampling, so that it shows what 10 000 values cannot. Seeds train together on the
+replica axis, in groups that fit the cache, one group per processor core; a replica's result is bit for bit
+that of `minigan train --seed S`.
 """
 
 import argparse
@@ -118,7 +119,8 @@ def summary(name, rows, seconds=None):
 
 
 HEADER = (
-    "", "seeds", "KS p > 0.05", "95 % interval", "median KS", "median W1/sd", "model error", "worst", "s per seed",
+    "", "seeds", "KS p > 0.05", "95 % interval",
+    "median KS", "median W1/sd", "model error", "worst", "s per seed",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What starting costs: `import minigan` beyond NumPy, `minigan --help`, and the default run from command to verdict.
+"""What starting costs: `import minigan` beyond NumPy, `minigan --help`, the default run up to its verdict.
 
 python -m bench.startup [--repeats 7] [--runs 3]
 """
@@ -60,8 +60,8 @@ def main(arguments=None):
             "minigan train, first metric line": [run[0] for run in runs],
             "minigan train, to the end": [run[1] for run in runs],
         }
-    print(table(("", "median s", "minimum s", "maximum s"),
-                [(name, f"{statistics.median(t):.3f}", f"{min(t):.3f}", f"{max(t):.3f}") for name, t in times.items()]))  # fmt: skip
+    rows = [(name, *(f"{f(t):.3f}" for f in (statistics.median, min, max))) for name, t in times.items()]
+    print(table(("", "median s", "minimum s", "maximum s"), rows))
     beyond = statistics.median(
         m - n for m, n in zip(times["import minigan"], times["import numpy"], strict=True)
     )

@@ -1,4 +1,4 @@
-"""A GAN with the engine: two networks, two optimisers, a game, and a verdict. The command line does the same and more."""
+"""A GAN with the engine: networks, optimisers, a game, a verdict. The command line does this and more."""
 
 import numpy as np
 
@@ -10,7 +10,9 @@ from minigan.probability.verdict import judge
 def main(steps=4000, batch=256):
     """Train on N(4, 1.25); returns the verdict on 10 000 generated values."""
     rng, target = np.random.default_rng(0), Normal(4.0, 1.25)
-    noise = lambda *shape: rng.standard_normal(shape, dtype="float32")  # noqa: E731
+
+    def noise(*shape):
+        return rng.standard_normal(shape, dtype="float32")
 
     G = mg.mlp((1, 32, 32, 1), activation="silu", rngs=rng)
     D = mg.mlp((1, 32, 32, 1), activation="leaky_relu", rngs=rng)
@@ -27,9 +29,9 @@ def main(steps=4000, batch=256):
         numbers = [np.array([f(t)], "float32") for f in (factor, weight)]
         inputs = [mg.constant(a) for a in (x, noise(1, batch, 1), noise(1, batch, 1), *numbers)]
         if program is None:
-            program = mg.capture(game.round, *inputs, state=game.state.values())  # the first step runs, and is recorded
+            program = mg.capture(game.round, *inputs, state=game.state)  # the first step, recorded
         else:
-            program(*inputs)  # every other one is a replay, bit for bit the same
+            program(*inputs)  # every later step is a replay, bit for bit the same
 
     generated = G.with_parameters(average.parameters)(mg.constant(noise(10_000, 1))).numpy()
     verdict = judge(generated[:, 0] * scale + shift, target, rng)

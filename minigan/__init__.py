@@ -1,4 +1,4 @@
-"""minigan: a from-scratch NumPy/CuPy engine for generative adversarial networks, small enough to read in an evening."""
+"""From-scratch NumPy/CuPy engine for generative adversarial networks, small enough to read in an evening."""
 
 from minigan._version import __version__
 from minigan.backend import get as get_backend
@@ -15,7 +15,7 @@ from minigan.nn.parameters import Parameters
 from minigan.nn.schedules import Average, Averaging, Schedule
 
 __all__ = [
-    "OBJECTIVES", "SGD", "Adam", "Average", "Averaging", "Dense", "Game", "Momentum", "Network", "Objective", "OptimisticAdam",
-    "Parameters", "RMSProp", "Schedule", "Tensor", "__version__", "assign", "capture", "check_grads", "constant", "get_backend",
-    "grad", "mlp", "variable",
+    "OBJECTIVES", "SGD", "Adam", "Average", "Averaging", "Dense", "Game", "Momentum", "Network", "Objective",
+    "OptimisticAdam", "Parameters", "RMSProp", "Schedule", "Tensor", "__version__", "assign", "capture",
+    "check_grads", "constant", "get_backend", "grad", "mlp", "variable",
 ]  # fmt: skip

@@ -44,9 +44,8 @@ def pytest_report_header(config):
 
 
 def pytest_generate_tests(metafunc):
-    if (
-        "backend" in metafunc.fixturenames
-    ):  # an absent device is named once, in the header and by test_switch, not per test
+    if "backend" in metafunc.fixturenames:
+        # An absent device is named once, in the header and by test_switch, not per test.
         names = [name for name, reason in selected(metafunc.config).items() if reason is None]
         metafunc.parametrize("backend", names, indirect=True)
 

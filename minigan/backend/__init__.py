@@ -1,11 +1,12 @@
 """Where arrays live: NumPy's side of the switch, and the switch itself.
 
-Everything above this floor reaches an array library through ``backend.of(array).xp``; nothing above it imports
-one by name for engine work, so moving a run from the processor to a GPU changes no other line.
+Everything above this floor reaches an array library through ``backend.of(array).xp``; nothing above it
+imports one by name for engine work, so moving a run from the processor to a GPU changes no other line.
 """
 
 import math
 from functools import partial
+from typing import Any
 
 import numpy
 
@@ -19,7 +20,9 @@ class BackendError(RuntimeError):
 class Backend:
     """An array namespace, and the few things that differ between a CPU and a GPU."""
 
-    name, xp, array_type = "numpy", numpy, numpy.ndarray
+    name: str = "numpy"
+    xp: Any = numpy  # NumPy, or something that behaves like it
+    array_type: type = numpy.ndarray
 
     def array(self, values, dtype=None):
         """A new array with a copy of host ``values``: the only way in."""
@@ -28,9 +31,6 @@ class Backend:
     def to_host(self, array):
         """A NumPy copy of ``array``: the only way out."""
         return numpy.array(array)
-
-    def synchronize(self):
-        """Wait until all work that was asked for is done."""
 
     def compile(self, instructions):
         """A function of no arguments that runs the instructions in order, writing each output in place."""
@@ -72,8 +72,9 @@ def of(array):
 def get(name="auto"):
     """The backend called ``name``: the one switch between CPU and GPU.
 
-    "numpy" computes on the CPU; "cupy" on an NVIDIA GPU; "strict" is a device made of NumPy that refuses implicit
-    transfers, for finding GPU bugs without a GPU; "auto" takes the GPU where one can be used, NumPy otherwise.
+    "numpy" computes on the CPU; "cupy" on an NVIDIA GPU; "strict" is a device made of NumPy that refuses
+    implicit transfers, for finding GPU bugs without a GPU; "auto" takes the GPU where one can be used, NumPy
+    otherwise.
 
     Raises:  ValueError – for another name;  BackendError – if the backend cannot be used here
     """

@@ -1,7 +1,8 @@
 """A device made of NumPy that behaves like a GPU: it finds GPU bugs on a machine without one.
 
 Its memory cannot be seen by the host: no implicit conversion, no scalar, no truth value, no mixing with NumPy
-arrays. Results are NumPy's own, bit for bit, so any difference to the ``numpy`` backend is a bug of the caller.
+arrays. Results are NumPy's own, bit for bit, so any difference to the ``numpy`` backend is a bug of the
+caller.
 """
 
 import operator

@@ -1,1 +1,1 @@
-"""The engine: tensors, a table of primitives with hand-written derivatives, reverse mode, and recorded programs."""
+"""The engine: tensors, primitives with hand-written derivatives, reverse mode, and recorded programs."""

@@ -18,11 +18,13 @@ from minigan.engine.tensor import (
 def grad(y, wrt, *, create_graph=False):
     """∂(Σy)/∂x for every x in ``wrt``; zeros where y does not depend on x.
 
-    With ``create_graph`` the gradients carry their own history and can be differentiated again. The sum is over all of
-    y, so a loss with one value per replica gives each replica its own gradient.
+    With ``create_graph`` the gradients carry their own history and can be differentiated again. The sum is
+    over all of y, so a loss with one value per replica gives each replica its own gradient. Gradients may
+    share memory with each other and with y's history: compute from them, do not assign to them.
 
     Raises:  StaleTensorError – if a value needed on the way was overwritten since
-             TypeError – if y is not a Tensor, wrt not a list of Tensors with a history, or a rule on the way is missing
+             TypeError – if y is not a Tensor, wrt not a list of Tensors with a history, or a rule on the way
+             is missing
     """
     if type(y) is not Tensor or isinstance(wrt, Tensor):
         raise TypeError("grad(y, wrt) takes a Tensor y and a list of Tensors wrt")
@@ -35,14 +37,9 @@ def grad(y, wrt, *, create_graph=False):
             )
     path = _between(wrt, y)
     asked, cotangent = set(wrt), {y: filled(y, 1.0)}
-    rules_see = (
-        (lambda x: x) if create_graph else constant
-    )  # constants have no history: nothing more is recorded
     for t in path:
         call = t.call
-        if (
-            call.primitive is leaf or t not in cotangent
-        ):  # the latter: y sees t only through steps, of slope zero
+        if call.primitive is leaf or t not in cotangent:  # the latter: y sees t only via steps, slope 0
             continue
         if written_since(t, call) or any(written_since(x, call) for x in call.inputs):
             raise StaleTensorError(
@@ -50,17 +47,14 @@ def grad(y, wrt, *, create_graph=False):
                 "take all gradients before updating any parameter"
             )
         g = cotangent[t] if t in asked else cotangent.pop(t)
-        seen, inputs = rules_see(t), [rules_see(x) for x in call.inputs]
+        seen, inputs = t, call.inputs
+        if not create_graph:  # constants have no history, so the rules record nothing more
+            seen, inputs = constant(t), [constant(x) for x in inputs]
         for k, x in enumerate(call.inputs):
             if type(x) is Tensor and x in path and (vjp := _rule(call.primitive, k)) is not None:
                 gx = sum_to(vjp(g, seen, *inputs, **call.params), x.shape)
                 cotangent[x] = cotangent[x] + gx if x in cotangent else gx
     return [cotangent[x] if x in cotangent else filled(x, 0.0) for x in wrt]
-
-
-def value_and_grad(y, wrt):
-    """y cut from its history, and its gradients: what a training loop keeps."""
-    return constant(y), grad(y, wrt)
 
 
 def _rule(primitive, k):
@@ -107,7 +101,9 @@ _assignment = Primitive("assign", _assign)
 
 
 def assign(target, value):
-    """target ← value: the only mutation there is. What was computed from the old value can no longer be differentiated.
+    """target ← value: the only mutation there is.
+
+    What was computed from the old value can no longer be differentiated.
 
     Raises:  ValueError – unless shapes and dtypes are equal (nothing is broadcast or cast silently)
              TypeError – unless both are Tensors

@@ -1,7 +1,7 @@
 """Record one run of a step as a straight line of instructions; replay it without the Python in between.
 
-Capture is closed-world: an array that is neither an input, nor state, nor the output of a recorded primitive is refused
-at the line that uses it, so nothing computed aside can freeze into a program silently.
+Capture is closed-world: an array that is neither an input, nor state, nor the output of a recorded primitive
+is refused at the line that uses it, so nothing computed aside can freeze into a program silently.
 """
 
 from typing import Any, NamedTuple
@@ -46,23 +46,36 @@ class Program:
     """
 
     def __init__(self, inputs, state):
-        self.inputs, self.state = [x.array for x in inputs], list(state)
+        self.inputs, self.state = [x.array for x in inputs], dict(state)
         self.instructions, self.outputs = [], None
-        self._known = {id(backend.owner(a)): a for a in (*self.inputs, *self.state)}
+        self._known = {id(backend.owner(a)): a for a in (*self.inputs, *self.state.values())}
+        self._constants = {}
 
     def declare(self, array):
-        """Admit an array whose value does not change from run to run."""
-        self._known[id(backend.owner(array))] = array
+        """Admit an array that was filled with a number, once: no replay fills it again."""
+        self._known[id(array)] = self._constants[id(array)] = array
+
+    def _require_known(self, array, where):
+        if id(backend.owner(array)) not in self._known:
+            raise CaptureError(
+                f"an array of shape {array.shape} enters {where} from nowhere: it is neither an input, "
+                "nor state, nor the output of a recorded primitive; "
+                "pass it to capture as an input or in state="
+            )
 
     def record(self, primitive, inputs, params, output):
         """Note one call. Called by the door, never by users."""
-        for a in (*inputs, output) if primitive.name == "assign" else inputs:
-            if not isinstance(a, (int, float)) and id(backend.owner(a)) not in self._known:
+        for a in inputs:
+            if not isinstance(a, (int, float)):
+                self._require_known(a, primitive)
+        if primitive.name == "assign":
+            self._require_known(output, primitive)
+            if id(backend.owner(output)) in self._constants:
                 raise CaptureError(
-                    f"an array of shape {a.shape} enters {primitive} from nowhere: it is neither an input, nor state, "
-                    "nor the output of a recorded primitive; pass it to capture as an input or in state="
+                    f"assign would change a constant of shape {output.shape} that was filled during capture, "
+                    "and a replay would not fill it again; make it before capture and pass it in state="
                 )
-        self.declare(output)
+        self._known[id(backend.owner(output))] = output
         self.instructions.append(Instruction(primitive, inputs, params, output))
 
     def compile(self):
@@ -71,14 +84,16 @@ class Program:
         if not work:
             raise CaptureError("the step computed nothing, so there is nothing to replay")
         self._run = backend.of(work[0].output).compile(work)
-        written = [i.output for i in work if i.primitive.name == "assign"]
-        written += [t.array for t in _tensors(self.outputs)]
+        returned = [t.array for t in _tensors(self.outputs)]
+        for array in returned:
+            self._require_known(array, "the outputs")
+        written = [i.output for i in work if i.primitive.name == "assign"] + returned
         self._overwrites = list({id(backend.owner(a)): a for a in written}.values())
 
     def __call__(self, *inputs):
-        """Run the step once more on these inputs (Tensors or arrays of the captured shapes); returns the outputs.
+        """Run the step once more on these Tensors or arrays of the captured shapes; returns the outputs.
 
-        Raises:  CaptureError – if a shape, dtype, device or the number of inputs differs from the captured one
+        Raises:  CaptureError – if a shape, dtype, device or the number of inputs is not the captured one
         """
         if program_under_capture.get() is not None:
             raise CaptureError(
@@ -93,10 +108,8 @@ class Program:
                     f"captured for {type(buffer).__name__} {buffer.dtype}{list(buffer.shape)}, "
                     f"called with {type(a).__name__} {getattr(a, 'dtype', '')}{list(getattr(a, 'shape', ()))}"
                 )
-        own = {id(buffer) for buffer in self.inputs}
-        arrays = [
-            _copy(a) if id(backend.owner(a)) in own else a for a in arrays
-        ]  # an input, returned and fed back
+        own = {id(buffer) for buffer in self.inputs}  # one may be returned by the step, and fed back
+        arrays = [_copy(a) if id(backend.owner(a)) in own else a for a in arrays]
         for buffer, a in zip(self.inputs, arrays, strict=True):
             backend.of(buffer).xp.copyto(buffer, a)
         self._run()
@@ -109,10 +122,9 @@ class Program:
 
     def __str__(self):
         names, lines = {}, []
-        for role, arrays in (("input", self.inputs), ("state", self.state)):
-            for k, a in enumerate(arrays):
-                names[id(a)] = names[id(backend.owner(a))] = f"{role}{k}"
-                lines.append(f"{role}{k}: {a.dtype}{list(a.shape)}")
+        for name, a in {**{f"input{k}": a for k, a in enumerate(self.inputs)}, **self.state}.items():
+            names[id(a)] = names[id(backend.owner(a))] = name
+            lines.append(f"{name}: {a.dtype}{list(a.shape)}")
 
         def define(a, what):
             name = names.setdefault(id(a), f"%{len(names)}")
@@ -137,16 +149,21 @@ class Program:
 def capture(step, *inputs, state=()):
     """Run step(*inputs) once, for real, and return the Program that runs it again, bit for bit.
 
-    inputs  Tensors or arrays; each gets a private buffer, so the caller's arrays are never written, and passing one
-            array twice or feeding an output back is fine; a Tensor with a history is a variable of the step
-    state   the arrays or Tensors that the step reads and assigns: parameters, optimiser state (the checkpoint's list)
+    inputs  Tensors or arrays; each gets a private buffer, so the caller's arrays are never written, and
+            passing one array twice or feeding an output back is fine; a Tensor with a history is a variable
+            of the step
+    state   the arrays or Tensors that the step reads and assigns, a list or {name: …}: parameters, optimiser
+            state (the checkpoint's list); a printed program calls them by these names
 
-    Raises:  CaptureError – if captures nest, or an array enters from nowhere, or a value is read during the step
+    Tensors made inside the step belong to the program: a replay overwrites them; keep only what it returns.
+
+    Raises:  CaptureError – if captures nest, an array enters from nowhere, or a value is read during the step
     """
     if program_under_capture.get() is not None:
         raise CaptureError("captures do not nest; capture the outer step, it records the inner one too")
     inputs = [(variable if is_tracked(x) else constant)(_copy(_array(x))) for x in inputs]
-    program = Program(inputs, [_array(x) for x in state])
+    named = state if isinstance(state, dict) else {f"state{k}": x for k, x in enumerate(state)}
+    program = Program(inputs, {name: _array(x) for name, x in named.items()})
     token = program_under_capture.set(program)
     try:
         outputs = step(*inputs)
@@ -179,7 +196,7 @@ def _tensors(outputs):
 
 
 def _without_history(outputs):
-    """The same structure with every tensor cut from the tape, which would otherwise live as long as the program."""
+    """The same structure, its tensors cut from the tape: it would otherwise live as long as the program."""
     if type(outputs) is Tensor:
         return constant(outputs)
     if isinstance(outputs, dict):

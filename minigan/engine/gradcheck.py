@@ -1,6 +1,7 @@
 """Derivatives against differences: public, because whoever adds a primitive needs it.
 
-`check_grads` tests any function of Tensors; CASES holds, for every primitive of the table, the inputs on which it is tested.
+`check_grads` tests any function of Tensors; CASES holds, for every primitive of the table, the inputs on
+which it is tested.
 """
 
 from collections.abc import Callable
@@ -13,9 +14,8 @@ from minigan.engine import primitives as P
 from minigan.engine.autodiff import grad
 from minigan.engine.tensor import constant, variable
 
-_OWN_STREAM = (
-    1406_2661  # else the directions are the x that the caller drew with the same seed, and errors cancel
-)
+# Without it the directions are the x that the caller drew with the same seed, and errors cancel.
+_OWN_STREAM = 1406_2661
 
 
 class GradientError(AssertionError):
@@ -23,10 +23,12 @@ class GradientError(AssertionError):
 
 
 def check_grads(f, *xs, order=2, eps=1e-5, tol=1e-6, seed=0, on=None):
-    """Gradients of f at the float64 arrays xs against central differences along one random direction, up to ``order``.
+    """Gradients of f at the float64 arrays xs against central differences along one random direction.
 
-    The loss is Σ w·f(x) with random weights w, so a wrong element, sign, factor or transpose cannot hide; an error e of the
-    rule is found unless |e| ≤ tol (1 + |derivative|).  on: the backend to compute on, NumPy if not given.
+    With ``order`` above 1 the gradients are checked too, and so on up to that order.
+    The loss is Σ w·f(x) with random weights w, so a wrong element, sign, factor or transpose cannot hide; an
+    error e of the rule is found unless |e| ≤ tol (1 + |derivative|).  on: the backend to compute on, NumPy if
+    not given.
 
     Raises:  GradientError – where they differ, with both values;  TypeError – unless every x is float64
     Source:  the recursive one-direction check of HIPS autograd and JAX
@@ -35,33 +37,34 @@ def check_grads(f, *xs, order=2, eps=1e-5, tol=1e-6, seed=0, on=None):
     if any(x.dtype != np.float64 for x in xs):
         raise TypeError(f"check_grads needs float64 arrays; received {', '.join(str(x.dtype) for x in xs)}")
     on = on or backend.numpy_backend
+    name, shapes = getattr(f, "__name__", f), [x.shape for x in xs]
     rng = np.random.default_rng((seed, _OWN_STREAM))
-    lift = lambda x: variable(on.array(x))  # noqa: E731
+
+    def lift(x):
+        return variable(on.array(x))
+
     w = rng.standard_normal(f(*map(lift, xs)).shape)
-    directions = [rng.standard_normal(x.shape) for x in xs]
+    directions = [rng.standard_normal(shape) for shape in shapes]
 
     def loss(*ts):
         y = f(*ts) * constant(on.array(w))
         return P.sum_over(y, axis=tuple(range(y.ndim)))
 
     def along(s):
-        return float(
-            loss(*(lift(x + s * eps * v) for x, v in zip(xs, directions, strict=True))).numpy().sum()
-        )
+        moved = [lift(x + s * eps * v) for x, v in zip(xs, directions, strict=True)]
+        return float(loss(*moved).numpy().sum())
 
     numeric = (along(+1) - along(-1)) / (2 * eps)
     ts = [lift(x) for x in xs]
     gradients = [g.numpy() for g in grad(loss(*ts), ts)]
-    if [g.shape for g in gradients] != [x.shape for x in xs]:
-        shapes = (
-            f"gradients of shapes {[g.shape for g in gradients]} for inputs of shapes {[x.shape for x in xs]}"
-        )
-        raise GradientError(f"{getattr(f, '__name__', f)}: {shapes}")
+    received = [g.shape for g in gradients]
+    if received != shapes:
+        raise GradientError(f"{name}: gradients of shapes {received} for inputs of shapes {shapes}")
     exact = sum(np.vdot(g, v) for g, v in zip(gradients, directions, strict=True))
     if not abs(exact - numeric) <= tol * (1 + abs(numeric)):  # also catches NaN
         raise GradientError(
-            f"{getattr(f, '__name__', f)}: derivative {exact:.12g}, difference quotient {numeric:.12g}, at shapes "
-            f"{[x.shape for x in xs]}, {order} order{'s' if order > 1 else ''} to go"
+            f"{name}: derivative {exact:.12g}, difference quotient {numeric:.12g}, at shapes {shapes}, "
+            f"{order} order{'s' if order > 1 else ''} to go"
         )
     if order > 1:
         for k in range(len(xs)):
@@ -69,7 +72,7 @@ def check_grads(f, *xs, order=2, eps=1e-5, tol=1e-6, seed=0, on=None):
             def kth(*ts, k=k):
                 return grad(loss(*ts), ts, create_graph=True)[k]
 
-            kth.__name__ = f"∂{getattr(f, '__name__', f)}/∂x{k}"
+            kth.__name__ = f"∂{name}/∂x{k}"
             check_grads(kth, *xs, order=order - 1, eps=eps, tol=tol, seed=seed + 1, on=on)
 
 
@@ -82,12 +85,12 @@ def _positive(rng, shape):
 
 
 def _off_kink(rng, shape):
-    """Away from 0, where the piecewise functions have no derivative: a difference quotient across it means nothing."""
+    """Away from 0, where the piecewise functions have no derivative: a quotient across it means nothing."""
     return rng.uniform(0.2, 2.0, shape) * rng.choice([-1.0, 1.0], shape)
 
 
 def _apart(rng, shape):
-    """Values of which no two are near each other, also across calls: the kink of maximum is where its inputs meet."""
+    """Values of which no two are near each other, across calls too: maximum has a kink where inputs meet."""
     return np.round(rng.standard_normal(shape), 1) + rng.uniform(0.0, 0.01, shape) + 0.03 * rng.integers(0, 3)
 
 
@@ -123,16 +126,20 @@ _PRODUCT = (
     ((3, 1), (1, 4)),
     ((2, 1, 3, 2), (5, 2, 4)),
 )
+_MEETING = (_BINARY[0], *_BINARY[3:5])
 
 CASES = {
-    "add": Case(_anywhere, _BINARY), "subtract": Case(_anywhere, _BINARY), "multiply": Case(_anywhere, _BINARY),
-    "divide": Case(_positive, _BINARY), "maximum": Case(_apart, _BINARY[:1] + _BINARY[3:5]), "minimum": Case(_apart, _BINARY[:1] + _BINARY[3:5]),
-    "power": Case(_positive, _UNARY, literals=(2.5,)), "negative": Case(_anywhere, _UNARY), "exp": Case(_anywhere, _UNARY),
-    "log": Case(_positive, _UNARY), "sqrt": Case(_positive, _UNARY), "square": Case(_anywhere, _UNARY), "tanh": Case(_anywhere, _UNARY),
-    "absolute": Case(_off_kink, _UNARY), "sign": Case(_off_kink, _UNARY), "step": Case(_off_kink, _UNARY), "relu": Case(_off_kink, _UNARY),
+    "add": Case(_anywhere, _BINARY), "subtract": Case(_anywhere, _BINARY),
+    "multiply": Case(_anywhere, _BINARY), "divide": Case(_positive, _BINARY),
+    "maximum": Case(_apart, _MEETING), "minimum": Case(_apart, _MEETING), "matmul": Case(_anywhere, _PRODUCT),
+    "power": Case(_positive, _UNARY, literals=(2.5,)), "negative": Case(_anywhere, _UNARY),
+    "exp": Case(_anywhere, _UNARY), "log": Case(_positive, _UNARY), "sqrt": Case(_positive, _UNARY),
+    "square": Case(_anywhere, _UNARY), "tanh": Case(_anywhere, _UNARY), "absolute": Case(_off_kink, _UNARY),
+    "sign": Case(_off_kink, _UNARY), "step": Case(_off_kink, _UNARY), "relu": Case(_off_kink, _UNARY),
     "leaky_relu": Case(_off_kink, _UNARY, {"slope": 0.2}), "elu": Case(_off_kink, _UNARY),
-    "sigmoid": Case(_anywhere, _UNARY), "softplus": Case(_anywhere, _UNARY), "matmul": Case(_anywhere, _PRODUCT),
-    "sum": Case(_anywhere, (((3, 2),), ((2, 3, 2),)), {"axis": (-2, -1)}), "mT": Case(_anywhere, (((3, 2),), ((4, 3, 2),))),
+    "sigmoid": Case(_anywhere, _UNARY), "softplus": Case(_anywhere, _UNARY),
+    "sum": Case(_anywhere, (((3, 2),), ((2, 3, 2),)), {"axis": (-2, -1)}),
+    "mT": Case(_anywhere, (((3, 2),), ((4, 3, 2),))),
     "reshape": Case(_anywhere, (((3, 2),), ((2, 3),), ((6,),)), {"shape": (2, 3)}),
     "broadcast_to": Case(_anywhere, (((3, 2),), ((1, 2),), ((2,),), ((4, 3, 1),)), {"shape": (4, 3, 2)}),
     "getitem": Case(_anywhere, (((4, 3, 2),), ((4, 2),)), {"key": (slice(1, 3), Ellipsis)}),

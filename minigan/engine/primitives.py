@@ -26,7 +26,7 @@ multiply = elementwise("multiply", lambda g, y, a, b: g * b,         lambda g, y
 divide   = elementwise("divide",   lambda g, y, a, b: g / b,         lambda g, y, a, b: -g * y / b)
 maximum  = elementwise("maximum",  lambda g, y, a, b: g * _share(a - b), lambda g, y, a, b: g * _share(b - a))
 minimum  = elementwise("minimum",  lambda g, y, a, b: g * _share(b - a), lambda g, y, a, b: g * _share(a - b))
-power    = elementwise("power",    lambda g, y, x, n: g * (n * power(x, n - 1)))          # n is a Python number
+power    = elementwise("power",    lambda g, y, x, n: g * (n * power(x, n - 1)) if n else g * 0.0)   # n is a Python number
 
 # ── elementary functions                   ∂/∂x
 negative = elementwise("negative", lambda g, y, x: -g)
@@ -121,6 +121,8 @@ PRIMITIVES = {p.name: p for p in (
 # ── composed of primitives
 def mean(x, axis=(-2, -1)):
     """Mean over ``axis``, kept with length one; by default over batch and features, so one value per replica."""
+    if not all(-x.ndim <= a < x.ndim for a in axis):
+        raise ValueError(f"the mean over axes {axis} was asked of shape {x.shape}; give axes that it has")
     count = math.prod(x.shape[a] for a in axis)
     if count == 0:
         raise ValueError(f"the mean of no numbers was asked for: shape {x.shape}, axes {axis}")

@@ -17,11 +17,11 @@ def history(y):
 
 def _named(y, names):
     tensors = history(y)
-    given = {id(t): name for name, t in (names or {}).items()}
+    given = {id(t.array): name for name, t in (names or {}).items()}  # a variable may share the array
     labels, counter = {}, 0
     for t in tensors:
-        if id(t) in given:
-            labels[t] = given[id(t)]
+        if id(t.array) in given:
+            labels[t] = given[id(t.array)]
         else:
             labels[t], counter = f"%{counter}", counter + 1
     return tensors, labels
@@ -47,7 +47,7 @@ def as_text(y, names=None):
 
 
 def as_dot(y, names=None):
-    """The same as a directed graph in Graphviz's DOT language: boxes are values, arrows point to what they made."""
+    """The same as a directed graph in Graphviz's DOT language: values in boxes, arrows to what they made."""
     tensors, labels = _named(y, names)
     number = {t: k for k, t in enumerate(tensors)}
     lines = [

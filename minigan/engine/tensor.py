@@ -1,7 +1,7 @@
 """A value, the call that made it, and the primitives that calls are made of.
 
-All array work of the engine passes through one door, ``Primitive.__call__``. The tape (for gradients), the recorder
-(for programs) and every check are observers of that door.
+All array work of the engine passes through one door, ``Primitive.__call__``. The tape (for gradients), the
+recorder (for programs) and every check are observers of that door.
 """
 
 import itertools
@@ -11,10 +11,9 @@ from numbers import Real
 from minigan import backend
 
 _clock = itertools.count(1)
-_written: dict[
-    int, int
-] = {}  # memory (id of its owner) → the time of its last `assign`; ids of dead memory are harmless,
-#                                since whatever lives there now is read later than that
+# Memory (id of its owner) → the time of its last `assign`. The ids of dead memory are harmless: whatever
+# lives there now is read later than that.
+_written: dict[int, int] = {}
 program_under_capture: ContextVar = ContextVar("program_under_capture", default=None)  # one per thread
 
 
@@ -91,8 +90,9 @@ class Primitive:
     """A named kernel on arrays, and one vector-Jacobian product per input.
 
     kernel(xp, *arrays, out=None, **params) → y
-    vjps[i](g, y, *inputs, **params)        → g · ∂y/∂inputs[i], in primitives, so that it can be differentiated again;
-                                              None where the derivative is zero wherever it exists
+    vjps[i](g, y, *inputs, **params)        → g · ∂y/∂inputs[i], in primitives, so that it can be
+                                              differentiated again; None where the derivative is zero wherever
+                                              it exists
     view: y shares the memory of its input, so a replay has nothing to do for it
     """
 
@@ -114,9 +114,8 @@ class Primitive:
             elif type(x) is float or type(x) is int:
                 a = x
             else:
-                return self(
-                    *(_literal(self, x) for x in inputs), **params
-                )  # tape and program hold the same literals
+                literals = [_literal(self, x) for x in inputs]  # tape and program hold the same ones
+                return self(*literals, **params)
             arrays.append(a)
         if first is None:
             raise TypeError(f"{self} needs at least one Tensor; received {', '.join(map(repr, inputs))}")
@@ -138,7 +137,7 @@ class Primitive:
 
 
 def _literal(primitive, x):
-    """A Python number stays one; NumPy's scalars become one, so that they cannot promote float32 to float64."""
+    """A Python number stays one; NumPy's scalars become one: they would promote float32 to float64."""
     if type(x) in (Tensor, float, int):
         return x
     if isinstance(x, Real) and not isinstance(x, bool):
@@ -175,7 +174,7 @@ def _checked(array):
 
 
 def variable(array):
-    """A tensor that gradients can be taken with respect to: a call with no inputs. Shares the memory of ``array``."""
+    """A tensor to take gradients with respect to: a call with no inputs. Shares the memory of ``array``."""
     return Tensor(_checked(array), Call(leaf, (), {}))
 
 

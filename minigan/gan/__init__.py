@@ -1,1 +1,1 @@
-"""Adversarial training: objectives, penalties, the game of two networks, and what theory says about its state."""
+"""Adversarial training: objectives, penalties, the game of two networks, what theory says of its state."""

@@ -1,4 +1,4 @@
-"""What theory says about the state of a game: D beside D*, V and the divergence that it implies, the generated density.
+"""What theory says about the state of a game: D beside D*, V and what it implies, the generated density.
 
 Everything here works on host arrays in float64; it reads a game, it does not train one.
 """
@@ -11,7 +11,9 @@ LN4 = math.log(4.0)
 
 
 def optimal_discriminator(p, q):
-    """D*(x) = p / (p + q): 1 where only real data live, 0 where only generated ones, ½ where p = q; NaN where neither lives.
+    """D*(x) = p / (p + q): 1 where only real data live, 0 where only generated ones, ½ where p = q.
+
+    Where neither lives it is NaN.
 
     Shapes:  densities p of the data and q of the generator, equal shapes → the same
     Raises:  ValueError – for a negative density or unequal shapes
@@ -29,7 +31,9 @@ def optimal_discriminator(p, q):
 
 
 def value_function(real_logits, fake_logits):
-    """V(G, D) = E[−ln D(x)] + E[−ln(1 − D(G(z)))], from the logits a: E[softplus(−a)] + E[softplus(a)]. D minimises it.
+    """V(G, D) = E[−ln D(x)] + E[−ln(1 − D(G(z)))], which D minimises.
+
+    From the logits a: E[softplus(−a)] + E[softplus(a)].
 
     Shapes:  any two arrays → a float
     Units:   nats
@@ -44,8 +48,8 @@ def value_function(real_logits, fake_logits):
 def implied_js(value):
     """(ln 4 − V)/2: a lower bound on JS(p, q) for any D, tight at D*. Negative when D does worse than a coin.
 
-    The sign is that of [T14], where V is a sum of two *minus* logarithms and D minimises; with the opposite sign the same
-    statement reads V = 2 JS − ln 4.
+    The sign is that of [T14], where V is a sum of two *minus* logarithms and D minimises; with the opposite
+    sign the same statement reads V = 2 JS − ln 4.
 
     Units:   nats
     Source:  [T16]; Goodfellow et al. 2014, theorem 1
@@ -61,20 +65,18 @@ def value_at_optimum(js):
 def pushforward_cdf(z_mass, x_edges, at):
     """Distribution function at the points ``at`` of x = G(z), for a latent cut into cells.
 
-    Cell i has mass z_mass[i] and becomes the interval between x_edges[i] and x_edges[i+1], over which its mass is spread
-    evenly: exact in the limit of fine cells, for any continuous G of one latent number, monotone or folded.
+    Cell i has mass z_mass[i] and becomes the interval between x_edges[i] and x_edges[i+1], over which its
+    mass is spread evenly: exact in the limit of fine cells, for any continuous G of one latent number,
+    monotone or folded.
 
     Shapes:  z_mass (n,), x_edges (n+1,), at (m,) → (m,)
     """
     low, high = np.minimum(x_edges[:-1], x_edges[1:]), np.maximum(x_edges[:-1], x_edges[1:])
-    smallest = (
-        1e-12 * np.ptp(np.concatenate([x_edges, at])) or 1.0
-    )  # a cell folded onto a point is a small step
-    width = np.maximum(high - low, smallest)
+    smallest = 1e-12 * np.ptp(np.concatenate([x_edges, at])) or 1.0
+    width = np.maximum(high - low, smallest)  # a cell folded onto a point is a small step
     cdf = np.zeros(len(at))
-    for rows in np.array_split(
-        np.arange(len(z_mass)), max(1, len(z_mass) * len(at) // 2_000_000)
-    ):  # bounded memory
+    parts = max(1, len(z_mass) * len(at) // 2_000_000)  # so that memory is bounded
+    for rows in np.array_split(np.arange(len(z_mass)), parts):
         share = np.clip((at[:, None] - low[rows]) / width[rows], 0.0, 1.0)
         cdf += share @ z_mass[rows]
     return cdf
@@ -105,7 +107,6 @@ def generated_density(generate, law, edges):
     Shapes:  edges (m+1,) → (m,)
     """
     z, mass = latent_cells(law)
-    cdf = pushforward_cdf(
-        mass, np.asarray(generate(z[:, None]), "float64")[:, 0], np.asarray(edges, "float64")
-    )
+    x = np.asarray(generate(z[:, None]), "float64")[:, 0]
+    cdf = pushforward_cdf(mass, x, np.asarray(edges, "float64"))
     return np.diff(cdf) / np.diff(edges)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minigan.engine.primitives import softplus
-from minigan.engine.tensor import Tensor
+from minigan.engine.tensor import Tensor, program_under_capture
 
 
 def bce_with_logits(a, label):
@@ -25,8 +25,8 @@ def bce_with_logits(a, label):
     if isinstance(label, Tensor):
         if label.shape != a.shape:
             raise ValueError(f"logits of shape {a.shape} need labels of the same shape; received {label.shape}")
-        values = label.numpy()
-        if not ((values >= 0) & (values <= 1)).all():
+        values = None if program_under_capture.get() else label.numpy()  # a value is not read during capture
+        if values is not None and not ((values >= 0) & (values <= 1)).all():
             raise ValueError(f"labels are probabilities in [0, 1]; received values from {values.min()} to {values.max()}")
     elif not 0 <= label <= 1:
         raise ValueError(f"a label is a probability in [0, 1]; received {label}")

@@ -151,9 +151,9 @@ def latest(run: RunDirectory) -> Latest:
             return Latest(path, *load(path), tuple(warnings))
         except CheckpointError as error:
             warnings.append(str(error))
-    found = (
-        f"none of its {len(warnings)} verifies; {warnings[0]}" if warnings else "it has none; train it first"
-    )
+    found = "it has none; train it first"
+    if warnings:
+        found = f"none of its {len(warnings)} verifies; {warnings[0]}"
     raise CheckpointError(f"no checkpoint can be read from {shown(str(run.path))}: {found}")
 
 

@@ -1,13 +1,14 @@
 """The command line: train, sample, eval, presets, gradcheck, graph, doctor.
 
-Results go to stdout, progress and messages to stderr; ``--json`` prints one JSON object. Exit codes: 0 ok, 1 unexpected
-failure, 2 usage or configuration, 3 refused input, 4 diverged, 5 quality missed, 6 backend or extra unavailable, 7 run
-directory busy, 8 storage, 130 SIGINT, 143 SIGTERM.
+Results go to stdout, progress and messages to stderr; ``--json`` prints one JSON object. Exit codes: 0 ok, 1
+unexpected failure, 2 usage or configuration, 3 refused input, 4 diverged, 5 quality missed, 6 backend or
+extra unavailable, 7 run directory busy, 8 storage, 130 SIGINT, 143 SIGTERM.
 """
 
 import errno
 import json
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -20,9 +21,23 @@ from minigan.lab.errors import ConfigError, DataError, LabError, QualityError, U
 
 SCHEMA = 1  # of everything that --json prints
 GLOBAL_FLAGS = ("--debug", "--no-color", "-q", "--quiet")  # understood anywhere on the line
+RUNS: dict[str, Any] = {"envvar": "MINIGAN_RUNS", "default": "runs"}  # of --out
+
+# ── options of several commands
+set_help = "Change any field of the configuration; repeatable."
+set_option = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help=set_help)
+require_option = click.option(
+    "--require-ks", type=click.FloatRange(0, 1), metavar="P", help="Exit with 5 if the p-value is below P."
+)
+report_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object instead of the report."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True}
+)
 @click.version_option(__version__, message="minigan %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("--no-color", is_flag=True, help="Plain text (also: NO_COLOR in the environment).")
@@ -45,7 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code. Expected failures are one sentence on stderr."""
     arguments = sys.argv[1:] if arguments is None else arguments
     for argument in arguments:
-        if argument.encode(errors="replace").decode() != argument:  # neither a configuration nor JSON can hold it
+        # What is not UTF-8 neither a configuration nor JSON can hold.
+        if argument.encode(errors="replace").decode() != argument:
             return _say(f"error: {ascii(argument[:80])} is not UTF-8 text; rename the file or directory", 2)
     debug = "--debug" in arguments
     arguments = sorted(arguments, key=lambda a: a not in GLOBAL_FLAGS)
@@ -65,13 +81,16 @@ def main(arguments: list[str] | None = None) -> int:
     except (BrokenPipeError, SystemExit):  # the reader of our output has left, as `head` does; click exits
         return _drop_stdout(0)
     except MemoryError as error:
-        return _say(f"error: out of memory{f' ({error})' if str(error) else ''}; use a smaller batch, fewer units or samples", 3)
+        detail = f" ({error})" if str(error) else ""
+        return _say(f"error: out of memory{detail}; use a smaller batch, fewer units or samples", 3)
     except Exception as error:
         if debug:
             traceback.print_exc()
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return _drop_stdout(_say(f"error: the output cannot be written: {error.strerror}; make room or write it elsewhere", 8))
-        return _say(f"error: unexpected {type(error).__name__}: {error}; this is a bug, --debug shows where", 1)
+            reason = f"the output cannot be written: {error.strerror}"
+            return _drop_stdout(_say(f"error: {reason}; make room or write it elsewhere", 8))
+        reason = f"unexpected {type(error).__name__}: {error}"
+        return _say(f"error: {reason}; this is a bug, --debug shows where", 1)
 
 
 def _drop_stdout(code: int) -> int:
@@ -88,10 +107,12 @@ def _say(text: str, code: int) -> int:
 def _console(ctx: click.Context, *, err: bool = False) -> Any:
     from rich.console import Console
 
-    return Console(stderr=err, no_color=ctx.obj["no_color"] or None, highlight=False, soft_wrap=err)
+    console = Console(stderr=err, no_color=ctx.obj["no_color"] or None, highlight=False)
+    console.soft_wrap = not console.is_terminal  # a file has no width: what greps it wants whole lines
+    return console
 
 
-def _json(content: dict[str, Any]) -> None:
+def _json(**content: Any) -> None:
     import msgspec
 
     click.echo(msgspec.json.encode({"schema": SCHEMA, **content}))  # writes what is not finite as null
@@ -102,25 +123,41 @@ def _json(content: dict[str, Any]) -> None:
 
 @cli.command()
 @click.argument("source", metavar="[PRESET|CONFIG]", required=False)
-@click.option("--target", help='Law to learn, for example "normal(4, 1.25)" or "0.3*normal(-1,0.5)+0.7*laplace(2,1)".')
+@click.option(
+    "--target", help='Law to learn, for example "normal(4, 1.25)" or "0.3*normal(-1,0.5)+0.7*laplace(2,1)".'
+)
 @click.option("--data", help="CSV or NPY file to learn instead; p features per row.")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change any field of the configuration; repeatable.")
+@set_option
 @click.option("--backend", help="auto, numpy, cupy or strict.")
 @click.option("--dtype", help="float32 or float64.")
 @click.option("--seed", help="Root of all randomness.")
 @click.option("--steps", help="Length of the run.")
-@click.option("--out", envvar="MINIGAN_RUNS", default="runs", show_default=True, help="Where run directories are made.")
+@click.option("--out", **RUNS, help="Where run directories are made.")
 @click.option("--fast-dev-run", is_flag=True, help="A few steps through everything, to see that it works.")
-@click.option("--require-ks", type=click.FloatRange(0, 1), metavar="P", help="Exit with 5 if the p-value of the verdict is below P.")
-@click.option("--print-config", is_flag=True, help="Print the resolved configuration, and where each field was set, and stop.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the report.")
+@require_option
+@click.option(
+    "--print-config",
+    is_flag=True,
+    help="Print the resolved configuration, and where each field was set, and stop.",
+)
+@report_option
 @click.pass_context
-def train(ctx: click.Context, source: str | None, sets: tuple[str, ...], out: str, fast_dev_run: bool, require_ks: float | None,
-          print_config: bool, as_json: bool, **options: str | None) -> None:
+def train(
+    ctx: click.Context,
+    source: str | None,
+    sets: tuple[str, ...],
+    out: str,
+    fast_dev_run: bool,
+    require_ks: float | None,
+    print_config: bool,
+    as_json: bool,
+    **options: str | None,
+) -> None:
     """Train a GAN and judge the result.
 
-    Without arguments: the default experiment, N(4, 1.25). A configuration file (.toml, .json) or a preset (see `minigan
-    presets`) changes it, --set changes single fields, and every run's config.json can be given back.
+    Without arguments: the default experiment, N(4, 1.25). A configuration file (.toml, .json) or a preset
+    (see `minigan presets`) changes it, --set changes single fields, and every run's config.json can be given
+    back.
     """
     config, data, origins = _resolve(source, sets, fast_dev_run, options)
     if print_config:
@@ -141,6 +178,9 @@ def train(ctx: click.Context, source: str | None, sets: tuple[str, ...], out: st
         except LabError as error:
             run.log(f"error: {error}")
             raise
+        except KeyboardInterrupt:  # a second Ctrl-C, while the first was being obeyed
+            run.write_status("interrupted", step=experiment.step)
+            raise
         except Exception:
             run.log(traceback.format_exc())
             run.write_status("failed", step=experiment.step)
@@ -154,25 +194,43 @@ def train(ctx: click.Context, source: str | None, sets: tuple[str, ...], out: st
             progress.note(f"no figure: {error}")
         run.log(outcome.verdict.sentence)
     if as_json:
-        _json({"run": str(outcome.path), "seconds": round(outcome.seconds, 3), "verdict": outcome.verdict.as_dict(),
-               "metrics": outcome.row, "files": {name: str(path) for name, path in files.items()}})
+        _json(
+            run=str(outcome.path),
+            seconds=round(outcome.seconds, 3),
+            verdict=outcome.verdict.as_dict(),
+            metrics=outcome.row,
+            files={name: str(path) for name, path in files.items()},
+        )
     else:
         _report(_console(ctx), outcome.verdict)
-        click.echo(f"\nTrained in {outcome.seconds:.1f} s. Files:")
+        value, implied = outcome.row["value_fn"], outcome.row["implied_js"]
+        click.echo(
+            f"\nThe loss of D is V = {value:.4f} nats (ln 4 = 1.3863 when it cannot tell): "
+            f"as far as it can tell, JS = (ln 4 − V)/2 = {implied:.4f}."
+        )
+        click.echo(f"Trained in {outcome.seconds:.1f} s. Files:")
         for name, path in {"run": outcome.path, **files}.items():
             click.echo(f"  {name:8} {path}")
     _require(outcome.verdict, require_ks)
 
 
-def _resolve(source: str | None, sets: tuple[str, ...], fast: bool, options: dict[str, str | None]) -> tuple[Any, Any, dict]:
+def _resolve(
+    source: str | None, sets: tuple[str, ...], fast: bool, options: dict[str, str | None]
+) -> tuple[Any, Any, dict[str, str]]:
     """The configuration that the command line asks for, the data it names, and who set each field."""
+    import msgspec
+
     from minigan.lab.config import resolve_with_sources
 
     quick = ("steps=20", "eval_every=10", "eval_samples=1000") if fast else ()
-    given = tuple(f"{key}={json.dumps(value) if key in ('target', 'data') else value}" for key, value in options.items() if value is not None)
+    given = {key: value for key, value in options.items() if value is not None}
+    if "target" in given and "data" in given:
+        raise ConfigError("give --target or --data, not both: a run learns one of them")
+    given |= {key: json.dumps(given[key]) for key in ("target", "data") if key in given}
+    own = (f"{key}={value}" for key, value in given.items())
     is_file = source is not None and (Path(source).suffix in (".toml", ".json") or os.sep in source)
-    config, origins = resolve_with_sources(
-        preset=None if is_file else source, file=source if is_file else None, sets=(*quick, *given, *sets))
+    file, preset = (source, None) if is_file else (None, source)
+    config, origins = resolve_with_sources(preset=preset, file=file, sets=(*quick, *own, *sets))
     data = None
     if config.data is not None:
         from minigan.lab.config import check
@@ -180,6 +238,12 @@ def _resolve(source: str | None, sets: tuple[str, ...], fast: bool, options: dic
 
         data = read_data(config.data, columns=config.columns, drop_nonfinite=config.drop_nonfinite)
         check(config, features=data.values.shape[1])
+        # The run is read again from elsewhere.
+        config = msgspec.structs.replace(config, data=str(Path(config.data).resolve()))
+    if origins["name"] == "default" and {origins["target"], origins["data"]} != {"default"}:
+        subject = config.target if config.data is None else Path(config.data).stem
+        name = re.sub(r"[^A-Za-z0-9]+", "-", subject).strip("-")[:64]
+        config = msgspec.structs.replace(config, name=name or config.name)
     return config, data, origins
 
 
@@ -187,9 +251,10 @@ def _print_config(config: Any, origins: dict[str, str], as_json: bool) -> None:
     from minigan.lab.config import flatten, to_json
 
     if as_json:
-        return _json({"config": json.loads(to_json(config)), "origins": origins})
+        return _json(config=json.loads(to_json(config)), origins=origins)
     for name, value in flatten(config).items():
-        click.echo(f"{name} = {json.dumps(value)}" + ("" if origins[name] == "default" else f"    # {origins[name]}"))
+        origin = "" if origins[name] == "default" else f"    # {origins[name]}"
+        click.echo(f"{name} = {json.dumps(value)}{origin}")
 
 
 def _figure(run: Any) -> Path:
@@ -197,7 +262,8 @@ def _figure(run: Any) -> Path:
         from minigan.lab.figures import save_overview
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] == "matplotlib":
-            raise UnavailableError("figures need matplotlib; install it with: pip install 'minigan[plot]'") from None
+            install = "pip install 'minigan[plot]'"
+            raise UnavailableError(f"figures need matplotlib; install it with: {install}") from None
         raise
     return save_overview(run)
 
@@ -212,7 +278,8 @@ def _report(console: Any, verdict: Any) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("", "this sample", "perfect sampler", "95 % of perfect samplers", "", box=None, pad_edge=False, header_style="bold")
+    header = ("", "this sample", "perfect sampler", "95 % of perfect samplers", "")
+    table = Table(*header, box=None, pad_edge=False, header_style="bold")
     for row in verdict.rows:
         bound = f"below {row.bound:.4g}" if row.target is None else f"± {row.bound:.3g}"
         mark = "[green]within[/]" if row.within else "[red]outside[/]"
@@ -220,7 +287,8 @@ def _report(console: Any, verdict: Any) -> None:
         table.add_row(escape(row.name + unit), f"{row.value:.4g}", f"{row.perfect:.4g}", bound, mark)
     console.print(table)
     console.print()
-    console.print(verdict.sentence, markup=False, style="bold red" if verdict.distinguishable else "bold green")
+    colour = "red" if verdict.distinguishable else "green"
+    console.print(verdict.sentence, markup=False, style=f"bold {colour}")
 
 
 # ── sample, eval ────────────────────────────────────────────────────────────────────────────────────────────
@@ -228,9 +296,11 @@ def _report(console: Any, verdict: Any) -> None:
 
 @cli.command()
 @click.argument("run")
-@click.option("-n", "count", type=click.IntRange(1, 10**8), default=1000, show_default=True, help="Rows to draw.")
+@click.option("-n", "count", type=click.IntRange(1, 10**8), default=1000, help="Rows to draw.")
 @click.option("-o", "--output", help="CSV or NPY file; without it CSV goes to stdout.")
-@click.option("--index", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Which draw: the same index gives the same rows.")
+@click.option(
+    "--index", type=click.IntRange(0, 2**31 - 1), default=0, help="Which draw: the same index, the same rows."
+)
 @click.pass_context
 def sample(ctx: click.Context, run: str, count: int, output: str | None, index: int) -> None:
     """Draw new rows from the trained generator in the directory RUN."""
@@ -255,38 +325,44 @@ def sample(ctx: click.Context, run: str, count: int, output: str | None, index: 
     else:
         header = io.StringIO()
         csv.writer(header, lineterminator="\n").writerow(experiment.names)
-        text = header.getvalue() + "".join(",".join(repr(float(value)) for value in row) + "\n" for row in rows)
+        lines = (",".join(repr(float(value)) for value in row) + "\n" for row in rows)
+        text = header.getvalue() + "".join(lines)
         if output is None:
             click.echo(text, nl=False)
         else:
             write_atomic(output, text.encode())
     if output is not None and not ctx.obj["quiet"]:
-        click.echo(f"{count} rows of {experiment.features} feature{'s' if experiment.features > 1 else ''} from "
-                   f"{directory.path} (step {experiment.step}) in {output}", err=True)
+        rows_of = f"{count} rows of {experiment.features} feature{'s' if experiment.features > 1 else ''}"
+        click.echo(f"{rows_of} from {directory.path} (step {experiment.step}) in {output}", err=True)
 
 
 @cli.command(name="eval")
 @click.argument("subject", metavar="RUN|FILE")
 @click.option("--target", help="Law to judge a file against.")
 @click.option("--data", help="Data set to judge against instead.")
-@click.option("-n", "count", type=click.IntRange(100, 10**7), help="Rows to draw from a run; its eval_samples if not given.")
-@click.option("--require-ks", type=click.FloatRange(0, 1), metavar="P", help="Exit with 5 if the p-value is below P.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the report.")
+@click.option(
+    "-n", "count", type=click.IntRange(100, 10**7), help="Rows to draw from a run; else its eval_samples."
+)
+@require_option
+@report_option
 @click.pass_context
-def evaluate(ctx: click.Context, subject: str, target: str | None, data: str | None, count: int | None, require_ks: float | None,
-             as_json: bool) -> None:
+def evaluate(
+    ctx: click.Context,
+    subject: str,
+    target: str | None,
+    data: str | None,
+    count: int | None,
+    require_ks: float | None,
+    as_json: bool,
+) -> None:
     """Judge a trained generator, or a file of samples, against a law or against data: KS, W1, JS, moments.
 
     A run is judged against what it learned. A file (CSV, NPY) needs --target or --data.
     """
-    from minigan.lab.data import read_data
-    from minigan.lab.experiment import read_law, refuse_extremes, stream
-    from minigan.lab.metrics import verdict as judge_run
-    from minigan.probability.verdict import judge, judge_two_sample
-
     if target is not None and data is not None:
         raise ConfigError("give --target or --data, not both")
     if os.path.isdir(subject):
+        from minigan.lab.metrics import verdict as judge_run
         from minigan.lab.trainer import reopen
 
         if target is not None or data is not None:
@@ -296,48 +372,58 @@ def evaluate(ctx: click.Context, subject: str, target: str | None, data: str | N
             click.echo(f"note: {note}", err=True)
         verdict, _ = judge_run(experiment, count or experiment.config.eval_samples)
     else:
-        if target is None and data is None:
-            raise ConfigError(f"{subject} is not a run directory; to judge a file give --target LAW or --data FILE")
-        law = None if target is None else read_law(target)
-        rows, rng = read_data(subject), stream(0, "verdict")
-        refuse_extremes(rows)
-        try:
-            if law is not None:
-                if rows.values.shape[1] != 1:
-                    raise DataError(f"{subject} has {rows.values.shape[1]} features; a law judges one, give --data for more")
-                verdict = judge(rows.values[:, 0], law, rng)
-            else:
-                real = read_data(data)
-                refuse_extremes(real)
-                verdict = judge_two_sample(rows.values, real.values, rng, names=real.names)
-        except ValueError as error:
-            raise DataError(str(error)) from None
+        verdict = _judge_file(subject, target, data)
     if as_json:
-        _json({"subject": subject, "verdict": verdict.as_dict()})
+        _json(subject=subject, verdict=verdict.as_dict())
     else:
         _report(_console(ctx), verdict)
     _require(verdict, require_ks)
+
+
+def _judge_file(file: str, target: str | None, data: str | None) -> Any:
+    """The verdict on a file of samples, beside a law or beside a data set."""
+    from minigan.lab.data import read_data
+    from minigan.lab.experiment import read_law, refuse_extremes, stream
+    from minigan.probability.verdict import judge, judge_two_sample
+
+    law = None if target is None else read_law(target)
+    if law is None and data is None:
+        raise ConfigError(f"{file} is not a run directory; to judge a file give --target LAW or --data FILE")
+    rows, rng = read_data(file, allow_constant=True), stream(0, "verdict")  # a collapsed sample is judged too
+    refuse_extremes(rows)
+    features = rows.values.shape[1]
+    try:
+        if data is not None:
+            real = read_data(data)
+            refuse_extremes(real)
+            return judge_two_sample(rows.values, real.values, rng, names=real.names)
+        if law is not None and features == 1:
+            return judge(rows.values[:, 0], law, rng)
+        raise DataError(f"{file} has {features} features; a law judges one, give --data for more")
+    except ValueError as error:
+        raise DataError(str(error)) from None
 
 
 # ── presets, gradcheck, graph, doctor ───────────────────────────────────────────────────────────────────────
 
 
 @cli.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def presets(as_json: bool) -> None:
     """List the built-in experiments."""
     from minigan.lab.presets import PRESETS
 
     if as_json:
-        return _json({"presets": {name: {"description": p.description, "settings": p.settings} for name, p in PRESETS.items()}})
+        known = {name: {"description": p.description, "settings": p.settings} for name, p in PRESETS.items()}
+        return _json(presets=known)
     for name, preset in PRESETS.items():
         click.echo(f"{name:14} {preset.description}")
 
 
 @cli.command()
 @click.argument("names", metavar="[OP]...", nargs=-1)
-@click.option("--order", type=click.IntRange(1, 3), default=2, show_default=True, help="Highest order of derivative.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--order", type=click.IntRange(1, 3), default=2, help="Highest order of derivative.")
+@json_option
 @click.pass_context
 def gradcheck(ctx: click.Context, names: tuple[str, ...], order: int, as_json: bool) -> None:
     """Check the engine's derivatives against differences, all primitives or the named ones."""
@@ -356,22 +442,25 @@ def gradcheck(ctx: click.Context, names: tuple[str, ...], order: int, as_json: b
             results[name] = {"ok": False, "error": str(error)}
     failed = [name for name, result in results.items() if not result["ok"]]
     if as_json:
-        _json({"ok": not failed, "order": order, "primitives": results})
+        _json(ok=not failed, order=order, primitives=results)
     else:
         for name, result in results.items():
-            click.echo(f"{name:14} " + (f"ok, {result['derivatives']} derivatives" if result["ok"] else f"WRONG: {result['error']}"))
-        click.echo(f"\n{len(results) - len(failed)} of {len(results)} primitives agree with central differences to order {order} "
-                   "(relative 1e-6, float64).")
+            said = "ok, {derivatives} derivatives" if result["ok"] else "WRONG: {error}"
+            click.echo(f"{name:14} {said.format(**result)}")
+        agreeing = f"{len(results) - len(failed)} of {len(results)} primitives agree"
+        click.echo(f"\n{agreeing} with central differences to order {order} (relative 1e-6, float64).")
     if failed:
         ctx.exit(1)
 
 
 @cli.command()
 @click.argument("source", metavar="[PRESET|CONFIG]", required=False)
-@click.option("--player", type=click.Choice(["D", "G"]), default="G", show_default=True, help="Whose loss.")
-@click.option("--program", is_flag=True, help="Print the recorded training step instead of one loss's history.")
+@click.option("--player", type=click.Choice(["D", "G"]), default="G", help="Whose loss.")
+@click.option(
+    "--program", is_flag=True, help="Print the recorded training step instead of one loss's history."
+)
 @click.option("-o", "--output", help="Write .dot, .svg, .png or .pdf; without it text goes to stdout.")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change any field of the configuration; repeatable.")
+@set_option
 def graph(source: str | None, player: str, program: bool, output: str | None, sets: tuple[str, ...]) -> None:
     """Show how a loss is computed: every tensor from the parameters to the loss, as text or as a picture.
 
@@ -383,7 +472,8 @@ def graph(source: str | None, player: str, program: bool, output: str | None, se
     from minigan.lab.run import write_atomic
 
     if output is not None and (program or Path(output).suffix not in (".dot", ".svg", ".png", ".pdf")):
-        raise ConfigError(f"-o writes the history as .dot, .svg, .png or .pdf; received {output!r}" + (" with --program" if program else ""))
+        received = f"{output!r} with --program" if program else repr(output)
+        raise ConfigError(f"-o writes the history as .dot, .svg, .png or .pdf; received {received}")
     config, data, _ = _resolve(source, sets, False, {})
     experiment = Experiment(config, data=data)
     if program:
@@ -396,8 +486,8 @@ def graph(source: str | None, player: str, program: bool, output: str | None, se
     if player == "G":
         loss = game.generator_loss(z)
     else:
-        x = constant(experiment.backend.array(
-            ((experiment.real(config.batch) - experiment.shift) / experiment.scale).astype(config.dtype)))
+        real = (experiment.real(config.batch) - experiment.shift) / experiment.scale
+        x = constant(experiment.backend.array(real.astype(config.dtype)))
         loss, names["x"] = game.discriminator_loss(x, constant(game.generator(z))), x
     for letter, network in (("G", experiment.generator), ("D", experiment.discriminator)):
         names |= {f"{letter}.{name}": view for name, view in network.parameters.views.items()}
@@ -416,7 +506,10 @@ def _drawn(source: bytes, kind: str) -> bytes:
 
     dot = shutil.which("dot")
     if dot is None:
-        raise UnavailableError("pictures need Graphviz's dot program (Debian: apt install graphviz); -o FILE.dot works without it")
+        raise UnavailableError(
+            "pictures need Graphviz's dot program (Debian: apt install graphviz); "
+            "-o FILE.dot works without it"
+        )
     done = subprocess.run([dot, f"-T{kind}"], input=source, capture_output=True, check=False)
     if done.returncode:
         raise UnavailableError(f"dot failed: {done.stderr.decode(errors='replace').strip()[:300]}")
@@ -424,8 +517,8 @@ def _drawn(source: bytes, kind: str) -> bytes:
 
 
 @cli.command()
-@click.option("--out", envvar="MINIGAN_RUNS", default="runs", show_default=True, help="Where run directories would be made.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--out", **RUNS, help="Where run directories would be made.")
+@json_option
 @click.pass_context
 def doctor(ctx: click.Context, out: str, as_json: bool) -> None:
     """Tell what this machine offers, what is in the way, and what to do about it."""
@@ -434,7 +527,7 @@ def doctor(ctx: click.Context, out: str, as_json: bool) -> None:
     findings = diagnose(out)
     if as_json:
         content = as_dict(findings)
-        _json({key: value for key, value in content.items() if key != "schema"})
+        _json(**{key: value for key, value in content.items() if key != "schema"})
     else:
         for finding in findings:
             click.echo(f"{'ok  ' if finding.ok else 'LOOK'} {finding.name:14} {finding.value}")

@@ -43,6 +43,7 @@ def read_data(
     *,
     columns: Sequence[int | str] | None = None,
     drop_nonfinite: bool = False,
+    allow_constant: bool = False,
 ) -> Data:
     """The table in a .csv, .tsv, .txt or .npy file.
 
@@ -52,7 +53,7 @@ def read_data(
     times the memory of the table.
 
     Raises:  DataError – if the file cannot be read, is not a table of numbers, has fewer than 2 rows, a
-        constant column, or values that are not finite (unless ``drop_nonfinite``)
+        constant column (unless ``allow_constant``), or values that are not finite (unless ``drop_nonfinite``)
     """
     path = Path(path)
     what = f"the data file {shown(str(path))}"
@@ -81,7 +82,7 @@ def read_data(
         raise DataError(f"{what} cannot be read: {error}") from None
     except MemoryError:
         raise DataError(f"{what} does not fit into the free memory; thin it out") from None
-    values, more = _vetted(values, names, what, drop_nonfinite)
+    values, more = _vetted(values, names, what, drop_nonfinite, allow_constant)
     return Data(values, names, (*notes, *more), str(path))
 
 
@@ -153,9 +154,7 @@ def _number(field: str) -> float | None:
     if field.lower() in MISSING:
         return float("nan")
     try:
-        return (
-            None if "_" in field else float(field)
-        )  # float() would read 1_000, which no other program writes
+        return None if "_" in field else float(field)  # float() reads 1_000, which no other program writes
     except ValueError:
         return None
 
@@ -340,7 +339,7 @@ def _require_memory(size: int, what: str) -> None:
 
 
 def _vetted(
-    values: np.ndarray, names: tuple[str, ...], what: str, drop_nonfinite: bool
+    values: np.ndarray, names: tuple[str, ...], what: str, drop_nonfinite: bool, allow_constant: bool
 ) -> tuple[np.ndarray, list[str]]:
     """The rows that can be learned, and notes about them."""
     notes = []
@@ -362,7 +361,7 @@ def _vetted(
         )
     low, high = values.min(axis=0), values.max(axis=0)
     for name, least, most in zip(names, low, high, strict=True):
-        if least == most:
+        if least == most and not allow_constant:
             raise DataError(
                 f"{what}: column {shown(name)} is constant ({least:.6g}): variance 0, the target has no "
                 "density; select other columns"

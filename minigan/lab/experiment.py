@@ -1,25 +1,29 @@
 """An experiment ready to run: data, networks and game made from a config; one seed, or many at once.
 
-Randomness is a function of (seed, stream, block), so any step can be drawn again from its index alone, and the replica
-of seed s in a batch of seeds sees exactly what a single run with seed s sees.
+Randomness is a function of (seed, stream, block), so any step can be drawn again from its index alone, and
+the replica of seed s in a batch of seeds sees exactly what a single run with seed s sees (of a data set: the
+same rows held out, which are the config's, not the replica's).
 """
+
+import hashlib
+from typing import Any
 
 import numpy as np
 
 from minigan import backend as backends
-from minigan.engine.capture import capture
+from minigan.engine.capture import Program, capture
 from minigan.engine.tensor import constant
-from minigan.gan.game import Game
+from minigan.gan.game import Game, Losses, best_response
 from minigan.lab.config import Config, Net, Optimizer
 from minigan.lab.data import Data
 from minigan.lab.data import location_scale as scale_of_rows
 from minigan.lab.errors import ConfigError, DataError, UnavailableError, shown
-from minigan.nn.network import mlp
+from minigan.nn.network import Network, mlp
 from minigan.nn.optim import OPTIMIZERS
 from minigan.nn.schedules import Average, Averaging, Schedule
 from minigan.probability.distributions import Distribution, Empirical, location_scale, parse
 
-STREAMS = ("init", "data", "latent", "eval", "scale", "split", "verdict")
+STREAMS = ("init", "data", "latent", "eval", "scale", "split", "verdict", "best")
 BLOCK = 50  # steps whose random numbers are drawn at once, fewer if they are large
 BLOCK_NUMBERS = 2**23
 CHUNK = 2**16  # rows that pass a network at once outside training
@@ -27,6 +31,13 @@ SCALE_SAMPLE = 10_000  # values from which mean and sd of a law are estimated, a
 SMALL = 500  # data sets with fewer rows are not split: a tenth of them would judge nothing
 EXTREME = 1e100  # of a scale, up or down: beyond, squares overflow or vanish in float64
 OFFSET = 1e12  # of a location over its scale: beyond, float64 has too few digits left to judge a shape by
+OPTIONS = {  # of each optimiser: its own name of a number, and the configuration's
+    "sgd": {},
+    "momentum": {"momentum": "momentum"},
+    "rmsprop": {"rho": "beta2", "epsilon": "epsilon"},
+    "adam": {"beta1": "beta1", "beta2": "beta2", "epsilon": "epsilon"},
+    "optimistic_adam": {"beta1": "beta1", "beta2": "beta2", "epsilon": "epsilon"},
+}
 
 
 def stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
@@ -41,7 +52,7 @@ class Experiment:
     data    the user's data set, if the config names one
 
     law        what real data are drawn from: the target, or the training rows
-    held_out   the rows that judge (all of them where the data set is too small to split), None for a target law
+    held_out   the rows that judge (all of them, where they are too few to split), None for a target law
     """
 
     def __init__(self, config: Config, *, seeds: list[int] | None = None, data: Data | None = None) -> None:
@@ -51,76 +62,90 @@ class Experiment:
         self._read(data)
         self._scale()
         self._build()
-        self._block, self._numbers, self._program, self._losses = None, None, None, None
+        self._block: int | None = None
+        self._numbers: list[Any] = []  # of this block, on the backend
+        self._program: Program | None = None
+        self._losses: Losses | None = None
 
     # ── data ────────────────────────────────────────────────────────────────────────────────────────────
 
     def _read(self, data: Data | None) -> None:
-        self.names, self.notes, self.held_out = ("x",), (), None
+        self.names: tuple[str, ...] = ("x",)
+        self.notes: tuple[str, ...] = ()
+        self.held_out: np.ndarray | None = None
+        self.digest: str | None = None  # of the data set, if there is one
         if data is None:
             self.law, self.features = read_law(self.config.target), 1
             return
         rows, self.names, self.features = data.values, data.names, data.values.shape[1]
         refuse_extremes(data)
+        self.digest = hashlib.blake2b(np.ascontiguousarray(rows).tobytes(), digest_size=16).hexdigest()
         held = int(self.config.holdout * len(rows)) if len(rows) >= SMALL else 0
+        held = held if held > 1 else 0
         order = stream(self.config.seed, "split").permutation(len(rows))
         train, self.held_out = rows[np.sort(order[held:])], rows[np.sort(order[:held])] if held else rows
         for part, purpose in ((train, "learn"), (self.held_out, "judge by")):
             if (part == part[0]).all():  # an almost constant data set, after the split
-                raise DataError(f"all of the {len(part)} rows of {shown(data.source)} to {purpose} are {shown(part[0].tolist())}, a law "
-                                "without a density; give more varied data, or keep them together with --set holdout=0")
+                raise DataError(
+                    f"all of the {len(part)} rows of {shown(data.source)} to {purpose} are "
+                    f"{shown(part[0].tolist())}, a law without a density; give more varied data, "
+                    "or keep them together with --set holdout=0"
+                )
         self.law = Empirical(train[:, 0] if self.features == 1 else train)
-        self.notes = (
-            *data.notes,
-            f"{held} of {len(rows)} rows are held out to judge the generator" if held else
-            f"with {len(rows)} rows, fewer than {SMALL} or no holdout asked for, training and judging use the same rows: "
-            "a generator that repeats them would pass",
-        )  # fmt: skip
+        note = f"{held} of {len(rows)} rows are held out to judge the generator"
+        if not held:
+            why = f"holdout is {self.config.holdout:g}" if len(rows) >= SMALL else f"fewer than {SMALL}"
+            note = (
+                f"none of the {len(rows)} rows are held out ({why}): the same ones train and judge, "
+                "and a generator that repeats them would pass"
+            )
+        self.notes = (*data.notes, note)
 
     def _scale(self) -> None:
-        """Shift and scale between the user's units and the network's, per seed: mean and sd of what was seen."""
+        """Shift and scale between the user's units and the network's, per seed: mean and sd of the data."""
         shifts, scales = [], []
         for seed in self.seeds:
             if not self.config.standardise:
                 shift, scale = np.zeros(self.features), np.ones(self.features)
-            elif self.held_out is not None:
+            elif isinstance(self.law, Empirical):
                 shift, scale = scale_of_rows(self.law.values.reshape(-1, self.features))
                 scale = np.where(scale > 0, scale, 1.0)
             else:
                 seen = Empirical(self.law.sample(stream(seed, "scale"), (SCALE_SAMPLE,)))
-                finite = location_scale(self.law)[2] == "sd"  # without a finite sd, a sample's sd says nothing
+                finite = location_scale(self.law)[2] == "sd"  # else a sample's sd says nothing
                 low, middle, high = seen.quantile([0.25, 0.5, 0.75])
                 shift, scale = (seen.mean, seen.sd) if finite else (middle, (high - low) / 1.349)
             shifts.append(np.reshape(shift, (1, self.features)))
             scales.append(np.reshape(scale, (1, self.features)))
-        pick = np.stack if self.replicas else (lambda rows: rows[0])
-        self.shift, self.scale = pick(shifts), pick(scales)  # (…, 1, p)
+        self.shift, self.scale = self._join(shifts), self._join(scales)  # (…, 1, p)
+
+    def _join(self, parts: list[np.ndarray], axis: int = 0) -> np.ndarray:
+        """The seeds' arrays as one: stacked along the replica axis, or the only one where there is none."""
+        return np.stack(parts, axis) if self.replicas else parts[0]
 
     # ── networks and game ───────────────────────────────────────────────────────────────────────────────
+
+    def _network(self, rngs: Any, inputs: int, net: Net, outputs: int) -> Network:
+        sizes, options = (inputs, *net.widths, outputs), {"backend": self.backend, "dtype": self.config.dtype}
+        return mlp(sizes, rngs=rngs, activation=net.activation, initializer=net.initializer, **options)
 
     def _build(self) -> None:
         c = self.config
         self.latent_size = c.latent.size or self.features
-        rngs = [stream(seed, "init") for seed in self.seeds]
-
-        def network(inputs: int, net: Net, outputs: int):
-            return mlp((inputs, *net.widths, outputs), rngs=rngs if self.replicas else rngs[0], activation=net.activation,
-                       initializer=net.initializer, backend=self.backend, dtype=c.dtype)
+        starts = [stream(seed, "init") for seed in self.seeds]
+        rngs = starts if self.replicas else starts[0]
 
         def optimizer(parameters, o: Optimizer):
-            options = {"adam": ("beta1", "beta2", "epsilon"), "optimistic_adam": ("beta1", "beta2", "epsilon"),
-                       "momentum": ("momentum",), "sgd": (), "rmsprop": ("epsilon",)}[o.name]  # fmt: skip
             with np.errstate(over="ignore", under="ignore"):
                 if not 0 < np.dtype(c.dtype).type(o.rate) < np.inf:
-                    raise ValueError(f"a rate of {o.rate:g} is 0 or infinite in {c.dtype}; choose one nearer to 0.001")
-            arguments = {name: getattr(o, name) for name in options}
-            if o.name == "rmsprop":
-                arguments["rho"] = o.beta2
-            return OPTIMIZERS[o.name](parameters, o.rate, **arguments)
+                    what = f"a rate of {o.rate:g} is 0 or infinite in {c.dtype}"
+                    raise ValueError(f"{what}; choose one nearer to 0.001")
+            options = {name: getattr(o, field) for name, field in OPTIONS[o.name].items()}
+            return OPTIMIZERS[o.name](parameters, o.rate, **options)
 
         try:
-            self.generator = network(self.latent_size, c.generator, self.features)
-            self.discriminator = network(self.features, c.discriminator, 1)
+            self.generator = self._network(rngs, self.latent_size, c.generator, self.features)
+            self.discriminator = self._network(rngs, self.features, c.discriminator, 1)
             average = Average(self.generator.parameters)
             self.game = Game(
                 self.generator, self.discriminator,
@@ -129,18 +154,20 @@ class Experiment:
                 objective=c.objective, r1=c.r1, r2=c.r2, order=c.order, average=average,
                 discriminator_steps=c.discriminator_steps, generator_steps=c.generator_steps,
             )  # fmt: skip
-            self.schedule = Schedule(c.schedule.name, c.steps, c.schedule.hold, c.schedule.final, c.schedule.warmup)
-            self.averaging = Averaging(c.average.name, c.steps, c.average.decay, c.average.start)
+            s, a = c.schedule, c.average
+            self.schedule = Schedule(s.name, c.steps, s.hold, s.final, s.warmup)
+            self.averaging = Averaging(a.name, c.steps, a.decay, a.start)
         except ValueError as error:
             raise ConfigError(str(error)) from None
         self.averaged = self.generator.with_parameters(average.parameters)
-        per_step = (c.discriminator_steps * (self.features + self.latent_size) + c.generator_steps * self.latent_size) * c.batch
+        p, n = self.features, self.latent_size
+        per_step = (c.discriminator_steps * (p + n) + c.generator_steps * n) * c.batch
         self.block_length = max(1, min(BLOCK, BLOCK_NUMBERS // per_step))
 
     # ── training ────────────────────────────────────────────────────────────────────────────────────────
 
-    def _draw(self, block: int):
-        """The inputs of a block of steps, on the backend: real data, latents for D and for G, factor and weight."""
+    def _draw(self, block: int) -> list[Any]:
+        """The inputs of a block of steps, on the backend: real data, latents for D and G, factor, weight."""
         c, K = self.config, self.block_length
         real, latent_d, latent_g = [], [], []
         for k, seed in enumerate(self.seeds):
@@ -150,11 +177,10 @@ class Experiment:
             real.append(((rows.reshape(*rows.shape[:3], self.features) - shift) / scale).astype(c.dtype))
             latent_d.append(self.draw_latent(latent, (K, c.discriminator_steps, c.batch)))
             latent_g.append(self.draw_latent(latent, (K, c.generator_steps, c.batch)))
-        join = (lambda parts: np.stack(parts, axis=2)) if self.replicas else (lambda parts: parts[0])
         t = block * K + np.arange(K)
-        steps = (self.schedule(t), self.averaging(t))
-        return [self.backend.array(a) for a in (
-            join(real), join(latent_d), join(latent_g), *(s.astype(c.dtype)[:, None] for s in steps))]
+        batches = [self._join(parts, axis=2) for parts in (real, latent_d, latent_g)]
+        steps = [numbers.astype(c.dtype)[:, None] for numbers in (self.schedule(t), self.averaging(t))]
+        return [self.backend.array(a) for a in (*batches, *steps)]
 
     def draw_latent(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Latent vectors of the configured law.    Shapes:  → (*shape, n)"""
@@ -171,19 +197,22 @@ class Experiment:
                 self._block, self._numbers = block, self._draw(block)
             inputs = [constant(numbers[k]) for numbers in self._numbers]
             if self._program is None:
-                self._program = capture(self.game.round, *inputs, state=self.game.state.values())
+                self._program = capture(self.game.round, *inputs, state=self.game.state)
                 self._losses = self._program.outputs
             else:
                 self._program(*inputs)
             self.step += 1
 
     @property
-    def program(self):
+    def program(self) -> Program | None:
         """The recorded step, once there was one."""
         return self._program
 
     def losses(self) -> tuple[np.ndarray, np.ndarray]:
-        """What D and G minimised in the last step, one value per replica; NaN before the first.    Shapes:  → (…, 1, 1) twice"""
+        """What D and G minimised in the last step, one value per replica; NaN before the first.
+
+        Shapes:  → (…, 1, 1) twice
+        """
         if self._losses is None:
             return np.full((1, 1), np.nan), np.full((1, 1), np.nan)
         return self._losses.discriminator.numpy(), self._losses.generator.numpy()
@@ -199,15 +228,32 @@ class Experiment:
         """D's raw output at x in the user's units, float64.    Shapes:  (…, n, p) → (…, n, 1)"""
         return self._apply(self.discriminator, (x - self.shift) / self.scale)
 
+    def best_response(self, x: np.ndarray, steps: int = 300, batch: int = 256) -> np.ndarray:
+        """Logits at x of a new D, trained without penalties against the generator as it stands.
+
+        The game goes on as if nothing had been asked.    Shapes:  (n, p) → (n, 1)
+        """
+        rng, count = stream(self.config.seed, "best", self.step), steps * batch
+        rows = self.law.sample(rng, (count,)).reshape(count, self.features)
+        made = self.generate(self.draw_latent(rng, (count,)), averaged=False)
+        scaled = [((a - self.shift) / self.scale).astype(self.config.dtype) for a in (rows, made)]
+        batches = [constant(self.backend.array(a.reshape(steps, batch, self.features))) for a in scaled]
+        D = self._network(rng, self.features, self.config.discriminator, 1)
+        best_response(D, OPTIMIZERS["adam"](D.parameters, 0.005), *batches)
+        return self._apply(D, (x - self.shift) / self.scale)
+
     def sample(self, count: int, index: int = 0, *, averaged: bool = True) -> np.ndarray:
-        """``count`` generated rows, those of draw ``index``: the same call gives the same rows.    Shapes:  → (…, count, p)"""
+        """``count`` generated rows, those of draw ``index``: the same call gives the same rows.
+
+        Shapes:  → (…, count, p)
+        """
         latents = [self.draw_latent(stream(seed, "eval", index), (count,)) for seed in self.seeds]
-        return self.generate(np.stack(latents) if self.replicas else latents[0], averaged=averaged)
+        return self.generate(self._join(latents), averaged=averaged)
 
     def real(self, count: int, index: int = 0) -> np.ndarray:
         """``count`` real rows that training does not see in this order.    Shapes:  → (…, count, p)"""
-        rows = [self.law.sample(stream(seed, "verdict", index), (count,)).reshape(count, self.features) for seed in self.seeds]
-        return np.stack(rows) if self.replicas else rows[0]
+        rows = [self.law.sample(stream(seed, "verdict", index), (count,)) for seed in self.seeds]
+        return self._join([part.reshape(count, self.features) for part in rows])
 
     def _apply(self, network, x: np.ndarray) -> np.ndarray:
         parts = []
@@ -218,10 +264,16 @@ class Experiment:
 
     # ── what a checkpoint holds ─────────────────────────────────────────────────────────────────────────
 
+    def _networks(self) -> dict[str, Network]:
+        return {"generator": self.generator, "discriminator": self.discriminator, "average": self.averaged}
+
     def arrays(self) -> dict[str, np.ndarray]:
-        """Everything that training has made, by name: networks layer by layer, optimisers as flat buffers, the scaling."""
-        named = {"generator": self.generator, "discriminator": self.discriminator, "average": self.averaged}
-        arrays = {f"{player}.{key}": a for player, network in named.items() for key, a in network.parameters.arrays().items()}
+        """All that training made, by name: networks layer by layer, optimisers as flat buffers, scaling."""
+        arrays = {
+            f"{player}.{key}": array
+            for player, network in self._networks().items()
+            for key, array in network.parameters.arrays().items()
+        }
         arrays |= {name: tensor.numpy() for name, tensor in self.game.state.items() if "." in name}
         return arrays | {"shift": self.shift, "scale": self.scale}
 
@@ -230,8 +282,9 @@ class Experiment:
 
         Raises:  ValueError – if the arrays are not those of this experiment
         """
-        for player, network in (("generator", self.generator), ("discriminator", self.discriminator), ("average", self.averaged)):
-            network.parameters.load({key.removeprefix(f"{player}."): a for key, a in arrays.items() if key.startswith(f"{player}.")})
+        for player, network in self._networks().items():
+            own = [key for key in arrays if key.startswith(f"{player}.")]
+            network.parameters.load({key.removeprefix(f"{player}."): arrays[key] for key in own})
         for name, tensor in self.game.state.items():
             if "." in name:
                 if name not in arrays or arrays[name].shape != tensor.shape:
@@ -251,27 +304,34 @@ def read_law(text: str) -> Distribution:
         raise ConfigError(f"target: {error}") from None
     location, scale, _ = location_scale(law)
     if _extreme(location, scale):
-        raise ConfigError(f"the target {law} has location {location:.3g} and scale {scale:.3g}, beyond what float64 can judge; "
-                          "choose another unit or origin")
+        raise ConfigError(
+            f"the target {law} has location {location:.3g} and scale {scale:.3g}, "
+            "beyond what float64 can judge; choose another unit or origin"
+        )
     return law
 
 
 def refuse_extremes(data: Data) -> None:
-    """Refuse values whose squares overflow or vanish, or that differ in the last digits alone, before a NaN tells it.
+    """Refuse values whose squares overflow or vanish, or that differ in the last digits alone.
+
+    Later a NaN would tell it, without a name.
 
     Raises:  DataError – with the name of the column
     """
     for name, location, scale in zip(data.names, *scale_of_rows(data.values), strict=True):
-        if scale > 0 and _extreme(location, scale):  # a constant feature, as a dark corner of every image, has no scale
-            raise DataError(f"column {shown(name)} of {shown(data.source)} has mean {location:.3g} and sd {scale:.3g}, beyond what "
-                            "float64 can judge; give it in another unit or from another origin")
+        # A constant feature, as a dark corner of every image, has no scale.
+        if scale > 0 and _extreme(location, scale):
+            raise DataError(
+                f"column {shown(name)} of {shown(data.source)} has mean {location:.3g} and sd {scale:.3g}, "
+                "beyond what float64 can judge; give it in another unit or from another origin"
+            )
 
 
 def _extreme(location: float, scale: float) -> bool:
     return not (1 / EXTREME <= scale <= EXTREME and abs(location) <= OFFSET * scale)
 
 
-def get_backend(name: str):
+def get_backend(name: str) -> backends.Backend:
     """The backend of that name.
 
     Raises:  UnavailableError – if it cannot be used here

@@ -28,7 +28,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from minigan.gan.diagnostics import LN4, optimal_discriminator
+from minigan.gan.diagnostics import LN4, implied_js, optimal_discriminator
 from minigan.lab import checkpoint
 from minigan.lab.config import Config, Net, from_json
 from minigan.lab.errors import DataError, shown
@@ -52,7 +52,6 @@ HEIGHT = 248  # points that sentence and table may take
 COLUMNS = (0.43, 0.59, 0.79)  # right ends, as shares of the width
 VISIBLE = 1e-3  # share of its peak below which a density is not drawn
 NEAR = 0.03  # how far from ½ D and D* may be on average to be called near
-EARLY = 0.25  # of the run, in which the early moment is looked for
 
 ABOVE: dict[str, Any] = {  # a legend between panel and title
     "loc": "lower left", "bbox_to_anchor": (-0.01, 0.98), "frameon": False, "borderpad": 0,
@@ -187,9 +186,7 @@ def _read(run: RunDirectory) -> _Record:
     if not rows or any(name not in rows[0] for name in wanted):
         raise DataError(f"{shown(str(run.path))} holds no metrics of a training run in metrics.jsonl")
     try:
-        metrics = {
-            name: np.array([row[name] for row in rows], "float64") for name in wanted
-        }  # null becomes NaN
+        metrics = {name: np.array([row[name] for row in rows], "float64") for name in wanted}  # null: NaN
     except ValueError:
         raise DataError(f"{shown(str(run.path / 'metrics.jsonl'))} holds text where numbers belong") from None
     frames, _ = checkpoint.load(run.path / "frames.safetensors")
@@ -206,9 +203,9 @@ def _read(run: RunDirectory) -> _Record:
     sample = frames.pop("sample")
     if sample.shape[1] == 1:
         count, bins = np.size(frames.get("step", ())), np.size(frames.get("p", ()))
-        shapes = {"step": (count,), "edges": (bins + 1,), "p": (bins,)} | dict.fromkeys(
-            ("q", "average", "d"), (count, bins)
-        )
+        curves = dict.fromkeys(("q", "average", "d"), (count, bins))
+        best = {"best_step": (1,), "best_d": (bins,), "best_value": (1,)} if "best_step" in frames else {}
+        shapes = {"step": (count,), "edges": (bins + 1,), "p": (bins,), **curves, **best}
         if count < 1 or bins < 2 or {name: array.shape for name, array in frames.items()} != shapes:
             raise DataError(
                 f"the curves in {shown(str(run.path / 'frames.safetensors'))} do not fit each other"
@@ -292,9 +289,13 @@ def _densities(ax: Axes, record: _Record) -> None:
 
 
 def _discriminator(figure: Figure, cell: SubplotSpec, record: _Record) -> None:
-    """D and D* over p and q, at an early moment above and at the last one below."""
+    """D and D* over p and q, at an early moment above and at the last one below.
+
+    Above stands also what D could know there: a discriminator trained to the end against that generator.
+    """
     frames = record.frames
-    moments = (_early(record), len(frames["step"]) - 1)
+    early = np.searchsorted(frames["step"], frames.get("best_step", [0])[0])
+    moments = (min(int(early), len(frames["step"]) - 1), len(frames["step"]) - 1)
     low, high = _visible(frames["edges"], frames["p"], *(frames["q"][k] for k in moments))
     rows = cell.subgridspec(2, 1, hspace=0.12)
     upper = figure.add_subplot(rows[0])
@@ -321,19 +322,13 @@ def _discriminator(figure: Figure, cell: SubplotSpec, record: _Record) -> None:
     lower.set_xlabel(_text(record.names[0], 60))
     _ticks(lower.xaxis)
     handles = [line_d, line_best, *(_patch(colour) for colour in (TARGET, GENERATED))]
-    names = ("D", "D* = p / (p + q)", "p (shape)", "q, in training (shape)")
-    upper.legend(handles, names, ncol=4, **ABOVE)
+    names = ["D", "D* = p/(p+q)", "p", "q in training"]
+    if "best_d" in frames:
+        (line,) = upper.plot(x, frames["best_d"], color=D, linewidth=1.4, linestyle=(0, (1, 1)))
+        handles.insert(1, line)
+        names.insert(1, "D if G stood still")
+    upper.legend(handles, names, ncol=5, **{**ABOVE, "fontsize": 8})
     upper.set_title(f"D against D* = p/(p+q): {_told(record)}", pad=19)
-
-
-def _early(record: _Record) -> int:
-    """The frame, among the early ones, in which a trained D is farthest from ½ where there are values."""
-    step = record.frames["step"]
-    trained = np.flatnonzero((step > 0) & (step < step[-1]))
-    candidates = trained[(step[trained] <= EARLY * step[-1]) | (trained <= 3)]
-    if not len(candidates):
-        return 0
-    return int(max(candidates, key=lambda k: _off_half(record, k, record.frames["d"][k])))
 
 
 def _off_half(record: _Record, k: int, d: np.ndarray) -> float:
@@ -425,14 +420,18 @@ def _losses(ax: Axes, record: _Record) -> None:
             textcoords="offset points", fontsize=8.5, color="#444444",
         )  # fmt: skip
     name = "loss of G: E[−ln D(G(z))]" if sign > 0 else "loss of G: E[ln(1 − D(G(z)))]"
+    implied = f"implied JS (ln 4 − V)/2: {implied_js(m['value_fn'][-1]):.4f}"
     curves: tuple[tuple[str, str, dict[str, Any]], ...] = (
-        ("value_fn", "V(G, D): loss of D, no penalties", {"color": D, "linewidth": 2.2}),
+        ("value_fn", f"V(G, D), loss of D; {implied}", {"color": D, "linewidth": 2.2}),
         ("value_optimal", "ln 4 − 2 JS(p, q): V at D*, its least", {"color": THEORY, "linestyle": "--"}),
         ("g_loss", f"{name}, last batch", {"color": GENERATED}),
     )
     for key, label, style in curves:
         if np.isfinite(m[key]).any():
             ax.plot(m["step"], m[key], marker=".", markersize=5, label=label, **{"linewidth": 1.3, **style})
+    if "best_value" in record.frames:
+        at, value = record.frames["best_step"], record.frames["best_value"]
+        ax.plot(at, value, "o", color=D, markeredgecolor=THEORY, zorder=5, label="V of D if G stood still")
     levels = np.concatenate([m[key][np.isfinite(m[key])] for key, *_ in curves])
     low, high = levels.min(initial=half - 0.2), levels.max(initial=LN4 + 0.1)
     ax.set(ylim=(low - 0.05 * (high - low), high + 0.42 * (high - low)), ylabel="nats")
@@ -443,7 +442,7 @@ def _losses(ax: Axes, record: _Record) -> None:
     elif LN4 - last > NEAR:
         ax.set_title("Losses: V below ln 4, D can tell")
     else:
-        ax.set_title("Losses: V at ln 4, its value for p = q")
+        ax.set_title("Losses: V at ln 4, D cannot tell")
     _ticks(ax.yaxis)
     ax.legend(loc="upper right", framealpha=0.85, borderpad=0.3)
 
@@ -569,7 +568,7 @@ def _verdict(ax: Axes, record: _Record) -> None:
     # No line ends within "10 000" or before "%".
     sentence = v.sentence if len(v.sentence) <= 480 else f"{v.sentence[:240]} … {v.sentence[-240:]}"
     sentence = re.sub(r"(?<=\d) (?=\d{3}\b|%)", "\N{NO-BREAK SPACE}", _text(sentence, 500))
-    lines = textwrap.wrap(sentence, 64)
+    lines = textwrap.wrap(sentence, 60)
     write(0.0, 4, "\n".join(lines), fontsize=9, linespacing=1.3)
     y = 16 + 13 * len(lines)
     heads = ("this\nsample", "perfect\nsampler", "95 % of\nthese")

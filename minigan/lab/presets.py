@@ -21,7 +21,7 @@ PRESETS = {
     "wide": Preset("a wide normal law, N(0, 10)", {"target": "normal(0, 10)"}),
     "far": Preset("a normal law far from the origin, N(1000, 1)", {"target": "normal(1000, 1)"}),
     "mixture": Preset(
-        "two modes of unequal weight and width: sharp edges want kinks in G and a less smoothed D",
+        "two modes of unequal weight and width: kinks in G, a wider and freer D; KS still tells most seeds",
         {
             "target": "0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4)",
             "generator": {"activation": "leaky_relu"},

@@ -1,6 +1,6 @@
-"""What a person sees while a run trains, on stderr: a bar with live numbers, or without a terminal a line now and then.
+"""What a person sees while a run trains, on stderr: a bar with live numbers, or a line now and then.
 
-The same lines go to the run's log.txt.
+Where stderr is no terminal there is no bar. The same lines go to the run's log.txt.
 """
 
 import os
@@ -9,15 +9,18 @@ from typing import Any, Self
 
 from minigan.lab.experiment import Experiment
 from minigan.lab.run import RunDirectory
+from minigan.probability.distributions import Empirical
 from minigan.probability.two_sample import perfect_ks_band
 
 LINE_SECONDS = 5.0  # between two lines where there is no bar
 
 
 class Progress:
-    """Announces a run, then follows it through ``on_row`` and ``on_step``; a context manager around the training."""
+    """Announces a run, then follows it by ``on_row`` and ``on_step``; a context manager around training."""
 
-    def __init__(self, console: Any, run: RunDirectory, experiment: Experiment, *, quiet: bool = False) -> None:
+    def __init__(
+        self, console: Any, run: RunDirectory, experiment: Experiment, *, quiet: bool = False
+    ) -> None:
         self._console, self._run, self._experiment, self._quiet = console, run, experiment, quiet
         self._live = console.is_terminal and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
         self._bar: Any = None
@@ -30,16 +33,17 @@ class Progress:
 
     def _announcement(self) -> list[str]:
         e, c = self._experiment, self._experiment.config
-        if e.held_out is None:
-            what = str(e.law)
-        else:
+        if isinstance(e.law, Empirical) and e.held_out is not None:
             what = f"{c.data} ({len(e.law.values)} rows to learn, {len(e.held_out)} to judge)"
+        else:
+            what = str(e.law)
         G = "-".join(map(str, (e.latent_size, *c.generator.widths, e.features)))
         D = "-".join(map(str, (e.features, *c.discriminator.widths, 1)))
         networks = f"G {G} {c.generator.activation}, D {D} {c.discriminator.activation}"
+        where = f"{e.backend.describe()}, {c.dtype}, seed {c.seed}, into {self._run.path}"
         return [
             f"Learning {what}: {networks}, {c.objective}, R1 {c.r1:g}, R2 {c.r2:g}",
-            f"{c.steps} steps of {c.batch} on {e.backend.describe()}, {c.dtype}, seed {c.seed}, into {self._run.path}",
+            f"{c.steps} steps of {c.batch} on {where}",
             "When D can no longer tell, its loss is ln 4 = 1.3863, and KS is that of a perfect sampler.",
             *(f"note: {note}" for note in e.notes),
         ]
@@ -72,8 +76,9 @@ class Progress:
             from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
 
-            columns = (TextColumn("{task.completed}/{task.total}"), BarColumn(12), TimeRemainingColumn(compact=True))
-            self._bar = Bar(*columns, TextColumn("{task.fields[metrics]}"), console=self._console)
+            done, metrics = TextColumn("{task.completed}/{task.total}"), TextColumn("{task.fields[metrics]}")
+            left = TimeRemainingColumn(compact=True)
+            self._bar = Bar(done, BarColumn(12), left, metrics, console=self._console)
             self._task = self._bar.add_task("", total=self._experiment.config.steps, metrics="")
             self._bar.start()
         return self

@@ -194,10 +194,8 @@ class RunDirectory:
                 raise ValueError(
                     f"the columns of the metrics are {columns}, received {tuple(row)}; keep them fixed"
                 )
-            line = (
-                json.dumps({key: _plain(key, row[key]) for key in columns}, allow_nan=False).encode() + b"\n"
-            )
-            _append(self._metrics, line)
+            line = json.dumps({key: _plain(key, row[key]) for key in columns}, allow_nan=False)
+            _append(self._metrics, line.encode() + b"\n")
             self._columns = columns
         except OSError as error:
             raise storage_error(error, path) from None
@@ -213,9 +211,7 @@ class RunDirectory:
             with open(self.path / "metrics.jsonl", "rb") as file:
                 while line := file.readline(MAX_LINE):
                     whole = line.endswith(b"\n")
-                    if (
-                        overlong or not whole
-                    ):  # the rest of a line too long, its beginning, or the torn last line
+                    if overlong or not whole:  # a line too long, its beginning or its rest, or the torn last
                         skipped += not overlong and len(line) == MAX_LINE
                         overlong = not whole
                         continue

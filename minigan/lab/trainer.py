@@ -34,7 +34,7 @@ class Interrupted(LabError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run: its directory, the last metrics, the verdict, and the files that a person wants to open."""
+    """A finished run: its directory, the last metrics, the verdict, the files that a person wants to open."""
 
     path: Path
     row: dict[str, Any]
@@ -43,17 +43,23 @@ class Outcome:
     seconds: float
 
 
-def train(experiment: Experiment, run: RunDirectory, on_row: Callable[[dict[str, Any]], None] = lambda row: None,
-          on_step: Callable[[int], None] = lambda step: None) -> Outcome:
+def train(
+    experiment: Experiment,
+    run: RunDirectory,
+    on_row: Callable[[dict[str, Any]], None] = lambda row: None,
+    on_step: Callable[[int], None] = lambda step: None,
+) -> Outcome:
     """Train to the config's last step; report each row of metrics and each block of steps.
 
-    Raises:  DivergedError – when losses, parameters or samples are no longer finite;  Interrupted – after SIGINT or SIGTERM, with a checkpoint
+    Raises:  DivergedError – when losses, parameters or samples are no longer finite
+             Interrupted – after SIGINT or SIGTERM, with a checkpoint
     """
     from threadpoolctl import threadpool_limits
 
     config, started, saved = experiment.config, time.perf_counter(), time.perf_counter()
     observer = Observer(experiment)
-    with threadpool_limits(config.threads, user_api="blas"), _signals() as caught, _divergence(experiment, run):
+    threads = threadpool_limits(config.threads, user_api="blas")
+    with threads, _signals() as caught, _divergence(experiment, run):
         run.write_status("running", backend_used=experiment.backend.describe())
         row = observer.row(0.0)
         run.append_metrics(row)
@@ -78,43 +84,53 @@ def train(experiment: Experiment, run: RunDirectory, on_row: Callable[[dict[str,
 
 
 def next_evaluation(step: int, every: int, last: int) -> int:
-    """The next step after ``step`` at which metrics are written: a few early ones, when most happens, then every ``every``."""
+    """The next step with an evaluation: a few early ones, when most happens, then every ``every`` steps."""
     early = [every // part for part in EARLY if every // part > step]
     return min([*early, (step // every + 1) * every, last])
 
 
 def save(experiment: Experiment, run: RunDirectory) -> None:
     """Write a checkpoint of this moment."""
-    checkpoint.save_step(run, experiment.step, experiment.arrays(), {"step": experiment.step})
+    checkpoint.save_step(
+        run, experiment.step, experiment.arrays(), {"step": experiment.step, "data": experiment.digest}
+    )
 
 
 @contextmanager
 def _divergence(experiment: Experiment, run: RunDirectory) -> Iterator[None]:
-    """Numbers may overflow here without a warning each, since the end of every block looks for what is not finite."""
+    """Numbers may overflow here without a warning each: after every block we look for what is not finite."""
     try:
         with np.errstate(all="ignore"):
             yield
     except DivergedError as error:
         run.write_status("diverged", step=experiment.step)
         raise DivergedError(
-            f"{error}; try smaller rates (--set generator_optimizer.rate=…, discriminator_optimizer.rate=…) or stronger penalties "
-            f"r1 and r2; the run so far is in {run.path}"
+            f"{error}; try smaller rates (--set generator_optimizer.rate=…, discriminator_optimizer.rate=…) "
+            f"or stronger penalties r1 and r2; the run so far is in {run.path}"
         ) from None
 
 
 def _refuse_divergence(experiment: Experiment) -> None:
     d, g = (loss.item() for loss in experiment.losses())
     if not (math.isfinite(d) and math.isfinite(g)):
-        raise DivergedError(f"the losses stopped being finite before step {experiment.step} (D {d:.3g}, G {g:.3g})")
+        step = experiment.step
+        raise DivergedError(f"the losses stopped being finite before step {step} (D {d:.3g}, G {g:.3g})")
     for network in (experiment.generator, experiment.discriminator, experiment.averaged):
-        if not np.isfinite(network.parameters.flat.numpy()).all():  # the last update's doing, which no loss has seen
+        θ = network.parameters.flat.numpy()
+        if not np.isfinite(θ).all():  # the last update's doing, which no loss has seen
             raise DivergedError(f"the parameters stopped being finite before step {experiment.step}")
 
 
-def _finish(experiment: Experiment, run: RunDirectory, observer: Observer, row: dict[str, Any], started: float) -> Outcome:
+def _finish(
+    experiment: Experiment, run: RunDirectory, observer: Observer, row: dict[str, Any], started: float
+) -> Outcome:
     judged, sample = verdict(experiment, experiment.config.eval_samples)
-    files = {"metrics": run.path / "metrics.jsonl", "frames": run.path / "frames.safetensors",
-             "verdict": run.path / "verdict.json", "figure": run.plots / "overview.png"}
+    files = {
+        "metrics": run.path / "metrics.jsonl",
+        "frames": run.path / "frames.safetensors",
+        "verdict": run.path / "verdict.json",
+        "figure": run.plots / "overview.png",
+    }
     checkpoint.save(files["frames"], {**observer.frames, "sample": sample}, {"kind": "frames"})
     write_atomic(files["verdict"], json.dumps(judged.as_dict(), indent=2).encode() + b"\n")
     seconds = time.perf_counter() - started
@@ -145,13 +161,13 @@ def _signals() -> Iterator[list[int]]:
 
 
 def reopen(path: str | Path) -> tuple[RunDirectory, Experiment, list[str]]:
-    """The experiment that a run directory holds, as of its newest good checkpoint, and notes about damaged ones.
+    """The experiment that a run directory holds, as of its newest good checkpoint; notes about damaged ones.
 
-    Raises:  DataError, CheckpointError, ConfigError – where the directory, checkpoint or configuration is refused
+    Raises:  DataError, CheckpointError, ConfigError – where directory, checkpoint or configuration is refused
     """
     from minigan.lab.config import check, from_json
     from minigan.lab.data import read_data
-    from minigan.lab.errors import CheckpointError
+    from minigan.lab.errors import CheckpointError, DataError
 
     run = RunDirectory.open(path)
     config = from_json(run.read_config())
@@ -161,9 +177,15 @@ def reopen(path: str | Path) -> tuple[RunDirectory, Experiment, list[str]]:
     check(config, features=1 if data is None else data.values.shape[1])  # the directory may come from anyone
     experiment = Experiment(config, data=data)
     newest = checkpoint.latest(run)
-    checkpoint.require(newest.arrays, {name: (array.shape, array.dtype) for name, array in experiment.arrays().items()})
-    step = newest.state.get("step")
-    if type(step) is not int or step < 0 or not all(np.isfinite(array).all() for array in newest.arrays.values()):
-        raise CheckpointError(f"the checkpoint {newest.path} holds no step count, or numbers that are not finite; use an older one")
+    if newest.state.get("data") != experiment.digest:
+        raise DataError(f"the data in {config.data} are not those the run was trained on; restore them")
+    expected = {name: (array.shape, array.dtype) for name, array in experiment.arrays().items()}
+    checkpoint.require(newest.arrays, expected)
+    step, finite = newest.state.get("step"), all(np.isfinite(array).all() for array in newest.arrays.values())
+    if type(step) is not int or step < 0 or not finite:
+        raise CheckpointError(
+            f"the checkpoint {newest.path} holds no step count, or numbers that are not finite; "
+            "use an older one"
+        )
     experiment.load(newest.arrays, step)
     return run, experiment, list(newest.warnings)

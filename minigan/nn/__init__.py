@@ -1,1 +1,1 @@
-"""Dense networks on the engine: layers, initialisers, parameters in one flat buffer, optimisers, schedules, averages."""
+"""Dense networks on the engine: layers, initialisers, flat parameters, optimisers, schedules, averages."""

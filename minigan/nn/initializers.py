@@ -33,7 +33,10 @@ def lecun_normal(rng, shape):
 
 
 def orthogonal(rng, shape):
-    """Orthonormal rows or columns, whichever are fewer, uniformly distributed.    Source:  Saxe et al. 2014"""
+    """Orthonormal rows or columns, whichever are fewer, uniformly distributed.
+
+    Source:  Saxe et al. 2014
+    """
     n, m = shape
     q, r = np.linalg.qr(rng.standard_normal((max(n, m), min(n, m))))
     q = q * np.sign(np.diag(r))  # without it the distribution depends on the QR convention

@@ -17,8 +17,8 @@ def leaky(x):
 
 
 ACTIVATIONS = {
-    "identity": identity, "tanh": tanh, "relu": relu, "leaky_relu": leaky, "sigmoid": sigmoid, "softplus": softplus,
-    "elu": elu, "silu": silu,
+    "identity": identity, "tanh": tanh, "relu": relu, "leaky_relu": leaky,
+    "sigmoid": sigmoid, "softplus": softplus, "elu": elu, "silu": silu,
 }  # fmt: skip
 
 

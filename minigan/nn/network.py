@@ -51,7 +51,8 @@ def mlp(sizes, *, rngs, activation="tanh", initializer="glorot_uniform", backend
     """Dense layers of the given sizes, ``activation`` between them, a linear output; biases start at zero.
 
     sizes  (inputs, hidden…, outputs)
-    rngs   a NumPy Generator, or a list of them, one per replica: replica r then starts as a single network with rngs[r] would
+    rngs   a NumPy Generator, or a list of them, one per replica: replica r then starts as a single network
+           with rngs[r] would
 
     Raises:  ValueError – for fewer than two sizes, or an unknown activation or initialiser
     """
@@ -69,10 +70,6 @@ def mlp(sizes, *, rngs, activation="tanh", initializer="glorot_uniform", backend
         {name: draw(rng, shape) if name.endswith("W") else np.zeros(shape) for name, shape in shapes.items()}
         for rng in (rngs if replicas else [rngs])
     ]
-    parameters.load(
-        {
-            name: (np.stack([row[name] for row in rows]) if replicas else rows[0][name]).astype(dtype)
-            for name in shapes
-        }
-    )
+    stacked = {name: np.stack([row[name] for row in rows]) for name in shapes} if replicas else rows[0]
+    parameters.load({name: array.astype(dtype) for name, array in stacked.items()})
     return Network(layers, parameters)

@@ -1,4 +1,4 @@
-"""Optimisers: each is its paper's formula, applied once to one flat buffer. Schedules and averages: schedules.py."""
+"""Optimisers: each is its paper's formula, applied once to one flat buffer. Their schedules: schedules.py."""
 
 import numpy as np
 
@@ -10,8 +10,10 @@ from minigan.engine.tensor import Tensor
 class Optimizer:
     """θ ← θ − rate · factor · direction(g); subclasses say which direction.
 
-    rate    a number, or one per replica as a list: a tensor of shape (…, 1), so that a captured step can follow its changes
-    state   the tensors that a step reads and writes besides the parameters: what capture and a checkpoint need
+    rate    a number, or one per replica as a list: a tensor of shape (…, 1), so that a captured step can
+            follow its changes
+    state   the tensors that a step reads and writes besides the parameters: what capture and a checkpoint
+            need
     """
 
     def __init__(self, parameters, rate):
@@ -28,15 +30,15 @@ class Optimizer:
         values = np.asarray(rate, "float64").reshape(-1, 1)
         if values.size not in (1, self.rate.size):
             raise ValueError(
-                f"a learning rate is one number or one per replica, here {self.rate.size}; received {values.size}"
+                f"a learning rate is one number or one per replica, here {self.rate.size}; "
+                f"received {values.size}"
             )
-        values = np.broadcast_to(values, (self.rate.size, 1))
+        values = np.broadcast_to(values, (self.rate.size, 1)).astype(self.rate.dtype)
         if not (np.isfinite(values).all() and (values > 0).all()):
-            raise ValueError(f"a learning rate is a finite positive number; received {rate}")
-        assign(
-            self.rate,
-            Tensor(self.parameters.backend.array(values.reshape(self.rate.shape).astype(self.rate.dtype))),
-        )
+            raise ValueError(
+                f"a learning rate is a finite positive number; received {rate} in {self.rate.dtype}"
+            )
+        assign(self.rate, Tensor(self.parameters.backend.array(values.reshape(self.rate.shape))))
 
     def remember(self, name):
         """A zero buffer shaped like the parameters, kept in the state."""
@@ -44,7 +46,16 @@ class Optimizer:
         return self.state[name]
 
     def step(self, gradients, factor=1.0):
-        """Move the parameters once. gradients: one per parameter, in order; factor: a schedule's value, number or tensor."""
+        """Move the parameters once.
+
+        gradients  one per parameter, in order
+        factor     a schedule's value, number or tensor
+        """
+        gradients = list(gradients)
+        if len(gradients) != len(self._slots):
+            raise ValueError(
+                f"step takes one gradient per parameter, {len(self._slots)}; received {len(gradients)}"
+            )
         for slot, g in zip(self._slots, gradients, strict=True):
             assign(slot, g)
         self.parameters.update(self.parameters.flat - (self.rate * factor) * self.direction(self.g))
@@ -78,11 +89,8 @@ class RMSProp(Optimizer):
 
     def __init__(self, parameters, rate, rho=0.99, epsilon=1e-8):
         super().__init__(parameters, rate)
-        self.rho, self.epsilon, self.v = (
-            _fraction("rho", rho),
-            _positive("epsilon", epsilon),
-            self.remember("v"),
-        )
+        self.rho, self.epsilon = _fraction("rho", rho), _positive("epsilon", epsilon)
+        self.v = self.remember("v")
 
     def direction(self, g):
         assign(self.v, self.rho * self.v + (1.0 - self.rho) * square(g))
@@ -92,19 +100,16 @@ class RMSProp(Optimizer):
 class Adam(Optimizer):
     """m ← β₁ m + (1−β₁) g;  v ← β₂ v + (1−β₂) g²;  θ ← θ − α m̂ / (√v̂ + ε),  m̂ = m/(1−β₁ᵗ),  v̂ = v/(1−β₂ᵗ).
 
-    1−βᵗ is the same running average, of ones: so it is kept, as a tensor (a captured step still counts time), and nothing
-    cancels where βᵗ is near 1.
+    1−βᵗ is the same running average, of ones: so it is kept, as a tensor (a captured step still counts time),
+    and nothing cancels where βᵗ is near 1.
 
     Source:  Kingma & Ba 2015, algorithm 1
     """
 
     def __init__(self, parameters, rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
         super().__init__(parameters, rate)
-        self.beta1, self.beta2, self.epsilon = (
-            _fraction("beta1", beta1),
-            _fraction("beta2", beta2),
-            _positive("epsilon", epsilon),
-        )
+        self.beta1, self.beta2 = _fraction("beta1", beta1), _fraction("beta2", beta2)
+        self.epsilon = _positive("epsilon", epsilon)
         self.m, self.v = self.remember("m"), self.remember("v")
         self.weight1, self.weight2 = filled(self.rate, 0.0), filled(self.rate, 0.0)  # 1 − β₁ᵗ and 1 − β₂ᵗ
         self.state |= {"weight1": self.weight1, "weight2": self.weight2}
@@ -119,7 +124,7 @@ class Adam(Optimizer):
 
 
 class OptimisticAdam(Adam):
-    """θ ← θ − 2α u_t + α u_{t−1}, u being Adam's direction: a step against the gradient that is expected next.
+    """θ ← θ − 2α u_t + α u_{t−1}, u being Adam's direction: a step against the gradient expected next.
 
     Source:  Daskalakis et al. 2018, algorithm 1
     """

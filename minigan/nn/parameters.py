@@ -11,7 +11,8 @@ from minigan.engine.tensor import Tensor, mark_written, variable
 class Parameters:
     """Named variables that are views of one flat buffer, one row per replica.
 
-    An optimiser works on ``flat`` with a handful of calls, whatever the number of layers; a gradient is asked for the views.
+    An optimiser works on ``flat`` with a handful of calls, whatever the number of layers; a gradient is asked
+    for the views.
 
     Shapes:  flat (…, P);  self[name] (…, *shape), sharing flat's memory, in declared order
     """
@@ -59,7 +60,7 @@ class Parameters:
     def load(self, arrays):
         """Take the values of ``arrays``, host arrays under our names.
 
-        Raises:  ValueError – if a name is missing or unknown, or a shape or dtype differs; lists all differences
+        Raises:  ValueError – for a missing or unknown name, another shape or dtype; lists all differences
         """
         expected = {name: (view.shape, str(view.dtype)) for name, view in self.views.items()}
         received = {name: (np.shape(a), str(np.asarray(a).dtype)) for name, a in arrays.items()}

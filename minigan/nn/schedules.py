@@ -1,7 +1,7 @@
-"""Numbers that change with the step: learning-rate factors, and the weights of a running average of the parameters.
+"""Numbers that change with the step: learning-rate factors, weights of a running average of parameters.
 
-Both are plain functions of the step index, evaluated on the host for a block of steps and given to the step as data, so
-a captured step follows them and a resumed run needs nothing but the index.
+Both are plain functions of the step index, evaluated on the host for a block of steps and given to the step
+as data, so a captured step follows them and a resumed run needs nothing but the index.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,12 @@ AVERAGES = ("none", "ema", "tail")
 class Schedule:
     """The factor of the learning rate at step t of ``steps``: warm-up, full rate, decay to ``final``.
 
-    warmup  steps of linear growth from 0;  hold  share of the steps before the decay begins;  final  factor at the end
-    linear and cosine (Loshchilov & Hutter 2017, eq. 5) reach ``final`` on a line and half a cosine; exponential multiplies by
-    a constant, so it needs final > 0.
+    warmup  steps of linear growth from 0
+    hold    share of the steps before the decay begins
+    final   factor at the end
+
+    linear and cosine (Loshchilov & Hutter 2017, eq. 5) reach ``final`` on a line and half a cosine;
+    exponential multiplies by a constant, so it needs final > 0.
     """
 
     name: str
@@ -46,9 +49,7 @@ class Schedule:
         """Factors at the steps t, an array of indices 0 … steps − 1."""
         t = np.asarray(t, "float64")
         start = self.hold * self.steps
-        done = np.clip(
-            (t - start) / max(self.steps - start, 1.0), 0.0, 1.0
-        )  # share of the decay that has passed
+        done = np.clip((t - start) / max(self.steps - start, 1.0), 0.0, 1.0)  # share of the decay
         shape = {
             "constant": np.ones_like(done),
             "linear": self.final + (1 - self.final) * (1 - done),
@@ -62,9 +63,11 @@ class Schedule:
 class Averaging:
     """The weight w of the newest parameters in their running average, θ̄ ← θ̄ + w (θ − θ̄), at step t.
 
-    none  w = 1: the average is the newest;  ema  w = 1 − decay;  tail  w = 1/k at the k-th step after the start, the plain
-    mean of all since then (Polyak & Ruppert). Before the start w = 1; an ema begins as a plain mean, so it has no memory of
-    where it started.
+    none  w = 1: the average is the newest
+    ema   w = 1 − decay
+    tail  w = 1/k at the k-th step after the start: the plain mean of all since then (Polyak & Ruppert)
+
+    Before the start w = 1; an ema begins as a plain mean, so it has no memory of where it started.
     """
 
     name: str

@@ -334,9 +334,8 @@ def kl_knn(x, y, k=5) -> float:
 def _probabilities(p, name):
     single = getattr(p, "dtype", None) is not None and str(p.dtype) in ("float32", "float16")
     p = host(p, name)
-    tolerance = (
-        8 * float(np.finfo(np.float32).eps) if single else SUM_TOLERANCE
-    )  # as float32 rounds a softmax
+    # As float32 rounds a softmax.
+    tolerance = 8 * float(np.finfo(np.float32).eps) if single else SUM_TOLERANCE
     total = math.fsum(p.ravel())
     if p.min() < 0:
         raise ValueError(f"probabilities must be nonnegative; the least of {name} is {p.min()}")

@@ -266,9 +266,8 @@ def _wasserstein1_to(x, law, quantiles):
     n = x.shape[-1]
     area = law.integrated_cdf(x)
     crossing = np.clip(quantiles, x[..., :-1], x[..., 1:])
-    inside = (x[..., :-1] < crossing) & (
-        crossing < x[..., 1:]
-    )  # few gaps are crossed; elsewhere the area is known
+    # Few gaps are crossed; elsewhere the area is known.
+    inside = (x[..., :-1] < crossing) & (crossing < x[..., 1:])
     area_crossing = np.where(crossing <= x[..., :-1], area[..., :-1], area[..., 1:])
     if inside.any():
         area_crossing[inside] = law.integrated_cdf(crossing[inside])

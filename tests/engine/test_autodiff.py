@@ -8,7 +8,7 @@ import pytest
 
 from minigan import backend as backends
 from minigan.engine import primitives as P
-from minigan.engine.autodiff import assign, filled, grad, value_and_grad
+from minigan.engine.autodiff import assign, filled, grad
 from minigan.engine.gradcheck import check_grads
 from minigan.engine.tensor import (
     Primitive,
@@ -107,12 +107,6 @@ def test_the_same_tape_can_be_read_twice(backend):
     x = lift(backend, [2.0])
     y = P.exp(x) * x
     assert grad(y, [x])[0].item() == grad(y, [x])[0].item()
-
-
-def test_value_and_grad(backend):
-    x = lift(backend, [2.0])
-    y, (g,) = value_and_grad(x * x, [x])
-    assert y.item() == 4.0 and g.item() == 4.0 and not is_tracked(y)
 
 
 def test_zero_dimensional_and_literal_inputs(backend):

@@ -116,7 +116,7 @@ def test_the_strict_device_replays_numpys_bits():
         device = backends.get(name)
         game = game_of(device, "float32", "adam", r1=1.0)
         (first, *rest) = batches(device, "float32", 4)
-        program = capture(game.round, *first, state=game.state.values())
+        program = capture(game.round, *first, state=game.state)
         for inputs in rest:
             program(*inputs)
         results.append({k: bits(a) for k, a in game.state.items()})
@@ -274,7 +274,7 @@ def test_a_program_prints_as_numbered_lines(backend):
 
 def test_every_name_of_a_printed_program_is_defined_before_it_is_used(backend):
     game = game_of(backend, "float32", "adam", r1=1.0)
-    program = capture(game.round, *next(batches(backend, "float32", 1)), state=game.state.values())
+    program = capture(game.round, *next(batches(backend, "float32", 1)), state=game.state)
     defined = set()
     lines = str(program).splitlines()
     for line in lines:
@@ -282,7 +282,7 @@ def test_every_name_of_a_printed_program_is_defined_before_it_is_used(backend):
         used = {word.strip("(),") for word in rest.split() for word in word.replace("(", " ").split()}
         assert {word for word in used if word.startswith("%")} <= defined
         defined.add(name)
-    assert any(line.endswith("= view of state0") for line in lines)
+    assert any(line.endswith("= view of generator") for line in lines)
     assert not any("0x" in line for line in lines)
 
 
@@ -297,7 +297,7 @@ def test_a_program_counts_its_instructions_and_skips_views(backend):
 def test_no_python_runs_in_a_replay(backend, monkeypatch):
     game = game_of(backend, "float32", "adam", r1=1.0)
     inputs = next(batches(backend, "float32", 1))
-    program = capture(game.round, *inputs, state=game.state.values())
+    program = capture(game.round, *inputs, state=game.state)
 
     def refuse(*_, **__):
         raise AssertionError("the door was passed in a replay")
@@ -310,7 +310,7 @@ def test_no_python_runs_in_a_replay(backend, monkeypatch):
 def test_a_replay_that_updates_parameters_makes_older_values_stale(backend):
     game = game_of(backend, "float32", "sgd")
     inputs = next(batches(backend, "float32", 1))
-    program = capture(game.round, *inputs, state=game.state.values())
+    program = capture(game.round, *inputs, state=game.state)
     loss = game.generator_loss(inputs[2][0])
     program(*inputs)
     with pytest.raises(StaleTensorError, match="take all gradients before updating"):
@@ -397,7 +397,7 @@ def test_two_threads_capture_and_replay_at_once():
     def train(key):
         game = game_of(device, "float32", "adam", r1=1.0)
         (first, *rest) = batches(device, "float32", 20)
-        program = capture(game.round, *first, state=game.state.values())
+        program = capture(game.round, *first, state=game.state)
         for inputs in rest:
             program(*inputs)
         results[key] = {k: bits(a) for k, a in game.state.items()}

@@ -7,7 +7,7 @@ import pytest
 
 from minigan import backend as backends
 from minigan.engine import primitives as P
-from minigan.engine.autodiff import assign, grad
+from minigan.engine.autodiff import assign, filled, grad
 from minigan.engine.capture import capture
 from minigan.engine.tensor import CaptureError, constant, variable
 
@@ -238,11 +238,32 @@ def test_a_step_that_computes_nothing(backend):
         capture(lambda x: P.mT(x), lift(backend, [[1.0]]))
 
 
-def test_names_instead_of_arrays_as_state(backend):
-    """A dict's values are the state; its keys are refused with a sentence."""
+def test_state_with_names(backend):
+    """A dict's values are the state, and a printed program calls them by its keys."""
     w = lift(backend, [1.0])
+    program = capture(lambda x: x * w, lift(backend, [1.0]), state={"weights": w})
+    assert "weights: " in str(program) and "multiply(input0, weights)" in str(program)
     with pytest.raises(TypeError, match="str is not an array"):
-        capture(lambda x: x * w, lift(backend, [1.0]), state={"w": w})
+        capture(lambda x: x * w, lift(backend, [1.0]), state=["w"])
+
+
+def test_an_accumulator_made_during_capture(backend):
+    """One might expect it to start anew in each replay; nothing would fill it again, so it is refused."""
+
+    def step(a):
+        total = filled(a, 0.0)
+        assign(total, total + a)
+        return total
+
+    with pytest.raises(CaptureError, match="constant .* filled during capture"):
+        capture(step, lift(backend, [1.0]))
+
+
+def test_an_output_from_outside_the_step(backend):
+    """One might expect it to be drawn again; it would stay what it was, so it is refused."""
+    aside = lift(backend, [3.0])
+    with pytest.raises(CaptureError, match="the outputs from nowhere"):
+        capture(lambda a: (a * 2.0, aside), lift(backend, [1.0]))
 
 
 def test_printing_a_tensor_while_capturing_is_allowed(backend):

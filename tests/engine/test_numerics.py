@@ -101,9 +101,8 @@ FUNCTIONS = {
 def test_finite_to_third_order_at_any_logit_without_a_warning(backend, name, dtype):
     magnitudes = [*EXTREME, HUGE[dtype]]
     x = variable(backend.array([*magnitudes, *(-m for m in magnitudes)], dtype))
-    with np.errstate(
-        over="raise", invalid="raise", divide="raise"
-    ):  # only the rounding of tiny numbers to zero may pass
+    # Only the rounding of tiny numbers to zero may pass.
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
         y = FUNCTIONS[name](x)
         orders = [y]
         for _ in range(3):

@@ -97,7 +97,10 @@ def some_key(rng, shape):
 
 def candidates(rng, kind, shapes):
     """(inputs, params) for one operation on tensors of these shapes, or None if there is none."""
-    pick = lambda xs: xs[rng.integers(len(xs))] if xs else None  # noqa: E731
+
+    def pick(xs):
+        return xs[rng.integers(len(xs))] if xs else None
+
     everything = range(len(shapes))
     if kind in UNARY:
         return (pick(everything),), {}

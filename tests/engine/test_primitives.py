@@ -16,12 +16,7 @@ from minigan.gan.penalties import gradient_penalty
 
 NAMES = sorted(P.PRIMITIVES)
 ALWAYS_VIEWS = ("mT", "broadcast_to")  # a replay has nothing to write
-OF_ONE_SHAPE = (
-    "reshape",
-    "broadcast_to",
-    "getitem",
-    "embed",
-)  # their parameters fix a shape that is not empty
+OF_ONE_SHAPE = ("reshape", "broadcast_to", "getitem", "embed")  # parameters fix a shape that is not empty
 BINARY = ("add", "subtract", "multiply", "divide", "maximum", "minimum")
 
 
@@ -72,6 +67,11 @@ def test_a_literal_on_either_side(backend, name, literal):
 @pytest.mark.parametrize("n", [2, 3, -1, 0.5, 1.5, -2.5, 1, 0])
 def test_power_of_any_number(n):
     check_grads(lambda x: x**n, np.array([0.6, 1.1, 1.9]))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+def test_whole_powers_have_all_derivatives_at_zero(n):
+    check_grads(lambda x: x**n, np.array([0.0, 0.7]), order=3)
 
 
 def _where(positive, x, y):

@@ -85,12 +85,9 @@ def test_value_is_the_cross_entropy_of_d():
 
 @pytest.mark.parametrize("a", [20.0, 50.0, 800.0, 1e4, 1e300])
 def test_value_is_exact_at_extreme_logits(a):
-    assert value_function([a], [a]) == pytest.approx(
-        a + 2 * math.exp(-a), rel=1e-15
-    )  # wrong about the generated one
-    assert value_function([-a], [-a]) == pytest.approx(
-        a + 2 * math.exp(-a), rel=1e-15
-    )  # wrong about the real one
+    half_wrong = pytest.approx(a + 2 * math.exp(-a), rel=1e-15)
+    assert value_function([a], [a]) == half_wrong  # about the generated one
+    assert value_function([-a], [-a]) == half_wrong  # about the real one
     # Right about both: what is left is e^-a twice, which 1 − σ(a) would have cancelled to 0.
     assert value_function([a], [-a]) == pytest.approx(2 * math.log1p(math.exp(-a)), rel=1e-15, abs=0)
 

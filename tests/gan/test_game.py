@@ -12,13 +12,16 @@ from minigan.engine.autodiff import grad
 from minigan.engine.capture import capture
 from minigan.engine.primitives import mean, softplus, square, sum_over
 from minigan.engine.tensor import Tensor, constant, variable
-from minigan.gan.game import ORDERS, Game, Losses
+from minigan.gan.diagnostics import optimal_discriminator, value_at_optimum, value_function
+from minigan.gan.game import ORDERS, Game, Losses, best_response
 from minigan.gan.objectives import OBJECTIVES
 from minigan.nn.layers import Dense, activation, identity
 from minigan.nn.network import Network, mlp
 from minigan.nn.optim import SGD, Adam
 from minigan.nn.parameters import Parameters
 from minigan.nn.schedules import Average
+from minigan.probability.distributions import Normal
+from minigan.probability.information import js_quadrature
 
 BATCH, LATENT = 8, 2
 
@@ -146,10 +149,9 @@ def test_the_orders_differ_in_which_d_the_generator_sees(backend):
     np.testing.assert_array_equal(
         a.discriminator.parameters.flat.numpy(), b.discriminator.parameters.flat.numpy()
     )
-    assert losses["alternating"].discriminator.item() == losses["simultaneous"].discriminator.item()
-    assert (
-        losses["alternating"].generator.item() != losses["simultaneous"].generator.item()
-    )  # D has just moved
+    one_by_one, at_once = losses["alternating"], losses["simultaneous"]
+    assert one_by_one.discriminator.item() == at_once.discriminator.item()
+    assert one_by_one.generator.item() != at_once.generator.item()  # D has just moved
     assert not np.array_equal(a.generator.parameters.flat.numpy(), b.generator.parameters.flat.numpy())
 
 
@@ -220,7 +222,7 @@ def test_d_learns_the_log_ratio_and_its_loss_the_divergence():
         optimizer.step(grad(loss, D.parameters))
         return loss
 
-    program = capture(step, real, latent, state=game.state.values())
+    program = capture(step, real, latent, state=game.state)
     for _ in range(600):
         program(real, latent)
     np.testing.assert_allclose(D.parameters.flat.numpy(), [-1.0, 0.5], atol=2e-3)
@@ -379,7 +381,7 @@ def play(game, backend, rounds=5, dtype="float64", replicas=(), captured=False, 
         numbers = np.array([[1.0 - 0.1 * k], [1.0 / (k + 1)]], dtype)
         inputs = on(backend, (*arrays, *numbers))
         if captured and program is None:
-            program = capture(game.round, *inputs, state=game.state.values())
+            program = capture(game.round, *inputs, state=game.state)
             played = program.outputs
         else:
             played = (program or game.round)(*inputs)
@@ -565,3 +567,20 @@ def test_a_batch_of_another_width_is_refused(backend):
     with pytest.raises(TypeError, match="float32 and float64"):
         game.round(*on(backend, (real.astype("float32"), latent_d, latent_g)))
     assert_same_bits(snapshot(game), before)
+
+
+def test_a_discriminator_alone_comes_to_the_optimal_one(backend):
+    """[T15], [T16]: against a generator that stands still D tends to D*, and V to ln 4 - 2 JS."""
+    rng = np.random.default_rng(0)
+    D = mlp((1, 16, 16, 1), rngs=rng, activation="leaky_relu", backend=backend, dtype="float64")
+    real, fake = rng.normal(1.0, 1.0, (400, 256, 1)), rng.normal(-0.5, 0.7, (400, 256, 1))
+    best_response(D, Adam(D.parameters, 0.005), *(constant(backend.array(a)) for a in (real, fake)))
+    x = np.linspace(-2.5, 3.5, 200)[:, None]
+    p, q = Normal(1.0, 1.0), Normal(-0.5, 0.7)
+    optimal = optimal_discriminator(p.density(x), q.density(x))
+    learned = 1.0 / (1.0 + np.exp(-D(constant(backend.array(x))).numpy()))
+    weight = p.density(x) + q.density(x)
+    assert np.average(np.abs(learned - optimal), weights=weight) < 0.03
+    logits = [D(constant(backend.array(a.reshape(-1, 1)))).numpy() for a in (real, fake)]
+    least = value_at_optimum(js_quadrature(p, q))
+    assert least - 0.02 < value_function(*logits) < least + 0.02

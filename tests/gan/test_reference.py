@@ -82,7 +82,7 @@ def test_rounds_of_the_game(backend, reference, captured):
     game, run = game_of(reference, backend), None
     for k, batches in enumerate(batches_of(reference, backend)):
         if run is None and captured:
-            run = capture(game.round, *batches, state=game.state.values())
+            run = capture(game.round, *batches, state=game.state)
             losses = run.outputs
         else:
             losses = (run or game.round)(*batches)

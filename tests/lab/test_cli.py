@@ -587,8 +587,7 @@ def test_eval_with_a_bar_to_pass(minigan_, files, trained):
         "--data", "absent.csv"], 3),
         (["one.csv", "--data", "one.csv", "--target", "normal(0,1)"], 2), (["one.csv", "--target",
         "normal(0"], 2),
-        (["RUN", "--target", "normal(0,1)"], 2), (["RUN", "--data", "one.csv"], 2), (["constant.npy",
-        "--target", "normal(0,1)"], 3),
+        (["RUN", "--target", "normal(0,1)"], 2), (["RUN", "--data", "one.csv"], 2),
         (["one.csv", "--data", "constant.npy"], 3), (["x" * 5000, "--target", "normal(0,1)"], 3), (["."], 3),
         (["huge.npy", "--data", "one.csv"], 3), (["one.csv", "--data", "huge.npy"], 3),
     ],
@@ -894,3 +893,45 @@ def test_random_arguments_leave_with_a_documented_code(seed, capsys, place, file
             assert "Traceback" not in captured.out + captured.err, words
         if code and code != 6:
             assert captured.err.strip(), words
+
+
+def test_a_collapsed_sample_is_judged(minigan_, files):
+    code, out, _ = minigan_("eval", files / "constant.npy", "--target", "normal(0,1)", "--json")
+    assert code == 0 and one_object(out)["verdict"]["distinguishable"]
+
+
+def test_a_run_is_named_after_what_it_learns(minigan_, files):
+    for arguments, name in (
+        (("--target", "student(40)"), "student-40"),
+        (("--data", files / "one.csv"), "one"),
+        (("--target", "student(40)", "--set", "name=mine"), "mine"),
+        (("student",), "student"),
+    ):
+        code, out, _ = minigan_("train", *arguments, *TINY, "--json")
+        assert code == 0 and f"-{name}-" in Path(one_object(out)["run"]).name
+
+
+def test_a_target_and_data_together_are_refused(minigan_, files):
+    code, _, err = minigan_("train", "--target", "normal(0,1)", "--data", files / "one.csv", *TINY)
+    assert code == 2 and "not both" in sentence(err)
+
+
+def test_data_that_changed_since_the_run_are_refused(minigan_, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("x\n" + "\n".join(str(k % 7 + 0.5 * (k % 3)) for k in range(60)))
+    code, out, _ = minigan_("train", "--data", table, *TINY, "--json")
+    run = one_object(out)["run"]
+    assert code == 0 and minigan_("eval", run)[0] == 0
+    table.write_text("x\n" + "\n".join(str(k % 5) for k in range(60)))
+    code, _, err = minigan_("eval", run)
+    assert code == 3 and "trained on" in sentence(err)
+
+
+def test_the_graph_of_a_loss_names_its_data(minigan_):
+    code, out, _ = minigan_("graph", "--player", "D", "--set", "batch=8")
+    assert code == 0 and "matmul(x, D.0.W)" in out
+
+
+def test_the_report_says_what_the_loss_of_d_means(minigan_):
+    code, out, _ = minigan_("train", *TINY)
+    assert code == 0 and "ln 4 = 1.3863" in out and "JS = (ln 4 − V)/2" in out

@@ -440,9 +440,8 @@ def test_memory_stays_within_four_tables(tmp_path):
         tracemalloc.start()
         try:
             read_data(tmp_path / name)
-            assert (
-                tracemalloc.get_traced_memory()[1] < 4 * table.nbytes + 2**22
-            )  # and lines, libraries, a sample
+            _, peak = tracemalloc.get_traced_memory()
+            assert peak < 4 * table.nbytes + 2**22  # and lines, libraries, a sample
         finally:
             tracemalloc.stop()
 
