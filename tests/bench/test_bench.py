@@ -40,8 +40,8 @@ def test_quality_prints_a_line_for_every_target_and_a_perfect_sampler(bench, cap
     )
     rows = lines(capsys.readouterr().out)
     names = [row[0] for row in rows]
-    assert names == ["", "normal(4, 1.25)", *quality.TARGETS, "a perfect sampler"]
-    assert [row[1] for row in rows[1:]] == ["2"] * 5 + ["400"]
+    assert names == ["", "normal(4, 1.25)", *quality.TARGETS, "the preset mixture", "a perfect sampler"]
+    assert [row[1] for row in rows[1:]] == ["2"] * 8 + ["400"]
     column = rows[0].index("median KS")
     assert float(rows[1][column]) > float(rows[-1][column])  # three steps are no fit
 
@@ -67,7 +67,7 @@ def test_a_replica_is_judged_as_the_single_run_is(bench):
     from minigan.lab.experiment import Experiment
     from minigan.lab.metrics import verdict
 
-    rows = bench("quality").train_group((TINY, [4, 7]))
+    rows = bench("quality").train_group((None, TINY, [4, 7]))
     for seed, row in zip((4, 7), rows, strict=True):
         alone = Experiment(resolve(environ={}, sets=(*TINY, f"seed={seed}")))
         alone.advance(3)
@@ -79,7 +79,7 @@ def test_a_diverged_seed_fails_and_spoils_no_other(bench):
     import numpy as np
 
     with np.errstate(all="ignore"):
-        rows = bench("quality").train_group(((*TINY, "generator_optimizer.rate=1e38"), [0, 1]))
+        rows = bench("quality").train_group((None, (*TINY, "generator_optimizer.rate=1e38"), [0, 1]))
     assert all(row[1:3] == (1.0, 0.0) for row in rows)
     summary = bench("quality").summary("x", rows)
     assert summary["passed"] == 0 and summary["interval"][0] == pytest.approx(0, abs=1e-12)
