@@ -12,6 +12,7 @@ bench = ["pytest>=8", "pytest-benchmark[histogram]>=5.2"]  # the layout of bench
 test = [
     *plot,
     *bench,
+    "setuptools>=77",  # builds the wheel that the packaging tests open
     "pytest-timeout>=2.3",  # a test that hangs fails instead
     "pytest-cov>=6",
     "hypothesis>=6.100",  # properties over shapes, configs and files

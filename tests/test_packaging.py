@@ -12,6 +12,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import click
 import pytest
 
 import minigan
@@ -297,7 +298,8 @@ def test_a_command_of_the_readme_is_understood(line):
 
     name, *rest = [word for word in shlex.split(line) if word not in GLOBAL_FLAGS]
     rest = ["1" if word in ("S", "P") else word for word in rest]
-    with cli.commands[name].make_context(name, rest) as context:
+    parent = click.Context(cli, **cli.context_settings)  # or click remembers help options without -h
+    with cli.commands[name].make_context(name, rest, parent=parent) as context:
         source = context.params.get("source")
         if source is not None:
             from minigan.lab.presets import preset
