@@ -130,15 +130,15 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     r1: Annotated[Weight, Meta(description="weight of the mean squared slope of D at real data")] = 0.5
     r2: Annotated[Weight, Meta(description="weight of the mean squared slope of D at generated data")] = 0.5
 
-    generator_optimizer: Optimizer = Optimizer(rate=1e-3)
-    discriminator_optimizer: Optimizer = Optimizer(rate=2e-3)
+    generator_optimizer: Optimizer = Optimizer(rate=5e-3)
+    discriminator_optimizer: Optimizer = Optimizer(rate=5e-3)
     schedule: Schedule = Schedule()
     average: Average = Average()
     order: Annotated[Order, Meta(description="whether the players move in turn or at once")] = "alternating"
     discriminator_steps: Annotated[Updates, Meta(description="updates of D in one step")] = 1
     generator_steps: Annotated[Updates, Meta(description="updates of G in one step")] = 1
     batch: Annotated[int, Meta(ge=2, le=2**24, description="samples of each kind in one update")] = 256
-    steps: Annotated[int, Meta(ge=1, le=10**9, description="length of the run, in steps")] = 4000
+    steps: Annotated[int, Meta(ge=1, le=10**9, description="length of the run, in steps")] = 5000
 
     dtype: Annotated[DType, Meta(description="number format of parameters and data")] = "float32"
     backend: Annotated[BackendName, Meta(description="what computes; auto is a GPU where one pays")] = "auto"

@@ -28,6 +28,8 @@ PRESETS = {
             "discriminator": {"widths": [64, 64]},
             "r1": 0.02,
             "r2": 0.02,
+            "generator_optimizer": {"rate": 0.001},
+            "discriminator_optimizer": {"rate": 0.002},
             "steps": 6000,
         },
     ),
