@@ -57,8 +57,11 @@ def test_quality_of_chosen_lines_of_the_method(bench, capsys):
 def test_every_line_of_the_ablation_is_a_configuration(bench):
     from minigan.lab.config import resolve
 
-    configs = [resolve(environ={}, sets=sets) for sets in bench("quality").ABLATION.values()]
-    assert len(set(configs)) == len(configs) and configs[0] == resolve(environ={})
+    quality = bench("quality")
+    configs = {
+        name: resolve(environ={}, sets=(*quality.BASE, *sets)) for name, sets in quality.ABLATION.items()
+    }
+    assert len(set(configs.values())) == len(configs) and configs["the default"] == resolve(environ={})
 
 
 def test_a_replica_is_judged_as_the_single_run_is(bench):
