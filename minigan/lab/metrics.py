@@ -58,7 +58,7 @@ class Observer:
         _refuse_nonfinite(e.step, sample, fake, real)
         value = value_function(real, fake)
         frame = self._frame()
-        if self._grid and not self._best and e.step >= max(1, e.config.eval_every // 10):
+        if self._grid and not self._best and e.step >= max(1, e.config.eval_every // 50):
             self._best = self._best_response(self._grid[0], n)
         losses = [float(loss.reshape(())) for loss in e.losses()]
         return {

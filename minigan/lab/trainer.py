@@ -20,7 +20,7 @@ from minigan.lab.metrics import Observer, verdict
 from minigan.lab.run import RunDirectory, write_atomic
 from minigan.probability.verdict import Verdict
 
-EARLY = (25, 10, 5, 2)  # the first evaluations, as parts of the usual interval
+EARLY = (50, 25, 10, 5, 2)  # the first evaluations, as parts of the usual interval
 CHECKPOINT_SECONDS = 10.0  # between two checkpoints while training
 
 

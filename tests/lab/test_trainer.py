@@ -152,7 +152,7 @@ def test_a_reopened_run_trains_on_as_if_it_had_not_stopped(tmp_path):
 @pytest.mark.parametrize(
     ("every", "last", "expected"),
     [
-        (250, 1000, [10, 25, 50, 125, 250, 500, 750, 1000]),
+        (250, 1000, [5, 10, 25, 50, 125, 250, 500, 750, 1000]),
         (1, 4, [1, 2, 3, 4]),
         (10, 25, [1, 2, 5, 10, 20, 25]),
         (1000, 7, [7]),
