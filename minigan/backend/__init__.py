@@ -4,7 +4,6 @@ Everything above this floor reaches an array library through ``backend.of(array)
 imports one by name for engine work, so moving a run from the processor to a GPU changes no other line.
 """
 
-import math
 from functools import partial
 from typing import Any
 
@@ -92,8 +91,3 @@ def get(name="auto"):
 def owner(array):
     """The array that owns the memory which ``array`` looks at: itself, or the one it is a view of."""
     return array if array.base is None or type(array.base) is not type(array) else array.base
-
-
-def nbytes(shape, dtype):
-    """Memory of one array, in bytes, before it is asked for."""
-    return math.prod(shape) * numpy.dtype(dtype).itemsize

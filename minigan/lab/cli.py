@@ -206,7 +206,7 @@ def train(
         value, implied = outcome.row["value_fn"], outcome.row["implied_js"]
         click.echo(
             f"\nThe loss of D is V = {value:.4f} nats (ln 4 = 1.3863 when it cannot tell): "
-            f"as far as it can tell, JS = (ln 4 − V)/2 = {implied:.4f}."
+            f"JS ≥ (ln 4 − V)/2 = {implied:.4f}, the bound that this D gives."
         )
         click.echo(f"Trained in {outcome.seconds:.1f} s. Files:")
         for name, path in {"run": outcome.path, **files}.items():

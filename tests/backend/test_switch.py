@@ -89,12 +89,6 @@ def test_owner_of_memory_that_is_no_array():
     assert backends.owner(a[1:]) is a
 
 
-def test_nbytes_counts_before_anything_is_allocated():
-    assert backends.nbytes((10**6, 10**6), "float32") == 4 * 10**12
-    assert backends.nbytes((), "float64") == 8
-    assert backends.nbytes((3, 0), "float64") == 0
-
-
 def test_of_never_registers_anything():
     class Unknown:
         pass

@@ -934,4 +934,4 @@ def test_the_graph_of_a_loss_names_its_data(minigan_):
 
 def test_the_report_says_what_the_loss_of_d_means(minigan_):
     code, out, _ = minigan_("train", *TINY)
-    assert code == 0 and "ln 4 = 1.3863" in out and "JS = (ln 4 − V)/2" in out
+    assert code == 0 and "ln 4 = 1.3863" in out and "JS ≥ (ln 4 − V)/2" in out
