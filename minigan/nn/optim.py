@@ -84,6 +84,22 @@ class Momentum(Optimizer):
         return self.u
 
 
+class OptimisticSGD(Optimizer):
+    """θ ← θ − 2α g_t + α g_{t−1}: a step against the gradient expected next, g_t + (g_t − g_{t−1}).
+
+    Source:  Popov 1980; Daskalakis et al. 2018
+    """
+
+    def __init__(self, parameters, rate):
+        super().__init__(parameters, rate)
+        self.previous = self.remember("previous")
+
+    def direction(self, g):
+        optimistic = 2.0 * g - self.previous
+        assign(self.previous, g)
+        return optimistic
+
+
 class RMSProp(Optimizer):
     """v ← ρ v + (1−ρ) g²;  θ ← θ − α g / (√v + ε).    Source:  Tieleman & Hinton 2012, lecture 6.5"""
 
@@ -142,6 +158,7 @@ class OptimisticAdam(Adam):
 
 OPTIMIZERS = {
     "sgd": SGD,
+    "optimistic_sgd": OptimisticSGD,
     "momentum": Momentum,
     "rmsprop": RMSProp,
     "adam": Adam,

@@ -88,11 +88,13 @@ def test_the_test_above_can_fail(dtype):
 
 
 EXTREME = (0.0, 1.0, 17.0, 88.0, 89.0, 104.0, 709.0, 746.0, 1e4)
+# The objectives without an exponential or a square, which overflow rightly.
+NO_POWERS = ("minimax", "non_saturating", "hinge", "wasserstein", "relativistic", "js", "total_variation")
 FUNCTIONS = {
     "sigmoid": P.sigmoid, "softplus": P.softplus, "silu": P.silu, "tanh": P.tanh, "elu": P.elu,
     "BCE, real": lambda a: bce_with_logits(a, 1), "BCE, generated": lambda a: bce_with_logits(a, 0.0),
     "BCE, smoothed": lambda a: bce_with_logits(a, 0.9),
-    **{f"{o.name}.{c}": getattr(o, c) for o in OBJECTIVES.values() for c in ("real", "fake", "generator")},
+    **{f"{o}.{c}": getattr(OBJECTIVES[o], c) for o in NO_POWERS for c in ("real", "fake", "generator")},
 }  # fmt: skip
 
 

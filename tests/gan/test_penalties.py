@@ -6,8 +6,8 @@ import pytest
 from minigan.engine.autodiff import grad
 from minigan.engine.gradcheck import check_grads
 from minigan.engine.primitives import square, sum_over
-from minigan.engine.tensor import Tensor, variable
-from minigan.gan.penalties import gradient_penalty
+from minigan.engine.tensor import Tensor, constant, variable
+from minigan.gan.penalties import gradient_penalty, interpolate
 from minigan.nn.layers import activation
 from minigan.nn.network import mlp
 
@@ -102,3 +102,101 @@ def test_a_flat_discriminator_is_not_penalised(backend):
     D.parameters.update(D.parameters.flat * 0.0)
     x_ = variable(backend.array(np.ones((3, 2))))
     assert gradient_penalty(D(x_), x_).item() == 0.0
+
+
+# ── towards a slope that is not zero (WGAN-GP) ────────────────────────────────────────────────────
+@pytest.mark.parametrize("norm", [1.0, 0.3])
+@pytest.mark.parametrize("replicas", [(), (4,)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_linear_discriminator_against_a_slope(backend, norm, replicas, dtype):
+    """a = x·w + b: (|w| − norm)² whatever x, and its gradient is 2 (|w| − norm) w/|w|."""
+    rng = np.random.default_rng(12)
+    w, b, x = (rng.standard_normal((*replicas, *shape)).astype(dtype) for shape in ((5, 1), (1, 1), (7, 5)))
+    w_, x_ = variable(backend.array(w)), variable(backend.array(x))
+    penalty = gradient_penalty(x_ @ w_ + Tensor(backend.array(b)), x_, norm)
+    length = np.sqrt((w**2).sum(axis=(-2, -1), keepdims=True))
+    rtol = 1e-11 if dtype == "float64" else 2e-5
+    assert penalty.shape == (*replicas, 1, 1) and penalty.dtype == dtype
+    np.testing.assert_allclose(penalty.numpy(), (length - norm) ** 2, rtol=rtol)
+    np.testing.assert_allclose(grad(penalty, [w_])[0].numpy(), 2.0 * (length - norm) * w / length, rtol=rtol)
+
+
+def test_a_quadratic_discriminator_against_a_slope(backend):
+    """a = c|x|²/2: the slope at x has length c|x|, so the penalty is E(c|x| − 1)²."""
+    x = np.random.default_rng(13).standard_normal((50, 3))
+    length = np.linalg.norm(x, axis=1)
+    c, x_ = variable(backend.array(np.array([[0.7]]))), variable(backend.array(x))
+    penalty = gradient_penalty(sum_over(0.5 * c * square(x_), axis=(-1,)), x_, 1.0)
+    np.testing.assert_allclose(penalty.item(), ((0.7 * length - 1.0) ** 2).mean(), rtol=1e-10)
+    slope = (2.0 * (0.7 * length - 1.0) * length).mean()
+    np.testing.assert_allclose(grad(penalty, [c])[0].item(), slope, rtol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_root_of_a_slope_of_zero_has_derivatives(backend, dtype):
+    """|∇D| has a corner at 0: there the penalty is norm² and its derivatives are finite, 0 the first."""
+    w = variable(backend.array(np.zeros((3, 1), dtype)))
+    x = variable(backend.array(np.ones((4, 3), dtype)))
+    penalty = gradient_penalty(x @ w, x, 1.0)
+    np.testing.assert_allclose(penalty.item(), 1.0, rtol=4e-6)
+    (slope,) = grad(penalty, [w], create_graph=True)
+    (curvature,) = grad(slope, [w])
+    assert (slope.numpy() == 0.0).all() and np.isfinite(curvature.numpy()).all()
+
+
+def test_a_flat_discriminator_of_the_game_trains_on(backend):
+    """All of D's parameters at 0, as a clip of nothing leaves them: the loss and all gradients are finite."""
+    D = mlp((2, 4, 1), rngs=np.random.default_rng(14), backend=backend, dtype="float64")
+    D.parameters.update(D.parameters.flat * 0.0)
+    x_ = variable(backend.array(np.ones((3, 2))))
+    penalty = gradient_penalty(D(x_), x_, 1.0)
+    assert penalty.item() == pytest.approx(1.0, abs=3e-6)
+    assert all(np.isfinite(g.numpy()).all() for g in grad(penalty, D.parameters))
+
+
+@pytest.mark.parametrize("norm", [0.0, 1.0, 2.0])
+def test_through_a_network_against_differences_of_any_slope(backend, norm):
+    D = mlp((3, 8, 8, 1), rngs=np.random.default_rng(15), backend=backend, dtype="float64")
+    x = np.random.default_rng(16).standard_normal((6, 3))
+    x_ = variable(backend.array(x))
+    h, slopes = 1e-5, np.empty_like(x)
+    for k in range(3):
+        up, down = (D(Tensor(backend.array(x + s * h * np.eye(3)[k]))).numpy() for s in (1, -1))
+        slopes[:, k] = (up - down)[:, 0] / (2 * h)
+    length = np.linalg.norm(slopes, axis=1)
+    expected = ((length - norm) ** 2).mean()
+    np.testing.assert_allclose(gradient_penalty(D(x_), x_, norm).item(), expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["tanh", "silu"])
+def test_its_gradient_against_central_differences_at_a_slope_of_one(backend, name):
+    rng = np.random.default_rng(17)
+    φ, x = activation(name), rng.standard_normal((5, 2))
+
+    def penalty(W0, b0, W1, b1):
+        x_ = variable(backend.array(x))
+        return gradient_penalty(φ(x_ @ W0 + b0) @ W1 + b1, x_, 1.0)
+
+    shapes = ((2, 6), (1, 6), (6, 1), (1, 1))
+    check_grads(penalty, *(rng.standard_normal(s) * 0.7 for s in shapes), order=2, on=backend)
+
+
+def test_at_computed_points_the_history_goes_on(backend):
+    """x made from θ: the penalty at x has a gradient in θ, that of the closed form."""
+    θ = variable(backend.array(np.array([[1.5]])))
+    x = θ * Tensor(backend.array(np.array([[1.0], [2.0], [-1.0]])))
+    penalty = gradient_penalty(square(x), x)  # slope 2x: E 4x² = 4 θ² E z², E z² = 2
+    assert penalty.item() == pytest.approx(8.0 * 1.5**2, rel=1e-14)
+    assert grad(penalty, [θ])[0].item() == pytest.approx(16.0 * 1.5, rel=1e-14)
+
+
+# ── between real and generated data ───────────────────────────────────────────────────────────────
+def test_interpolation_stays_on_the_line_between(backend):
+    rng = np.random.default_rng(18)
+    real, fake, mix = rng.standard_normal((2, 6, 3)), rng.standard_normal((2, 6, 3)), rng.random((2, 6, 1))
+    between = interpolate(*(constant(backend.array(a)) for a in (real, fake, mix))).numpy()
+    np.testing.assert_allclose(between, fake + mix * (real - fake), rtol=1e-13, atol=1e-15)
+    for end, expected in ((1.0, real), (0.0, fake)):
+        ends = constant(backend.array(np.full_like(mix, end)))
+        made = interpolate(*(constant(backend.array(a)) for a in (real, fake)), ends)
+        np.testing.assert_array_equal(made.numpy(), expected)
