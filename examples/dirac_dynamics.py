@@ -1,0 +1,71 @@
+"""Why plain GANs circle, and what stops them: the smallest GAN, its eigenvalues, its phase portraits.
+
+All data are 0, G makes θ, D's logit is ψ x. `minigan.gan.dynamics` plays this game with the engine and takes
+the exact Jacobian at rest: imaginary eigenvalues circle, a negative real part arrives.
+"""
+
+import numpy as np
+
+from minigan.gan.dynamics import DIRAC, portrait
+
+SHOWN = ("GAN", "non-saturating", "WGAN", "WGAN-GP", "R1", "R1 + R2", "consensus", "instance noise")
+START, RATE, STEPS, REACH = (0.0, 1.0), 0.2, 150, 2.0  # (ψ, θ) at the start
+COLOURS = {"simultaneous": "#D55E00", "alternating": "#0072B2"}
+
+
+def text(values):
+    """A pair of eigenvalues as text."""
+    a, b = np.round(values, 3) + 0.0  # no −0
+    if a.imag == 0.0:
+        return f"{a.real:g}, {b.real:g}".replace("-", "−")
+    real = f"{a.real:g} " if a.real else ""
+    return f"{real}± {a.imag:g}i".replace("-", "−")
+
+
+def draw(figure):
+    """Vector fields with the paths of simultaneous and of alternating steps."""
+    from matplotlib.figure import Figure
+
+    page = Figure(figsize=(13.0, 7.2), layout="constrained")
+    axes = page.subplots(2, len(SHOWN) // 2, sharex=True, sharey=True)
+    line = np.linspace(-REACH, REACH, 31)
+    for panel, name in zip(axes.flat, SHOWN, strict=True):
+        row = DIRAC[name]
+        game = row.game(row.γ)
+        ψ, θ, v_ψ, v_θ = portrait(game, line, line)
+        panel.streamplot(θ[0], ψ[:, 0], v_θ, v_ψ, color="#C8C8C8", linewidth=0.7, density=0.8, arrowsize=0.7)
+        for order, colour in COLOURS.items():
+            path = game.trajectory(START, RATE, STEPS, order)
+            panel.plot(path[:, 1], path[:, 0], ".-", color=colour, linewidth=0.8, markersize=2.5, label=order)
+        panel.plot(START[1], START[0], "o", color="black", markersize=5, label="start")
+        panel.plot(0, 0, "k+", markersize=11, markeredgewidth=1.6, label="G makes the data, D is flat")
+        λ = text(game.stability([0, 0], RATE).eigenvalues)
+        said = f"λ = {λ}" if row.eigenvalues else "no λ: a kink at ψ = 0"
+        panel.set_title(f"{name}{f', γ = {row.γ:g}' if row.γ else ''}\n{said}", fontsize=10)
+        panel.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal")
+        panel.label_outer()
+    page.supxlabel("θ, what G makes")
+    page.supylabel("ψ, the slope of D")
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    page.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    page.savefig(figure, dpi=110)
+
+
+def main(figure="dirac.png"):
+    """Print the table and draw the portraits, unless ``figure`` is None; returns {method: Stability}."""
+    seen, orders = {}, ", ".join(COLOURS)
+    print(f"{'method':<17} {'γ':>4}  {'eigenvalues':<16} {'gradient flow':<14} steps of {RATE}, {orders}")
+    for name, row in DIRAC.items():
+        game = row.game(row.γ)
+        steps = [game.stability([0, 0], RATE, order) for order in COLOURS]
+        λ = text(steps[0].eigenvalues) if row.eigenvalues else "none"
+        print(f"{name:<17} {row.γ or '':>4}  {λ:<16} {steps[0].flow:<14} {steps[0].step}, {steps[1].step}")
+        seen[name] = steps[1]
+    if figure:
+        draw(figure)
+        print(f"phase portraits: {figure}")
+    return seen
+
+
+if __name__ == "__main__":
+    main()
