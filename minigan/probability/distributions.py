@@ -1,18 +1,19 @@
 """Laws with a density, and the empirical law of a data set: density, CDF, quantile, samples, text form.
 
 Scalars and arrays of any backend come in, float64 NumPy arrays come out. ``parse`` reads the text form, e.g.
-"0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4)".
+"0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4)". Mixtures of several features are in ``planar``.
 """
 
 import difflib
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from minigan.probability._numerics import host, integrate
+from minigan.probability.galaxies import GalaxyImages
 
 SUM_TOLERANCE = 1e-9  # by which weights and probabilities may miss one
 NORMAL_IQR = 1.3489795003921634  # interquartile range of the standard normal law: 2 Φ⁻¹(3/4)
@@ -25,6 +26,10 @@ class Distribution(Protocol):
 
     Shapes:  x, u (…) → (…)
     """
+
+    @property
+    def features(self) -> int:
+        """How many numbers one draw has: one."""
 
     @property
     def mean(self) -> float:
@@ -69,6 +74,38 @@ class Distribution(Protocol):
         """Points between which quadrature finds p smooth, and beyond which no mass is left that counts."""
 
 
+@runtime_checkable
+class MultivariateDistribution(Protocol):
+    """What every law of p features with a density offers.
+
+    Shapes:  x (…, p) → (…); mean and sd (p,)
+    """
+
+    @property
+    def features(self) -> int:
+        """p, how many numbers one draw has."""
+
+    @property
+    def mean(self) -> np.ndarray:
+        """E X of each feature."""
+
+    @property
+    def sd(self) -> np.ndarray:
+        """The standard deviation of each feature."""
+
+    def density(self, x) -> np.ndarray:
+        """p(x)."""
+
+    def log_density(self, x) -> np.ndarray:
+        """ln p(x)."""
+
+    def sample(self, rng: np.random.Generator, shape=()) -> np.ndarray:
+        """Independent draws.    Shapes:  → shape + (p,)"""
+
+    def entropy(self) -> float:
+        """H = −∫ p ln p, in nats [T2]."""
+
+
 def entropy_quadrature(law) -> float:
     """H = −∫ p ln p by adaptive quadrature of a law's own log-density.
 
@@ -85,6 +122,8 @@ def entropy_quadrature(law) -> float:
 
 class _Law:
     """What follows for every law from its own log-density, CDF and quantile."""
+
+    features = 1
 
     def density(self, x):
         return np.exp(self.log_density(x))
@@ -476,6 +515,10 @@ class Empirical(_Law):
         object.__setattr__(self, "_sorted", ordered)
 
     @property
+    def features(self):
+        return 1 if self.values.ndim == 1 else self.values.shape[1]
+
+    @property
     def mean(self):
         mean = self.values.mean(axis=0)
         return float(mean) if self.values.ndim == 1 else mean
@@ -556,6 +599,7 @@ class MultivariateNormal:
             value.flags.writeable = False
             object.__setattr__(self, name, value)
 
+    features = property(lambda self: len(self.mean))
     sd = property(lambda self: np.sqrt(np.diag(self.covariance)))
 
     def log_density(self, x) -> np.ndarray:
@@ -615,12 +659,28 @@ def checked_moments(mean, covariance):
 
 # ── the text form ───────────────────────────────────────────────────────────────────────────────────────────
 
+
+def _planar(name):
+    """The law of the plane of that name; its file stands on this one, so it is imported when it is needed."""
+
+    def make(*numbers):
+        from minigan.probability import planar
+
+        return getattr(planar, name)(*numbers)
+
+    return make
+
+
 _MAX_TEXT = 1000
 _LAWS = {  # name in text: law, parameters, how many of them may not be left out
     "normal": (Normal, "mean, sd", 2),
     "uniform": (Uniform, "low, high", 2),
     "laplace": (Laplace, "location, scale", 2),
     "student": (StudentT, "dof, location = 0, scale = 1", 1),
+    "ring": (_planar("ring"), "modes = 8, radius = 1, sd = 0.01", 0),
+    "grid": (_planar("grid"), "side = 5, spacing = 2, sd = 0.05", 0),
+    "spiral": (_planar("spiral"), "turns = 2, sd = 0.02, radius = 1", 0),
+    "galaxies": (GalaxyImages, "size = 16, noise = 0.1", 0),
 }
 _ALIASES = {"gaussian": "normal", "n": "normal"}
 _NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
@@ -629,12 +689,14 @@ _WEIGHT = re.compile(rf"\s*({_NUMBER})\s*\*")
 _ARGUMENTS = re.compile(r"\(([^()]*)\)\s*")
 
 
-def parse(text: str) -> Distribution:
+def parse(text: str) -> Distribution | MultivariateDistribution:
     """The distribution that a text names: ``[weight*]name(numbers)`` joined by ``+``.
 
     "normal(4, 1.25)" (also "N(4, 1.25)" or "gaussian(4, 1.25)": the second number is the standard deviation),
-    "uniform(-1, 1)", "laplace(0, 1)", "student(40)", "0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4)". The text
-    form ``str`` of each of these laws reads back to an equal law.
+    "uniform(-1, 1)", "laplace(0, 1)", "student(40)", "0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4)"; laws of
+    the plane: "ring(8, 1, 0.01)", "grid(5, 2, 0.05)", "spiral(2, 0.02)", and images of 16 × 16 pixels,
+    "galaxies(16, 0.1)", which cannot be mixed. The text form ``str`` of each of these laws reads back to an
+    equal law.
 
     Raises:  ValueError – with the text, the place and what is known there, or the sum of the weights
     """
@@ -645,11 +707,14 @@ def parse(text: str) -> Distribution:
     if len(text) > _MAX_TEXT:
         raise ValueError(f"a distribution's text may have {_MAX_TEXT} characters; received {len(text)}")
     weights: list[float] = []
-    laws: list[Distribution] = []
+    laws: list[Any] = []
     at, weighted = 0, False
     while True:
         weight = _WEIGHT.match(text, at)
-        law, at = _parse_law(text, weight.end() if weight else at)
+        start = weight.end() if weight else at
+        law, at = _parse_law(text, start)
+        if law.features > 1 and (laws or weight or at < len(text)):
+            raise _refusal(text, start, f"{law} is a law of {law.features} features, which stands alone")
         weighted = weighted or weight is not None
         weights.append(float(weight[1]) if weight else 1.0)
         laws.append(law)
@@ -672,7 +737,7 @@ def parse(text: str) -> Distribution:
 def _parse_law(text, at):
     """One ``name(numbers)`` from position ``at`` on, and where it ends."""
     name = _NAME.match(text, at)
-    known = "normal (or gaussian, N), uniform, laplace, student"
+    known = "normal (or gaussian, N), uniform, laplace, student, ring, grid, spiral, galaxies"
     if not name:
         raise _refusal(text, at, f"expected the name of a distribution, one of {known}")
     key = name[1].lower()

@@ -1,4 +1,4 @@
-"""Kolmogorov–Smirnov, Wasserstein-1, energy distance: against SciPy, quadrature and hand counts."""
+"""Kolmogorov–Smirnov, Wasserstein-1, energy distance, MMD: against SciPy, quadrature and hand counts."""
 
 import itertools
 import math
@@ -19,7 +19,10 @@ from minigan.probability import (
     ecdf,
     energy_test,
     ks_one_sample,
+    ks_statistic,
     ks_two_sample,
+    mmd2,
+    mmd_test,
     parse,
     perfect_ks_band,
     two_sample,
@@ -309,9 +312,110 @@ def test_large_samples_are_thinned_and_seeds_repeat():
     assert first == energy_test(x, y, np.random.default_rng(5), rows=50) != energy_test(x, y, rng, rows=50)
 
 
+# ── MMD ─────────────────────────────────────────────────────────────────────────────────────────────────────
+def mmd2_by_hand(x, y, bandwidth):
+    """The unbiased estimate, one pair at a time."""
+
+    def k(a, b):
+        return math.exp(-(math.dist(a, b) ** 2) / (2 * bandwidth**2))
+
+    n, m = len(x), len(y)
+    within_x = sum(k(a, b) for a, b in itertools.permutations(x, 2)) / (n * (n - 1))
+    within_y = sum(k(a, b) for a, b in itertools.permutations(y, 2)) / (m * (m - 1))
+    return within_x + within_y - 2 * sum(k(a, b) for a in x for b in y) / (n * m)
+
+
+def test_mmd_is_the_mean_over_pairs():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(23, 3)), rng.normal(0.5, 2, size=(31, 3))
+    for bandwidth in (0.3, 1.0, 20.0):
+        assert mmd2(x, y, bandwidth) == pytest.approx(mmd2_by_hand(x, y, bandwidth), abs=1e-12)
+        test = mmd_test(x, y, rng, bandwidth=bandwidth)
+        assert test.statistic == pytest.approx(mmd2_by_hand(x, y, bandwidth), abs=1e-12)
+        assert test.bandwidth == bandwidth
+    assert mmd2(x + 1e6, y + 1e6, 1.0) == pytest.approx(mmd2(x, y, 1.0), abs=1e-6)
+    assert mmd2([0.0, 0.0], [9.0, 9.0], 1.0) == pytest.approx(2 - 2 * math.exp(-40.5))
+
+
+def test_the_bandwidth_is_the_median_of_all_distances():
+    x, y = np.array([0.0, 1.0]), np.array([3.0, 7.0])  # distances 1, 2, 3, 4, 6, 7
+    assert mmd_test(x, y, np.random.default_rng(0)).bandwidth == pytest.approx(3.5)
+    assert mmd2(x, y) == pytest.approx(mmd2(x, y, 3.5))
+    # rows that are equal do not count: 90 · 1, 90 · 3, 1 · 2
+    x, y = np.zeros(90), np.array([1.0, 3.0])
+    assert mmd_test(x, y, np.random.default_rng(0)).bandwidth == pytest.approx(2.0)
+    # beyond 1000 rows a side every so many; the median of |N(0, 2)| is √2 · 0.6745
+    x, y = np.random.default_rng(1).normal(size=(2, 4000))
+    assert mmd_test(x, y, np.random.default_rng(0)).bandwidth == pytest.approx(0.9539, abs=0.05)
+
+
+def test_mmd_of_normal_laws_is_the_known_value():
+    """N(0, I), N(μ, I): 2 (h²/(h² + 2))^(p/2) (1 − exp(−|μ|²/(2(h² + 2)))), within 6 standard errors."""
+    rng, n, h, p, shift = np.random.default_rng(3), 3000, 1.3, 2, 0.7
+    x, y = rng.normal(size=(n, p)), rng.normal(size=(n, p)) + [shift, 0]
+    known = 2 * (h * h / (h * h + 2)) ** (p / 2) * (1 - math.exp(-(shift**2) / (2 * (h * h + 2))))
+    blocks = [mmd2(a, b, h) for a, b in zip(np.split(x, 30), np.split(y, 30), strict=True)]
+    error = np.std(blocks, ddof=1) / math.sqrt(30)  # of their mean; unbiased, however few rows
+    assert np.mean(blocks) == pytest.approx(known, abs=6 * error) and 6 * error < 0.7 * known
+    assert mmd2(x, y, h) == pytest.approx(known, abs=6 * error)
+
+
+def test_the_parts_of_a_large_kernel_add_up(monkeypatch):
+    x, y = np.random.default_rng(0).normal(size=(2, 100, 2))
+    whole = mmd2(x, y)
+    monkeypatch.setattr(two_sample, "_CHUNK", 700)
+    assert mmd2(x, y) == pytest.approx(whole, abs=1e-13)
+
+
+def test_the_mmd_test_tells_laws_apart_and_keeps_its_level():
+    rng = np.random.default_rng(5)
+    x, ring = rng.normal(size=(300, 2)), rng.normal(size=(250, 2))
+    ring *= 1.2 / np.hypot(*ring.T)[:, None]  # the same mean, nearly the same covariance
+    test = mmd_test(x, ring, rng, bandwidth=0.5)
+    assert test.pvalue == pytest.approx(1 / 201) and test.statistic > 2 * test.bound > 2 * test.median
+    # unbiased: below zero for about half of equal laws; 24 of 100 have p ≤ 0.05 with probability 1e-10
+    tests = [mmd_test(*rng.normal(size=(2, 20, 2)), rng, permutations=39) for _ in range(100)]
+    assert sum(t.pvalue <= 0.05 for t in tests) < 24 and 20 < sum(t.statistic < 0 for t in tests) < 95
+    assert mmd_test(x, x, rng).pvalue == 1 and mmd_test(np.ones((5, 2)), np.ones((5, 2)), rng).pvalue == 1
+
+
+def test_permuted_values_are_those_of_permuted_rows():
+    """Every split of 3 + 3 rows, by hand; a permutation test can only see these."""
+    rows = np.random.default_rng(0).normal(size=(6, 2))
+    splits = [(rows[list(c)], np.delete(rows, c, axis=0)) for c in itertools.combinations(range(6), 3)]
+    by_hand = sorted(mmd2_by_hand(a, b, 1.0) for a, b in splits)
+    test = mmd_test(rows[:3], rows[3:], np.random.default_rng(1), permutations=4000, bandwidth=1.0)
+    assert test.median == pytest.approx(np.median(by_hand), abs=by_hand[12] - by_hand[8])
+    share = np.mean(np.array(by_hand) >= mmd2_by_hand(rows[:3], rows[3:], 1.0) - 1e-12)
+    assert test.pvalue == pytest.approx(share, abs=0.04)  # 5 standard errors
+
+
+def test_ks_without_its_p_value_is_the_same_ks():
+    for a, b in (
+        np.random.default_rng(0).integers(0, 5, (2, 40)),
+        np.random.default_rng(1).normal(size=(2, 30)),
+    ):
+        assert ks_statistic(a, b[:17]) == pytest.approx(ks_two_sample(a, b[:17]).statistic, abs=1e-15)
+
+
+@pytest.mark.parametrize("test", [energy_test, mmd_test])
 @pytest.mark.parametrize(
     "x, y", [([[1.0, 2.0]] * 3, [[1.0]] * 3), ([1.0], [1.0, 2.0]), ([], [1.0]), ([1.0, math.inf], [1.0, 2.0])]
 )
-def test_bad_rows_are_refused(x, y):
+def test_bad_rows_are_refused(test, x, y):
     with pytest.raises(ValueError):
-        energy_test(x, y, np.random.default_rng(0))
+        test(x, y, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"permutations": 0}, "at least 1 permutation"),
+        ({"rows": 1}, "2 rows a side"),
+        ({"bandwidth": 0.0}, "finite number > 0"),
+        ({"bandwidth": math.nan}, "finite number > 0"),
+    ],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        mmd_test([1.0, 2.0], [2.0, 3.0], np.random.default_rng(0), **options)

@@ -10,6 +10,7 @@ from minigan import backend
 from minigan.probability import (
     Empirical,
     Laplace,
+    MultivariateNormal,
     Normal,
     Row,
     StudentT,
@@ -18,6 +19,8 @@ from minigan.probability import (
     judge_two_sample,
     ks_two_sample,
     parse,
+    ring,
+    spiral,
     wasserstein1,
     wasserstein1_to,
 )
@@ -195,8 +198,8 @@ def test_several_features_from_one_law_pass():
     verdict = judge_two_sample(x, real, rng(9), 999)
     assert verdict.pvalue > 0.001  # a fixed seed; p of the verdict is at least 0.002 by construction
     assert verdict.pvalue == min(1, 2 * min(verdict.energy.pvalue, verdict.ks.pvalue))
-    assert [row.name for row in verdict.rows[2:4]] == ["mean, feature 1", "sd, feature 1"]
-    assert len(verdict.rows) == 8 and "600 rows of 3 features from the 400 real ones" in verdict.sentence
+    assert [row.name for row in verdict.rows[2:5]] == ["MMD²", "mean, feature 1", "sd, feature 1"]
+    assert len(verdict.rows) == 9 and "600 rows of 3 features from the 400 real ones" in verdict.sentence
     json.dumps(verdict.as_dict(), allow_nan=False)
 
 
@@ -225,15 +228,122 @@ def test_many_features_show_the_worst_and_dark_corners_do_no_harm():
     assert [row.name for row in verdict.rows] == [
         "energy distance",
         "KS, feature 8 (the largest)",
+        "MMD²",
         "mean, feature 8",
         "sd, feature 8",
     ]
     assert verdict.distinguishable
 
 
+# ── laws of several features, and modes ─────────────────────────────────────────────────────────────────────
+def on_modes(law, x, factor):
+    """x with its distances to the centres of a ring multiplied."""
+    angle = np.arctan2(x[:, 1], x[:, 0])
+    nearest = law.centres[np.round(angle / (np.pi / 4)).astype(int) % 8]
+    return nearest + factor * (x - nearest)
+
+
+def test_a_perfect_sampler_of_a_ring_passes():
+    law = ring()
+    verdict = judge(law.sample(rng(1), 2000), law, rng(2), 999)
+    assert verdict.pvalue > 0.001  # a fixed seed; p of the verdict is at least 0.002 by construction
+    assert verdict.pvalue == min(1, 2 * min(verdict.energy.pvalue, verdict.ks.pvalue))
+    names = [
+        "energy distance",
+        "KS, feature",
+        "MMD²",
+        "modes captured",
+        "high-quality share",
+        "reverse KL, modes",
+    ]
+    assert [row.name[: len(name)] for row, name in zip(verdict.rows, names, strict=False)] == names
+    rows = rows_of(verdict)
+    assert (rows["modes captured"].value, rows["modes captured"].target, rows["modes captured"].bound) == (
+        8,
+        8,
+        0,
+    )
+    quality = rows["high-quality share"]
+    assert quality.perfect == quality.target == pytest.approx(0.98889, abs=1e-5)
+    # binomial: 1.96 sd; of 999 replicates known to some 5 %
+    assert quality.bound == pytest.approx(1.96 * math.sqrt(0.98889 * 0.01111 / 2000), rel=0.2)
+    # 2n KL is χ² with 7 degrees of freedom
+    assert rows["reverse KL, modes"].perfect == pytest.approx(6.346 / 4000, rel=0.15)
+    assert rows["reverse KL, modes"].bound == pytest.approx(14.067 / 4000, rel=0.15)
+    assert rows["mean, feature 1"].target == 0
+    assert rows["mean, feature 1"].bound == pytest.approx(1.96 * math.sqrt(0.5 / 2000), rel=0.15)
+    assert rows["sd, feature 2"].target == pytest.approx(math.sqrt(0.5001))
+    assert "these 2 000 rows of 2 features from ring(8, 1, 0.01): energy" in verdict.sentence
+    json.dumps(verdict.as_dict(), allow_nan=False)
+
+
+def test_failures_on_a_ring_are_found_by_the_row_that_is_for_them():
+    law = ring()
+    x = law.sample(rng(3), 4000)
+    narrow = rows_of(judge(on_modes(law, x, 0.3), law, rng(4), 100))
+    assert (
+        not narrow["high-quality share"].within and narrow["high-quality share"].value == 1
+    )  # more is not better
+    assert narrow["modes captured"].within and narrow["reverse KL, modes"].within
+    wide = rows_of(judge(on_modes(law, x, 2), law, rng(4), 100))
+    assert not wide["high-quality share"].within and wide["modes captured"].within
+    lost = judge(x[x[:, 0] < 0.9], law, rng(4), 100)
+    rows = rows_of(lost)
+    assert lost.distinguishable and not rows["modes captured"].within and rows["modes captured"].value == 7
+    assert not rows["reverse KL, modes"].within and rows["high-quality share"].within
+
+
+def test_laws_without_modes_have_no_such_rows():
+    law = spiral(1, 0.1)
+    verdict = judge(law.sample(rng(), 300), law, rng(1), 50, names=("x", "y"))
+    assert [row.name for row in verdict.rows][2:] == ["MMD²", "mean, x", "sd, x", "mean, y", "sd, y"]
+    assert verdict.rows[3].target == pytest.approx(law.mean[0])
+    normal = MultivariateNormal(np.zeros(3), np.eye(3))
+    assert len(judge(normal.sample(rng(), 50), normal, rng(), 20).rows) == 9
+
+
+def test_laws_of_many_features_are_judged_as_data_are():
+    law = MultivariateNormal(np.zeros(20), np.eye(20))
+    verdict = judge(law.sample(rng(), 60) + 1, law, rng(), 50)
+    assert (
+        len(verdict.rows) == 5
+        and verdict.distinguishable
+        and "a normal law of 20 features" in verdict.sentence
+    )
+
+
+def test_mixtures_on_the_line_have_their_modes_counted():
+    law = parse("0.33*normal(-1,0.25)+0.67*normal(2,1.4)")
+    x = law.sample(rng(1), 3000)
+    rows = rows_of(judge(x, law, rng(2), 200))
+    assert list(rows) == [
+        "KS",
+        "W1",
+        "JS",
+        "mean",
+        "sd",
+        "modes captured",
+        "high-quality share",
+        "reverse KL, modes",
+    ]
+    assert rows["modes captured"].value == 2 and rows["modes captured"].unit == "of 2"
+    assert rows["high-quality share"].target == pytest.approx(law.cdf(6.2) - law.cdf(-2.2))
+    assert rows["reverse KL, modes"].bound == pytest.approx(
+        3.84 / 6000, rel=0.4
+    )  # χ² with 1 degree of freedom
+    one = rows_of(judge(x[x > 0], law, rng(2), 50))
+    assert one["modes captured"].value == 1 and not one["modes captured"].within
+    assert "modes captured" not in rows_of(judge(x, parse("0.5*normal(0,1)+0.5*normal(1,1)"), rng(), 5))
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
+        (lambda: judge([1.0, 2.0], ring(), rng()), r"rows of 2 features, \(n, 2\); received shape \(2,\)"),
+        (lambda: judge(np.zeros((5, 3)), ring(), rng()), "judges rows of 2 features"),
+        (lambda: judge(np.zeros((1, 2)), ring(), rng()), "at least 2 values"),
+        (lambda: judge(np.zeros((5, 2)), ring(), rng(), names=("a",)), "one name"),
+        (lambda: judge([[1.0, math.nan]] * 2, ring(), rng()), "not finite"),
         (lambda: judge([1.0], TARGET, rng()), "at least 2 values"),
         (lambda: judge([], TARGET, rng()), "empty"),
         (lambda: judge([1.0, math.nan], TARGET, rng()), "1 NaN among 2, the first at index 1"),
@@ -249,3 +359,24 @@ def test_many_features_show_the_worst_and_dark_corners_do_no_harm():
 def test_what_cannot_be_judged_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_third_test_joins_those_of_features_by_bonferroni():
+    rng = np.random.default_rng(11)
+    a, b = rng.normal(size=(2, 300, 2))
+    two = judge_two_sample(a, b, rng, 100)
+    row = Row("made-up accuracy", 0.5, 0.5, 0.52)
+    assert two.pvalue == min(1.0, 2 * min(two.energy.pvalue, two.ks.pvalue)) > 0.05
+    for p in (1e-9, 0.03, 0.9):
+        three = two.joined_by("judge", row, p)
+        assert three.pvalue == min(1.0, 3 * min(two.energy.pvalue, two.ks.pvalue, p))
+        assert three.rows == (*two.rows[:3], row, *two.rows[3:]) and three.energy == two.energy
+        verb = "tell" if p == 1e-9 else "cannot tell"
+        start = f"An energy test, 2 Kolmogorov-Smirnov tests and a judge, together at the 5 % level, {verb} "
+        assert three.sentence.startswith(start) and three.sentence.count("tell") == 1
+        assert three.sentence.endswith("(a perfect sampler: 0.5, below 0.52 in 95 % of cases).")
+        assert "Bonferroni; made-up accuracy 0.5, p = " in three.sentence
+    apart = judge_two_sample(a + 9, b, rng, 100).joined_by("judge", row, 0.9)
+    assert apart.distinguishable and "level, tell these" in apart.sentence
+    with pytest.raises(ValueError, match="one feature"):
+        judge_two_sample(a[:, 0], b[:, 0], rng, 10).joined_by("judge", row, 0.5)
