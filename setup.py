@@ -25,7 +25,7 @@ test = [
 setup(
     version=version,
     packages=find_packages(include=["minigan", "minigan.*"]),
-    package_data={"minigan": ["py.typed"]},
+    package_data={"minigan": ["py.typed"], "minigan.lab": ["datasets/*"]},
     install_requires=[
         "numpy>=2.0",  # the engine
         "scipy>=1.14",  # special functions and statistics

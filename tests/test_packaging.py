@@ -192,7 +192,8 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_every_module_and_nothing_else(wheel):
     names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "minigan").rglob("*.py")}
-    assert names == modules | {"minigan/py.typed"}
+    data = {str(path.relative_to(ROOT)) for path in (ROOT / "minigan" / "lab" / "datasets").iterdir()}
+    assert names == modules | data | {"minigan/py.typed"}
 
 
 def test_the_wheel_names_what_it_needs(wheel):

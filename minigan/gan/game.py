@@ -163,11 +163,11 @@ class Game:
         """
         D = discriminator or self.discriminator
         x, made = (_point(self._packed(batch)) for batch in (real, fake))
-        a, b = D(x), D(made)
-        loss = self.objective.discriminator_loss(a, b)
-        for γ, logits, point in ((self.r1, a, x), (self.r2, b, made)):
+        logits, penalties = [], []
+        for γ, point in ((self.r1, x), (self.r2, made)):
+            logits.append(D(point))
             if isinstance(γ, Tensor) or γ:
-                loss = loss + 0.5 * γ * gradient_penalty(logits, point)
+                penalties.append(0.5 * γ * gradient_penalty(logits[-1], point))
         for λ, norm in ((self.wgan_gp, 1.0), (self.zero_gp, 0.0)):
             if isinstance(λ, Tensor) or λ:
                 if mix is None:
@@ -177,7 +177,10 @@ class Game:
                     )
                 between = interpolate(x, made, mix)
                 between = between if is_tracked(fake) else variable(between)
-                loss = loss + λ * gradient_penalty(D(between), between, norm)
+                penalties.append(λ * gradient_penalty(D(between), between, norm))
+        loss = self.objective.discriminator_loss(*logits)
+        for penalty in penalties:
+            loss = loss + penalty
         return loss
 
     def generator_loss(self, latent, real=None, noise=None, mix=None):

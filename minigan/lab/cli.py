@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,8 @@ def _json(**content: Any) -> None:
 @cli.command()
 @click.argument("source", metavar="[PRESET|CONFIG]", required=False)
 @click.option(
-    "--target", help='Law to learn, for example "normal(4, 1.25)" or "0.3*normal(-1,0.5)+0.7*laplace(2,1)".'
+    "--target",
+    help='Law to learn: "normal(4, 1.25)", "0.3*normal(-1,0.5)+0.7*laplace(2,1)", "ring(8, 1, 0.01)" …',
 )
 @click.option("--data", help="CSV or NPY file to learn instead; p features per row.")
 @set_option
@@ -193,16 +195,19 @@ def train(
             del files["figure"]
             progress.note(f"no figure: {error}")
         run.log(outcome.verdict.sentence)
+        for finding in outcome.findings:
+            run.log(f"{finding.name}, since step {finding.since_step}: {finding.evidence} {finding.remedy}")
     if as_json:
         _json(
             run=str(outcome.path),
             seconds=round(outcome.seconds, 3),
             verdict=outcome.verdict.as_dict(),
+            findings=[finding.as_dict() for finding in outcome.findings],
             metrics=outcome.row,
             files={name: str(path) for name, path in files.items()},
         )
     else:
-        _report(_console(ctx), outcome.verdict)
+        _report(_console(ctx), outcome.verdict, outcome.findings)
         value, implied = outcome.row["value_fn"], outcome.row["implied_js"]
         click.echo(
             f"\nThe loss of D is V = {value:.4f} nats (ln 4 = 1.3863 when it cannot tell): "
@@ -273,8 +278,8 @@ def _require(verdict: Any, p: float | None) -> None:
         raise QualityError(f"the p-value of the verdict is {verdict.pvalue:.3g}, below the required {p:g}")
 
 
-def _report(console: Any, verdict: Any) -> None:
-    """The verdict as a table and a sentence."""
+def _report(console: Any, verdict: Any, findings: Any = ()) -> None:
+    """The verdict as a table and a sentence, and what went wrong, if anything did."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -289,6 +294,12 @@ def _report(console: Any, verdict: Any) -> None:
     console.print()
     colour = "red" if verdict.distinguishable else "green"
     console.print(verdict.sentence, markup=False, style=f"bold {colour}")
+    if findings:
+        console.print("\nWhat went wrong, and what to try next:")
+    for finding in findings:
+        console.print(f"  [bold red]{escape(finding.name)}[/], since step {finding.since_step}")
+        console.print(f"    {finding.evidence}", markup=False)
+        console.print(f"    → {finding.remedy}", markup=False)
 
 
 # ── sample, eval ────────────────────────────────────────────────────────────────────────────────────────────
@@ -355,7 +366,7 @@ def evaluate(
     require_ks: float | None,
     as_json: bool,
 ) -> None:
-    """Judge a trained generator, or a file of samples, against a law or against data: KS, W1, JS, moments.
+    """Judge a trained generator, or a file of samples, against a law or against data: KS, moments, modes …
 
     A run is judged against what it learned. A file (CSV, NPY) needs --target or --data.
     """
@@ -363,20 +374,22 @@ def evaluate(
         raise ConfigError("give --target or --data, not both")
     if os.path.isdir(subject):
         from minigan.lab.metrics import verdict as judge_run
-        from minigan.lab.trainer import reopen
+        from minigan.lab.trainer import find_failures, reopen
 
         if target is not None or data is not None:
             raise ConfigError("a run is judged against what it learned; --target and --data are for files")
-        _, experiment, notes = reopen(subject)
+        run, experiment, notes = reopen(subject)
         for note in notes:
             click.echo(f"note: {note}", err=True)
         verdict, _ = judge_run(experiment, count or experiment.config.eval_samples)
+        findings = find_failures(run, experiment)
     else:
-        verdict = _judge_file(subject, target, data)
+        verdict, findings = _judge_file(subject, target, data), ()
     if as_json:
-        _json(subject=subject, verdict=verdict.as_dict())
+        told = [finding.as_dict() for finding in findings]
+        _json(subject=subject, verdict=verdict.as_dict(), findings=told)
     else:
-        _report(_console(ctx), verdict)
+        _report(_console(ctx), verdict, findings)
     _require(verdict, require_ks)
 
 
@@ -384,9 +397,10 @@ def _judge_file(file: str, target: str | None, data: str | None) -> Any:
     """The verdict on a file of samples, beside a law or beside a data set."""
     from minigan.lab.data import read_data
     from minigan.lab.experiment import read_law, refuse_extremes, stream
+    from minigan.lab.metrics import with_classifier
     from minigan.probability.verdict import judge, judge_two_sample
 
-    law = None if target is None else read_law(target)
+    law: Any = None if target is None else read_law(target)
     if law is None and data is None:
         raise ConfigError(f"{file} is not a run directory; to judge a file give --target LAW or --data FILE")
     rows, rng = read_data(file, allow_constant=True), stream(0, "verdict")  # a collapsed sample is judged too
@@ -396,10 +410,17 @@ def _judge_file(file: str, target: str | None, data: str | None) -> Any:
         if data is not None:
             real = read_data(data)
             refuse_extremes(real)
-            return judge_two_sample(rows.values, real.values, rng, names=real.names)
-        if law is not None and features == 1:
+            verdict = judge_two_sample(rows.values, real.values, rng, names=real.names)
+            return with_classifier(verdict, rows.values, real.values, rng)
+        if law is not None and features == law.features == 1:
             return judge(rows.values[:, 0], law, rng)
-        raise DataError(f"{file} has {features} features; a law judges one, give --data for more")
+        if law is not None and features == law.features:
+            verdict = judge(rows.values, law, rng, names=rows.names)
+            return with_classifier(verdict, rows.values, law.sample(rng, (len(rows.values),)), rng)
+        raise DataError(
+            f"{file} has {features} feature{'s' if features > 1 else ''}, and {law} judges {law.features}; "
+            "give another --target, or --data"
+        )
     except ValueError as error:
         raise DataError(str(error)) from None
 
@@ -410,14 +431,14 @@ def _judge_file(file: str, target: str | None, data: str | None) -> Any:
 @cli.command()
 @json_option
 def presets(as_json: bool) -> None:
-    """List the built-in experiments."""
+    """List the built-in experiments, each with the time it takes and what to expect."""
     from minigan.lab.presets import PRESETS
 
     if as_json:
-        known = {name: {"description": p.description, "settings": p.settings} for name, p in PRESETS.items()}
-        return _json(presets=known)
+        return _json(presets={name: asdict(preset) for name, preset in PRESETS.items()})
+    width = max(map(len, PRESETS))
     for name, preset in PRESETS.items():
-        click.echo(f"{name:14} {preset.description}")
+        click.echo(f"{name:{width}}  {preset.description} · {preset.seconds:.0f} s · {preset.expect}")
 
 
 @cli.command()

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -25,20 +25,17 @@ from minigan.lab.presets import preset as get_preset
 
 MAX_BYTES = 16 * 1024  # of a file, since tomllib's time is quadratic in the parts of a dotted key
 
-Law = Literal["normal", "uniform"]
+Law = Literal["normal", "uniform", "one"]
 Activation = Literal["tanh", "relu", "leaky_relu", "sigmoid", "softplus", "elu", "silu"]
 Initializer = Literal[
     "glorot_uniform", "glorot_normal", "he_normal", "he_uniform", "lecun_normal", "orthogonal"
 ]
-OptimizerName = Literal["adam", "optimistic_adam", "rmsprop", "momentum", "sgd"]
+OptimizerName = Literal["adam", "optimistic_adam", "rmsprop", "momentum", "optimistic_sgd", "sgd"]
 ScheduleName = Literal["constant", "linear", "cosine", "exponential"]
 AverageName = Literal["none", "ema", "tail"]
-ObjectiveName = Literal["minimax", "non_saturating"]
-Order = Literal["alternating", "simultaneous"]
+Order = Literal["alternating", "simultaneous", "extragradient"]
 DType = Literal["float32", "float64"]
 BackendName = Literal["auto", "numpy", "cupy", "strict"]
-
-OBJECTIVES: tuple[str, ...] = get_args(ObjectiveName)
 
 Width = Annotated[int, Meta(ge=1, le=65536)]
 Share = Annotated[float, Meta(ge=0, le=1)]  # of the steps, or of the data
@@ -55,7 +52,9 @@ class Latent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Annotated[int, Meta(ge=1, le=1024)] | None,
         Meta(description="numbers in one latent vector z; null for as many as the data have features"),
     ] = None
-    law: Annotated[Law, Meta(description="law of each, of mean 0: N(0, 1), or uniform on (-1, 1)")] = "normal"
+    law: Annotated[
+        Law, Meta(description="law of each: N(0, 1), uniform on (-1, 1), or the constant 1: G is a point")
+    ] = "normal"
 
 
 class Net(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,15 +125,49 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     latent: Latent = Latent()
     generator: Net = Net(activation="silu")
     discriminator: Net = Net(activation="leaky_relu")
-    objective: Annotated[ObjectiveName, Meta(description="losses of the two players")] = "non_saturating"
+    objective: Annotated[
+        str,
+        Meta(
+            max_length=100,
+            description="losses of the two players: minimax, non_saturating, least_squares, hinge, "
+            "wasserstein, relativistic, kl, reverse_kl, js, jeffrey, pearson, squared_hellinger, "
+            "total_variation, alpha(0.5, 1) or alpha_ns(0.5, 1)",
+        ),
+    ] = "non_saturating"
     r1: Annotated[Weight, Meta(description="weight of the mean squared slope of D at real data")] = 0.5
     r2: Annotated[Weight, Meta(description="weight of the mean squared slope of D at generated data")] = 0.5
+
+    wgan_gp: Annotated[
+        Weight, Meta(description="weight of the squared (slope - 1) of D between real and generated data")
+    ] = 0.0
+    zero_gp: Annotated[
+        Weight, Meta(description="weight of the squared slope of D between real and generated data")
+    ] = 0.0
+    clip: Annotated[Weight, Meta(description="bound on each parameter of D after a step; 0 for none")] = 0.0
+    consensus: Annotated[
+        Weight, Meta(description="weight of the squared gradients of both players; order simultaneous")
+    ] = 0.0
+    unrolled: Annotated[
+        int, Meta(ge=0, le=20, description="steps that D is imagined to go on when G asks for its judgement")
+    ] = 0
+    unrolled_rate: Annotated[Positive, Meta(description="size of the imagined gradient steps")] = 0.1
+    packing: Annotated[int, Meta(ge=1, le=64, description="samples that D judges together (PacGAN)")] = 1
+    instance_noise: Annotated[
+        Weight,
+        Meta(description="sd, in scaled data, of noise on all that D sees; falls linearly to 0 over the run"),
+    ] = 0.0
+    observation_noise: Annotated[
+        Weight,
+        Meta(description="sd, in units of x, of the instrument's noise, added to what G makes (AmbientGAN)"),
+    ] = 0.0
 
     generator_optimizer: Optimizer = Optimizer(rate=5e-3)
     discriminator_optimizer: Optimizer = Optimizer(rate=5e-3)
     schedule: Schedule = Schedule()
     average: Average = Average()
-    order: Annotated[Order, Meta(description="whether the players move in turn or at once")] = "alternating"
+    order: Annotated[
+        Order, Meta(description="whether the players move in turn, at once, or after a look ahead")
+    ] = "alternating"
     discriminator_steps: Annotated[Updates, Meta(description="updates of D in one step")] = 1
     generator_steps: Annotated[Updates, Meta(description="updates of G in one step")] = 1
     batch: Annotated[int, Meta(ge=2, le=2**24, description="samples of each kind in one update")] = 256
@@ -464,18 +497,26 @@ def _scalar(text: str) -> Any:
         return text
 
 
-def check(config: Config, features: int = 1, available: int | None = None) -> None:
+def check(config: Config, features: int | None = None, available: int | None = None) -> None:
     """Refuse what the fields allow one by one but not together, for data of so many ``features``.
+
+    Without them they are those of the target, or one for data that were not read yet.
 
     Raises:  ConfigError – for a target that does not parse, sizes beyond the ``available`` bytes (None: what
         is free now), a warm-up longer than the run, or columns without data
     """
+    from minigan.gan.objectives import objective
     from minigan.probability.distributions import parse
 
-    try:
-        parse(config.target)
-    except ValueError as error:
-        raise ConfigError(f"target: {error}") from None
+    for name, read in (("target", parse), ("objective", objective)):
+        try:
+            read(getattr(config, name))
+        except ValueError as error:
+            raise ConfigError(f"{name}: {error}") from None
+    if config.batch % config.packing:
+        raise ConfigError(
+            f"packing {config.packing} must divide the batch of {config.batch}; choose a multiple as batch"
+        )
     if config.columns is not None and config.data is None:
         raise ConfigError(
             f"columns selects {shown(list(config.columns))} of data, but data is null; set data"
@@ -486,6 +527,8 @@ def check(config: Config, features: int = 1, available: int | None = None) -> No
         )
     if len(to_json(config)) > MAX_BYTES:
         raise ConfigError(f"the configuration takes more than {MAX_BYTES} bytes as JSON; name fewer columns")
+    if features is None:
+        features = 1 if config.data is not None else parse(config.target).features
     estimate = memory_estimate(config, features)
     available = available_memory() if available is None else available
     if available is not None and estimate > available:
@@ -509,7 +552,7 @@ def memory_estimate(config: Config, features: int = 1) -> int:
     total = 0
     for net, first, last, passes in (
         (config.generator, config.latent.size or features, features, 1),
-        (config.discriminator, features, 1, 2),
+        (config.discriminator, features * config.packing, 1, 2),
     ):
         sizes = (first, *net.widths, last)
         parameters = sum((n + 1) * m for n, m in pairwise(sizes))

@@ -21,9 +21,15 @@ from minigan.lab.errors import ConfigError, DataError, UnavailableError, shown
 from minigan.nn.network import Network, mlp
 from minigan.nn.optim import OPTIMIZERS
 from minigan.nn.schedules import Average, Averaging, Schedule
-from minigan.probability.distributions import Distribution, Empirical, location_scale, parse
+from minigan.probability.distributions import (
+    Distribution,
+    Empirical,
+    MultivariateDistribution,
+    location_scale,
+    parse,
+)
 
-STREAMS = ("init", "data", "latent", "eval", "scale", "split", "verdict", "best")
+STREAMS = ("init", "data", "latent", "eval", "scale", "split", "verdict", "best", "noise", "held")
 BLOCK = 50  # steps whose random numbers are drawn at once, fewer if they are large
 BLOCK_NUMBERS = 2**23
 CHUNK = 2**16  # rows that pass a network at once outside training
@@ -33,6 +39,7 @@ EXTREME = 1e100  # of a scale, up or down: beyond, squares overflow or vanish in
 OFFSET = 1e12  # of a location over its scale: beyond, float64 has too few digits left to judge a shape by
 OPTIONS = {  # of each optimiser: its own name of a number, and the configuration's
     "sgd": {},
+    "optimistic_sgd": {},
     "momentum": {"momentum": "momentum"},
     "rmsprop": {"rho": "beta2", "epsilon": "epsilon"},
     "adam": {"beta1": "beta1", "beta2": "beta2", "epsilon": "epsilon"},
@@ -52,7 +59,8 @@ class Experiment:
     data    the user's data set, if the config names one
 
     law        what real data are drawn from: the target, or the training rows
-    held_out   the rows that judge (all of them, where they are too few to split), None for a target law
+    held_out   the rows that judge (all of them, where they are too few to split); of a target law of several
+               features as many as are generated to be judged, of one feature None: the law itself judges
     """
 
     def __init__(self, config: Config, *, seeds: list[int] | None = None, data: Data | None = None) -> None:
@@ -63,7 +71,7 @@ class Experiment:
         self._scale()
         self._build()
         self._block: int | None = None
-        self._numbers: list[Any] = []  # of this block, on the backend
+        self._numbers: dict[str, Any] = {}  # of this block, on the backend
         self._program: Program | None = None
         self._losses: Losses | None = None
 
@@ -75,7 +83,11 @@ class Experiment:
         self.held_out: np.ndarray | None = None
         self.digest: str | None = None  # of the data set, if there is one
         if data is None:
-            self.law, self.features = read_law(self.config.target), 1
+            self.law: Any = read_law(self.config.target)  # of one feature or of several
+            self.features = self.law.features
+            if self.features > 1:
+                self.names = ("x", "y") if self.features == 2 else numbered("x", self.features)
+                self.held_out = self.law.sample(stream(self.config.seed, "held"), (self.config.eval_samples,))
             return
         rows, self.names, self.features = data.values, data.names, data.values.shape[1]
         refuse_extremes(data)
@@ -109,6 +121,9 @@ class Experiment:
                 shift, scale = np.zeros(self.features), np.ones(self.features)
             elif isinstance(self.law, Empirical):
                 shift, scale = scale_of_rows(self.law.values.reshape(-1, self.features))
+                scale = np.where(scale > 0, scale, 1.0)
+            elif self.features > 1:
+                shift, scale = scale_of_rows(self.law.sample(stream(seed, "scale"), (SCALE_SAMPLE,)))
                 scale = np.where(scale > 0, scale, 1.0)
             else:
                 seen = Empirical(self.law.sample(stream(seed, "scale"), (SCALE_SAMPLE,)))
@@ -145,13 +160,15 @@ class Experiment:
 
         try:
             self.generator = self._network(rngs, self.latent_size, c.generator, self.features)
-            self.discriminator = self._network(rngs, self.features, c.discriminator, 1)
+            self.discriminator = self._network(rngs, self.features * c.packing, c.discriminator, 1)
             average = Average(self.generator.parameters)
             self.game = Game(
                 self.generator, self.discriminator,
                 optimizer(self.generator.parameters, c.generator_optimizer),
                 optimizer(self.discriminator.parameters, c.discriminator_optimizer),
-                objective=c.objective, r1=c.r1, r2=c.r2, order=c.order, average=average,
+                objective=c.objective, r1=c.r1, r2=c.r2, wgan_gp=c.wgan_gp, zero_gp=c.zero_gp, clip=c.clip,
+                order=c.order, consensus=c.consensus, average=average,
+                unrolled=c.unrolled, unrolled_rate=c.unrolled_rate,
                 discriminator_steps=c.discriminator_steps, generator_steps=c.generator_steps,
             )  # fmt: skip
             s, a = c.schedule, c.average
@@ -161,32 +178,63 @@ class Experiment:
             raise ConfigError(str(error)) from None
         self.averaged = self.generator.with_parameters(average.parameters)
         p, n = self.features, self.latent_size
-        per_step = (c.discriminator_steps * (p + n) + c.generator_steps * n) * c.batch
+        noise = p if c.instance_noise or c.observation_noise else 0
+        mix = 1 if c.wgan_gp or c.zero_gp else 0
+        numbers = c.discriminator_steps * (p + n + 2 * noise + mix) + c.generator_steps * (n + noise)
+        per_step = numbers * c.batch
         self.block_length = max(1, min(BLOCK, BLOCK_NUMBERS // per_step))
 
     # ── training ────────────────────────────────────────────────────────────────────────────────────────
 
-    def _draw(self, block: int) -> list[Any]:
-        """The inputs of a block of steps, on the backend: real data, latents for D and G, factor, weight."""
+    def _draw(self, block: int) -> dict[str, Any]:
+        """The inputs of a block of steps, on the backend, as Game.round calls them."""
         c, K = self.config, self.block_length
-        real, latent_d, latent_g = [], [], []
+        t = block * K + np.arange(K)
+        parts: dict[str, list[np.ndarray]] = {}
         for k, seed in enumerate(self.seeds):
             data, latent = stream(seed, "data", block), stream(seed, "latent", block)
             shift, scale = (self.shift[k], self.scale[k]) if self.replicas else (self.shift, self.scale)
             rows = self.law.sample(data, (K, c.discriminator_steps, c.batch))
-            real.append(((rows.reshape(*rows.shape[:3], self.features) - shift) / scale).astype(c.dtype))
-            latent_d.append(self.draw_latent(latent, (K, c.discriminator_steps, c.batch)))
-            latent_g.append(self.draw_latent(latent, (K, c.generator_steps, c.batch)))
-        t = block * K + np.arange(K)
-        batches = [self._join(parts, axis=2) for parts in (real, latent_d, latent_g)]
-        steps = [numbers.astype(c.dtype)[:, None] for numbers in (self.schedule(t), self.averaging(t))]
-        return [self.backend.array(a) for a in (*batches, *steps)]
+            one = {
+                "real": ((rows.reshape(*rows.shape[:3], self.features) - shift) / scale).astype(c.dtype),
+                "latent_d": self.draw_latent(latent, (K, c.discriminator_steps, c.batch)),
+                "latent_g": self.draw_latent(latent, (K, c.generator_steps, c.batch)),
+                **self._draw_noise(stream(seed, "noise", block), t, scale),
+            }
+            for name, array in one.items():
+                parts.setdefault(name, []).append(array)
+        numbers = {name: self._join(arrays, axis=2) for name, arrays in parts.items()}
+        numbers["factor"] = self.schedule(t).astype(c.dtype)[:, None]
+        numbers["weight"] = self.averaging(t).astype(c.dtype)[:, None]
+        return {name: self.backend.array(array) for name, array in numbers.items()}
+
+    def _draw_noise(
+        self, rng: np.random.Generator, t: np.ndarray, scale: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """What penalties between the data, instance and observation noise need at the steps t, if any."""
+        c, dtype = self.config, np.dtype(self.config.dtype)
+        numbers: dict[str, np.ndarray] = {}
+        if c.wgan_gp or c.zero_gp:
+            numbers["mix"] = rng.random((len(t), c.discriminator_steps, c.batch // c.packing, 1), dtype=dtype)
+        fading = c.instance_noise * np.maximum(0.0, 1.0 - t / c.steps).reshape(-1, 1, 1, 1)
+        for name, updates, own in (
+            ("noise_x", c.discriminator_steps, 0.0),
+            ("noise_d", c.discriminator_steps, c.observation_noise),
+            ("noise_g", c.generator_steps, c.observation_noise),
+        ):
+            if c.instance_noise or own:
+                sd = np.hypot(fading, own / scale)  # two independent noises are one
+                draws = rng.standard_normal((len(t), updates, c.batch, self.features), dtype=dtype)
+                numbers[name] = (sd * draws).astype(dtype)
+        return numbers
 
     def draw_latent(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Latent vectors of the configured law.    Shapes:  → (*shape, n)"""
         shape, dtype = (*shape, self.latent_size), np.dtype(self.config.dtype)
         if self.config.latent.law == "normal":
             return rng.standard_normal(shape, dtype=dtype)
+        if self.config.latent.law == "one":
+            return np.ones(shape, dtype)
         return 2 * rng.random(shape, dtype=dtype) - 1
 
     def advance(self, steps: int) -> None:
@@ -195,13 +243,17 @@ class Experiment:
             block, k = divmod(self.step, self.block_length)
             if block != self._block:
                 self._block, self._numbers = block, self._draw(block)
-            inputs = [constant(numbers[k]) for numbers in self._numbers]
+            inputs = [constant(numbers[k]) for numbers in self._numbers.values()]
             if self._program is None:
-                self._program = capture(self.game.round, *inputs, state=self.game.state)
+                self._program = capture(self._round, *inputs, state=self.game.state)
                 self._losses = self._program.outputs
             else:
                 self._program(*inputs)
             self.step += 1
+
+    def _round(self, *batches: Any) -> Losses:
+        """One round of the game on batches in the order of this block's numbers."""
+        return self.game.round(**dict(zip(self._numbers, batches, strict=True)))
 
     @property
     def program(self) -> Program | None:
@@ -224,9 +276,20 @@ class Experiment:
         network = self.averaged if averaged else self.generator
         return self._apply(network, latent) * self.scale + self.shift
 
-    def logits(self, x: np.ndarray) -> np.ndarray:
-        """D's raw output at x in the user's units, float64.    Shapes:  (…, n, p) → (…, n, 1)"""
-        return self._apply(self.discriminator, (x - self.shift) / self.scale)
+    def logits(self, x: np.ndarray, *, packs: bool = False) -> np.ndarray:
+        """D's raw output at x in the user's units, float64.
+
+        A D that packs m samples sees each row m times, or with ``packs`` m rows at once, one after another.
+
+        Shapes:  (…, n, p) → (…, n, 1), with packs (…, n // m, 1)
+        """
+        m, scaled = self.config.packing, (x - self.shift) / self.scale
+        if packs:
+            *front, n, p = scaled.shape
+            rows = scaled[..., : n - n % m, :].reshape(*front, n // m, m * p)
+        else:
+            rows = np.concatenate([scaled] * m, axis=-1)
+        return self._apply(self.discriminator, rows)
 
     def best_response(self, x: np.ndarray, steps: int = 300, batch: int = 256) -> np.ndarray:
         """Logits at x of a new D, trained without penalties against the generator as it stands.
@@ -235,7 +298,7 @@ class Experiment:
         """
         rng, count = stream(self.config.seed, "best", self.step), steps * batch
         rows = self.law.sample(rng, (count,)).reshape(count, self.features)
-        made = self.generate(self.draw_latent(rng, (count,)), averaged=False)
+        made = self._observed(self.generate(self.draw_latent(rng, (count,)), averaged=False), rng)
         scaled = [((a - self.shift) / self.scale).astype(self.config.dtype) for a in (rows, made)]
         batches = [constant(self.backend.array(a.reshape(steps, batch, self.features))) for a in scaled]
         D = self._network(rng, self.features, self.config.discriminator, 1)
@@ -247,8 +310,15 @@ class Experiment:
 
         Shapes:  → (…, count, p)
         """
-        latents = [self.draw_latent(stream(seed, "eval", index), (count,)) for seed in self.seeds]
-        return self.generate(self._join(latents), averaged=averaged)
+        streams = [stream(seed, "eval", index) for seed in self.seeds]
+        rows = self.generate(self._join([self.draw_latent(s, (count,)) for s in streams]), averaged=averaged)
+        parts = zip(rows if self.replicas else [rows], streams, strict=True)
+        return self._join([self._observed(part, s) for part, s in parts])
+
+    def _observed(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """What the instrument shows of generated rows: with its noise, if it has any."""
+        sd = self.config.observation_noise
+        return rows + sd * rng.standard_normal(rows.shape) if sd else rows
 
     def real(self, count: int, index: int = 0) -> np.ndarray:
         """``count`` real rows that training does not see in this order.    Shapes:  → (…, count, p)"""
@@ -293,7 +363,12 @@ class Experiment:
         self.shift, self.scale, self.step = arrays["shift"], arrays["scale"], step
 
 
-def read_law(text: str) -> Distribution:
+def numbered(name: str, count: int) -> tuple[str, ...]:
+    """Names of features that have none of their own: x1, x2 …"""
+    return tuple(f"{name}{j + 1}" for j in range(count))
+
+
+def read_law(text: str) -> Distribution | MultivariateDistribution:
     """The law that ``text`` names.
 
     Raises:  ConfigError – if it names none, or one beyond the digits of float64
@@ -302,12 +377,13 @@ def read_law(text: str) -> Distribution:
         law = parse(text)
     except ValueError as error:
         raise ConfigError(f"target: {error}") from None
-    location, scale, _ = location_scale(law)
-    if _extreme(location, scale):
-        raise ConfigError(
-            f"the target {law} has location {location:.3g} and scale {scale:.3g}, "
-            "beyond what float64 can judge; choose another unit or origin"
-        )
+    moments: Any = location_scale(law)[:2] if isinstance(law, Distribution) else (law.mean, law.sd)
+    for location, scale in zip(*np.atleast_1d(*moments), strict=True):
+        if _extreme(location, scale):
+            raise ConfigError(
+                f"the target {law} has location {location:.3g} and scale {scale:.3g}, "
+                "beyond what float64 can judge; choose another unit or origin"
+            )
     return law
 
 

@@ -22,6 +22,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
@@ -29,13 +30,15 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from minigan.gan.diagnostics import LN4, implied_js, optimal_discriminator
+from minigan.gan.objectives import objective as objective_called
 from minigan.lab import checkpoint
 from minigan.lab.config import Config, Net, from_json
 from minigan.lab.errors import DataError, shown
 from minigan.lab.experiment import Experiment
 from minigan.lab.run import RunDirectory, storage_error, write_atomic
 from minigan.probability.distributions import Distribution, location_scale, parse
-from minigan.probability.two_sample import KSResult, ks_two_sample
+from minigan.probability.modes import Modes, modes_of
+from minigan.probability.two_sample import KSResult, ks_statistic
 from minigan.probability.verdict import Row, Verdict
 
 TARGET, GENERATED, D = "#0072B2", "#D55E00", "#009E73"  # Okabe & Ito's, apart for every kind of colour vision
@@ -46,11 +49,13 @@ SIZE, DPI = (15.0, 9.0), 110  # inches, dots per inch
 MAX_VERDICT = 2**20  # bytes of verdict.json
 FEATURES = 4  # shown side by side
 POINTS = 1500  # of a scatter plot: more hide each other
+DOTS = 4000  # of one whose modes are much smaller than the panel
 LEVELS = 300  # of a Q-Q plot between its tails
 TAIL = 30  # values at each end that a Q-Q plot shows one by one
 HEIGHT = 248  # points that sentence and table may take
 COLUMNS = (0.43, 0.59, 0.79)  # right ends, as shares of the width
 VISIBLE = 1e-3  # share of its peak below which a density is not drawn
+FAINT = 0.02  # the least distance of D from ½ that has full colour
 NEAR = 0.03  # how far from ½ D and D* may be on average to be called near
 
 ABOVE: dict[str, Any] = {  # a legend between panel and title
@@ -68,7 +73,10 @@ METADATA: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class _Record:
-    """What a finished run left behind; its target is ``law``, or where None the one behind ``real``."""
+    """What a finished run left behind; its target is ``law``, or where None the one behind ``real``.
+
+    ``modes`` are those of a target of several features, where it has any.
+    """
 
     config: Config
     status: dict[str, Any]
@@ -79,6 +87,7 @@ class _Record:
     law: Distribution | None
     real: np.ndarray
     names: tuple[str, ...]
+    modes: Modes | None
 
     @property
     def several(self) -> bool:
@@ -86,7 +95,7 @@ class _Record:
 
     @property
     def target(self) -> str:
-        return "data" if self.law is None else "target"
+        return "data" if self.config.data is not None else "target"
 
 
 def overview(run: RunDirectory) -> Figure:
@@ -103,7 +112,10 @@ def overview(run: RunDirectory) -> Figure:
         _heading(figure, record)
         if record.several:
             _scatter(figure.add_subplot(grid[0, 0]), record)
-            _features(figure, grid[0, 1], record)
+            if "plane_d" in record.frames:
+                _plane(figure.add_subplot(grid[0, 1]), record)
+            else:
+                _features(figure, grid[0, 1], record)
         else:
             _densities(figure.add_subplot(grid[0, 0]), record)
             _discriminator(figure, grid[0, 1], record)
@@ -190,7 +202,7 @@ def _read(run: RunDirectory) -> _Record:
     except ValueError:
         raise DataError(f"{shown(str(run.path / 'metrics.jsonl'))} holds text where numbers belong") from None
     frames, _ = checkpoint.load(run.path / "frames.safetensors")
-    law, real, names = _read_target(config)
+    law, modes, real, names = _read_target(config)
     if (
         frames.get("sample", np.empty(0)).ndim != 2
         or len(frames["sample"]) < 2
@@ -210,7 +222,13 @@ def _read(run: RunDirectory) -> _Record:
             raise DataError(
                 f"the curves in {shown(str(run.path / 'frames.safetensors'))} do not fit each other"
             )
-    return _Record(config, status, metrics, frames, sample, verdict, law, real, names)
+    if "plane_d" in frames:
+        width, height = (np.shape(frames.get(name, ())) for name in ("plane_x", "plane_y"))
+        if frames["plane_d"].shape != height + width or len(height) != 1 or min(*width, *height) < 2:
+            raise DataError(
+                f"D over the plane in {shown(str(run.path / 'frames.safetensors'))} does not fit its axes"
+            )
+    return _Record(config, status, metrics, frames, sample, verdict, law, real, names, modes)
 
 
 def _read_verdict(path: Path) -> Verdict:
@@ -232,19 +250,25 @@ def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def _read_target(config: Config) -> tuple[Distribution | None, np.ndarray, tuple[str, ...]]:
-    """The law, or the rows of the data that judge, and the names of the features."""
-    if config.data is None:
-        return parse(config.target), np.empty((0, 1)), ("x",)
+def _read_target(
+    config: Config,
+) -> tuple[Distribution | None, Modes | None, np.ndarray, tuple[str, ...]]:
+    """The law of one feature, or the modes and rows that judge several, and the names of the features."""
+    law = None if config.data is not None else parse(config.target)
+    if isinstance(law, Distribution):
+        return law, None, np.empty((0, 1)), ("x",)
     import msgspec
 
     from minigan.lab.data import read_data
 
-    data = read_data(config.data, columns=config.columns, drop_nonfinite=config.drop_nonfinite)
-    # Only the split of the rows is wanted: the smallest networks will do, on the backend that is everywhere.
+    data = None
+    if config.data is not None:
+        data = read_data(config.data, columns=config.columns, drop_nonfinite=config.drop_nonfinite)
+    # Only the rows that judge are wanted: the smallest networks will do, on the backend that is everywhere.
     bare = Net(widths=())
     config = msgspec.structs.replace(config, backend="numpy", generator=bare, discriminator=bare)
-    return None, np.asarray(Experiment(config, data=data).held_out), data.names
+    experiment = Experiment(config, data=data)
+    return None, modes_of(law), np.asarray(experiment.held_out), experiment.names
 
 
 # ── one feature ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -288,6 +312,12 @@ def _densities(ax: Axes, record: _Record) -> None:
     ax.legend(loc="upper right", framealpha=0.85, borderpad=0.3)
 
 
+LOSS_OF_G = {  # of the cross-entropy's two games: its value at D = ½, and what it is
+    "non_saturating": (LN4 / 2, "ln 2", "loss of G: E[−ln D(G(z))]"),
+    "minimax": (-LN4 / 2, "−ln 2", "loss of G: E[ln(1 − D(G(z)))]"),
+}
+
+
 def _discriminator(figure: Figure, cell: SubplotSpec, record: _Record) -> None:
     """D and D* over p and q, at an early moment above and at the last one below.
 
@@ -322,7 +352,8 @@ def _discriminator(figure: Figure, cell: SubplotSpec, record: _Record) -> None:
     lower.set_xlabel(_text(record.names[0], 60))
     _ticks(lower.xaxis)
     handles = [line_d, line_best, *(_patch(colour) for colour in (TARGET, GENERATED))]
-    names = ["D", "D* = p/(p+q)", "p", "q in training"]
+    tells = objective_called(record.config.objective).log_ratio is not None
+    names = ["D" if tells else "σ(a)", "D* = p/(p+q)", "p", "q in training"]
     if "best_d" in frames:
         (line,) = upper.plot(x, frames["best_d"], color=D, linewidth=1.4, linestyle=(0, (1, 1)))
         handles.insert(1, line)
@@ -352,24 +383,62 @@ def _scatter(ax: Axes, record: _Record) -> None:
     """The first two features that vary, as many generated rows as real ones."""
     varying = np.flatnonzero(np.ptp(record.real, axis=0) > 0).tolist()
     i, j = varying[:2] if len(varying) > 1 else (0, 1)
-    count = min(len(record.real), len(record.sample), POINTS)
+    plane = "plane_d" in record.frames  # a law, whose curves or modes are thinner than circles and crosses
+    count = min(len(record.real), len(record.sample), DOTS if plane else POINTS)
+    dot: dict[str, Any] = {"markersize": 3, "markeredgewidth": 0.7, "alpha": 0.6, "markerfacecolor": "none"}
+    dot = {"markersize": 2.5, "markeredgewidth": 0, "alpha": 0.5} if plane else dot
     for rows, colour, marker, name in (
-        (record.real, TARGET, "o", "data"), (record.sample, GENERATED, "x", "generated")
+        (record.real, TARGET, "o", record.target), (record.sample, GENERATED, "x", "generated")
     ):  # fmt: skip
         rows = rows[:: max(1, len(rows) // count)][:count]
         ax.plot(
-            rows[:, i], rows[:, j], marker, color=colour, markersize=3, markeredgewidth=0.7, alpha=0.6,
-            markerfacecolor="none", label=f"{name}, {_grouped(len(rows))} rows",
+            rows[:, i], rows[:, j], "." if plane else marker, color=colour,
+            label=f"{name}, {_grouped(len(rows))} rows", **dot,
         )  # fmt: skip
-    ax.set_xlim(_range(record.real[:, i], record.sample[:, i]))
-    ax.set_ylim(_range(record.real[:, j], record.sample[:, j]))
+    if plane:  # the window of the panel beside it
+        ax.set_xlim(*record.frames["plane_x"][[0, -1]])
+        ax.set_ylim(*record.frames["plane_y"][[0, -1]])
+        ax.set_aspect("equal", adjustable="box", anchor="W")
+        ax.legend(
+            loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, markerscale=3, handletextpad=0.1
+        )
+    else:
+        ax.set_xlim(_range(record.real[:, i], record.sample[:, i]))
+        ax.set_ylim(_range(record.real[:, j], record.sample[:, j]))
+        ax.legend(loc="best", framealpha=0.85, markerscale=1.8)
     ax.set_xlabel(_text(record.names[i], 60))
     ax.set_ylabel(_text(record.names[j], 40))
     more = "" if len(record.names) == 2 else f", two of {len(record.names)} features"
-    ax.set_title(f"Rows{more}: orange on blue?")
+    found = "orange on blue?"
+    if record.modes is not None:
+        seen = record.modes.coverage(record.sample)
+        found = f"{seen.captured} of {seen.of} modes captured"
+    ax.set_title(f"Rows{more}: {found}")
     _ticks(ax.xaxis)
     _ticks(ax.yaxis)
-    ax.legend(loc="best", framealpha=0.85, markerscale=1.8)
+
+
+def _plane(ax: Axes, record: _Record) -> None:
+    """The last σ(D) at every point of the plane, in the colour of what D takes it for."""
+    x, y, d = (record.frames[name] for name in ("plane_x", "plane_y", "plane_d"))
+    colours = LinearSegmentedColormap.from_list("verdict of D", [GENERATED, "white", TARGET])
+    reach = min(0.5, max(FAINT, float(np.abs(d - 0.5).max())))  # near ½ all would be white
+    image = ax.pcolormesh(
+        x, y, d, cmap=colours, vmin=0.5 - reach, vmax=0.5 + reach, shading="nearest", rasterized=True
+    )
+    if record.modes is not None:
+        ax.plot(*record.modes.centres.T, "o", markerfacecolor="none", markeredgecolor=THEORY,
+                markersize=5, markeredgewidth=0.7)  # fmt: skip
+    ax.set_aspect("equal", adjustable="box", anchor="W")
+    ax.set_xlabel(_text(record.names[0], 60))
+    ax.set_ylabel(_text(record.names[1], 40))
+    ends = [0.5 - reach, 0.5, 0.5 + reach]
+    bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.04, 0.0, 0.05, 1.0)), ticks=ends)
+    names = (f"{ends[0]:.2g}: generated?", "½: cannot tell", f"{ends[2]:.2g}: real?")
+    bar.ax.set_yticklabels(names, fontsize=8.5)
+    ax.set_title("D(x, y) at the end, in the colour it sees")
+    _ticks(ax.xaxis)
+    _ticks(ax.yaxis)
 
 
 def _features(figure: Figure, cell: SubplotSpec, record: _Record) -> None:
@@ -393,13 +462,14 @@ def _features(figure: Figure, cell: SubplotSpec, record: _Record) -> None:
         ax.tick_params(labelsize=8)
     more = "" if len(worst) == len(record.names) else f", the {len(worst)} worst of {len(record.names)}"
     axes[0].set_title(f"Densities of the features{more}", pad=19)
-    axes[0].legend([_patch(TARGET), Line2D([], [], color=GENERATED)], ["data", "generated"], ncol=2, **ABOVE)
+    handles = [_patch(TARGET), Line2D([], [], color=GENERATED)]
+    axes[0].legend(handles, [record.target, "generated"], ncol=2, **ABOVE)
 
 
 def _by_distance(record: _Record) -> list[tuple[float, int]]:
     """(KS, feature) of every feature, the largest first."""
     pairs = enumerate(zip(record.sample.T, record.real.T, strict=True))
-    return sorted(((ks_two_sample(a, b).statistic, j) for j, (a, b) in pairs), key=lambda pair: -pair[0])
+    return sorted(((ks_statistic(a, b), j) for j, (a, b) in pairs), key=lambda pair: -pair[0])
 
 
 # ── the course of the run ───────────────────────────────────────────────────────────────────────────────────
@@ -407,25 +477,29 @@ def _by_distance(record: _Record) -> list[tuple[float, int]]:
 
 def _losses(ax: Axes, record: _Record) -> None:
     m = record.metrics
-    sign = 1 if record.config.objective == "non_saturating" else -1  # minimax: E[ln(1 − D)], −ln 2 at D = ½
-    half = sign * LN4 / 2
+    objective = record.config.objective
+    half, at_half, of_g = LOSS_OF_G.get(objective, (np.nan, "", f"loss of G ({objective})"))
     best = m["value_optimal"][np.isfinite(m["value_optimal"])]
     for level, name, above in (
         (LN4, "ln 4 (D cannot tell)", 3),
-        (half, "ln 2" if sign > 0 else "−ln 2", -12),
+        (half, at_half, -12),
     ):
+        if not np.isfinite(level):
+            continue
         ax.axhline(level, color=CHANCE, linewidth=0.9)
         ax.annotate(
             name, (0.99, level), xycoords=ax.get_yaxis_transform(), xytext=(0, above), ha="right",
             textcoords="offset points", fontsize=8.5, color="#444444",
         )  # fmt: skip
-    name = "loss of G: E[−ln D(G(z))]" if sign > 0 else "loss of G: E[ln(1 − D(G(z)))]"
     implied = f"implied JS (ln 4 − V)/2: {implied_js(m['value_fn'][-1]):.4f}"
+    of_d = "loss of D" if objective in LOSS_OF_G else "the cross-entropy of σ(D)"
     curves: tuple[tuple[str, str, dict[str, Any]], ...] = (
-        ("value_fn", f"V(G, D), loss of D; {implied}", {"color": D, "linewidth": 2.2}),
+        ("value_fn", f"V(G, D), {of_d}; {implied}", {"color": D, "linewidth": 2.2}),
         ("value_optimal", "ln 4 − 2 JS(p, q): V at D*, its least", {"color": THEORY, "linestyle": "--"}),
-        ("g_loss", f"{name}, last batch", {"color": GENERATED}),
+        ("g_loss", f"{of_g}, last batch", {"color": GENERATED}),
     )
+    if objective not in LOSS_OF_G:
+        curves += (("d_loss", f"loss of D ({objective}), last batch", {"color": D, "linestyle": ":"}),)
     for key, label, style in curves:
         if np.isfinite(m[key]).any():
             ax.plot(m["step"], m[key], marker=".", markersize=5, label=label, **{"linewidth": 1.3, **style})
@@ -433,7 +507,7 @@ def _losses(ax: Axes, record: _Record) -> None:
         at, value = record.frames["best_step"], record.frames["best_value"]
         ax.plot(at, value, "o", color=D, markeredgecolor=THEORY, zorder=5, label="V of D if G stood still")
     levels = np.concatenate([m[key][np.isfinite(m[key])] for key, *_ in curves])
-    low, high = levels.min(initial=half - 0.2), levels.max(initial=LN4 + 0.1)
+    low, high = levels.min(initial=np.nan_to_num(half) - 0.2), levels.max(initial=LN4 + 0.1)
     ax.set(ylim=(low - 0.05 * (high - low), high + 0.42 * (high - low)), ylabel="nats")
     _steps(ax, m["step"])
     last = m["value_fn"][-1]
@@ -571,6 +645,10 @@ def _verdict(ax: Axes, record: _Record) -> None:
     lines = textwrap.wrap(sentence, 60)
     write(0.0, 4, "\n".join(lines), fontsize=9, linespacing=1.3)
     y = 16 + 13 * len(lines)
+    if failure := _failure(record):
+        lines = textwrap.wrap(_text(failure, 300), 64)
+        write(0.0, y - 4, "\n".join(lines), color=BAD, linespacing=1.3)
+        y += 5 + 13 * len(lines)
     heads = ("this\nsample", "perfect\nsampler", "95 % of\nthese")
     for x, text in zip(COLUMNS, heads, strict=True):
         write(x, y, text, ha="right", color="#444444")
@@ -597,10 +675,26 @@ def _verdict(ax: Axes, record: _Record) -> None:
     write(0.0, y + 5, "\n".join(notes), fontsize=8, color="#555555", linespacing=1.3)
 
 
+def _failure(record: _Record) -> str:
+    """What went wrong in one line, and the next thing to try; nothing where nothing did.
+
+    run.json may come from anyone, so what is no list of findings is as if there were none.
+    """
+    found = record.status.get("findings")
+    try:
+        pairs = [(str(finding["name"]), str(finding["remedy"])) for finding in found or ()]
+    except (TypeError, LookupError):
+        return ""
+    names = ", ".join(name for name, _ in pairs)
+    return f"Found: {names}. Try next: {pairs[0][1]}" if pairs else ""
+
+
 def _cells(row: Row) -> tuple[str, str, str]:
     """Value, perfect sampler's value and 95 % range, with the digits that the range makes meaningful."""
     if row.target is None:
         return f"{row.value:.3g}", f"{row.perfect:.2g}", f"≤ {row.bound:.3g}"
+    if row.unit.startswith("of "):  # a count
+        return f"{row.value:.0f}", f"{row.perfect:.0f}", f"± {row.bound:.0f}"
     digits = 1 - math.floor(math.log10(row.bound)) if math.isfinite(row.bound) and row.bound > 0 else 3
     if digits > 6 or abs(row.target) >= 1e9:
         return f"{row.value:.5g}", f"{row.perfect:.5g}", f"± {row.bound:.2g}"

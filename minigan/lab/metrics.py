@@ -6,15 +6,25 @@ from typing import Any
 
 import numpy as np
 
+from minigan.gan.c2st import MIN_ROWS, classifier_two_sample_test
+from minigan.gan.detectors import separation, spread, spread_axes
 from minigan.gan.diagnostics import generated_density, implied_js, value_at_optimum, value_function
 from minigan.lab.errors import DivergedError
 from minigan.lab.experiment import Experiment, stream
-from minigan.probability.distributions import NORMAL_IQR, Empirical
+from minigan.probability.distributions import NORMAL_IQR, Empirical, location_scale
 from minigan.probability.information import js, js_histogram
-from minigan.probability.two_sample import ks_one_sample, ks_two_sample, wasserstein1, wasserstein1_to
-from minigan.probability.verdict import Verdict, judge, judge_two_sample
+from minigan.probability.modes import modes_of
+from minigan.probability.two_sample import (
+    ks_one_sample,
+    ks_statistic,
+    ks_two_sample,
+    wasserstein1,
+    wasserstein1_to,
+)
+from minigan.probability.verdict import Row, Verdict, judge, judge_two_sample
 
 BINS = 240  # of a frame
+PLANE = 120  # points a side at which D is read in the plane
 MAX_FRAMES = 200  # beyond, they are thinned out evenly
 LAST = 2**31  # the draw that judges: no step has this index
 KDE_ROWS = 4000  # rows of data or samples behind a kernel density estimate
@@ -26,7 +36,8 @@ class Observer:
     frames  {"step": (F,), "edges": (m+1,), "p": (m,), "q": (F, m), "average": (F, m), "d": (F, m)}: densities
             of the data, of the generator in training and of its average, and σ(D), over bins; and at one
             early step {"best_step": (1,), "best_d": (m,), "best_value": (1,)}, σ(D) and V of a D trained to
-            the end against that generator; empty for several features
+            the end against that generator; for a target law of the plane only the last σ(D),
+            {"plane_x": (m,), "plane_y": (m,), "plane_d": (m, m)}, a row for each y; empty for other features
     """
 
     def __init__(self, experiment: Experiment) -> None:
@@ -34,6 +45,8 @@ class Observer:
         self._frames: list[dict[str, Any]] = []
         self._best: dict[str, np.ndarray] = {}
         self._grid = _grid(experiment) if experiment.features == 1 else None
+        self._modes = modes_of(experiment.law)
+        self._axes = _axes(experiment)
         networks = {"d": experiment.discriminator, "g": experiment.generator}
         self._parameters = {player: network.parameters.flat for player, network in networks.items()}
         self._before = {player: flat.numpy() for player, flat in self._parameters.items()}
@@ -47,14 +60,16 @@ class Observer:
         self.experiment.advance(1)
 
     def row(self, wall: float) -> dict[str, Any]:
-        """One line of metrics.jsonl. Distances are of the averaged generator, D and V of the one in training.
+        """One line of metrics.jsonl. Distances, spread and modes are of the averaged generator, D, its ranks
+        (d_auc) and V of the one in training.
 
-        Units:   wall in s; w1 in sd of the target; losses, V and JS in nats
+        Units:   wall in s; w1 in sd of the target; losses, V, JS and reverse KL in nats
         Raises:  DivergedError – if samples or logits are not finite
         """
         e, n = self.experiment, self.experiment.config.eval_samples
         sample = e.sample(n, e.step)
-        fake, real = e.logits(e.sample(n, e.step, averaged=False)), e.logits(e.real(n, e.step))
+        rows = e.sample(n, e.step, averaged=False), e.real(n, e.step)
+        fake, real = (e.logits(part, packs=True) for part in rows)
         _refuse_nonfinite(e.step, sample, fake, real)
         value = value_function(real, fake)
         frame = self._frame()
@@ -69,12 +84,19 @@ class Observer:
             "value_fn": value,
             "implied_js": implied_js(value),
             "value_optimal": value_at_optimum(js(*frame)) if frame else None,
-            "d_real": float(_sigmoid(real).mean()),
-            "d_fake": float(_sigmoid(fake).mean()),
+            "d_real": self._mean_probability(real),
+            "d_fake": self._mean_probability(fake),
+            "d_auc": separation(real, fake),
             **self._distances(sample),
+            "spread": self._spread(sample),
+            **self._coverage(sample),
             **self._motion(),
             "rate_factor": float(e.schedule(max(e.step - 1, 0))),
         }
+
+    def _mean_probability(self, logits: np.ndarray) -> float | None:
+        d = self.experiment.game.objective.probability(logits)
+        return None if d is None else float(d.mean())
 
     def _distances(self, sample: np.ndarray) -> dict[str, Any]:
         e = self.experiment
@@ -85,13 +107,29 @@ class Observer:
             w1 = wasserstein1_to(x, e.law) / scale if math.isfinite(e.law.mean) else None
             return _row(ks.statistic, ks.pvalue, w1, js_histogram(x, e.law), x)
         columns = [(sample[:, j], e.held_out[:, j]) for j in range(e.features)]
-        tests = [ks_two_sample(a, b) for a, b in columns]
-        worst = max(tests, key=lambda test: test.statistic)
-        spread = [(a, b, b.std()) for a, b in columns]
-        w1 = float(np.mean([wasserstein1(a, b) / sd for a, b, sd in spread if sd > 0]))
-        distance = float(np.mean([js_histogram(a, b) for a, b, sd in spread if sd > 0]))
-        pvalue = min(1.0, len(tests) * worst.pvalue)  # Bonferroni's
+        worst = ks_two_sample(*max(columns, key=lambda pair: ks_statistic(*pair)))
+        varied = [(a, b, b.std()) for a, b in columns]
+        w1 = float(np.mean([wasserstein1(a, b) / sd for a, b, sd in varied if sd > 0]))
+        distance = float(np.mean([js_histogram(a, b) for a, b, sd in varied if sd > 0]))
+        pvalue = min(1.0, len(columns) * worst.pvalue)  # Bonferroni's
         return _row(worst.statistic, pvalue, w1, distance, sample[:, 0] if e.features == 1 else None)
+
+    def _spread(self, sample: np.ndarray) -> float:
+        """The sample's sd in units of the target's, in the direction where it is least.
+
+        Interquartile ranges take its place where the target has no sd.
+        """
+        if self._axes is not None:
+            return spread(sample, self._axes)
+        low, high = np.quantile(sample, [0.25, 0.75])
+        return float(high - low) / NORMAL_IQR / location_scale(self.experiment.law)[1]
+
+    def _coverage(self, sample: np.ndarray) -> dict[str, Any]:
+        """Modes captured, share of high quality, reverse KL over modes; None where the law has no modes."""
+        if self._modes is None:
+            return {"modes": None, "hq": None, "reverse_kl": None}
+        seen = self._modes.coverage(sample)
+        return {"modes": seen.captured, "hq": seen.high_quality, "reverse_kl": seen.reverse_kl}
 
     def _motion(self) -> dict[str, Any]:
         """Norms of the last gradients, and of the last updates relative to the parameters."""
@@ -106,8 +144,9 @@ class Observer:
 
     def _density(self, edges: np.ndarray, averaged: bool) -> np.ndarray:
         e, generate = self.experiment, partial(self.experiment.generate, averaged=averaged)
-        if e.latent_size == 1 and not isinstance(e.law, Empirical):
-            return generated_density(generate, e.config.latent.law, edges)
+        latent = e.config.latent.law if e.latent_size == 1 and not e.config.observation_noise else "one"
+        if latent != "one" and not isinstance(e.law, Empirical):
+            return generated_density(generate, latent, edges)
         like = e.law.values if isinstance(e.law, Empirical) else None  # as smooth as the data's own estimate
         return _kde(e.sample(KDE_ROWS, e.step, averaged=averaged)[:, 0], edges, like)
 
@@ -121,7 +160,7 @@ class Observer:
         _refuse_nonfinite(self.experiment.step, q, average)
         self._frames.append({
             "step": self.experiment.step, "q": q, "average": average,
-            "d": _sigmoid(self.experiment.logits(centres[:, None]))[:, 0],
+            "d": _judgement(self.experiment, centres[:, None])[:, 0],
         })  # fmt: skip
         if len(self._frames) > MAX_FRAMES:
             steps = np.array([frame["step"] for frame in self._frames])
@@ -138,9 +177,20 @@ class Observer:
         value = np.array([value_function(real, fake)])
         return {"best_step": np.array([e.step]), "best_d": _sigmoid(curve)[:, 0], "best_value": value}
 
+    def _plane(self) -> dict[str, np.ndarray]:
+        """σ(D) as it stands, over the square that holds the real rows."""
+        e, real = self.experiment, np.asarray(self.experiment.held_out)
+        low, high = real.min(axis=0), real.max(axis=0)
+        middle, half = 0.5 * (low + high), 0.6 * (high - low).max()
+        x, y = (np.linspace(m - half, m + half, PLANE) for m in middle)
+        rows = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+        return {"plane_x": x, "plane_y": y, "plane_d": _judgement(e, rows).reshape(PLANE, PLANE)}
+
     @property
     def frames(self) -> dict[str, np.ndarray]:
         """All frames so far, as arrays: the content of frames.safetensors."""
+        if self.experiment.features == 2 and not isinstance(self.experiment.law, Empirical):
+            return self._plane()
         if self._grid is None or not self._frames:
             return {}
         edges, p = self._grid
@@ -158,7 +208,36 @@ def verdict(experiment: Experiment, count: int) -> tuple[Verdict, np.ndarray]:
     _refuse_nonfinite(experiment.step, sample)
     if experiment.held_out is None:
         return judge(sample[:, 0], experiment.law, rng), sample
-    return judge_two_sample(sample, experiment.held_out, rng, names=experiment.names), sample
+    if isinstance(experiment.law, Empirical):
+        judged = judge_two_sample(sample, experiment.held_out, rng, names=experiment.names)
+    else:
+        judged = judge(sample, experiment.law, rng, names=experiment.names)
+    return with_classifier(judged, sample, experiment.held_out, rng), sample
+
+
+def with_classifier(
+    judged: Verdict, sample: np.ndarray, real: np.ndarray, rng: np.random.Generator
+) -> Verdict:
+    """The verdict with one row more, where there are several features and rows enough to train on.
+
+    It is the accuracy of a classifier that was trained to tell generated from real rows, on rows it has not
+    seen. It decides with the other tests: ``pvalue`` is three times the least of energy test's, KS's (after
+    Bonferroni) and the classifier's, at most 1.
+    """
+    if sample.shape[1] == 1 or min(len(sample), len(real)) < MIN_ROWS:
+        return judged
+    test = classifier_two_sample_test(sample, real, rng)
+    row = Row("classifier accuracy", test.accuracy, test.perfect, test.bound)
+    return judged.joined_by("classifier", row, test.pvalue)
+
+
+def expected_modes(experiment: Experiment) -> int | None:
+    """Modes that a perfect sampler shows in each evaluation; None where the law has none.
+
+    Those that own 20 of its values on average: it misses one of them with probability e⁻²⁰.
+    """
+    modes = modes_of(experiment.law)
+    return None if modes is None else int((modes.shares * experiment.config.eval_samples >= 20).sum())
 
 
 def _refuse_nonfinite(step: int, *arrays: np.ndarray) -> None:
@@ -171,8 +250,23 @@ def _row(ks: float, pvalue: float, w1: float | None, distance: float, x: np.ndar
     return {"ks": ks, "ks_p": pvalue, "w1": w1, "jsd": distance, "mean": mean, "std": std}
 
 
+def _judgement(e: Experiment, x: np.ndarray) -> np.ndarray:
+    """D(x) = p/(p+q) as the objective's logits say it; σ(a), a mere picture of a, where they know no p/q."""
+    a = e.logits(x)
+    d = e.game.objective.probability(a)
+    return _sigmoid(a) if d is None else d
+
+
 def _sigmoid(a: np.ndarray) -> np.ndarray:
     return np.exp(-np.logaddexp(0.0, -a))
+
+
+def _axes(e: Experiment) -> np.ndarray | None:
+    """What ``spread`` measures in; None for a law without sd."""
+    if e.held_out is not None:
+        return spread_axes(e.held_out)
+    _, scale, name = location_scale(e.law)
+    return np.array([[1.0 / scale]]) if name == "sd" else None
 
 
 def _grid(e: Experiment) -> tuple[np.ndarray, np.ndarray]:

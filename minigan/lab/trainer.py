@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from minigan.gan.detectors import Finding, diagnose, remedy
 from minigan.lab import checkpoint
+from minigan.lab.config import flatten
 from minigan.lab.data import Data
 from minigan.lab.errors import DivergedError, LabError
 from minigan.lab.experiment import Experiment
-from minigan.lab.metrics import Observer, verdict
+from minigan.lab.metrics import Observer, expected_modes, verdict
 from minigan.lab.run import RunDirectory, write_atomic
 from minigan.probability.verdict import Verdict
 
@@ -34,11 +36,14 @@ class Interrupted(LabError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run: its directory, the last metrics, the verdict, the files that a person wants to open."""
+    """A finished run: its directory, the last metrics, the verdict, what went wrong, the files that a person
+    wants to open.
+    """
 
     path: Path
     row: dict[str, Any]
     verdict: Verdict
+    findings: tuple[Finding, ...]
     files: dict[str, Path]
     seconds: float
 
@@ -104,9 +109,9 @@ def _divergence(experiment: Experiment, run: RunDirectory) -> Iterator[None]:
             yield
     except DivergedError as error:
         run.write_status("diverged", step=experiment.step)
+        advice = remedy("diverged", flatten(experiment.config))
         raise DivergedError(
-            f"{error}; try smaller rates (--set generator_optimizer.rate=…, discriminator_optimizer.rate=…) "
-            f"or stronger penalties r1 and r2; the run so far is in {run.path}"
+            f"{error}; {advice[0].lower()}{advice[1:]}; the run so far is in {run.path}"
         ) from None
 
 
@@ -134,8 +139,19 @@ def _finish(
     checkpoint.save(files["frames"], {**observer.frames, "sample": sample}, {"kind": "frames"})
     write_atomic(files["verdict"], json.dumps(judged.as_dict(), indent=2).encode() + b"\n")
     seconds = time.perf_counter() - started
-    run.write_status("finished", step=experiment.step, seconds=round(seconds, 3))
-    return Outcome(run.path, row, judged, files, seconds)
+    findings = find_failures(run, experiment)
+    run.write_status(
+        "finished",
+        step=experiment.step,
+        seconds=round(seconds, 3),
+        findings=[finding.as_dict() for finding in findings],
+    )
+    return Outcome(run.path, row, judged, findings, files, seconds)
+
+
+def find_failures(run: RunDirectory, experiment: Experiment) -> tuple[Finding, ...]:
+    """What went wrong, by the metrics that the run has written so far."""
+    return diagnose(run.read_metrics().rows, flatten(experiment.config), expected_modes(experiment))
 
 
 @contextmanager
@@ -174,7 +190,7 @@ def reopen(path: str | Path) -> tuple[RunDirectory, Experiment, list[str]]:
     data: Data | None = None
     if config.data is not None:
         data = read_data(config.data, columns=config.columns, drop_nonfinite=config.drop_nonfinite)
-    check(config, features=1 if data is None else data.values.shape[1])  # the directory may come from anyone
+    check(config, features=None if data is None else data.values.shape[1])  # it may come from anyone
     experiment = Experiment(config, data=data)
     newest = checkpoint.latest(run)
     if newest.state.get("data") != experiment.digest:

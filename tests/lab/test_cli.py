@@ -318,6 +318,9 @@ def test_fast_dev_run_goes_through_everything(minigan_, place):
         "student(1.5)",
         "uniform(0,1)",
         "laplace(2,3)",
+        "ring(8, 1, 0.01)",
+        "grid(5,2,0.05)",
+        "spiral(2,0.02)",
     ],
 )
 def test_targets_by_text(minigan_, target):
@@ -334,7 +337,7 @@ def test_data_files(minigan_, files, name, features):
 
 
 def test_the_shipped_galaxies(minigan_):
-    path = Path(minigan.__file__).parents[1] / "examples" / "data" / "galaxies.csv"
+    path = Path(minigan.__file__).parent / "lab" / "datasets" / "galaxies.csv"
     code, out, err = minigan_("train", *TINY, "--data", path)
     assert code == 0 and "82 rows" in err and "82 real ones" in " ".join(out.split())
 
@@ -562,6 +565,38 @@ def test_eval_of_a_run_is_its_verdict(minigan_, trained):
     assert code == 0 and "these 150 values" in " ".join(out.split())
 
 
+WILD = (
+    "--set", "generator_optimizer.rate=10", "--set", "discriminator_optimizer.rate=10", "--set", "steps=150",
+    "--set", "generator.widths=8", "--set", "discriminator.widths=8", "--set", "batch=32",
+    "--set", "eval_every=30",
+)  # fmt: skip
+
+
+def test_what_went_wrong_is_named_with_the_next_thing_to_try(minigan_, place):
+    code, out, _ = minigan_("train", *TINY, *WILD)
+    assert code == 0
+    after = out.split("95 % of cases).")[1]
+    assert after.lstrip().startswith("What went wrong, and what to try next:")
+    assert "diverged, since step " in after and "sd of the data away" in after
+    advice = (
+        "Use smaller rates: --set generator_optimizer.rate=0.005 --set discriminator_optimizer.rate=0.005"
+    )
+    assert f"→ {advice}" in after
+    (run,) = (place / "runs").iterdir()
+    assert "diverged, since step" in (run / "log.txt").read_text()
+    assert "What went wrong" in minigan_("eval", run)[1]
+    _, out, _ = minigan_("eval", run, "--json")
+    (finding,) = one_object(out)["findings"]
+    assert finding["name"] == "diverged" and finding["remedy"] == advice
+    assert finding == json.loads((run / "run.json").read_text())["findings"][0]
+
+
+def test_nothing_is_said_where_nothing_went_wrong(minigan_, trained):
+    code, out, _ = minigan_("train", *TINY, "--json")
+    assert code == 0 and one_object(out)["findings"] == []
+    assert "wrong" not in minigan_("train", *TINY)[1] + minigan_("eval", trained)[1]
+
+
 def test_eval_of_a_file(minigan_, files):
     code, out, _ = minigan_("eval", files / "one.csv", "--target", "normal(0,1)")
     assert code == 0 and "cannot tell" in " ".join(out.split())
@@ -569,6 +604,32 @@ def test_eval_of_a_file(minigan_, files):
     assert code == 0 and one_object(out)["verdict"]["distinguishable"] is True
     code, out, _ = minigan_("eval", files / "three.csv", "--data", files / "three.csv")
     assert code == 0 and "3 features" in " ".join(out.split())
+
+
+def test_a_law_of_the_plane_from_training_to_evaluation(minigan_, place):
+    code, out, err = minigan_("train", *TINY, "--target", "ring(8,1,0.01)", "--json")
+    result = one_object(out)
+    run = Path(result["run"])
+    assert (
+        code == 0
+        and "G 2-4-2" in err
+        and "D 2-4-1" in err
+        and run.name.split("-", 2)[2].startswith("ring-8-1-0-01")
+    )
+    assert 0 <= result["metrics"]["modes"] <= 8 and 0 <= result["metrics"]["hq"] <= 1
+    rows = {row["name"]: row for row in result["verdict"]["rows"]}
+    assert rows["modes captured"]["target"] == 8 and rows["classifier accuracy"]["perfect"] == 0.5
+    code, out, _ = minigan_("eval", run, "--json")
+    assert code == 0 and one_object(out)["verdict"] == result["verdict"]
+    code, out, _ = minigan_("sample", run, "-n", 300)
+    assert code == 0 and out.splitlines()[0] == "x,y" and len(out.splitlines()) == 301
+    Path("rows.csv").write_text(out)
+    code, out, _ = minigan_("eval", "rows.csv", "--target", "ring(8,1,0.01)")
+    assert code == 0 and "modes captured" in out and "classifier" in out and "mean, x" in out
+    code, out, err = minigan_("eval", "rows.csv", "--target", "normal(0,1)")
+    assert code == 3 and "2 features, and normal(0, 1) judges 1" in sentence(err)
+    code, out, err = minigan_("eval", "rows.csv", "--target", "ring(8")
+    assert code == 2 and "ring(modes = 8, radius = 1, sd = 0.01)" in sentence(err)
 
 
 def test_eval_with_a_bar_to_pass(minigan_, files, trained):
@@ -582,7 +643,8 @@ def test_eval_with_a_bar_to_pass(minigan_, files, trained):
     ("arguments", "code"),
     [
         (["one.csv"], 2), (["absent.csv"], 2), (["absent.csv", "--target", "normal(0,1)"], 3), (["three.csv",
-        "--target", "normal(0,1)"], 3),
+        "--target", "normal(0,1)"], 3), (["one.csv", "--target", "ring(8)"], 3), (["three.csv", "--target",
+        "ring(8)"], 3),
         (["three.csv", "--data", "one.csv"], 3), (["one.csv", "--data", "three.csv"], 3), (["one.csv",
         "--data", "absent.csv"], 3),
         (["one.csv", "--data", "one.csv", "--target", "normal(0,1)"], 2), (["one.csv", "--target",

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minigan.gan.objectives import OBJECTIVES
 from minigan.lab import config as lab
 from minigan.lab import errors
 from minigan.lab.config import Average, Config, Net, Optimizer, check, flatten, from_json, resolve, to_json
@@ -191,8 +192,21 @@ BAD = [
     ("standardise", "maybe", "true or false"),
     ("dtype", "float16", "one of float32, float64"),
     ("backend", "torch", "one of auto"),
-    ("objective", "wgan", "one of minimax, non_saturating"),
-    ("order", "random", "one of alternating"),
+    ("objective", "x" * 101, "at most 100"),
+    ("order", "random", "one of alternating, extragradient, simultaneous"),
+    ("wgan_gp", "-1", "at least 0"),
+    ("zero_gp", "nan", "at least 0"),
+    ("clip", "-0.01", "at least 0"),
+    ("consensus", "inf", "at least 0"),
+    ("unrolled", "-1", "from 0 to 20"),
+    ("unrolled", "21", "from 0 to 20"),
+    ("unrolled", "1.5", "an integer"),
+    ("unrolled_rate", "0", "above 0"),
+    ("packing", "0", "from 1 to 64"),
+    ("packing", "65", "from 1 to 64"),
+    ("instance_noise", "-0.1", "at least 0"),
+    ("observation_noise", "-0.1", "at least 0"),
+    ("discriminator_optimizer.name", "optimistic", "optimistic_sgd"),
     ("threads", "0", "from 1 to 1024"),
     ("eval_samples", "10", "from 100"),
     ("discriminator_steps", "101", "from 1 to 100"),
@@ -362,6 +376,53 @@ def test_from_json_vets_values():
 # What the fields allow one by one but not together
 
 
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_can_be_set(name):
+    assert made(f"objective={name}").objective == name
+    assert name.replace("alpha(0.5, 1.0)", "alpha(0.5, 1)") in lab.fields()["objective"].description
+
+
+@pytest.mark.parametrize("name", ["alpha(0.3, 2)", "alpha_ns(2,inf)", "alpha( 1 , 1 )"])
+def test_any_alpha_can_be_set(name, tmp_path):
+    config = made(f"objective={name}")
+    assert config.objective == name and from_json(to_json(config)) == config
+    assert made(file=write(tmp_path, f"objective = {json.dumps(name)}")) == config
+
+
+@pytest.mark.parametrize("name", ["wgan", "", "alpha(0, 1)", "alpha(1)", "minimax ", "a\nb", "\x1b[31m"])
+def test_an_unknown_objective_is_refused_with_the_known_ones(name, tmp_path):
+    message = refused(file=write(tmp_path, json.dumps({"objective": name}), "c.json"))
+    assert message.startswith("objective: objective must be one of minimax, non_saturating, least_squares")
+    assert repr(name) in message and "\x1b" not in message
+
+
+def test_packs_that_do_not_fill_the_batch_are_refused():
+    message = refused(sets=["packing=3", "batch=256"])
+    assert message == "packing 3 must divide the batch of 256; choose a multiple as batch"
+    assert made("packing=3", "batch=258").packing == 3
+
+
+def test_a_packing_discriminator_is_counted():
+    alone, packed = Config(batch=8), Config(batch=8, packing=8)
+    more = 7 * 32 * 5 + 2 * 2 * 8 * 7  # weights of 7 more inputs, and the inputs of 8 real and generated rows
+    assert lab.memory_estimate(packed) - lab.memory_estimate(alone) == 4 * more
+
+
+def test_the_methods_round_trip():
+    config = made(
+        "objective=wasserstein", "wgan_gp=10", "zero_gp=0.5", "clip=0.01", "order=simultaneous",
+        "consensus=0.1", "unrolled=5", "unrolled_rate=0.05", "packing=2", "instance_noise=0.3",
+        "observation_noise=0.2", "generator_optimizer.name=optimistic_sgd",
+    )  # fmt: skip
+    assert from_json(to_json(config)) == config
+    assert (config.wgan_gp, config.clip, config.unrolled, config.packing) == (10.0, 0.01, 5, 2)
+
+
+def test_the_methods_are_off_by_default():
+    config, off = Config(), ("wgan_gp", "zero_gp", "clip", "consensus", "unrolled", "instance_noise")
+    assert not any(getattr(config, name) for name in (*off, "observation_noise")) and config.packing == 1
+
+
 def test_target_that_does_not_parse_is_refused():
     assert "target" in refused(sets=["target=normal(4"])
     assert "target" in refused(sets=["target=normal(4, -1)"])
@@ -378,6 +439,20 @@ def test_batch_beyond_the_memory_is_refused():
     with pytest.raises(ConfigError, match="batch"):
         check(Config(batch=2**24), available=2**30)
     check(Config(), available=2**30)
+
+
+def test_features_are_those_of_the_target_or_of_the_data():
+    """A width at which a D of 2 inputs and one of 1 differ by 3 · 65536 numbers of weights and samples."""
+    wide = Net(widths=(65536,))
+    need = [lab.memory_estimate(Config(discriminator=wide), features=k) for k in (1, 2)]
+    between = sum(need) // 2
+    check(Config(discriminator=wide), available=between)
+    with pytest.raises(ConfigError, match="memory"):
+        check(Config(discriminator=wide, target="ring(8,1,0.01)"), available=between)
+    with pytest.raises(ConfigError, match="memory"):
+        check(Config(discriminator=wide), features=2, available=between)
+    # data that were not read yet count as one feature, whatever the target is
+    check(Config(discriminator=wide, target="ring(8,1,0.01)", data="x.csv"), available=between)
 
 
 def test_memory_estimate_counts_by_hand():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minigan.gan.objectives import OBJECTIVES
 from minigan.lab.config import resolve
 from minigan.lab.data import Data, read_data
 from minigan.lab.errors import ConfigError, DataError, LabError, UnavailableError
@@ -16,6 +17,7 @@ from minigan.lab.experiment import (
     stream,
 )
 
+BATCHES = ("real", "latent_d", "latent_g")
 TINY = ("generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=120")
 
 
@@ -80,6 +82,7 @@ def test_an_unknown_stream_is_an_error():
         ("order=simultaneous", "objective=minimax", "generator_optimizer.name=optimistic_adam"),
         ("discriminator_optimizer.name=rmsprop", "generator_optimizer.name=momentum", "standardise=false"),
         ("target=student(1.5)", "generator_optimizer.name=sgd", "schedule.warmup=4"),
+        ("target=grid(3, 2, 0.05)", "discriminator_steps=2"),
     ],
 )
 def test_a_replica_is_the_single_run_of_its_seed(sets):
@@ -99,6 +102,74 @@ def test_a_replica_is_the_single_run_of_its_seed(sets):
             assert ours[r].tobytes() == its.tobytes()
         x = np.linspace(-3, 3, 9).reshape(9, 1)
         assert together.logits(np.stack([x] * 3))[r].tobytes() == alone.logits(x).tobytes()
+
+
+METHODS = [
+    *((f"objective={name}",) for name in OBJECTIVES),
+    ("objective=wasserstein", "r1=0", "r2=0", "wgan_gp=10", "discriminator_steps=2"),
+    ("objective=wasserstein", "clip=0.1", "discriminator_optimizer.name=rmsprop"),
+    ("objective=hinge", "zero_gp=1", "packing=4"),
+    ("objective=alpha_ns(0.4, 3)", "order=extragradient", "instance_noise=0.5"),
+    ("order=extragradient", "generator_optimizer.name=sgd", "discriminator_optimizer.name=sgd"),
+    ("order=simultaneous", "consensus=0.1", "generator_optimizer.name=optimistic_sgd"),
+    ("unrolled=2", "unrolled_rate=0.2", "generator_steps=2"),
+    ("packing=2", "observation_noise=0.4", "instance_noise=0.3"),
+]
+
+
+@pytest.mark.parametrize("sets", METHODS, ids=" ".join)
+def test_with_every_method_a_replica_is_the_single_run_of_its_seed(sets):
+    seeds = [3, 11]
+    together = experiment(*sets, seeds=seeds)
+    together.advance(3)
+    rows = together.arrays()
+    assert all(np.isfinite(array).all() for array in rows.values())
+    for r, seed in enumerate(seeds):
+        alone = experiment(*sets, f"seed={seed}")
+        alone.advance(3)
+        equal_bits({name: array[r] for name, array in rows.items()}, alone.arrays())
+        assert together.sample(50, 2)[r].tobytes() == alone.sample(50, 2).tobytes()
+        x = np.linspace(-3, 3, 8).reshape(8, 1)
+        for packs in (False, True):
+            both = together.logits(np.stack([x] * 2), packs=packs)
+            assert both[r].tobytes() == alone.logits(x, packs=packs).tobytes()
+
+
+@pytest.mark.parametrize(
+    "sets", [("order=extragradient", "wgan_gp=1"), ("instance_noise=1", "packing=2"), ("unrolled=1",)]
+)
+def test_with_every_method_loading_continues_bit_for_bit(sets):
+    whole, before, after = (experiment(*sets) for _ in range(3))
+    whole.advance(60)
+    before.advance(47)
+    after.advance(5)
+    after.load(before.arrays(), before.step)
+    after.advance(13)
+    equal_bits(whole.arrays(), after.arrays())
+
+
+def test_strict_plays_every_method_with_the_same_bits():
+    for sets in (("wgan_gp=1", "packing=2", "instance_noise=1"), ("order=extragradient",), ("unrolled=1",)):
+        ours, theirs = experiment("backend=numpy", *sets), experiment("backend=strict", *sets)
+        for e in (ours, theirs):
+            e.advance(3)
+        equal_bits(ours.arrays(), theirs.arrays())
+
+
+def test_unused_methods_change_no_number():
+    """The inputs of a step are those of a run that knows no method; and each method reads its own stream."""
+    plain = experiment()._draw(0)
+    assert list(plain) == [*BATCHES, "factor", "weight"]
+    named = {
+        "wgan_gp=1": {"mix"}, "zero_gp=1": {"mix"}, "observation_noise=1": {"noise_d", "noise_g"},
+        "instance_noise=1": {"noise_x", "noise_d", "noise_g"},
+        "packing=2": set(), "clip=1": set(), "unrolled=1": set(),
+    }  # fmt: skip
+    for text, more in named.items():
+        numbers = experiment(text)._draw(0)
+        assert set(numbers) == set(plain) | more, text
+        for name, array in plain.items():
+            assert numbers[name].tobytes() == array.tobytes()
 
 
 def test_a_replica_of_data_is_the_single_run_where_the_split_is_the_same():
@@ -258,27 +329,109 @@ def test_large_batches_make_short_blocks():
 
 def test_each_step_sees_fresh_numbers_and_no_block_repeats_another():
     e = experiment()
-    seen = [number.tobytes() for block in (0, 1) for numbers in e._draw(block)[:3] for number in numbers]
+    drawn = [e._draw(block)[name] for block in (0, 1) for name in BATCHES]
+    seen = [number.tobytes() for numbers in drawn for number in numbers]
     assert len(set(seen)) == len(seen) == 2 * 3 * BLOCK
-    again = e._draw(1)
-    assert again[0].tobytes() == e._draw(1)[0].tobytes()
+    assert e._draw(1)["real"].tobytes() == e._draw(1)["real"].tobytes()
 
 
 def test_every_step_of_every_block_has_its_own_factor_and_weight():
     e = experiment("schedule.hold=0", "average.start=0", "dtype=float64")
     for block in (0, 1):
         t = block * BLOCK + np.arange(BLOCK)
-        factors, weights = e._draw(block)[3:]
-        np.testing.assert_array_equal(factors[:, 0], e.schedule(t))
-        np.testing.assert_array_equal(weights[:, 0], e.averaging(t))
+        numbers = e._draw(block)
+        np.testing.assert_array_equal(numbers["factor"][:, 0], e.schedule(t))
+        np.testing.assert_array_equal(numbers["weight"][:, 0], e.averaging(t))
 
 
 def test_data_and_both_latents_are_independent():
     """3 correlations of 51 200 normals in 2 blocks; |r| > 6/√n in 2e-8 of all fixed seeds."""
     e = experiment("dtype=float64", "batch=1024")
     for block in (0, 1):
-        correlations = np.corrcoef([numbers.ravel() for numbers in e._draw(block)[:3]])[np.triu_indices(3, 1)]
+        numbers = e._draw(block)
+        correlations = np.corrcoef([numbers[name].ravel() for name in BATCHES])[np.triu_indices(3, 1)]
         assert abs(correlations).max() < 6 / np.sqrt(51_200)
+
+
+def test_instance_noise_fades_to_zero():
+    """Its sd falls in a straight line; of 51 200 normals 2 % are 6.4 sd: a false alarm in 1e-8 of seeds."""
+    e = experiment("instance_noise=0.8", "steps=80", "batch=51200", "dtype=float64")
+    assert e.block_length < 80
+    for block in (0, 1):
+        numbers = e._draw(block)
+        for k in range(0, e.block_length, 7):
+            t = block * e.block_length + k
+            for name in ("noise_x", "noise_d", "noise_g"):
+                noise = numbers[name][k]
+                assert noise.std() == pytest.approx(0.8 * max(0.0, 1 - t / 80), rel=0.02, abs=1e-12)
+                assert abs(noise.mean()) <= 6 * 0.8 / np.sqrt(noise.size)
+    assert (e._draw(80 // e.block_length + 1)["noise_x"] == 0.0).all()  # beyond the end
+
+
+def test_the_noises_are_independent():
+    """Of each other and of the data: 15 correlations of 51 200 normals; |r| > 6/√n in 6e-8 of fixed seeds."""
+    e = experiment("instance_noise=1", "observation_noise=1", "dtype=float64", "batch=1024")
+    numbers = e._draw(0)
+    rows = [numbers[name].ravel() for name in (*BATCHES, "noise_x", "noise_d", "noise_g")]
+    assert abs(np.corrcoef(rows)[np.triu_indices(6, 1)]).max() < 6 / np.sqrt(51_200)
+
+
+def test_mix_is_uniform_and_one_per_pack():
+    e = experiment("wgan_gp=1", "packing=4", "discriminator_steps=2", "batch=400", seeds=[1, 2])
+    mix = e._draw(0)["mix"]
+    assert mix.shape == (BLOCK, 2, 2, 100, 1) and mix.min() >= 0 and mix.max() < 1
+    assert abs(mix.mean() - 0.5) < 6 / np.sqrt(12 * mix.size)  # six sd
+
+
+@pytest.mark.parametrize("seeds", [None, [0, 5]])
+def test_observation_noise_is_that_of_the_instrument_in_units_of_x(seeds):
+    """Added to what G makes, in training and in samples; bounds are 6 sd and more: 1e-7 false alarms."""
+    sets = "target=normal(1000, 4)", "batch=20000", "dtype=float64"
+    clean, noisy = (experiment(*sets, f"observation_noise={sd}", seeds=seeds) for sd in (0, 0.5))
+    scale = np.squeeze(noisy.scale)
+    numbers = noisy._draw(0)
+    assert "noise_x" not in numbers  # real data have it already
+    for name in ("noise_d", "noise_g"):
+        sd = numbers[name].std(axis=(0, 1, -2, -1))
+        np.testing.assert_allclose(sd * scale, 0.5, rtol=0.01)
+    for averaged in (True, False):
+        added = noisy.sample(20_000, 3, averaged=averaged) - clean.sample(20_000, 3, averaged=averaged)
+        np.testing.assert_allclose(added.std(axis=-2), 0.5, rtol=0.03)
+        assert abs(added.mean(axis=-2)).max() < 6 * 0.5 / np.sqrt(20_000)
+    assert noisy.sample(9, 3).tobytes() == noisy.sample(9, 3).tobytes()
+    assert (noisy.sample(9, 3) != noisy.sample(9, 4)).all()
+
+
+def test_both_noises_add_as_squares():
+    e = experiment("instance_noise=0.3", "observation_noise=0.4", "standardise=false", "batch=100000")
+    numbers = e._draw(0)
+    assert numbers["noise_x"][0].std() == pytest.approx(0.3, rel=0.02)
+    assert numbers["noise_d"][0].std() == pytest.approx(0.5, rel=0.02)
+
+
+def test_a_best_discriminator_sees_what_the_instrument_shows():
+    """G makes a point; with the noise of the data D cannot tell its rows from theirs, without it at once."""
+    known = {}
+    for sd in (1.0, 0.0):
+        e = experiment(f"observation_noise={sd}", "target=normal(0, 1)", "standardise=false")
+        arrays = e.arrays()
+        flat = {name: np.zeros_like(a) for name, a in arrays.items() if name.startswith("generator.")}
+        e.load({**arrays, **flat}, 0)
+        a = e.best_response(np.array([[0.0], [1.5]]))
+        known[sd] = float(a[1, 0] - a[0, 0])  # the log-ratio of the laws between 0 and 1.5
+    assert abs(known[1.0]) < 0.7 and known[0.0] > 2.0
+
+
+def test_a_packing_discriminator_is_asked_in_packs_or_row_by_row():
+    e = experiment("packing=3", "batch=9")
+    x = np.random.default_rng(0).normal(4.0, 1.0, (10, 1))
+    alone, packs = e.logits(x), e.logits(x, packs=True)
+    assert alone.shape == (10, 1) and packs.shape == (3, 1)
+    scaled = (x - e.shift) / e.scale
+    np.testing.assert_array_equal(packs, e._apply(e.discriminator, scaled[:9].reshape(3, 3)))
+    np.testing.assert_array_equal(alone, e._apply(e.discriminator, np.repeat(scaled, 3, axis=1)))
+    single = experiment()
+    np.testing.assert_array_equal(single.logits(x, packs=True), single.logits(x))
 
 
 def test_the_draw_of_a_sample_is_found_by_its_index():
@@ -324,6 +477,31 @@ def test_a_target_is_scaled_by_what_was_seen_of_it(target, shift, scale):
     assert e.held_out is None and e.notes == () and e.names == ("x",)
 
 
+def test_a_target_of_the_plane_is_scaled_per_feature_and_judged_by_rows_of_its_own():
+    e = experiment("target=spiral(2,0.02)", "eval_samples=700")
+    law = e.law
+    assert (e.features, e.latent_size, e.names, e.notes) == (2, 2, ("x", "y"), ())
+    assert e.shift.shape == e.scale.shape == (1, 2)
+    assert (abs(e.shift[0] - law.mean) < 0.06 * law.sd).all()  # 10 000 rows: 6 standard errors
+    assert (abs(e.scale[0] / law.sd - 1) < 0.06).all()
+    assert (
+        e.held_out.shape == (700, 2) and e.held_out.tobytes() == law.sample(stream(0, "held"), 700).tobytes()
+    )
+    assert not {row.tobytes() for row in e.held_out} & {row.tobytes() for row in e.real(5000)}
+    assert (
+        experiment("target=spiral(2,0.02)", "eval_samples=700", "seed=1").held_out[0, 0] != e.held_out[0, 0]
+    )
+    assert e.sample(3).shape == e.real(3).shape == (3, 2)
+    plain = experiment("target=ring()", "standardise=false")
+    assert plain.shift.tolist() == [[0, 0]] and plain.scale.tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize("target", ["ring(8,1e120,1)", "grid(5,1e-120,1e-121)"])
+def test_targets_of_the_plane_beyond_float64_are_refused(target):
+    with pytest.raises(ConfigError, match="beyond what float64 can judge"):
+        experiment(f"target={target}")
+
+
 def test_seeds_estimate_the_scale_each_for_itself():
     e = experiment(seeds=[0, 1, 2])
     assert e.shift.shape == e.scale.shape == (3, 1, 1) and len(np.unique(e.shift)) == 3
@@ -331,7 +509,7 @@ def test_seeds_estimate_the_scale_each_for_itself():
 
 def test_training_data_are_standardised_and_samples_are_not():
     e = experiment("target=normal(1000, 3)", "batch=4096")
-    rows = e._draw(0)[0]
+    rows = e._draw(0)["real"]
     assert abs(rows.mean()) < 0.02 and abs(rows.std() - 1) < 0.02  # 200 000 values
     assert 900 < e.sample(100).mean() < 1100 and 990 < e.real(100).mean() < 1010
 
@@ -453,6 +631,8 @@ def test_a_file_trains(tmp_path):
         (("order=simultaneous", "discriminator_steps=2"), "each player moves once"),
         (("generator_optimizer.rate=1e300",), "infinite in float32"),
         (("discriminator_optimizer.rate=1e-300",), "0 or infinite in float32"),
+        (("consensus=0.1",), "use it with order='simultaneous'"),
+        (("order=extragradient", "discriminator_steps=2"), "each player moves once"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_any_work(sets, says):

@@ -24,6 +24,8 @@ from minigan.lab.experiment import Experiment
 from minigan.lab.run import RunDirectory
 from minigan.lab.trainer import train
 from minigan.probability.distributions import Normal
+from minigan.probability.modes import modes_of
+from minigan.probability.planar import ring
 from minigan.probability.verdict import Row
 
 SMALL = (
@@ -59,10 +61,12 @@ def runs(tmp_path_factory):
         "one": trained(root, f"data={root / 'one.csv'}"),
         "two": trained(root, f"data={root / 'two.csv'}", "latent.size=2"),
         "six": trained(root, f"data={root / 'six.csv'}", "latent.size=6"),
+        "ring": trained(root, "target=ring(8, 1, 0.01)"),
+        "spiral": trained(root, "target=spiral(1, 0.05)", "dtype=float64"),
     }
 
 
-KINDS = ("normal", "mixture", "heavy", "tiny", "short", "one", "two", "six")
+KINDS = ("normal", "mixture", "heavy", "tiny", "short", "one", "two", "six", "ring", "spiral")
 
 
 @pytest.fixture
@@ -146,6 +150,30 @@ def test_panels_of_one_feature_say_what_to_see(runs):
         assert promised in text, promised
 
 
+def test_what_went_wrong_is_in_the_verdict_panel(copy):
+    found = [
+        {"name": "collapse", "since_step": 5, "evidence": "E.", "remedy": "Let G move once: --set a=1"},
+        {"name": "modes missing", "since_step": 5, "evidence": "E.", "remedy": "other"},
+    ]
+    path = copy.path / "run.json"
+    status = json.loads(path.read_text())
+    assert "Found:" not in texts(figures.overview(copy))
+    path.write_text(json.dumps(status | {"findings": found}))
+    figure = figures.overview(copy)
+    text = " ".join(texts(figure).split())
+    assert "Found: collapse, modes missing. Try next: Let G move once: --set a=1" in text
+    assert "other" not in panel(figure, "Verdict").get_title(loc="left") and "KS" in text
+    bottom = figure.get_window_extent().y0
+    assert all(t.get_window_extent().y0 >= bottom for t in panel(figure, "Verdict").texts)
+
+
+@pytest.mark.parametrize("found", [None, 3, "text", [1], [{}], [{"name": "x"}], {"a": 1}, []])
+def test_findings_that_are_none_are_not_drawn(copy, found):
+    path = copy.path / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"findings": found}))
+    assert "Found" not in texts(figures.overview(copy))
+
+
 def test_panels_of_data_name_the_data(runs):
     text = texts(overview(runs, "one"))
     for promised in ("data one.csv", "kernel estimate", "quantile of the data", "told from the data"):
@@ -164,6 +192,49 @@ def test_panels_of_several_features_name_them(runs):
         assert promised in text, promised
     assert "D*" not in text and "JS(p, q)" not in text  # no densities, so no D* to compare with
     assert "data, 120 rows" in text  # what is held out of 600
+
+
+def test_panels_of_a_law_of_the_plane_show_modes_and_d(runs):
+    figure = overview(runs, "ring")
+    text = texts(figure)
+    sample = checkpoint.load(runs["ring"] / "frames.safetensors")[0]["sample"]
+    seen = modes_of(ring(8, 1, 0.01)).coverage(sample)
+    for promised in (
+        f"Rows: {seen.captured} of 8 modes captured", "D(x, y) at the end", "target, 300 rows",
+        "generated, 300 rows",
+        "target ring(8, 1, 0.01)", "quantile of the target", "told from the target", "KS, ", "modes captured",
+    ):  # fmt: skip
+        assert promised in text, promised
+    assert "data" not in text and "JS(p, q)" not in text and "Densities" not in text
+    spiral = texts(overview(runs, "spiral"))
+    assert "Rows: orange on blue?" in spiral and "modes" not in spiral
+
+
+def test_d_over_the_plane_is_what_was_recorded(runs):
+    frames, _ = checkpoint.load(runs["ring"] / "frames.safetensors")
+    figure = overview(runs, "ring")
+    ax = panel(figure, "D(x, y)")
+    mesh = ax.collections[0]
+    assert np.array_equal(np.asarray(mesh.get_array()), frames["plane_d"])
+    reach = max(figures.FAINT, abs(frames["plane_d"] - 0.5).max())
+    assert mesh.get_clim() == pytest.approx((0.5 - reach, 0.5 + reach))  # ½ is white
+    assert ax.get_aspect() == 1 and panel(figure, "Rows").get_aspect() == 1
+    assert np.allclose(np.transpose(ax.lines[0].get_data()), ring(8, 1, 0.01).centres)
+    assert panel(figure, "Rows").get_xlim() == pytest.approx((frames["plane_x"][0], frames["plane_x"][-1]))
+
+
+@pytest.mark.parametrize("change", [
+    lambda f: f.update(plane_d=f["plane_d"][1:]), lambda f: f.pop("plane_x"),
+    lambda f: f.update(plane_y=f["plane_d"]),
+    lambda f: f.update(plane_d=f["plane_d"][:1, :1], plane_x=f["plane_x"][:1], plane_y=f["plane_y"][:1]),
+])  # fmt: skip
+def test_a_plane_that_does_not_fit_is_refused(runs, tmp_path, change):
+    path = shutil.copytree(runs["ring"], tmp_path / "copy") / "frames.safetensors"
+    frames, state = checkpoint.load(path)
+    change(frames)
+    checkpoint.save(path, frames, state)
+    with pytest.raises(DataError, match="does not fit its axes"):
+        figures.overview(RunDirectory.open(path.parent))
 
 
 def test_bulk_of_a_law_without_variance_is_shown(runs):
@@ -306,6 +377,7 @@ def test_table_marks_rows_in_words_and_in_the_verdicts_digits(copy):
         (Row("sd", 1.25567, 1.25, 0.0181, target=1.25), ("1.256", "1.250", "± 0.018")),
         (Row("mean", 2.345678e-9, 0.0, 1.23e-9, target=0.0), ("2.3457e-09", "0", "± 1.2e-09")),
         (Row("mean", 1.0, 1.0, 0.0, target=1.0), ("1.000", "1.000", "± 0.000")),
+        (Row("modes captured", 7.0, 8.0, 0.0, target=8.0, unit="of 8"), ("7", "8", "± 0")),
     ],
 )
 def test_digits_are_those_that_mean_something(row, cells):

@@ -5,20 +5,33 @@ import math
 import numpy as np
 import pytest
 
+from minigan.gan.c2st import classifier_two_sample_test
 from minigan.gan.diagnostics import LN4, implied_js, value_function
 from minigan.lab import metrics
 from minigan.lab.config import resolve
 from minigan.lab.data import Data
 from minigan.lab.errors import DivergedError
 from minigan.lab.experiment import Experiment
-from minigan.lab.metrics import BINS, LAST, MAX_FRAMES, Observer, verdict
+from minigan.lab.metrics import (
+    BINS,
+    LAST,
+    MAX_FRAMES,
+    PLANE,
+    Observer,
+    expected_modes,
+    verdict,
+    with_classifier,
+)
+from minigan.probability.distributions import Normal, StudentT
+from minigan.probability.modes import modes_of
 from minigan.probability.two_sample import ks_one_sample, ks_two_sample, wasserstein1_to
+from minigan.probability.verdict import judge_two_sample
 
 TINY = ("generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=60", "eval_samples=200")
 COLUMNS = (
-    "step", "wall", "d_loss", "g_loss", "value_fn", "implied_js", "value_optimal", "d_real", "d_fake", "ks",
-    "ks_p", "w1", "jsd",
-    "mean", "std", "grad_norm_d", "update_ratio_d", "grad_norm_g", "update_ratio_g", "rate_factor",
+    "step", "wall", "d_loss", "g_loss", "value_fn", "implied_js", "value_optimal", "d_real", "d_fake",
+    "d_auc", "ks", "ks_p", "w1", "jsd", "mean", "std", "spread", "modes", "hq", "reverse_kl", "grad_norm_d",
+    "update_ratio_d", "grad_norm_g", "update_ratio_g", "rate_factor",
 )  # fmt: skip
 
 
@@ -42,7 +55,11 @@ CASES = {
     "two rows": ((), table(2)),
     "split data": ((), table(700)),
     "features": ((), table(700, 3)),
+    "a mixture": (("target=0.5*normal(-2,1)+0.5*normal(2,1)",), None),
+    "a ring": (("target=ring(8,1,0.01)",), None),
+    "a spiral": (("target=spiral(1,0.1)",), None),
 }
+PLANAR = ("a ring", "a spiral")
 
 
 @pytest.fixture(params=CASES, scope="module")
@@ -59,7 +76,10 @@ def watched(request):
 
 def test_columns_are_fixed_and_their_values_finite(watched):
     case, _, rows = watched
-    absent = {"features": {"value_optimal", "mean", "std"}, "a law without mean": {"w1"}}.get(case, set())
+    several = {"value_optimal", "mean", "std"}
+    absent = {"a law without mean": {"w1"}}.get(case, several if case in ("features", *PLANAR) else set())
+    if case not in ("a mixture", "a ring"):
+        absent = absent | {"modes", "hq", "reverse_kl"}
     for row in rows:
         assert tuple(row) == COLUMNS
         for name, value in row.items():
@@ -78,6 +98,7 @@ def test_values_are_in_their_ranges(watched):
         assert 0 < row["d_real"] < 1 and 0 < row["d_fake"] < 1 and row["value_fn"] > 0
         assert 0 <= row["ks"] <= 1 and 0 <= row["ks_p"] <= 1 and 0 <= row["jsd"] <= math.log(2)
         assert row["w1"] is None or row["w1"] > 0
+        assert 0 <= row["d_auc"] <= 1 and row["spread"] > 0
         assert row["implied_js"] == implied_js(row["value_fn"]) <= math.log(2)
         assert row["value_optimal"] is None or -1e-12 <= row["value_optimal"] <= LN4
         assert 0 < row["rate_factor"] <= 1
@@ -94,6 +115,15 @@ def test_frames_are_densities_beside_d(watched):
     frames = ours.frames
     if case == "features":
         assert frames == {}
+        return
+    if case in PLANAR:
+        x, y, d = (frames.pop(f"plane_{name}") for name in "xyd")
+        assert frames == {} and d.shape == (PLANE, PLANE) and (0 < d).all() and (d < 1).all()
+        e = ours.experiment
+        for i, j in ((0, 0), (5, 70), (119, 3)):  # a row for each y
+            assert d[i, j] == pytest.approx(1 / (1 + math.exp(-e.logits(np.array([[x[j], y[i]]])).item())))
+        inside = (e.held_out > [x[0], y[0]]) & (e.held_out < [x[-1], y[-1]])
+        assert inside.all() and x[-1] - x[0] == pytest.approx(y[-1] - y[0])
         return
     assert frames["edges"].shape == (BINS + 1,) and frames["p"].shape == (BINS,)
     for name in ("q", "average", "d"):
@@ -133,6 +163,62 @@ def test_distances_of_data_are_those_of_the_worst_feature():
     tests = [ks_two_sample(e.sample(200, 3)[:, j], e.held_out[:, j]) for j in range(3)]
     assert row["ks"] == max(test.statistic for test in tests)
     assert row["ks_p"] == min(1.0, 3 * min(test.pvalue for test in tests))
+
+
+@pytest.mark.parametrize("target", ["ring(8,1,0.01)", "0.33*normal(-1,0.25)+0.67*normal(2,1.4)"])
+def test_modes_are_those_of_the_averaged_generator(target):
+    ours = observer(f"target={target}")
+    ours.advance(3)
+    row, e = ours.row(0.0), ours.experiment
+    seen = modes_of(e.law).coverage(e.sample(200, 3))
+    assert (row["modes"], row["hq"], row["reverse_kl"]) == (seen.captured, seen.high_quality, seen.reverse_kl)
+    assert type(row["modes"]) is int and 0 <= row["modes"] <= seen.of
+
+
+@pytest.mark.parametrize(
+    ("sets", "law"),
+    [((), Normal(4.0, 1.25)), (("target=student(1.5)",), StudentT(1.5))],
+    ids=["in sd", "in interquartile ranges"],
+)
+def test_spread_is_in_units_of_the_law(sets, law):
+    ours = observer(*sets)
+    ours.advance(3)
+    row, x = ours.row(0.0), ours.experiment.sample(200, 3)[:, 0]
+    if math.isfinite(law.sd):
+        assert row["spread"] == pytest.approx(x.std() / law.sd, rel=1e-12)
+    else:
+        low, high = law.quantile(np.array([0.25, 0.75]))
+        assert row["spread"] == pytest.approx(
+            np.subtract(*np.quantile(x, [0.75, 0.25])) / (high - low), rel=1e-9
+        )
+
+
+def test_spread_of_features_is_the_least_in_any_direction():
+    """The least singular value of the sample in coordinates in which the data are white, found by search."""
+    ours = observer(data=table(700, 2))
+    ours.advance(3)
+    e, angles = ours.experiment, np.linspace(0, np.pi, 2001)
+    directions = np.stack([np.cos(angles), np.sin(angles)])
+    made, real = ((rows @ directions).std(axis=0) for rows in (e.sample(200, 3), e.held_out))
+    assert ours.row(0.0)["spread"] == pytest.approx((made / real).min(), rel=1e-5)
+
+
+def test_ranks_are_those_of_d_on_the_generator_in_training():
+    ours = observer("packing=2")
+    ours.advance(3)
+    e = ours.experiment
+    real, fake = (e.logits(x, packs=True) for x in (e.real(200, 3), e.sample(200, 3, averaged=False)))
+    assert real.shape == (100, 1)
+    pairs = ((real > fake.T).mean() + (real >= fake.T).mean()) / 2
+    assert ours.row(0.0)["d_auc"] == pytest.approx(pairs, rel=1e-12) and abs(pairs - 0.5) > 0.01
+
+
+def test_modes_too_rare_to_be_seen_are_not_expected():
+    rare = "target=0.01*normal(-9,1)+0.49*normal(0,1)+0.5*normal(9,1)"
+    for count, expected in (("100", 2), ("10000", 3)):
+        ours = observer(rare, f"eval_samples={count}")
+        assert expected_modes(ours.experiment) == expected
+    assert expected_modes(observer().experiment) is None
 
 
 def test_motion_is_that_of_the_last_step():
@@ -233,6 +319,43 @@ def test_a_verdict_of_data_is_by_the_held_out_rows(features):
     judged, _ = verdict(e, 150)
     assert "150" in judged.sentence and "140 real ones" in judged.sentence
     assert 0 <= judged.pvalue <= 1
+
+
+def test_a_verdict_of_a_law_of_the_plane_is_by_the_law():
+    e = observer("target=ring(8,1,0.01)").experiment
+    judged, sample = verdict(e, 150)
+    assert sample.shape == (150, 2) and "150 rows of 2 features from ring(8, 1, 0.01)" in judged.sentence
+    names = [row.name for row in judged.rows]
+    assert names[2:7] == [
+        "MMD²", "classifier accuracy", "modes captured", "high-quality share", "reverse KL, modes",
+    ]  # fmt: skip
+    assert names[-4:] == ["mean, x", "sd, x", "mean, y", "sd, y"] and judged == verdict(e, 150)[0]
+
+
+def test_a_classifier_looks_at_rows_of_several_features():
+    rng = np.random.default_rng(0)
+    real, same, other = rng.normal(size=(3, 400, 2))
+    other[:, 1] = np.where(other[:, 0] > 0, 1, -1) * np.abs(other[:, 1])  # features right, dependence wrong
+    tests = []
+    for sample in (same, other):
+        judged = judge_two_sample(sample, real, rng, 50)
+        more = with_classifier(judged, sample, real, rng)
+        p = classifier_two_sample_test(sample, real, np.random.default_rng(1)).pvalue
+        again = with_classifier(judged, sample, real, np.random.default_rng(1))
+        assert again.pvalue == min(1.0, 3 * min(judged.energy.pvalue, judged.ks.pvalue, p))
+        assert again.distinguishable == ("a classifier, together at the 5 % level, tell " in again.sentence)
+        assert f"classifier accuracy {again.rows[3].value:.3g}, p" in again.sentence
+        assert [row for row in more.rows if row.name != "classifier accuracy"] == list(judged.rows)
+        tests.append(more.rows[3])
+    assert (tests[0].perfect, tests[0].target) == (0.5, None)
+    assert tests[0].value < 0.62 < tests[1].value  # 400 held-out rows: 0.62 by guessing in 1e-6 of seeds
+    assert not tests[1].within
+    # KS sees nothing and energy alone, with 50 replicates, would not decide: p ≥ 2/51
+    assert judged.ks.pvalue > 0.01 and more.distinguishable and more.pvalue < 1e-6
+    few = judge_two_sample(same[:9], real, rng, 5)
+    assert with_classifier(few, same[:9], real, rng) is few
+    line = judge_two_sample(same[:, 0], real[:, 0], rng, 5)
+    assert with_classifier(line, same[:, :1], real[:, :1], rng) is line
 
 
 @pytest.mark.parametrize("player", ["generator", "discriminator"])

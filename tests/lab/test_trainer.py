@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 
 import minigan
+from minigan.gan.detectors import remedy
 from minigan.lab import checkpoint, trainer
-from minigan.lab.config import resolve, to_json
+from minigan.lab.config import flatten, resolve, to_json
 from minigan.lab.data import read_data
 from minigan.lab.errors import CheckpointError, ConfigError, DataError, DivergedError, StorageError
 from minigan.lab.experiment import Experiment
 from minigan.lab.metrics import LAST
 from minigan.lab.run import RunDirectory
-from minigan.lab.trainer import Interrupted, next_evaluation, reopen, train
+from minigan.lab.trainer import Interrupted, find_failures, next_evaluation, reopen, train
 
 TINY = (
     "generator.widths=[5]",
@@ -199,6 +200,22 @@ def test_training_works_outside_the_main_thread(tmp_path):
     assert results and status(results[0].path)["status"] == "finished"
 
 
+def test_a_run_that_went_well_has_no_findings(finished):
+    assert finished[0].findings == () and status(finished[0].path)["findings"] == []
+
+
+def test_what_went_wrong_is_kept_and_found_again(tmp_path):
+    wild = "generator_optimizer.rate=10", "discriminator_optimizer.rate=10", "steps=150"
+    outcome, _ = trained(tmp_path, *wild, "generator.widths=[8]", "discriminator.widths=[8]", "batch=32")
+    (finding,) = outcome.findings
+    assert finding.name == "diverged"
+    assert status(outcome.path)["findings"] == [finding.as_dict()]
+    run, experiment, _ = reopen(outcome.path)
+    assert find_failures(run, experiment) == outcome.findings
+    (outcome.path / "metrics.jsonl").unlink()
+    assert find_failures(run, experiment) == ()
+
+
 # A run that diverges or fails
 
 
@@ -217,10 +234,12 @@ def test_training_works_outside_the_main_thread(tmp_path):
 def test_divergence_is_an_error_and_no_checkpoint_holds_it(tmp_path, monkeypatch, sets):
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", -1.0)
     experiment, run = start(tmp_path, *sets)
-    with run, pytest.raises(DivergedError, match="smaller rates") as caught:
+    advice = remedy("diverged", flatten(experiment.config))
+    with run, pytest.raises(DivergedError, match="use (smaller rates|weaker penalties): --set ") as caught:
         train(experiment, run)
     message = str(caught.value)
     assert caught.value.exit_code == 4 and "\n" not in message and str(run.path) in message
+    assert advice[1:] in message  # what the detectors say of a run that diverged
     assert status(run.path)["status"] == "diverged" and status(run.path)["step"] == experiment.step
     for path in run.checkpoints.glob("step-*"):
         arrays, _ = checkpoint.load(path)

@@ -1,0 +1,72 @@
+"""The benchmarks of modes and of presets run in a tiny form, and judge a perfect sampler as perfect."""
+
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minigan.lab.presets import PRESETS
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def bench(monkeypatch, tmp_path):
+    """The named module of bench/, writing into a folder of the test."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.setattr(importlib.import_module("bench.common"), "RESULTS", tmp_path / "results")
+
+    def module(name):
+        module = importlib.import_module(f"bench.{name}")
+        if hasattr(module, "RESULTS"):
+            monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
+        return module
+
+    return module
+
+
+def test_modes_are_counted_over_seeds(bench, capsys, tmp_path):
+    module = bench("modes")
+    sets = ["--set", "steps=2", "--set", "eval_samples=1000"]
+    module.main(["--only", "ring8", "--seeds", "5", "--jobs", "1", *sets])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ring8 ")]
+    assert len(lines) == 1 and " 0.0% " in lines[0]
+    own, floor = json.loads((tmp_path / "results" / "modes-ring8.json").read_text())["results"]
+    assert own["seeds"] == 5 and [row[0] for row in own["rows"]] == [0, 1, 2, 3, 4]
+    assert floor["all_modes"] == floor["seeds"] and 0.985 < floor["high_quality"][1] < 0.993
+
+
+def test_a_group_of_seeds_is_its_single_runs(bench):
+    module, sets = bench("modes"), ("steps=3", "eval_samples=500")
+    together = module.train_group(("ring8", sets, [0, 1]))
+    assert together == [module.train_group(("ring8", sets, [seed]))[0] for seed in (0, 1)]
+
+
+def test_a_collapsed_sample_and_one_that_diverged(bench):
+    module = bench("modes")
+    seed, captured, quality, divergence = module.judged(
+        7, np.tile([[1.0, 0.0]], (100, 1)), "ring(8, 1, 0.01)"
+    )
+    assert (seed, captured, quality) == (7, 1, 1.0) and divergence == pytest.approx(np.log(8))
+    assert module.judged(7, np.full((100, 2), np.nan), "ring(8, 1, 0.01)") == (7, 0, 0.0, np.inf)
+
+
+def test_presets_are_run_one_by_one(bench, capsys, tmp_path):
+    module = bench("presets")
+    module.main(["--only", "dirac-r1", "--only", "galaxies", "--set", "steps=2", "--set", "eval_samples=200"])
+    assert "| galaxies" in capsys.readouterr().out
+    stored = json.loads((tmp_path / "results" / "presets.json").read_text())["results"]
+    assert [result["name"] for result in stored] == ["dirac-r1", "galaxies"]
+    assert all(result["verdict"] in ("can be told", "cannot be told") for result in stored)
+
+
+def test_every_preset_was_measured(bench):
+    """The times and results that `minigan presets` shows are those of the stored run."""
+    stored = json.loads((ROOT / "bench" / "results" / "presets.json").read_text())["results"]
+    measured = {result["name"]: result["seconds"] for result in stored}
+    assert measured.keys() == PRESETS.keys()
+    for name, preset in PRESETS.items():
+        assert 0.5 * measured[name] <= preset.seconds <= 2 * measured[name], name
+        assert preset.expect
