@@ -25,10 +25,8 @@ from minigan.nn.schedules import Schedule
 from minigan.probability.distributions import Normal
 from minigan.probability.information import js_quadrature
 
-PAIRS = tuple(
-    (Normal(0.0, 1.0), Normal(*q))
-    for q in ((0.25, 1.0), (0.0, 2.0), (1.0, 1.0), (1.0, 0.5), (2.0, 1.0), (3.0, 2.0), (4.0, 1.25), (8.0, 1.0))
-)
+GENERATED = ((0.25, 1), (0, 2), (1, 1), (1, 0.5), (2, 1), (3, 2), (4, 1.25), (8, 1))  # from near to far
+PAIRS = tuple((Normal(0.0, 1.0), Normal(*q)) for q in GENERATED)
 WIDTHS, RATE = (16, 16), 0.02  # of a D with tanh; Adam, the rate falls to 0 by a cosine
 BAR = {"distance": 0.01, "js": 0.01}  # of |D − D*| on average; of the implied JS, relative to the exact one
 REACH = 12.0  # standard deviations, to both sides
@@ -55,7 +53,7 @@ def trained(p, q, seeds, steps, batch):
 
 
 def measure(p, q, seeds=5, steps=3000, batch=512, count=100_000):
-    """One line: per seed the distance from D*, and the implied JS by quadrature and from ``count`` samples."""
+    """One line: each seed's distance from D*, its implied JS by quadrature and from ``count`` samples."""
     started = time.process_time()
     logits = trained(p, q, seeds, steps, batch)
     seconds = time.process_time() - started

@@ -62,7 +62,7 @@ GRID = {  # as the ring, with a layer more on both sides, and longer at the full
     "eval_every": 1000,
 }
 UNIVARIATE = {  # Nowozin, Cseke, Tomioka 2016, section 3: a normal generator against a mixture
-    "target": "0.67*normal(-1, 0.6) + 0.33*normal(1, 0.5)",
+    "target": "0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4142135623730951)",
     "generator": {"widths": []},
     "discriminator": {"widths": [64, 64], "activation": "tanh"},
     **FREE,

@@ -13,7 +13,7 @@ from minigan.gan.game import Game
 from minigan.nn.network import mlp
 from minigan.nn.optim import SGD, Adam
 
-PATH = Path(__file__).parents[2] / "examples" / "01_backprop_by_hand.py"
+PATH = Path(__file__).parents[2] / "examples" / "05_backprop_by_hand.py"
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,79 @@
+"""Maximum likelihood beside the GAN: the same best normal law three times, and what others prefer."""
+
+import numpy as np
+
+import minigan as mg
+from minigan.gan.likelihood import closest_normal, fit_by_gradient, fit_normal, mean_log_likelihood
+from minigan.probability.distributions import Normal, parse
+
+
+def adversarial_normal(x, objective, steps, batch=256):
+    """The law μ + σz that a game finds without ever computing a likelihood."""
+    rng = np.random.default_rng(1)
+
+    def noise(*shape):
+        return rng.standard_normal(shape, dtype="float32")
+
+    G = mg.mlp((1, 1), rngs=rng)  # x = σz + μ
+    D = mg.mlp((1, 32, 32, 1), activation="tanh", rngs=rng)
+    average = mg.Average(G.parameters)
+    game = mg.Game(G, D, mg.Adam(G.parameters, 3e-3, 0.5, 0.99), mg.Adam(D.parameters, 5e-3, 0.5, 0.99),
+                   objective=objective, average=average)  # fmt: skip
+    factor, weight = mg.Schedule("cosine", steps, final=0.05), mg.Averaging("tail", steps, start=0.5)
+    shift, scale = x.mean(), x.std()
+    program = None
+    for t in range(steps):
+        real = ((rng.choice(x, (1, batch, 1)) - shift) / scale).astype("float32")
+        numbers = [np.array([f(t)], "float32") for f in (factor, weight)]
+        inputs = [mg.constant(a) for a in (real, noise(1, batch, 1), noise(1, batch, 1), *numbers)]
+        if program is None:
+            program = mg.capture(game.round, *inputs, state=game.state)
+        else:
+            program(*inputs)
+    μ, σ = (average.parameters[name].item() for name in ("0.b", "0.W"))
+    return Normal(shift + scale * μ, scale * abs(σ))
+
+
+def main(steps=3000, figure=None):
+    """Fit a normal law to two modes in four ways; returns the laws."""
+    p = parse("0.35*normal(-2, 0.5) + 0.65*normal(2, 0.8)")
+    x = p.sample(np.random.default_rng(0), (5000,))
+    reverse = closest_normal("reverse_kl", p)
+    laws = {
+        "maximum likelihood, closed form": fit_normal(x),  # [T12]: forward KL, from the data
+        "maximum likelihood, by the engine": fit_by_gradient(x),
+        "a GAN that plays for the KL": adversarial_normal(x, "kl", steps),  # [T13]: p_θ is never evaluated
+        "least KL(p‖q), exactly": closest_normal("kl", p).law,
+        "least KL(q‖p), exactly": reverse.law,
+        "a local minimum of KL(q‖p)": reverse.others[0][0],
+    }
+    print(f"{'':34}    μ       σ     ⟨ln p_θ⟩ of the data")
+    for name, law in laws.items():
+        print(f"{name:34} {law.mean:6.3f}  {law.sd:6.3f}   {mean_log_likelihood(law, x):8.4f}")
+    mixture = fit_by_gradient(x, 2)
+    print(f"two components, by the engine: {mean_log_likelihood(mixture, x):.4f}; {mixture}")
+    if figure is not None:
+        draw(p, x, laws, figure)
+    return laws
+
+
+def draw(p, x, laws, path):
+    """The forward KL covers both modes, the reverse KL takes one of them."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    t, picture = np.linspace(-4.5, 4.5, 600), Figure((7, 4), layout="constrained")
+    axes = picture.subplots()
+    axes.hist(x, 80, density=True, color="0.9", label="data")
+    axes.plot(t, p.density(t), color="0.3", lw=2.5, label="p")
+    styles = (("C0", "-", 2), (None,) * 3, ("C1", "--", 2), (None,) * 3, ("C3", "-", 2), ("C3", ":", 2))
+    for (name, law), (color, dashes, width) in zip(laws.items(), styles, strict=True):
+        if color:
+            axes.plot(t, law.density(t), color=color, ls=dashes, lw=width, label=name)
+    axes.set(xlabel="x", ylabel="density", title="KL(p‖q) covers all modes, KL(q‖p) seeks one")
+    axes.legend(frameon=False, fontsize=8)
+    FigureCanvasAgg(picture).print_figure(path, dpi=150)
+
+
+if __name__ == "__main__":
+    main(figure="maximum_likelihood.png")

@@ -1,0 +1,117 @@
+"""All objectives side by side: their three curves, what they cost as two laws part, and what they train to.
+
+A generator that can make every law ends at p = q under each of them. One that cannot shows their taste: here
+G is linear, so it makes normal laws, and the data have two modes. "In theory" lets G move by small gradient
+steps against the exact best D of each objective; "trained" is a GAN.
+"""
+
+import numpy as np
+
+from minigan.engine.tensor import constant
+from minigan.gan.objectives import OBJECTIVES
+from minigan.lab.config import resolve
+from minigan.lab.experiment import Experiment
+from minigan.probability.distributions import Normal, parse
+
+TARGET = "0.33*normal(-1,0.25) + 0.67*normal(2,1.4)"
+SETTINGS = ("generator.widths=[]", "discriminator.activation=tanh", "r1=0", "r2=0",
+            "generator_optimizer.rate=0.002", "discriminator_optimizer.rate=0.01")  # fmt: skip
+OWN = {"wasserstein": ("clip=0.1",), "total_variation": ("r1=0.02", "r2=0.02")}  # it saturates without
+SHIFTS, RATE = np.geomspace(0.05, 6.0, 40), 0.2
+UNBOUNDED = ("kl", "jeffrey", "pearson", "wasserstein")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C", "#000000")
+
+
+def cost(objective, d):
+    """What the best D gains on N(0, 1) against N(d, 1) over no knowledge: a divergence."""
+    x = np.linspace(-9.0, 9.0 + d, 501)
+    p, q = Normal(0.0, 1.0).density(x), Normal(d, 1.0).density(x)
+    return np.trapezoid(objective.value(p, p, x) - objective.value(p, q, x), x)
+
+
+def in_theory(objective, law, moves):
+    """(mean, sd) of a normal generator after gradient steps, each against D* as it then is."""
+    x = np.linspace(law.mean - 6 * law.sd, law.mean + 6 * law.sd, 241)
+    p, dx, mean, log_sd = law.density(x), x[1] - x[0], law.mean, np.log(law.sd)
+    for t in range(moves):
+        sd = np.exp(log_sd)
+        q, z = Normal(mean, sd).density(x), (x - mean) / sd
+        a = objective.optimum(p, q, x)
+        at = a - a[:, None] if objective.paired else a  # beside each real partner
+        judged = objective.generator(constant(at)).numpy()
+        slopes = q * (p * dx @ judged if objective.paired else judged) * dx
+        rate = RATE * min(1.0, 2.0 * (1.0 - t / moves))
+        mean -= np.clip(rate * sd * (z @ slopes), -0.05, 0.05)  # sd²: in units of q, as is ln sd
+        log_sd -= np.clip(rate * ((z * z - 1.0) @ slopes), -0.05, 0.05)
+    return mean, np.exp(log_sd)
+
+
+def trained(name, steps):
+    """(mean, sd) of what a linear G makes after training."""
+    sets = (f"target={TARGET}", f"objective={name}", f"steps={steps}", *SETTINGS, *OWN.get(name, ()))
+    experiment = Experiment(resolve(environ={}, sets=sets))
+    experiment.advance(steps)
+    mean, shifted = experiment.generate(np.array([[0.0], [1.0]]))[:, 0]
+    return mean, abs(shifted - mean)
+
+
+def main(steps=2000, moves=1000, figure="divergence_zoo.png"):
+    """Print the table, draw; returns {name: ((mean, sd) in theory, (mean, sd) trained)}."""
+    law, found = parse(TARGET), {}
+    print(f"{'':24}between N(0,1) and N(d,1)    normal law that G comes to, mean and sd")
+    print(f"{'objective':<20}{'d = 1':>12}{'d = 3':>14}{'in theory':>20}{'trained':>17}")
+    for name, objective in OBJECTIVES.items():
+        found[name] = in_theory(objective, law, moves), trained(name, steps)
+        costs = f"{cost(objective, 1.0):12.4f}{cost(objective, 3.0):14.4f}"
+        print(f"{name:<20}{costs}", *(f"{mean:12.2f}{sd:5.2f}" for mean, sd in found[name]))
+    if figure:
+        draw(figure, law, found)
+        print(f"drawn into {figure}")
+    return found
+
+
+def draw(path, law, found):
+    """The curves of each objective; below, costs over distance, and where a normal generator ends."""
+    from matplotlib.figure import Figure
+
+    page, a = Figure(figsize=(13.5, 13.0), layout="constrained"), np.linspace(-4.0, 4.0, 201)
+    above, below = page.subfigures(2, 1, height_ratios=(1.25, 1))
+    panels = above.subplots(3, 5, sharex=True, sharey=True).flat
+    for ax, o in zip(panels, map(OBJECTIVES.get, found), strict=True):
+        for curve, colour in (("real", "#0072B2"), ("fake", "#D55E00"), ("generator", "k")):
+            style = "--" if curve == "generator" else "-"
+            ax.plot(a, getattr(o, curve)(constant(a)).numpy(), style, color=colour, label=curve)
+        ax.axhline(0, color="#C8C8C8", linewidth=0.7, zorder=0)
+        ax.axvline(0, color="#C8C8C8", linewidth=0.7, zorder=0)
+        ax.set(ylim=(-4, 4), xlim=(-4, 4))
+        ax.set_title(o.name + (" (of a − ã)" if o.paired else ""), fontsize=10, loc="left")
+    panels[0].legend(frameon=False, fontsize=8, loc="lower left")
+    above.supxlabel("logit a = D(x), large where D believes x is real", fontsize=10)
+    above.supylabel("loss: D's at real and at generated data, G's", fontsize=10)
+    left, right = below.subplots(1, 2)
+    curves = {}  # objectives of one divergence share a curve
+    for name in found:
+        costs = tuple(cost(OBJECTIVES[name], d) for d in SHIFTS)
+        curves.setdefault(np.round(costs, 6).tobytes(), [costs]).append(name)
+    for (costs, *names), colour in zip(curves.values(), 2 * COLOURS, strict=False):
+        style = "--" if names[0] in UNBOUNDED else "-"
+        left.loglog(SHIFTS, costs, style, color=colour, label=",\n".join(names))
+    left.set(xlabel="distance d of N(0, 1) and N(d, 1)", ylabel="divergence [nats, or its own unit]")
+    left.set(ylim=(1e-4, 100), xlim=(0.05, 6))
+    left.set_title("What D can gain; broken lines: without bound", loc="left", fontsize=10)
+    left.legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
+    rows = np.arange(len(found))[::-1]
+    for (mean, sd), (m, s), y in zip(*zip(*found.values(), strict=True), rows, strict=True):
+        right.barh(y, 2 * sd, 0.3, mean - sd, color="#C8C8C8")
+        right.plot(mean, y, "k|", markersize=13, markeredgewidth=1.6)
+        right.errorbar(m, y, xerr=s, fmt="o", color="#D55E00", markersize=4, linewidth=1.2, capsize=3)
+    x = np.linspace(-4, 7, 500)
+    right.fill_between(x, 12 * law.density(x) - 0.9, -0.9, color="#0072B2", alpha=0.15, linewidth=0, zorder=0)
+    right.set_yticks(rows, list(found), fontsize=8)
+    right.set(xlabel="x; the data's density behind", xlim=(-2.5, 5.5), ylim=(-0.9, len(found) - 0.3))
+    right.set_title("Mean ± sd of a normal G: grey in theory, orange trained", loc="left", fontsize=10)
+    page.savefig(path, dpi=100)
+
+
+if __name__ == "__main__":
+    main()

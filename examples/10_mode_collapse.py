@@ -1,0 +1,93 @@
+"""Mode collapse and what helps: eight small clusters on a ring, and generators that find some or all of them.
+
+The first four methods share one game in which G learns ten times as fast as D (Metz et al. 2017 had it so): G
+runs to where D looks away, D follows, G leaves. A D that judges several samples together sees that they are
+all alike (packing), one imagined some steps ahead takes away the gain (unrolled); one that is held flat by R1
+and R2 and learns as fast as G leaves no slope to run down.
+"""
+
+import numpy as np
+
+from minigan.lab.config import resolve
+from minigan.lab.experiment import Experiment
+from minigan.probability.modes import modes_of
+from minigan.probability.planar import ring
+
+LAW = ring(8)
+NETWORKS = ("target=ring(8)", "generator.widths=64,64,64", "generator.activation=tanh",
+            "discriminator.widths=64,64", "batch=128", "generator_optimizer.rate=0.003")  # fmt: skip
+FAST = ("discriminator_optimizer.rate=0.0003", "generator_optimizer.beta1=0.5", "r1=0", "r2=0",
+        "discriminator_optimizer.beta1=0.5", "schedule.name=constant", "average.name=none")  # fmt: skip
+METHODS = {
+    "minimax": (*FAST, "objective=minimax"),
+    "non-saturating": FAST,
+    "packing 4": (*FAST, "packing=4"),
+    "unrolled 5": (*FAST, "unrolled=5", "unrolled_rate=0.3"),
+    "R1 + R2": ("discriminator_optimizer.rate=0.003", "r1=0.02", "r2=0.02",
+                "generator_optimizer.beta2=0.99", "discriminator_optimizer.beta2=0.99"),
+}  # fmt: skip
+COLOURS = ("#8C8C8C", "#E69F00", "#CC79A7", "#0072B2", "#009E73")
+
+
+def main(steps=4000, seeds=(0, 1, 2), looks=12, count=2500, methods=METHODS, figure="mode_collapse.png"):
+    """Train each method, print, draw; returns {method: ModeCoverage of all seeds at the end}."""
+    told, found = modes_of(LAW), {}
+    perfect = told.coverage(LAW.sample(np.random.default_rng(0), (count,)))
+    print(f"{LAW}, {steps} steps, seeds {', '.join(map(str, seeds))}; high quality: within 3 sd of a centre")
+    print(f"{'':<16}{'modes found':>12}{'high quality':>22}{'reverse KL (nats)':>24}")
+    for name in methods:
+        experiment = Experiment(resolve(environ={}, sets=(*NETWORKS, f"steps={steps}", *METHODS[name])),
+                                seeds=list(seeds))  # fmt: skip
+        path = []
+        for k in range(looks):
+            experiment.advance((k + 1) * steps // looks - experiment.step)
+            sample = experiment.sample(count)
+            path.append((experiment.step, told.coverage(sample)))
+        found[name] = path, sample
+        print(line(name, path[-1][1]))
+    print(line("a perfect sampler", perfect))
+    if figure:
+        draw(figure, found)
+        print(f"drawn into {figure}")
+    return {name: path[-1][1] for name, (path, _) in found.items()}
+
+
+def line(name, coverage):
+    """One line of the table: all seeds."""
+    modes, quality, kl = (
+        np.atleast_1d(v) for v in (coverage.captured, coverage.high_quality, coverage.reverse_kl)
+    )
+    return (f"{name:<17}{' '.join(map(str, modes)):>11}{' '.join(f'{v:.0%}' for v in quality):>22}"
+            f"{' '.join(f'{v:.3f}' for v in kl):>24}")  # fmt: skip
+
+
+def draw(path, found):
+    """What the first seed of each method makes; below, quality and balance on the way, each seed a line."""
+    from matplotlib.figure import Figure
+
+    page = Figure(figsize=(13.5, 6.4), layout="constrained")
+    above, below = page.subfigures(2, 1, height_ratios=(1, 1.1))
+    panels, (left, right) = above.subplots(1, len(found), sharex=True, sharey=True), below.subplots(1, 2)
+    for k, (name, (looks, sample)) in enumerate(found.items()):
+        panel, colour = np.atleast_1d(panels)[k], COLOURS[k]
+        panel.plot(*LAW.centres.T, "ko", fillstyle="none", markersize=13, markeredgewidth=0.7)
+        panel.plot(*sample[0].T, ".", color=colour, markersize=2, alpha=0.5)
+        panel.set(title=name, xlim=(-1.4, 1.4), ylim=(-1.4, 1.4), aspect="equal", xticks=(), yticks=())
+        steps, coverage = zip(*looks, strict=True)
+        for ax, key in ((left, "high_quality"), (right, "reverse_kl")):
+            curves = np.array([getattr(c, key) for c in coverage])
+            ax.plot(steps, curves, color=colour, linewidth=0.7, alpha=0.6)
+            ax.plot(steps, np.median(curves, axis=1), ".-", color=colour, linewidth=2, label=name)
+    best = modes_of(LAW).high_quality
+    left.axhline(best, color="k", linestyle="--", linewidth=1, label="a perfect sampler")
+    left.set(xlabel="step", ylabel="share within 3 sd of a centre", ylim=(0, 1.03))
+    right.axhline(np.log(8), color="k", linestyle=":", linewidth=1, label="ln 8: all at one centre")
+    right.set(xlabel="step", ylabel="reverse KL over the modes [nats]", yscale="log", ylim=(3e-4, 4))
+    for ax, title in ((left, "High quality"), (right, "Balance: 0 where all modes are as frequent")):
+        ax.set_title(title + "; bold: median of the seeds", loc="left", fontsize=10)
+        ax.legend(frameon=False, fontsize=8, loc="best")
+    page.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()

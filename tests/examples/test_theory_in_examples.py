@@ -1,0 +1,94 @@
+"""What the examples show of the theory, beside closed forms and independent routes."""
+
+import importlib.util
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+ROOT = Path(__file__).parents[2]
+PATHS = {re.sub(r"^[0-9]+_", "", p.stem): p for p in (ROOT / "examples").glob("*.py")}
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(f"example_{name}", PATHS[name])
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_entropies_by_formula_integral_and_values_agree():
+    """[T1], [T2]. 27 estimates of fixed seeds within 6.5 standard errors: false alarm below 1e-8."""
+    seen = load("information_and_entropy").main(n=20_000, figure=None)
+    for (law, sd), (formula, integral, (mean, error)) in seen.items():
+        oracle = {"normal": stats.norm(0, sd), "Laplace": stats.laplace(0, sd / math.sqrt(2)),
+                  "uniform": stats.uniform(0, sd * math.sqrt(12))}[law]  # fmt: skip
+        assert formula == pytest.approx(float(oracle.entropy()), abs=1e-12)
+        assert integral == pytest.approx(formula, abs=1e-9)
+        assert abs(mean - formula) <= 6.5 * error + 1e-9
+
+
+def test_divergences_are_those_of_the_formulas():
+    """[T3] to [T7]; KS of 10 000 values within the DKW bound 2 · sqrt(ln(2 · 10⁷)/2n) of that of the laws."""
+    found = load("kl_js_ks").main(figure=None)
+    assert found["KL(p‖q)"] == pytest.approx(math.log(2) + (1 + 1 - 4) / 8, abs=1e-10)
+    assert found["KL(q‖p)"] == pytest.approx(-math.log(2) + (1 + 4 - 1) / 2, abs=1e-10)
+    assert 0 < found["JS(p, q)"] < math.log(2)
+    x = np.linspace(-15, 15, 100_001)
+    exact = np.abs(stats.norm(0, 1).cdf(x) - stats.norm(1, 2).cdf(x)).max()
+    assert abs(found["KS"] - exact) < 2 * math.sqrt(math.log(2e7) / 20_000)
+
+
+def test_a_discriminator_learns_d_star():
+    """[T15]: from about a tenth away to a hundredth, for generators far, near and equal."""
+    distances = load("d_against_d_star").main(steps=400, batch=256, looks=4, figure=None)
+    assert distances.shape == (4, 3)
+    assert (distances[-1] < 0.02).all() and (distances[0] > 2 * distances[-1]).all()
+
+
+def test_the_implied_js_is_a_lower_bound_that_training_tightens():
+    """[T16]: V by quadrature is never below its minimum, whatever D."""
+    implied, js = load("v_and_js").main(lengths=(2, 30, 300), batch=256, figure=None)
+    assert (implied <= js + 1e-9).all()
+    gaps = (js - implied).mean(axis=1)
+    assert gaps[0] > gaps[1] > gaps[2] and gaps[2] < 0.005
+
+
+@pytest.mark.parametrize(("name", "exact"), [
+    ("kl", lambda d: d * d / 2), ("reverse_kl", lambda d: d * d / 2), ("jeffrey", lambda d: d * d),
+    ("pearson", lambda d: math.expm1(d * d)), ("wasserstein", lambda d: d),
+    ("squared_hellinger", lambda d: 2 - 2 * math.exp(-d * d / 8)),
+    ("total_variation", lambda d: math.erf(d / math.sqrt(8))),
+    ("hinge", lambda d: 2 * math.erf(d / math.sqrt(8))),
+])  # fmt: skip
+def test_costs_of_parting_are_known(name, exact):
+    """Closed forms for N(0, 1) and N(d, 1); curves with kinks to what a grid can resolve."""
+    zoo = load("divergence_zoo")
+    for d in (0.1, 1.0, 2.5):
+        assert zoo.cost(zoo.OBJECTIVES[name], d) == pytest.approx(exact(d), rel=2e-3)
+
+
+@pytest.mark.parametrize("name", ["kl", "reverse_kl", "js", "jeffrey", "pearson", "squared_hellinger"])
+def test_a_generator_against_d_star_comes_to_the_closest_law(name):
+    """Steps against D* end where a direct search for the least divergence ends."""
+    from minigan.gan.likelihood import closest_normal
+
+    zoo = load("divergence_zoo")
+    law = zoo.parse(zoo.TARGET)
+    found, expected = zoo.in_theory(zoo.OBJECTIVES[name], law, 1000), closest_normal(name, law).law
+    np.testing.assert_allclose(found, (expected.mean, expected.sd), atol=1e-4)
+    if name == "kl":  # [T12]: the moments of the data
+        np.testing.assert_allclose(found, (law.mean, law.sd), atol=1e-6)
+
+
+def test_every_objective_is_in_the_zoo_and_every_method_in_the_table(capsys):
+    zoo, collapse = load("divergence_zoo"), load("mode_collapse")
+    assert zoo.main(steps=1, moves=1, figure=None).keys() == zoo.OBJECTIVES.keys()
+    found = collapse.main(steps=2, seeds=(0,), looks=1, count=20, figure=None)
+    assert found.keys() == collapse.METHODS.keys()
+    assert all(coverage.of == 8 for coverage in found.values())
+    out = capsys.readouterr().out
+    assert all(name in out for name in (*zoo.OBJECTIVES, *collapse.METHODS, "a perfect sampler"))
