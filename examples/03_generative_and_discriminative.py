@@ -1,4 +1,4 @@
-"""What a discriminator is: a generative and a discriminative model of the same rows; what only one can do."""
+"""A generative and a discriminative model of the same rows [T8 to T11], and what only one of them can do."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Galaxies from noise: a GAN learns small images of a telescope, and astronomers' measurements judge it.
+"""Galaxies from noise: a GAN learns small images of a telescope [T17]; astronomers' measures judge it.
 
 Its generator makes images without noise; the sky's known noise is added before the discriminator sees them
 (Bora, Price & Dimakis 2018), so that no network has to imitate it. With your own images, N rows of size²

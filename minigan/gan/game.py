@@ -1,4 +1,4 @@
-"""The game of two networks: who moves when, on which loss."""
+"""The game of two networks: who moves when, on which loss [T13, T14]."""
 
 from typing import NamedTuple
 

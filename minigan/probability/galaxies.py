@@ -1,4 +1,4 @@
-"""Small images of galaxies from a physical light-profile model: a law of many features, and how it is drawn.
+"""Small images of galaxies [T17] from a physical light-profile model: a law of many features.
 
 A galaxy's light is a Sérsic profile, seen under an inclination, on a disc wound into logarithmic spiral arms;
 it is blurred by the telescope (a Gaussian point-spread function), integrated over the pixels, and measured on
