@@ -19,7 +19,8 @@ SETTINGS = ("generator.widths=[]", "discriminator.activation=tanh", "r1=0", "r2=
 OWN = {"wasserstein": ("clip=0.1",), "total_variation": ("r1=0.02", "r2=0.02")}  # it saturates without
 SHIFTS, RATE = np.geomspace(0.05, 6.0, 40), 0.2
 UNBOUNDED = ("kl", "jeffrey", "pearson", "wasserstein")
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C", "#000000")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C", "#000000", "#882255",
+           "#999933")  # fmt: skip
 
 
 def cost(objective, d):
@@ -76,8 +77,8 @@ def draw(path, law, found):
 
     page, a = Figure(figsize=(13.5, 13.0), layout="constrained"), np.linspace(-4.0, 4.0, 201)
     above, below = page.subfigures(2, 1, height_ratios=(1.25, 1))
-    panels = above.subplots(3, 5, sharex=True, sharey=True).flat
-    for ax, o in zip(panels, map(OBJECTIVES.get, found), strict=True):
+    panels = above.subplots(-(-len(found) // 5), 5, sharex=True, sharey=True).flat
+    for ax, o in zip(panels, map(OBJECTIVES.get, found), strict=False):
         for curve, colour in (("real", "#0072B2"), ("fake", "#D55E00"), ("generator", "k")):
             style = "--" if curve == "generator" else "-"
             ax.plot(a, getattr(o, curve)(constant(a)).numpy(), style, color=colour, label=curve)

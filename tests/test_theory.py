@@ -69,7 +69,8 @@ def test_a_row_names_what_exists(tag):
 def test_the_source_and_an_example_cite_the_tag(tag):
     def cites(path):
         text = path.read_text(encoding="utf-8")
-        spans = [range(int(a), int(b) + 1) for a, b in re.findall(r"T(\d+)\]?\s*(?:[-–]|to)\s*\[?T(\d+)", text)]
+        ends = re.findall(r"T(\d+)\]?\s*(?:[-–]|to)\s*\[?T(\d+)", text)
+        spans = [range(int(first), int(last) + 1) for first, last in ends]
         return bool(re.search(rf"\b{tag}\b", text)) or any(int(tag[1:]) in span for span in spans)
 
     assert any(cites(path) for path in (ROOT / "minigan").rglob("*.py")), f"no docstring cites [{tag}]"
