@@ -1,9 +1,9 @@
 """Mode collapse and what helps: eight small clusters on a ring, and generators that find some or all of them.
 
-The first four methods share one game in which G learns ten times as fast as D (Metz et al. 2017 had it so): G
-runs to where D looks away, D follows, G leaves. A D that judges several samples together sees that they are
-all alike (packing), one imagined some steps ahead takes away the gain (unrolled); one that is held flat by R1
-and R2 and learns as fast as G leaves no slope to run down.
+The first four methods share a game that is made to collapse, as G learns ten times as fast as D: G runs to
+where D looks away, D follows, G leaves. A D that judges several samples together can see that they are alike
+(packing), one imagined some steps ahead takes away the gain (unrolled); one that is held flat by R1 and R2
+and learns as fast as G leaves no slope to run down.
 """
 
 import numpy as np
