@@ -25,7 +25,7 @@ METHODS = {  # what each changes in the preset ring8
     "unrolled 5": (*FAST, "unrolled=5", "unrolled_rate=0.3"),
     "R1 + R2": (),
 }
-COLOURS = ("#8C8C8C", "#E69F00", "#CC79A7", "#0072B2", "#009E73")
+COLOURS = ("#D55E00", "#E69F00", "#CC79A7", "#0072B2", "#009E73")
 
 
 def main(steps=4000, seeds=(0, 1, 2), looks=12, count=2500, methods=METHODS, figure="mode_collapse.png"):
@@ -84,7 +84,10 @@ def draw(path, found):
     right.set(xlabel="step", ylabel="reverse KL over the modes [nats]", yscale="log", ylim=(3e-4, 4))
     for ax, title in ((left, "High quality"), (right, "Balance: 0 where all modes are as frequent")):
         ax.set_title(title + "; bold: median of the seeds", loc="left", fontsize=10)
-        ax.legend(frameon=False, fontsize=8, loc="best")
+    handles, labels = (
+        a + b[-1:] for a, b in zip(*(x.get_legend_handles_labels() for x in (left, right)), strict=True)
+    )
+    below.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9)
     page.savefig(path, dpi=110)
 
 

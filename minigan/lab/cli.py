@@ -209,8 +209,10 @@ def train(
     else:
         _report(_console(ctx), outcome.verdict, outcome.findings)
         value, implied = outcome.row["value_fn"], outcome.row["implied_js"]
+        cross_entropy = experiment.config.objective in ("minimax", "non_saturating")
+        of_d = "loss of D" if cross_entropy else "cross-entropy of σ(D)"
         click.echo(
-            f"\nThe loss of D is V = {value:.4f} nats (ln 4 = 1.3863 when it cannot tell): "
+            f"\nThe {of_d} is V = {value:.4f} nats (ln 4 = 1.3863 when it cannot tell): "
             f"JS ≥ (ln 4 − V)/2 = {implied:.4f}, the bound that this D gives."
         )
         click.echo(f"Trained in {outcome.seconds:.1f} s. Files:")
