@@ -194,7 +194,7 @@ def _read(run: RunDirectory) -> _Record:
             )
     verdict = _read_verdict(run.path / "verdict.json")
     rows = run.read_metrics().rows
-    wanted = ("step", "value_fn", "value_optimal", "g_loss", "ks")
+    wanted = ("step", "value_fn", "value_optimal", "d_loss", "g_loss", "ks")
     if not rows or any(name not in rows[0] for name in wanted):
         raise DataError(f"{shown(str(run.path))} holds no metrics of a training run in metrics.jsonl")
     try:

@@ -41,10 +41,12 @@ class Progress:
         D = "-".join(map(str, (e.features, *c.discriminator.widths, 1)))
         networks = f"G {G} {c.generator.activation}, D {D} {c.discriminator.activation}"
         where = f"{e.backend.describe()}, {c.dtype}, seed {c.seed}, into {self._run.path}"
+        cross_entropy = c.objective in ("minimax", "non_saturating")
+        level = "its loss is ln 4 = 1.3863, and " if cross_entropy else ""
         return [
             f"Learning {what}: {networks}, {c.objective}, R1 {c.r1:g}, R2 {c.r2:g}",
             f"{c.steps} steps of {c.batch} on {where}",
-            "When D can no longer tell, its loss is ln 4 = 1.3863, and KS is that of a perfect sampler.",
+            f"When D can no longer tell, {level}KS is that of a perfect sampler.",
             *(f"note: {note}" for note in e.notes),
         ]
 

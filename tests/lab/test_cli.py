@@ -997,3 +997,15 @@ def test_the_graph_of_a_loss_names_its_data(minigan_):
 def test_the_report_says_what_the_loss_of_d_means(minigan_):
     code, out, _ = minigan_("train", *TINY)
     assert code == 0 and "ln 4 = 1.3863" in out and "JS ≥ (ln 4 − V)/2" in out
+
+
+@pytest.mark.parametrize("objective", ["hinge", "wasserstein", "least_squares", "alpha(0.5, 1)"])
+def test_a_run_with_another_objective_is_drawn_and_reported(minigan_, tmp_path, objective):
+    code, out, err = minigan_("train", "--out", str(tmp_path), "--set", f"objective={objective}", *TINY)
+    assert code == 0, err
+    assert "The cross-entropy of σ(D) is V" in out and "its loss is ln 4" not in err
+    from minigan.lab.figures import save_overview
+    from minigan.lab.run import RunDirectory
+
+    (run,) = tmp_path.iterdir()
+    assert save_overview(RunDirectory.open(run)).is_file()

@@ -178,7 +178,7 @@ BAD = [
     ("schedule.hold", "2", "from 0 to 1"),
     ("average.decay", "1", "below 1"),
     ("latent.size", "0", "from 1 to 1024"),
-    ("latent.law", "cauchy", "one of normal, uniform, one"),
+    ("latent.law", "cauchy", "one of normal, one, uniform"),
     ("batch", "1", "from 2 to 16777216"),
     ("steps", "0", "from 1 to 1000000000"),
     ("steps", "1.5", "an integer"),
