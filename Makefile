@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = setup.py pyproject.toml minigan/_version.py
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench peers clean
 
 run: .venv/installed-plot
 	$(BIN)/minigan train
@@ -18,6 +18,10 @@ lint: .venv/installed-test
 
 bench: .venv/installed-test
 	$(BIN)/python -m bench.quality
+
+peers: .venv/installed-plot
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/peers/requirements.txt
+	$(BIN)/python -m bench.peers
 
 .venv/installed-%: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -26,6 +26,7 @@ class DeviceArray:
     ndim = property(lambda self: self.data.ndim)
     size = property(lambda self: self.data.size)
     nbytes = property(lambda self: self.data.nbytes)
+    flags = property(lambda self: self.data.flags)
 
     def _refuse_value(self, *_):
         raise TypeError(
@@ -46,6 +47,9 @@ class DeviceArray:
     def reshape(self, *shape):
         data = self.data.reshape(*shape)
         return self._view(data) if np.shares_memory(data, self.data) else DeviceArray(data)
+
+    def swapaxes(self, i, j):
+        return self._view(self.data.swapaxes(i, j))
 
     def __getitem__(self, key):
         data = self.data[_unwrap(key)]
@@ -107,7 +111,7 @@ class Namespace:
         return DeviceArray(np.full(shape, value, dtype))
 
     def swapaxes(self, x, i, j):
-        return x._view(x.data.swapaxes(i, j))
+        return x.swapaxes(i, j)
 
     def broadcast_to(self, x, shape):
         return x._view(np.broadcast_to(x.data, shape))
@@ -120,15 +124,22 @@ class Namespace:
         if not callable(function) or isinstance(function, type):
             return function
 
-        def on_device(*args, out=None, **kwargs):
-            kwargs = {key: _unwrap(value) for key, value in kwargs.items()}
-            if out is None:
-                return DeviceArray(function(*map(_unwrap, args), **kwargs))
-            function(*map(_unwrap, args), out=out.data, **kwargs)
-            return out
-
-        on_device.__name__ = name
+        on_device = _forwarded(function)
+        if isinstance(function, np.ufunc):
+            on_device.reduce = _forwarded(function.reduce)
         return on_device
+
+
+def _forwarded(function):
+    def on_device(*args, out=None, **kwargs):
+        kwargs = {key: _unwrap(value) for key, value in kwargs.items()}
+        if out is None:
+            return DeviceArray(function(*map(_unwrap, args), **kwargs))
+        function(*map(_unwrap, args), out=out.data, **kwargs)
+        return out
+
+    on_device.__name__ = function.__name__
+    return on_device
 
 
 class StrictBackend(Backend):

@@ -1,17 +1,17 @@
 """Reverse-mode differentiation, and the one mutation there is."""
 
+from operator import attrgetter
+
 from minigan import backend
 from minigan.engine.primitives import sum_to
 from minigan.engine.tensor import (
     Primitive,
     StaleTensorError,
     Tensor,
-    constant,
+    is_stale,
     is_tracked,
-    leaf,
     mark_written,
     program_under_capture,
-    written_since,
 )
 
 
@@ -35,53 +35,59 @@ def grad(y, wrt, *, create_graph=False):
             raise TypeError(
                 f"no gradient can be asked through wrt[{k}], {what}; make it with variable(array) before use"
             )
-    path = _between(wrt, y)
     asked, cotangent = set(wrt), {y: filled(y, 1.0)}
-    for t in path:
-        call = t.call
-        if call.primitive is leaf or t not in cotangent:  # the latter: y sees t only via steps, slope 0
+    way, youngest_first = _between(asked, y)
+    for t in youngest_first:
+        if t not in cotangent:  # y sees t only via steps, slope 0
             continue
-        if written_since(t, call) or any(written_since(x, call) for x in call.inputs):
+        call = t.call
+        if is_stale(t):
             raise StaleTensorError(
                 f"a value that {call.primitive} used or made, shape {t.shape}, was overwritten since; "
                 "take all gradients before updating any parameter"
             )
         g = cotangent[t] if t in asked else cotangent.pop(t)
-        seen, inputs = t, call.inputs
+        seen, inputs, vjps = t, call.inputs, call.primitive.vjps
         if not create_graph:  # constants have no history, so the rules record nothing more
-            seen, inputs = constant(t), [constant(x) for x in inputs]
+            seen, inputs = Tensor(t.array), [Tensor(x.array) if type(x) is Tensor else x for x in inputs]
         for k, x in enumerate(call.inputs):
-            if type(x) is Tensor and x in path and (vjp := _rule(call.primitive, k)) is not None:
-                gx = sum_to(vjp(g, seen, *inputs, **call.params), x.shape)
-                cotangent[x] = cotangent[x] + gx if x in cotangent else gx
+            if x in way:
+                if k >= len(vjps):
+                    raise TypeError(
+                        f"{call.primitive} has no derivative with respect to its input {k}; "
+                        "pass a Python number there"
+                    )
+                if (vjp := vjps[k]) is not None:
+                    gx = vjp(g, seen, *inputs, **call.params)
+                    if gx.array.shape != x.array.shape:
+                        gx = sum_to(gx, x.array.shape)
+                    cotangent[x] = cotangent[x] + gx if x in cotangent else gx
     return [cotangent[x] if x in cotangent else filled(x, 0.0) for x in wrt]
 
 
-def _rule(primitive, k):
-    if k >= len(primitive.vjps):
-        raise TypeError(
-            f"{primitive} has no derivative with respect to its input {k}; pass a Python number there"
-        )
-    return primitive.vjps[k]
-
-
 def _between(wrt, y):
-    """The tensors from ``wrt`` to y, youngest first: only their rules need to run."""
-    seen, stack = set(), [y]
+    """The tensors on the way from ``wrt`` to y, as a set; and those made of others there, youngest first.
+
+    Only the rules between them need to run.
+    """
+    stack = [y] if is_tracked(y) else []
+    seen = set(stack)
     while stack:
-        t = stack.pop()
-        if is_tracked(t) and t not in seen:
-            seen.add(t)
-            stack.extend(t.call.inputs)
-    path = {x for x in wrt if x in seen}
+        for x in stack.pop().call.inputs:
+            if type(x) is Tensor and x.call is not None and x not in seen:
+                seen.add(x)
+                stack.append(x)
+    way, made = seen & wrt, []
     for t in sorted(seen, key=_age):
-        if any(type(x) is Tensor and x in path for x in t.call.inputs):
-            path.add(t)
-    return dict.fromkeys(sorted(path, key=_age, reverse=True))
+        for x in t.call.inputs:
+            if x in way:
+                way.add(t)
+                made.append(t)
+                break
+    return way, reversed(made)
 
 
-def _age(t):
-    return t.call.age
+_age = attrgetter("call.age")
 
 
 def filled(like, value):
@@ -94,7 +100,7 @@ def filled(like, value):
 
 
 def _assign(xp, value, out):
-    xp.copyto(out, value)
+    out[...] = value
 
 
 _assignment = Primitive("assign", _assign)

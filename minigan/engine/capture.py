@@ -6,14 +6,18 @@ is refused at the line that uses it, so nothing computed aside can freeze into a
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from minigan import backend
+from minigan.engine.graph import UnplannableError
+from minigan.engine.planner import PASSES, Plan
 from minigan.engine.tensor import (
     CaptureError,
     Primitive,
     Tensor,
     constant,
     is_tracked,
-    mark_written,
+    mark_replayed,
     program_under_capture,
     variable,
 )
@@ -49,11 +53,11 @@ class Program:
         self.inputs, self.state = [x.array for x in inputs], dict(state)
         self.instructions, self.outputs = [], None
         self._known = {id(backend.owner(a)): a for a in (*self.inputs, *self.state.values())}
-        self._constants = {}
+        self.constants = {}
 
     def declare(self, array):
         """Admit an array that was filled with a number, once: no replay fills it again."""
-        self._known[id(array)] = self._constants[id(array)] = array
+        self._known[id(array)] = self.constants[id(array)] = array
 
     def _require_known(self, array, where):
         if id(backend.owner(array)) not in self._known:
@@ -70,7 +74,7 @@ class Program:
                 self._require_known(a, primitive)
         if primitive.name == "assign":
             self._require_known(output, primitive)
-            if id(backend.owner(output)) in self._constants:
+            if id(backend.owner(output)) in self.constants:
                 raise CaptureError(
                     f"assign would change a constant of shape {output.shape} that was filled during capture, "
                     "and a replay would not fill it again; make it before capture and pass it in state="
@@ -78,43 +82,80 @@ class Program:
         self._known[id(backend.owner(output))] = output
         self.instructions.append(Instruction(primitive, inputs, params, output))
 
-    def compile(self):
-        """Bind the instructions that have work to do into one function."""
+    def compile(self, passes=PASSES, threads=1):
+        """Make the function that runs the step: planned by these passes, or as recorded where there is no plan."""
         work = [i for i in self.instructions if not i.is_view]
         if not work:
             raise CaptureError("the step computed nothing, so there is nothing to replay")
-        self._run = backend.of(work[0].output).compile(work)
-        returned = [t.array for t in _tensors(self.outputs)]
-        for array in returned:
+        self.returned = [t.array for t in _tensors(self.outputs)]
+        for array in self.returned:
             self._require_known(array, "the outputs")
-        written = [i.output for i in work if i.primitive.name == "assign"] + returned
-        self._overwrites = list({id(backend.owner(a)): a for a in written}.values())
+        overwritten = [i.output for i in work if i.primitive.name == "assign"] + self.returned
+        self._overwrites = {id(backend.owner(a)) for a in overwritten}
+        home = backend.of(work[0].output)
+        self.plan = None
+        if home is backend.numpy_backend:
+            try:
+                self.plan = Plan(self, passes, threads)
+            except UnplannableError:
+                pass
+        self._run = self.plan.run if self.plan is not None else self._as_recorded(home, work)
 
     def __call__(self, *inputs):
         """Run the step once more on these Tensors or arrays of the captured shapes; returns the outputs.
 
         Raises:  CaptureError – if a shape, dtype, device or the number of inputs is not the captured one
         """
+        arrays = self._arrays(inputs)
+        for buffer, a in zip(self.inputs, arrays, strict=True):
+            if type(a) is not type(buffer) or a.shape != buffer.shape or a.dtype != buffer.dtype:
+                raise _not_as_captured(buffer, a)
+        own = {id(buffer) for buffer in self.inputs}  # one may be returned by the step, and fed back
+        return self._replay([[_copy(a) if id(backend.owner(a)) in own else a for a in arrays]])
+
+    def each(self, *blocks):
+        """Run the step for every first index of these Tensors or arrays: program(block[0]), program(block[1]), …
+
+        A loop over short steps costs more than the steps; here it is part of the program.
+
+        Shapes:  (K, *shape) for each input of that shape; returns the outputs of the last step
+        Raises:  CaptureError – as program(…) does; also for no inputs, or blocks of several lengths
+        """
+        arrays = self._arrays(blocks)
+        for buffer, a in zip(self.inputs, arrays, strict=True):
+            if type(a) is not type(buffer) or a.shape[1:] != buffer.shape or a.dtype != buffer.dtype:
+                raise _not_as_captured(buffer, a, "K, ")
+        lengths = {a.shape[0] for a in blocks}
+        if len(lengths) != 1 or not min(lengths):
+            raise CaptureError(f"each takes blocks of one length, at least 1; received {sorted(lengths)}")
+        if self.plan is not None:
+            return self._replay(zip(*arrays, strict=True))
+        return self._replay([a[k] for a in arrays] for k in range(lengths.pop()))
+
+    def _as_recorded(self, home, work):
+        steps = home.compile(work)
+
+        def run(batches):
+            for arrays in batches:
+                for buffer, a in zip(self.inputs, arrays, strict=True):
+                    home.xp.copyto(buffer, a)
+                steps()
+
+        return run
+
+    def _arrays(self, inputs):
         if program_under_capture.get() is not None:
             raise CaptureError(
                 "a program was run during capture; call the step it was captured from, it is recorded too"
             )
-        arrays = [x.array if type(x) is Tensor else x for x in inputs]
-        if len(arrays) != len(self.inputs):
-            raise CaptureError(f"captured with {len(self.inputs)} inputs, called with {len(arrays)}")
-        for buffer, a in zip(self.inputs, arrays, strict=True):
-            if type(a) is not type(buffer) or a.shape != buffer.shape or a.dtype != buffer.dtype:
-                raise CaptureError(
-                    f"captured for {type(buffer).__name__} {buffer.dtype}{list(buffer.shape)}, "
-                    f"called with {type(a).__name__} {getattr(a, 'dtype', '')}{list(getattr(a, 'shape', ()))}"
-                )
-        own = {id(buffer) for buffer in self.inputs}  # one may be returned by the step, and fed back
-        arrays = [_copy(a) if id(backend.owner(a)) in own else a for a in arrays]
-        for buffer, a in zip(self.inputs, arrays, strict=True):
-            backend.of(buffer).xp.copyto(buffer, a)
-        self._run()
-        for array in self._overwrites:
-            mark_written(array)
+        if len(inputs) != len(self.inputs):
+            raise CaptureError(f"captured with {len(self.inputs)} inputs, called with {len(inputs)}")
+        return [x.array if type(x) is Tensor else x for x in inputs]
+
+    def _replay(self, batches):
+        with np.errstate(over="ignore"):  # e⁻ˣ = ∞ is a sigmoid of 0, as primitives.py says
+            self._run(batches)
+        mark_replayed(self._overwrites)
         return self.outputs
 
     def __len__(self):
@@ -146,7 +187,7 @@ class Program:
         return "\n".join(lines)
 
 
-def capture(step, *inputs, state=()):
+def capture(step, *inputs, state=(), passes=PASSES, threads=1):
     """Run step(*inputs) once, for real, and return the Program that runs it again, bit for bit.
 
     inputs  Tensors or arrays; each gets a private buffer, so the caller's arrays are never written, and
@@ -164,14 +205,26 @@ def capture(step, *inputs, state=()):
     inputs = [(variable if is_tracked(x) else constant)(_copy(_array(x))) for x in inputs]
     named = state if isinstance(state, dict) else {f"state{k}": x for k, x in enumerate(state)}
     program = Program(inputs, {name: _array(x) for name, x in named.items()})
+    before = [_copy(array) for array in (*program.inputs, *program.state.values())]
     token = program_under_capture.set(program)
     try:
         outputs = step(*inputs)
     finally:
         program_under_capture.reset(token)
     program.outputs = _without_history(outputs)
-    program.compile()
+    program.compile(passes, threads)
+    if program.plan is not None:  # the first step too is to have the plan's bits, so that a resumed run has them
+        for array, content in zip((*program.inputs, *program.state.values()), before, strict=True):
+            np.copyto(array, content)
+        program(*program.inputs)
     return program
+
+
+def _not_as_captured(buffer, a, more=""):
+    return CaptureError(
+        f"captured for {type(buffer).__name__} {buffer.dtype}[{more}{str(list(buffer.shape))[1:]}, "
+        f"called with {type(a).__name__} {getattr(a, 'dtype', '')}{list(getattr(a, 'shape', ()))}"
+    )
 
 
 def _array(x):

@@ -10,33 +10,35 @@ import numpy as np
 from minigan.engine.tensor import Primitive, Tensor
 
 
-def elementwise(name, *vjps):
+class Elementwise(Primitive):
     """A primitive whose kernel is the array library's function of the same name."""
 
-    def kernel(xp, *xs, out=None):
-        return getattr(xp, name)(*xs, out=out)
+    def __init__(self, name, *vjps):
+        super().__init__(name, lambda xp, *xs, out=None: getattr(xp, name)(*xs, out=out), *vjps)
 
-    return Primitive(name, kernel, *vjps)
+    def bind(self, xp):
+        """The function itself."""
+        return getattr(xp, self.name)
 
 
 # ── arithmetic                             ∂/∂a                                ∂/∂b
-add      = elementwise("add",      lambda g, y, a, b: g,             lambda g, y, a, b: g)
-subtract = elementwise("subtract", lambda g, y, a, b: g,             lambda g, y, a, b: -g)
-multiply = elementwise("multiply", lambda g, y, a, b: g * b,         lambda g, y, a, b: g * a)
-divide   = elementwise("divide",   lambda g, y, a, b: g / b,         lambda g, y, a, b: -g * y / b)
-maximum  = elementwise("maximum",  lambda g, y, a, b: g * _share(a - b), lambda g, y, a, b: g * _share(b - a))
-minimum  = elementwise("minimum",  lambda g, y, a, b: g * _share(b - a), lambda g, y, a, b: g * _share(a - b))
-power    = elementwise("power",    lambda g, y, x, n: g * (n * power(x, n - 1)) if n else g * 0.0)   # n is a Python number
+add      = Elementwise("add",      lambda g, y, a, b: g,             lambda g, y, a, b: g)
+subtract = Elementwise("subtract", lambda g, y, a, b: g,             lambda g, y, a, b: -g)
+multiply = Elementwise("multiply", lambda g, y, a, b: g * b,         lambda g, y, a, b: g * a)
+divide   = Elementwise("divide",   lambda g, y, a, b: g / b,         lambda g, y, a, b: -g * y / b)
+maximum  = Elementwise("maximum",  lambda g, y, a, b: g * _share(a - b), lambda g, y, a, b: g * _share(b - a))
+minimum  = Elementwise("minimum",  lambda g, y, a, b: g * _share(b - a), lambda g, y, a, b: g * _share(a - b))
+power    = Elementwise("power",    lambda g, y, x, n: g * (n * power(x, n - 1)) if n else g * 0.0)   # n is a Python number
 
 # ── elementary functions                   ∂/∂x
-negative = elementwise("negative", lambda g, y, x: -g)
-exp      = elementwise("exp",      lambda g, y, x: g * y)
-log      = elementwise("log",      lambda g, y, x: g / x)
-sqrt     = elementwise("sqrt",     lambda g, y, x: g * (0.5 / y))
-square   = elementwise("square",   lambda g, y, x: g * (2.0 * x))
-tanh     = elementwise("tanh",     lambda g, y, x: g * (1.0 - square(y)))
-absolute = elementwise("absolute", lambda g, y, x: g * sign(x))
-sign     = elementwise("sign",     None)
+negative = Elementwise("negative", lambda g, y, x: -g)
+exp      = Elementwise("exp",      lambda g, y, x: g * y)
+log      = Elementwise("log",      lambda g, y, x: g / x)
+sqrt     = Elementwise("sqrt",     lambda g, y, x: g * (0.5 / y))
+square   = Elementwise("square",   lambda g, y, x: g * (2.0 * x))
+tanh     = Elementwise("tanh",     lambda g, y, x: g * (1.0 - square(y)))
+absolute = Elementwise("absolute", lambda g, y, x: g * sign(x))
+sign     = Elementwise("sign",     None)
 
 
 # ── piecewise; at the kink the derivative is 0 (step, relu), the slope (leaky_relu) or shared (maximum, minimum)
@@ -81,10 +83,13 @@ softplus = Primitive("softplus", _softplus, lambda g, y, x: g * sigmoid(x))
 
 # ── products of matrices                   ∂/∂a                                ∂/∂b
 def _matmul(xp, a, b, out=None):
-    if getattr(a, "ndim", 0) < 2 or getattr(b, "ndim", 0) < 2:
+    ranks = getattr(a, "ndim", 0), getattr(b, "ndim", 0)
+    if ranks[0] < 2 or ranks[1] < 2:
         raise ValueError("a product of matrices needs (…, n, k) and (…, k, m)")
     if a.shape[-1] == b.shape[-2] == 1:                        # an outer product, which BLAS is slow at: the same bits
         return xp.multiply(a, b, out=out)
+    if ranks == (2, 2) and a.flags.forc and b.flags.forc:      # the same bits, sooner; of strided memory they are not
+        return xp.dot(a, b, out=out)
     return xp.matmul(a, b, out=out)
 
 matmul = Primitive("matmul", _matmul, lambda g, y, a, b: g @ mT(b), lambda g, y, a, b: mT(a) @ g)
@@ -92,7 +97,7 @@ matmul = Primitive("matmul", _matmul, lambda g, y, a, b: g @ mT(b), lambda g, y,
 
 # ── sums and shapes; views cost nothing on replay
 def _sum(xp, x, axis, out=None):
-    return xp.sum(x, axis=axis, keepdims=True, out=out)
+    return xp.add.reduce(x, axis=axis, keepdims=True, out=out)  # what sum ends in, sooner
 
 def _reshape(xp, x, shape, out=None):
     return x.reshape(shape) if out is None else xp.copyto(out, x.reshape(shape))
@@ -107,7 +112,7 @@ def _embed(xp, x, shape, key, out=None):
     return y
 
 sum_over     = Primitive("sum", _sum, lambda g, y, x, axis: broadcast_to(g, shape=x.shape))
-mT           = Primitive("mT", lambda xp, x: xp.swapaxes(x, -1, -2), lambda g, y, x: mT(g), view=True)
+mT           = Primitive("mT", lambda xp, x: x.swapaxes(-1, -2), lambda g, y, x: mT(g), view=True)
 reshape      = Primitive("reshape", _reshape, lambda g, y, x, shape: reshape(g, shape=x.shape), view=True)
 broadcast_to = Primitive("broadcast_to", lambda xp, x, shape: xp.broadcast_to(x, shape), lambda g, y, x, shape: g, view=True)
 getitem      = Primitive("getitem", _getitem, lambda g, y, x, key: embed(g, shape=x.shape, key=key), view=True)
@@ -121,11 +126,13 @@ PRIMITIVES = {p.name: p for p in (
 # ── composed of primitives
 def mean(x, axis=(-2, -1)):
     """Mean over ``axis``, kept with length one; by default over batch and features, so one value per replica."""
-    if not all(-x.ndim <= a < x.ndim for a in axis):
-        raise ValueError(f"the mean over axes {axis} was asked of shape {x.shape}; give axes that it has")
-    count = math.prod(x.shape[a] for a in axis)
+    shape = x.shape
+    try:
+        count = math.prod([shape[a] for a in axis])
+    except IndexError:
+        raise ValueError(f"the mean over axes {axis} was asked of shape {shape}; give axes that it has") from None
     if count == 0:
-        raise ValueError(f"the mean of no numbers was asked for: shape {x.shape}, axes {axis}")
+        raise ValueError(f"the mean of no numbers was asked for: shape {shape}, axes {axis}")
     return sum_over(x, axis=axis) * (1.0 / count)
 
 def silu(x):
@@ -134,11 +141,12 @@ def silu(x):
 
 def sum_to(x, shape):
     """The adjoint of broadcasting from ``shape``: sum over every axis that broadcasting added or stretched."""
-    if x.shape == shape:
+    given = x.shape
+    if given == shape:
         return x
-    lead = x.ndim - len(shape)
-    stretched = tuple(lead + i for i, n in enumerate(shape) if n == 1 != x.shape[lead + i])
-    y = sum_over(x, axis=tuple(range(lead)) + stretched)
+    lead = len(given) - len(shape)
+    stretched = [lead + i for i, n in enumerate(shape) if n == 1 != given[lead + i]]
+    y = sum_over(x, axis=(*range(lead), *stretched))
     return reshape(y, shape=shape) if lead else y
 
 

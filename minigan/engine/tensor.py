@@ -6,14 +6,21 @@ recorder (for programs) and every check are observers of that door.
 
 import itertools
 from contextvars import ContextVar
+from functools import partial
 from numbers import Real
 
 from minigan import backend
+
+# glibc returns freed memory to the system, and each step of large arrays would fault its pages in anew.
+# It keeps them once a block of nearly 32 MB, which is never touched, has come and gone (mallopt(3),
+# M_MMAP_THRESHOLD); other allocators do not notice.
+backend.numpy_backend.xp.empty(2**25 - 2**13, "uint8")
 
 _clock = itertools.count(1)
 # Memory (id of its owner) → the time of its last `assign`. The ids of dead memory are harmless: whatever
 # lives there now is read later than that.
 _written: dict[int, int] = {}
+_last_write = 0
 program_under_capture: ContextVar = ContextVar("program_under_capture", default=None)  # one per thread
 
 
@@ -96,10 +103,15 @@ class Primitive:
     view: y shares the memory of its input, so a replay has nothing to do for it
     """
 
-    __slots__ = ("name", "kernel", "vjps", "view")
+    __slots__ = ("name", "kernel", "vjps", "view", "_functions")
 
     def __init__(self, name, kernel, *vjps, view=False):
         self.name, self.kernel, self.vjps, self.view = name, kernel, vjps, view
+        self._functions = {}  # what `bind` gave, by type of array
+
+    def bind(self, xp):
+        """The kernel as a function of arrays of one library."""
+        return partial(self.kernel, xp)
 
     def __call__(self, *inputs, **params):
         arrays, first, tracked = [], None, False
@@ -108,9 +120,10 @@ class Primitive:
                 a = x.array
                 if first is None:
                     first = a
-                elif a.dtype != first.dtype or type(a) is not type(first):
+                elif type(a) is not type(first) or a.dtype != first.dtype:
                     raise _mixture(self, first, a)
-                tracked = tracked or x.call is not None
+                if x.call is not None:
+                    tracked = True
             elif type(x) is float or type(x) is int:
                 a = x
             else:
@@ -119,14 +132,16 @@ class Primitive:
             arrays.append(a)
         if first is None:
             raise TypeError(f"{self} needs at least one Tensor; received {', '.join(map(repr, inputs))}")
-        xp = backend.of(first).xp
+        function = self._functions.get(type(first))
+        if function is None:
+            function = self._functions[type(first)] = self.bind(backend.of(first).xp)
         try:
-            array = self.kernel(xp, *arrays, **params)
+            array = function(*arrays, **params)
         except ValueError as error:
             shapes = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
             raise ValueError(f"{self} cannot take {shapes}: {error}") from None
         if type(array) is not type(first):
-            array = xp.asarray(array)  # a full reduction is a scalar to NumPy and an array to CuPy
+            array = backend.of(first).xp.asarray(array)  # a full reduction, which NumPy makes a scalar
         program = program_under_capture.get()
         if program is not None:
             program.record(self, arrays, params, array)
@@ -190,9 +205,22 @@ def is_tracked(x):
 
 def mark_written(array):
     """Note that the memory of ``array`` was overwritten now."""
-    _written[id(backend.owner(array))] = next(_clock)
+    global _last_write
+    _written[id(backend.owner(array))] = time = next(_clock)
+    if time > _last_write:  # another thread may have come first
+        _last_write = time
 
 
-def written_since(x, call):
-    """Whether the memory that x looks at was overwritten after ``call`` was made."""
-    return type(x) is Tensor and _written.get(id(backend.owner(x.array)), 0) > call.age
+def mark_replayed(owners):
+    """Note that these memories, by the ids of their owners, were overwritten now."""
+    global _last_write
+    _last_write = time = next(_clock)
+    _written.update(dict.fromkeys(owners, time))
+
+
+def is_stale(t):
+    """Whether memory that the call of t used or made was overwritten since."""
+    age = t.call.age
+    return age < _last_write and any(
+        type(x) is Tensor and _written.get(id(backend.owner(x.array)), 0) > age for x in (t, *t.call.inputs)
+    )

@@ -19,14 +19,17 @@ class Network:
 
     def __init__(self, layers, parameters):
         self.layers, self.parameters = tuple(layers), parameters
-        self._names = [[(key, f"{i}.{key}") for key in layer.shapes()] for i, layer in enumerate(self.layers)]
+        self._bound = [
+            (layer, {key: parameters[f"{i}.{key}"] for key in layer.shapes()})
+            for i, layer in enumerate(self.layers)
+        ]
 
     inputs = property(lambda self: self.layers[0].n)
     outputs = property(lambda self: self.layers[-1].m)
 
     def __call__(self, x):
-        for layer, names in zip(self.layers, self._names, strict=True):
-            x = layer({key: self.parameters[name] for key, name in names}, x)
+        for layer, p in self._bound:
+            x = layer(p, x)
         return x
 
     def with_parameters(self, parameters):

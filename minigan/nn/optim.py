@@ -40,10 +40,12 @@ class Optimizer:
             )
         assign(self.rate, Tensor(self.parameters.backend.array(values.reshape(self.rate.shape))))
 
-    def remember(self, name):
-        """A zero buffer shaped like the parameters, kept in the state."""
-        self.state[name] = filled(self.parameters.flat, 0.0)
-        return self.state[name]
+    def remember(self, *names):
+        """Zero buffers shaped like the parameters, neighbours in memory, kept in the state."""
+        θ = self.parameters.flat
+        buffers = self.parameters.backend.xp.zeros((len(names), *θ.shape), θ.dtype)
+        self.state |= {name: Tensor(buffers[k]) for k, name in enumerate(names)}
+        return [self.state[name] for name in names]
 
     def step(self, gradients, factor=1.0):
         """Move the parameters once.
@@ -77,7 +79,7 @@ class Momentum(Optimizer):
 
     def __init__(self, parameters, rate, momentum=0.9):
         super().__init__(parameters, rate)
-        self.momentum, self.u = _fraction("momentum", momentum), self.remember("u")
+        self.momentum, (self.u,) = _fraction("momentum", momentum), self.remember("u")
 
     def direction(self, g):
         assign(self.u, self.momentum * self.u + g)
@@ -92,7 +94,7 @@ class OptimisticSGD(Optimizer):
 
     def __init__(self, parameters, rate):
         super().__init__(parameters, rate)
-        self.previous = self.remember("previous")
+        (self.previous,) = self.remember("previous")
 
     def direction(self, g):
         optimistic = 2.0 * g - self.previous
@@ -106,7 +108,7 @@ class RMSProp(Optimizer):
     def __init__(self, parameters, rate, rho=0.99, epsilon=1e-8):
         super().__init__(parameters, rate)
         self.rho, self.epsilon = _fraction("rho", rho), _positive("epsilon", epsilon)
-        self.v = self.remember("v")
+        (self.v,) = self.remember("v")
 
     def direction(self, g):
         assign(self.v, self.rho * self.v + (1.0 - self.rho) * square(g))
@@ -114,29 +116,31 @@ class RMSProp(Optimizer):
 
 
 class Adam(Optimizer):
-    """m ← β₁ m + (1−β₁) g;  v ← β₂ v + (1−β₂) g²;  θ ← θ − α m̂ / (√v̂ + ε),  m̂ = m/(1−β₁ᵗ),  v̂ = v/(1−β₂ᵗ).
+    """θ ← θ − α m̂ / (√v̂ + ε), m̂ and v̂ being means of g and g² that forget: weighted by β₁ᵏ and β₂ᵏ, k steps ago.
 
-    1−βᵗ is the same running average, of ones: so it is kept, as a tensor (a captured step still counts time),
-    and nothing cancels where βᵗ is near 1.
+    m ← β₁ m + g, w₁ ← β₁ w₁ + 1, m̂ = m/w₁; v ← β₂ v + g², w₂ ← β₂ w₂ + 1, v̂ = v/w₂. The paper's m and v are
+    (1−β₁) and (1−β₂) times ours, and its bias correction is the division by the weights. The weights are
+    tensors, so that a captured step still counts time; they meet before they meet an array:
+    α m̂ / (√v̂ + ε) = α √w₂/w₁ · m / (√v + ε√w₂).
 
-    Source:  Kingma & Ba 2015, algorithm 1
+    Source:  Kingma & Ba 2015, algorithm 1, in the order of computation that section 2 recommends
     """
 
     def __init__(self, parameters, rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
         super().__init__(parameters, rate)
         self.beta1, self.beta2 = _fraction("beta1", beta1), _fraction("beta2", beta2)
         self.epsilon = _positive("epsilon", epsilon)
-        self.m, self.v = self.remember("m"), self.remember("v")
-        self.weight1, self.weight2 = filled(self.rate, 0.0), filled(self.rate, 0.0)  # 1 − β₁ᵗ and 1 − β₂ᵗ
+        self.m, self.v = self.remember("m", "v")
+        self.weight1, self.weight2 = filled(self.rate, 0.0), filled(self.rate, 0.0)
         self.state |= {"weight1": self.weight1, "weight2": self.weight2}
 
     def direction(self, g):
-        β1, β2 = self.beta1, self.beta2
-        assign(self.m, β1 * self.m + (1.0 - β1) * g)
-        assign(self.v, β2 * self.v + (1.0 - β2) * square(g))
-        assign(self.weight1, β1 * self.weight1 + (1.0 - β1))
-        assign(self.weight2, β2 * self.weight2 + (1.0 - β2))
-        return (self.m / self.weight1) / (sqrt(self.v / self.weight2) + self.epsilon)
+        assign(self.m, self.beta1 * self.m + g)
+        assign(self.v, self.beta2 * self.v + square(g))
+        assign(self.weight1, self.beta1 * self.weight1 + 1.0)
+        assign(self.weight2, self.beta2 * self.weight2 + 1.0)
+        root = sqrt(self.weight2)
+        return (root / self.weight1) * self.m / (sqrt(self.v) + self.epsilon * root)
 
 
 class OptimisticAdam(Adam):
@@ -147,7 +151,7 @@ class OptimisticAdam(Adam):
 
     def __init__(self, parameters, rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
         super().__init__(parameters, rate, beta1, beta2, epsilon)
-        self.previous = self.remember("previous")
+        (self.previous,) = self.remember("previous")
 
     def direction(self, g):
         u = super().direction(g)

@@ -58,6 +58,7 @@ def test_views_share_memory_and_remember_their_owner(a):
         a.reshape(3, 2),
         a.reshape((6,)),
         xp.swapaxes(a, 0, 1),
+        a.swapaxes(0, 1),
         xp.broadcast_to(a, (4, 2, 3)),
         a[1:][:, 1:],
     ):
@@ -78,6 +79,15 @@ def test_out_writes_into_the_given_array_and_returns_it(a):
     out = xp.empty((2, 3), "float64")
     assert xp.exp(a, out=out) is out
     np.testing.assert_array_equal(strict.to_host(out), np.exp(strict.to_host(a)))
+
+
+def test_a_ufunc_reduces_on_the_device(a):
+    out = xp.empty((1, 3), "float64")
+    assert xp.add.reduce(a, axis=(0,), keepdims=True, out=out) is out
+    for total in (out, xp.add.reduce(a, axis=(0,), keepdims=True)):
+        np.testing.assert_array_equal(strict.to_host(total), [[5.0, 7.0, 9.0]])
+    with pytest.raises(TypeError, match="from host to device"):
+        xp.add.reduce(np.ones(2), axis=(0,))
 
 
 def test_fresh_memory_is_poisoned_so_that_reading_it_shows(a):

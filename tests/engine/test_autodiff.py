@@ -398,6 +398,17 @@ def test_a_result_overwritten_after_use(backend):
         grad(y, [x])
 
 
+def test_what_was_overwritten_before_its_use_is_what_was_used(backend):
+    """The gradient in h asks for h · h only, which saw the new value; the one in x goes through the old."""
+    x = lift(backend, [3.0])
+    h = P.exp(x)
+    assign(h, _two(h))
+    y = h * h
+    assert grad(y, [h])[0].item() == 4.0
+    with pytest.raises(StaleTensorError):
+        grad(y, [x])
+
+
 @pytest.mark.parametrize("view", [
     lambda xp, a: a[1:3], lambda xp, a: a.reshape(2, 2), lambda xp, a: xp.swapaxes(a.reshape(2, 2), 0, 1),
     lambda xp, a: xp.broadcast_to(a, (3, 4)), lambda xp, a: a[..., :2].reshape(2, 1)[1:],

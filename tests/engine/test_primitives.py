@@ -399,6 +399,26 @@ def test_a_column_times_a_matrix_is_refused(backend):
             a @ b
 
 
+LAYOUTS = {
+    "rows": lambda a: np.ascontiguousarray(a),
+    "columns": lambda a: np.ascontiguousarray(a.T).T,
+    "part of longer rows": lambda a: np.hstack([a, a])[:, : a.shape[1]],
+    "every other column": lambda a: np.repeat(a, 2, axis=1)[:, ::2],
+    "every other row, backwards": lambda a: np.repeat(a, 2, axis=0)[::-2],
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("left", LAYOUTS)
+@pytest.mark.parametrize("right", LAYOUTS)
+def test_a_product_has_the_bits_of_matmul_in_every_layout(left, right, dtype):
+    rng = np.random.default_rng(9)
+    for n, k, m in ((1, 5, 1), (1, 3, 4), (6, 4, 1), (5, 3, 7), (33, 17, 19), (64, 128, 32)):
+        a = LAYOUTS[left](rng.standard_normal((n, k)).astype(dtype))
+        b = LAYOUTS[right](rng.standard_normal((k, m)).astype(dtype))
+        assert bits((constant(a) @ constant(b)).array) == bits(np.matmul(a, b))
+
+
 def test_an_outer_product_is_the_product_of_matrices(backend):
     rng = np.random.default_rng(8)
     for shapes in (

@@ -1,11 +1,16 @@
 """Tensors: what they show, what they refuse, and that Python numbers and NumPy scalars stay literals."""
 
 import operator
+import platform
+import subprocess
+import sys
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import minigan
 from minigan import backend as backends
 from minigan.engine import primitives as P
 from minigan.engine.autodiff import grad
@@ -259,3 +264,32 @@ def test_a_primitive_of_ones_own(backend):
     (h,) = grad(g, [x])
     assert (cube(x).item(), g.item(), h.item()) == (8.0, 12.0, 12.0)
     assert repr(cube) == "cube"
+
+
+# ── memory
+STEPS = """
+import resource, sys
+import numpy as np
+sys.path.insert(0, {root!r})
+from minigan.engine.tensor import constant, variable
+def step():
+    values = [variable(np.ones((512, 128), "float32"))]
+    for _ in range(40):
+        values.append(values[-1] * 2.0)
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(3):
+    step()
+before = faults()
+for _ in range(10):
+    step()
+print((faults() - before) / 10)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+def test_the_memory_of_a_step_is_there_for_the_next():
+    """A step of 40 arrays of 64 pages each takes its 2600 pages from the system once, not every time."""
+    code = STEPS.format(root=str(Path(minigan.__file__).parents[1]))
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert float(run.stdout) < 650

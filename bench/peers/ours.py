@@ -1,0 +1,91 @@
+"""minigan: the step as a game, captured, eager, and with R seeds on the replica axis; and the reference."""
+
+import numpy as np
+
+import minigan as mg
+from bench.peers.common import BETA1, BETA2, EPSILON, MEAN, RATE, SD, Variant, width_of
+from bench.peers.numpy_by_hand import Normals
+
+DISTRIBUTION = "minigan"
+AHEAD = 4096  # samples drawn at once
+
+
+def variants(batch, width, threads):
+    """A replay of the captured round, and the round itself."""
+    return {"captured": Variant(Minigan), "eager": Variant(eager)}
+
+
+def ensembles(batch, width, threads, replicas):
+    """R seeds as one captured game."""
+    return {"replicas": Variant(Minigan)}
+
+
+def eager(weights, batch, seed=0, dtype="float32"):
+    """Every round is run by Python."""
+    return Minigan(weights, batch, seed, dtype=dtype, captured=False)
+
+
+def reference(weights, x, z_d, z_g):
+    """parameters(), gradients() after these steps, eager and in float64."""
+    game = eager(weights, x.shape[-2], dtype="float64")
+    game.follow(*(batch.astype("float64") for batch in (x, z_d, z_g)))
+    return game.parameters(), game.gradients()
+
+
+class Minigan:
+    """One game; its first step is the one that is captured."""
+
+    def __init__(self, weights, batch, seed=0, *, dtype="float32", captured=True):
+        width, lead = width_of(weights["G"]), weights["G"].shape[:-1]
+        rngs = [np.random.default_rng(k) for k in range(lead[0])] if lead else np.random.default_rng(0)
+        players = {p: mg.mlp((1, width, width, 1), rngs=rngs, activation="tanh", dtype=dtype) for p in "GD"}
+        for name, player in players.items():
+            player.parameters.update(mg.constant(weights[name].astype(dtype)))
+        optimizers = [mg.Adam(p.parameters, RATE, BETA1, BETA2, EPSILON) for p in players.values()]
+        self.game, self._program = mg.Game(*players.values(), *optimizers), None
+        self._captured = captured
+        steps = max(1, min(64, AHEAD // (batch * (lead[0] if lead else 1))))
+        self._draws = Normals(seed, 3, steps, 1, *lead, batch, 1)
+        self._next = self.block = steps
+
+    def _steps(self, *blocks):
+        if self._captured:
+            if self._program is None:
+                first = [block[0] for block in blocks]
+                self._program = mg.capture(self._round, *first, state=self.game.state)
+                blocks = [block[1:] for block in blocks]
+            if len(blocks[0]):
+                self._program.each(*blocks)
+        else:
+            for batches in zip(*blocks, strict=True):
+                self.game.round(*(mg.constant(batch) for batch in batches))
+
+    def _round(self, *batches):
+        self.game.round(*batches)
+
+    def advance(self, steps):
+        while steps:
+            if self._next == self.block:
+                draws = self._draws.draw()
+                draws[0] *= SD
+                draws[0] += MEAN
+                self._next = 0
+            count = min(steps, self.block - self._next)
+            self._steps(*self._draws.values[:, self._next : self._next + count])
+            self._next += count
+            steps -= count
+
+    def follow(self, x, z_d, z_g):
+        self._steps(*(batches[:, None] for batches in (x, z_d, z_g)))
+
+    def parameters(self):
+        return {
+            "G": self.game.generator.parameters.flat.numpy(),
+            "D": self.game.discriminator.parameters.flat.numpy(),
+        }
+
+    def gradients(self):
+        return {
+            "G": self.game.generator_optimizer.state["g"].numpy(),
+            "D": self.game.discriminator_optimizer.state["g"].numpy(),
+        }

@@ -1,0 +1,138 @@
+"""Run a placed graph on NumPy: straight-line code, each line one call of a bound function on bound arrays.
+
+The code is written from the graph alone, never from data or files; Python compiles it once.
+"""
+
+from functools import partial
+
+import numpy as np
+
+SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
+
+
+class Code:
+    """Lines of Python, the node that each computes, and the objects that the names in them stand for."""
+
+    def __init__(self):
+        self.lines, self.nodes, self.names, self._known = [], [], {}, {}
+
+    def name(self, x):
+        """What an object is called in the code."""
+        key = id(x)
+        if key not in self._known:
+            self._known[key] = f"a{len(self.names)}"
+            self.names[self._known[key]] = x
+        return self._known[key]
+
+    def add(self, node, line):
+        """One more line."""
+        self.nodes.append(node)
+        self.lines.append(line)
+
+    def call(self, node, name, function, *arguments):
+        """One more line: name(arguments)."""
+        self.names[name] = function
+        self.add(node, f"{name}({', '.join(x if isinstance(x, str) else self.name(x) for x in arguments)})")
+
+    def compile(self, inputs):
+        """run(batches): for the arrays of every batch, copy them to the inputs and run all lines."""
+        values = [f"x{k}" for k in range(len(inputs))]
+        copies = [f"{self.name(a)}[...] = {x}" for a, x in zip(inputs, values, strict=True)]
+        body = "\n".join(f"            {line}" for line in [*copies, *self.lines])
+        head = f"        for {', '.join(values) or '_'}{',' * (len(values) == 1)} in batches:"
+        source = f"def bind({', '.join(self.names)}):\n    def run(batches):\n{head}\n{body}\n    return run\n"
+        space = {}
+        exec(compile(source, "<plan>", "exec"), space)
+        return space["bind"](**self.names)
+
+
+def write(memory):
+    """The code of the nodes of a memory, in their order."""
+    code, arrays, numbers = Code(), memory.arrays, {}
+
+    def number(value, dtype):  # as an array without axes, a literal costs half of what a Python number does
+        return numbers.setdefault((value, dtype), np.array(value, dtype))
+
+    for node in memory.work:
+        if node in memory.scalars:
+            _write_scalar(code, node, memory)
+            continue
+        if node.op == "segment":
+            code.call(node, f"segment{len(code.lines)}", node.params["call"])
+            continue
+        for source, target in memory.copies.get(node, ()):
+            if "add" in node.params:
+                total, part = map(code.name, _flat([target, arrays[source]]))
+                code.call(node, "add", np.add, total, part, total)
+                continue
+            if source in memory.scalars:
+                code.add(node, f"{code.name(target.reshape(()))}[()] = s{memory.at[source]}")
+            else:
+                _write_copy(code, node, target, arrays[source])
+        if node.op in ("store", "pack", "stack", "ones", "reshape"):
+            continue
+        out = arrays[node]
+        inputs = [number(x, node.dtype) if isinstance(x, float) else arrays[x] for x in node.inputs]
+        if node.op in ("matmul", "dot"):
+            a, b = inputs
+            if not out.flags.c_contiguous:  # yᵀ = bᵀ aᵀ
+                a, b, out = b.swapaxes(-1, -2), a.swapaxes(-1, -2), out.swapaxes(-1, -2)
+            # As the eager product: np.dot asks less than np.matmul before it calls the BLAS, but sums rows with
+            # gaps in another order, and replicas would not be the single run. An outer product is no sum.
+            plain = a.ndim == b.ndim == 2 and a.flags.forc and b.flags.forc and out.flags.c_contiguous
+            outer = a.shape[-1] == 1 and not (plain and node.op == "dot")
+            function = np.multiply if outer else np.dot if plain else np.matmul
+            code.call(node, function.__name__, function, a, b, out)
+        elif node.op == "sum":
+            code.call(node, "total", np.add.reduce, inputs[0], repr(node.params["axis"]), "None", out, "True")
+        elif node.op == "copy":
+            _write_copy(code, node, out, inputs[0])
+        elif node.op == "primitive":
+            kernel, params = node.params["primitive"].kernel, node.params["params"]
+            code.call(node, f"kernel{len(code.lines)}", partial(kernel, np, *inputs, out=out, **params))
+        else:
+            *seen, target = map(code.name, _flat([*inputs, out]))
+            target = f"out={target}" if node.op in ("maximum", "minimum") else target  # by position is deprecated
+            code.call(node, node.op, getattr(np, node.op), *seen, target)
+    return code
+
+
+def _write_copy(code, node, target, source):
+    target, source = _flat([target, source])
+    code.add(node, f"{code.name(target)}[...] = {code.name(source)}")  # half the cost of np.copyto
+
+
+def _write_scalar(code, node, memory):
+    """A number computed as NumPy's scalar: the same bits as an array of one, at a fifth of the cost."""
+
+    def text(x):
+        if isinstance(x, float):
+            return code.name(memory.number(x, node.dtype))
+        if x in memory.scalars:
+            return f"s{memory.at[x]}"
+        return f"{code.name(memory.arrays[x].reshape(()))}[()]"
+
+    xs = [text(x) for x in node.inputs]
+    value = {"negative": "-{}", "square": "{0} * {0}", "sqrt": "sqrt_of({})"}.get(node.op, f"{{}} {SIGNS.get(node.op)} {{}}")
+    code.names["sqrt_of"] = np.sqrt
+    code.add(node, f"s{memory.at[node]} = {value.format(*xs)}")
+    if any(user not in memory.scalars and user.op != "store" for user in memory.users[node]):
+        code.add(node, f"{code.name(memory.arrays[node].reshape(()))}[()] = s{memory.at[node]}")
+
+
+def _flat(arrays):
+    """The same arrays as an elementwise step sees them best: one axis where memory allows, in its order."""
+    like = max(arrays, key=lambda a: a.size)
+    if like.size == 1:
+        return [a.reshape(()) for a in arrays]
+    swap = like.ndim > 1 and not like.flags.c_contiguous and abs(like.strides[-1]) > abs(like.strides[-2])
+    seen = []
+    for a in arrays:
+        if a.size == 1:
+            a = a.reshape(())
+        elif swap:
+            a = a.reshape((1,) * (like.ndim - a.ndim) + a.shape).swapaxes(-1, -2)
+        seen.append(a)
+    if all(a.ndim == 0 or (a.flags.c_contiguous and a.size == like.size) for a in seen):
+        return [a.reshape(-1) if a.ndim else a for a in seen]
+    return seen
