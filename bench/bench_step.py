@@ -1,27 +1,86 @@
-"""What the engine costs: a primitive over bare NumPy, a round of the game, eager and replayed, replicas.
+"""What the engine costs: a primitive over bare NumPy; a round, planned more and more; replicas; threads.
 
-    python -m pytest bench/bench_step.py --benchmark-min-rounds=30 [--benchmark-json=FILE]
+    python -m pytest bench/bench_step.py [--benchmark-json=FILE]
+    python -m pytest bench/bench_step.py -k "round and 64x16"
 
-The control is a matrix product by NumPy alone: if it moves between two runs, the machine did, not the code.
+A timing of a game is of a block of steps, without their draws and through program.each where there is a
+program; divide it by the steps and replicas that its group names. extra_info has both, and ``microseconds``,
+the median per step of one game. BLAS has one thread, so that a second one is the program's own. The control
+is a matrix product by NumPy alone: if it moves between two runs, the machine did, not the code.
 """
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import minigan as mg
-from minigan.engine.primitives import tanh
+from minigan.engine.planner import EXACT, PASSES
+from minigan.engine.primitives import add, matmul, tanh
 
-SIZES = [(64, 16), (128, 32), (256, 64), (512, 128)]  # batch, width
+STEPS = {(64, 16): 64, (128, 32): 32, (256, 64): 16, (512, 128): 4, (2048, 256): 1}  # of a block
+SIZES = list(STEPS)  # batch, width
+STEPS_OF_REPLICAS = 16  # enough for groups to stay in the cache while they take turns
+LARGE = 2**27  # batch × width² of a block from which few rounds do
+HOW = {"as recorded": (), "exact passes": EXACT, "all passes": PASSES}
+REPLICAS = [(64, 16, R) for R in (1, 4, 16, 64, 256, 1024)] + [(128, 32, R) for R in (1, 4, 16, 64)]
+THREADED = [(256, 64, None), (512, 128, None), (2048, 256, None), (64, 16, 256), (128, 32, 64)]
+DOORS = {"tanh": (np.tanh, tanh), "add": (np.add, add), "matmul": (np.matmul, matmul)}
 
 
-def make_round(batch, width, replicas=None):
-    """A game and the inputs of one of its rounds."""
+def name(value):
+    """64x16, or 64x16-R4, of a size."""
+    if not isinstance(value, tuple):
+        return None
+    batch, width, *replicas = value
+    return f"{batch}x{width}" + (f"-R{replicas[0]}" if any(replicas) else "")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread_of_blas():
+    with threadpool_limits(1, user_api="blas"):
+        yield
+
+
+def make_game(batch, width, replicas=None):
+    """A game and the inputs of a block of its rounds.    Shapes:  x, z_d, z_g (steps, 1[, R], B, 1)"""
     rng = np.random.default_rng(0)
     rngs = rng if replicas is None else [np.random.default_rng(k) for k in range(replicas)]
     networks = [mg.mlp((1, width, width, 1), rngs=rngs, activation="tanh") for _ in range(2)]
     game = mg.Game(*networks, *(mg.Adam(network.parameters, 1e-3, 0.5, 0.999) for network in networks))
-    shape = (1, batch, 1) if replicas is None else (1, replicas, batch, 1)
-    return game, [mg.constant(rng.standard_normal(shape, dtype="float32")) for _ in range(3)]
+    lead = (STEPS[batch, width],) if replicas is None else (STEPS_OF_REPLICAS, replicas)
+    shape = (lead[0], 1, *lead[1:], batch, 1)
+    return game, [rng.standard_normal(shape, dtype="float32") for _ in range(3)]
+
+
+def eager(game, blocks):
+    """A function that runs a block of rounds by Python."""
+
+    def run():
+        for batches in zip(*blocks, strict=True):
+            game.round(*map(mg.constant, batches))
+
+    return run
+
+
+def captured(game, blocks, passes=PASSES, threads=1):
+    """A function that replays a block of rounds."""
+    first = [block[0] for block in blocks]
+    program = mg.capture(game.round, *first, state=game.state, passes=passes, threads=threads)
+    return lambda: program.each(*blocks)
+
+
+def time_block(benchmark, what, run, batch, width, steps, replicas=None):
+    """Time run(), which takes so many steps of so many games."""
+    per = f"{steps} steps" + (" of R replicas" if replicas else "")
+    benchmark.group = f"{what}, batch {batch}, width {width}: {per}"
+    benchmark.extra_info.update(batch=batch, width=width, steps=steps, replicas=replicas or 1)
+    if batch * width**2 * steps * (replicas or 1) >= LARGE:
+        benchmark.pedantic(run, rounds=5, warmup_rounds=1)
+    else:
+        benchmark(run)
+    if benchmark.stats is not None:  # it is under --benchmark-disable
+        seconds = benchmark.stats.stats.median / (steps * (replicas or 1))
+        benchmark.extra_info["microseconds"] = 1e6 * seconds
 
 
 @pytest.mark.benchmark(group="control")
@@ -30,27 +89,40 @@ def test_control(benchmark):
     benchmark(np.matmul, a, a, out=np.empty_like(a))
 
 
-@pytest.mark.benchmark(group="door: tanh of 64 x 16")
 @pytest.mark.parametrize("how", ["NumPy", "engine, constant", "engine, variable"])
-def test_door(benchmark, how):
-    a = np.random.default_rng(0).standard_normal((64, 16), dtype="float32")
+@pytest.mark.parametrize("primitive", DOORS)
+def test_door(benchmark, primitive, how):
+    benchmark.group = f"door: {primitive}, batch 64, width 16"
+    rng, (function, engine) = np.random.default_rng(0), DOORS[primitive]
+    shapes = {"tanh": [(64, 16)], "add": [(64, 16)] * 2, "matmul": [(64, 16), (16, 16)]}[primitive]
+    arrays = [rng.standard_normal(shape, dtype="float32") for shape in shapes]
     if how == "NumPy":
-        benchmark(np.tanh, a)
+        benchmark(function, *arrays)
     else:
-        benchmark(tanh, mg.constant(a) if how == "engine, constant" else mg.variable(a))
+        benchmark(engine, *map(mg.constant if how == "engine, constant" else mg.variable, arrays))
 
 
-@pytest.mark.parametrize("how", ["eager", "replay"])
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"B{size[0]}-H{size[1]}")
+@pytest.mark.parametrize("how", ["eager", *HOW])
+@pytest.mark.parametrize("size", SIZES, ids=name)
 def test_round(benchmark, size, how):
-    benchmark.group = f"round, batch {size[0]}, width {size[1]}"
-    game, inputs = make_round(*size)
-    benchmark(game.round if how == "eager" else mg.capture(game.round, *inputs, state=game.state), *inputs)
+    game, blocks = make_game(*size)
+    run = eager(game, blocks) if how == "eager" else captured(game, blocks, HOW[how])
+    time_block(benchmark, "round", run, *size, len(blocks[0]))
 
 
-@pytest.mark.benchmark(group="replicas, batch 64, width 16, replay; divide by R")
-@pytest.mark.parametrize("replicas", [1, 4, 16, 64])
-def test_replicas(benchmark, replicas):
-    game, inputs = make_round(64, 16, replicas)
-    benchmark.extra_info["replicas"] = replicas
-    benchmark(mg.capture(game.round, *inputs, state=game.state), *inputs)
+@pytest.mark.parametrize("size", REPLICAS, ids=name)
+def test_replicas(benchmark, size):
+    batch, width, replicas = size
+    game, blocks = make_game(*size)
+    run = captured(game, blocks)
+    time_block(benchmark, "replicas", run, batch, width, len(blocks[0]), replicas)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("size", THREADED, ids=name)
+def test_threads(benchmark, size, threads):
+    batch, width, replicas = size
+    game, blocks = make_game(*size)
+    benchmark.extra_info["threads"] = threads
+    run = captured(game, blocks, threads=threads)
+    time_block(benchmark, "threads", run, batch, width, len(blocks[0]), replicas)

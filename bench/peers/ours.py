@@ -12,12 +12,19 @@ AHEAD = 4096  # samples drawn at once
 
 def variants(batch, width, threads):
     """A replay of the captured round, and the round itself."""
-    return {"captured": Variant(Minigan), "eager": Variant(eager)}
+    return {
+        "captured": Variant(_on(threads), blas_threads=1),
+        "eager": Variant(eager),
+    }
 
 
 def ensembles(batch, width, threads, replicas):
     """R seeds as one captured game."""
-    return {"replicas": Variant(Minigan)}
+    return {"replicas": Variant(_on(threads), blas_threads=1)}
+
+
+def _on(threads):
+    return lambda weights, batch, seed=0: Minigan(weights, batch, seed, threads=threads)
 
 
 def eager(weights, batch, seed=0, dtype="float32"):
@@ -35,7 +42,7 @@ def reference(weights, x, z_d, z_g):
 class Minigan:
     """One game; its first step is the one that is captured."""
 
-    def __init__(self, weights, batch, seed=0, *, dtype="float32", captured=True):
+    def __init__(self, weights, batch, seed=0, *, dtype="float32", captured=True, threads=1):
         width, lead = width_of(weights["G"]), weights["G"].shape[:-1]
         rngs = [np.random.default_rng(k) for k in range(lead[0])] if lead else np.random.default_rng(0)
         players = {p: mg.mlp((1, width, width, 1), rngs=rngs, activation="tanh", dtype=dtype) for p in "GD"}
@@ -43,8 +50,10 @@ class Minigan:
             player.parameters.update(mg.constant(weights[name].astype(dtype)))
         optimizers = [mg.Adam(p.parameters, RATE, BETA1, BETA2, EPSILON) for p in players.values()]
         self.game, self._program = mg.Game(*players.values(), *optimizers), None
-        self._captured = captured
-        steps = max(1, min(64, AHEAD // (batch * (lead[0] if lead else 1))))
+        self._captured, self._threads = captured, threads
+        steps = max(
+            16 if lead else 1, min(64, AHEAD // (batch * (lead[0] if lead else 1)))
+        )  # groups take turns
         self._draws = Normals(seed, 3, steps, 1, *lead, batch, 1)
         self._next = self.block = steps
 
@@ -52,7 +61,7 @@ class Minigan:
         if self._captured:
             if self._program is None:
                 first = [block[0] for block in blocks]
-                self._program = mg.capture(self._round, *first, state=self.game.state)
+                self._program = mg.capture(self._round, *first, state=self.game.state, threads=self._threads)
                 blocks = [block[1:] for block in blocks]
             if len(blocks[0]):
                 self._program.each(*blocks)

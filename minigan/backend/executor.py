@@ -17,8 +17,10 @@ class Code:
         self.lines, self.nodes, self.names, self._known = [], [], {}, {}
 
     def name(self, x):
-        """What an object is called in the code."""
+        """What an object is called in the code; equal views of one memory are one object."""
         key = id(x)
+        if isinstance(x, np.ndarray):
+            key = x.__array_interface__["data"][0], x.shape, x.strides, x.dtype, x.flags.writeable
         if key not in self._known:
             self._known[key] = f"a{len(self.names)}"
             self.names[self._known[key]] = x
@@ -40,10 +42,14 @@ class Code:
         copies = [f"{self.name(a)}[...] = {x}" for a, x in zip(inputs, values, strict=True)]
         body = "\n".join(f"            {line}" for line in [*copies, *self.lines])
         head = f"        for {', '.join(values) or '_'}{',' * (len(values) == 1)} in batches:"
-        source = f"def bind({', '.join(self.names)}):\n    def run(batches):\n{head}\n{body}\n    return run\n"
+        source = (
+            f"def bind({', '.join(self.names)}):\n    def run(batches):\n{head}\n{body}\n    return run\n"
+        )
         space = {}
         exec(compile(source, "<plan>", "exec"), space)
-        return space["bind"](**self.names)
+        run = space["bind"](**self.names)
+        run.code = self  # for those who look inside: minigan explain
+        return run
 
 
 def write(memory):
@@ -51,7 +57,7 @@ def write(memory):
     code, arrays, numbers = Code(), memory.arrays, {}
 
     def number(value, dtype):  # as an array without axes, a literal costs half of what a Python number does
-        return numbers.setdefault((value, dtype), np.array(value, dtype))
+        return numbers.setdefault((repr(value), dtype), np.array(value, dtype))  # 0.0 == -0.0
 
     for node in memory.work:
         if node in memory.scalars:
@@ -77,8 +83,8 @@ def write(memory):
             a, b = inputs
             if not out.flags.c_contiguous:  # yᵀ = bᵀ aᵀ
                 a, b, out = b.swapaxes(-1, -2), a.swapaxes(-1, -2), out.swapaxes(-1, -2)
-            # As the eager product: np.dot asks less than np.matmul before it calls the BLAS, but sums rows with
-            # gaps in another order, and replicas would not be the single run. An outer product is no sum.
+            # As the eager product: np.dot asks less than np.matmul before it calls the BLAS, but sums rows
+            # with gaps in another order: replicas would not be the single run. Outer products are no sums.
             plain = a.ndim == b.ndim == 2 and a.flags.forc and b.flags.forc and out.flags.c_contiguous
             outer = a.shape[-1] == 1 and not (plain and node.op == "dot")
             function = np.multiply if outer else np.dot if plain else np.matmul
@@ -92,7 +98,9 @@ def write(memory):
             code.call(node, f"kernel{len(code.lines)}", partial(kernel, np, *inputs, out=out, **params))
         else:
             *seen, target = map(code.name, _flat([*inputs, out]))
-            target = f"out={target}" if node.op in ("maximum", "minimum") else target  # by position is deprecated
+            target = (
+                f"out={target}" if node.op in ("maximum", "minimum") else target
+            )  # by position is deprecated
             code.call(node, node.op, getattr(np, node.op), *seen, target)
     return code
 
@@ -113,10 +121,13 @@ def _write_scalar(code, node, memory):
         return f"{code.name(memory.arrays[x].reshape(()))}[()]"
 
     xs = [text(x) for x in node.inputs]
-    value = {"negative": "-{}", "square": "{0} * {0}", "sqrt": "sqrt_of({})"}.get(node.op, f"{{}} {SIGNS.get(node.op)} {{}}")
+    value = {"negative": "-{}", "square": "{0} * {0}", "sqrt": "sqrt_of({})"}.get(
+        node.op, f"{{}} {SIGNS.get(node.op)} {{}}"
+    )
     code.names["sqrt_of"] = np.sqrt
     code.add(node, f"s{memory.at[node]} = {value.format(*xs)}")
-    if any(user not in memory.scalars and user.op != "store" for user in memory.users[node]):
+    users = [user for user in memory.users[node] if user not in memory.scalars]
+    if any(user.op != "store" or "add" in user.params for user in users):
         code.add(node, f"{code.name(memory.arrays[node].reshape(()))}[()] = s{memory.at[node]}")
 
 

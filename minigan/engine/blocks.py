@@ -26,7 +26,7 @@ class Segment:
 
     def __init__(self, runs, blocks, sums):
         self.runs, self.blocks, self.sums = runs, blocks, sums
-        self.workers = [_Worker() for _ in runs[1:]]
+        self.workers = [Worker() for _ in runs[1:]]
 
     def __call__(self):
         """Run all blocks; the sums are the first thread's when it returns."""
@@ -44,7 +44,7 @@ class Segment:
         self.runs[k](self.blocks[k])
 
 
-class _Worker:
+class Worker:
     """A thread that waits for work; it ends with the program that owns it."""
 
     def __init__(self):
@@ -110,20 +110,28 @@ def _roots(graph):
     for node in graph.schedule().nodes:
         own = [stage[x] for x in node.inputs if isinstance(x, Node)]
         if node.op == "load":
-            own += [stage[s] + 1 for s in graph.overlapping(node.array) if s.time <= node.time]
+            own += [stage[s] + 1 for s in graph.overlapping(node.span) if s.time <= node.time]
         stage[node] = max(own, default=0)
         seen = [x for x in node.inputs if isinstance(x, Node) and _has_rows(x)]
         if node.rows or (node.op == "mT" and seen):
-            if any(not _has_rows(x) and x.op not in ("load", "constant") for x in node.inputs if isinstance(x, Node)):
+            if any(
+                not _has_rows(x) and x.op not in ("load", "constant")
+                for x in node.inputs
+                if isinstance(x, Node)
+            ):
                 return []
             continue
         inner = [x for x in node.inputs if isinstance(x, Node)]
-        added = node.op == "add" and len(inner) == 2 and all(
-            x in linear and len(users[x]) == 1 and x.shape == node.shape for x in inner
+        added = (
+            node.op == "add"
+            and len(inner) == 2
+            and all(x in linear and len(users[x]) == 1 and x.shape == node.shape for x in inner)
         )
-        if (node.op == "matmul" and len(seen) == 2 and node.inputs[0].op == "mT" and node.inputs[1].rows) or (
-            node.op == "sum" and seen
-        ) or added:
+        if (
+            (node.op == "matmul" and len(seen) == 2 and node.inputs[0].op == "mT" and node.inputs[1].rows)
+            or (node.op == "sum" and seen)
+            or added
+        ):
             linear.add(node)
         elif seen:
             return []
@@ -179,7 +187,13 @@ def _part(graph, roots, targets, count):
             shape[-2] //= count
         elif node.op == "mT" and node.inputs[0].rows:
             shape[-1] //= count
-        like = {"shape": shape, "dtype": node.dtype, "rows": node.rows, "order": node.order, "time": node.time}
+        like = {
+            "shape": shape,
+            "dtype": node.dtype,
+            "rows": node.rows,
+            "order": node.order,
+            "time": node.time,
+        }
         if node.op == "load":
             array = node.array
             if node.rows:
@@ -198,7 +212,9 @@ def _part(graph, roots, targets, count):
     part = Graph([])
     for k, (root, target) in enumerate(zip(roots, targets, strict=True)):
         value = copy(root)
-        store = Node("store", [value], {"add": True}, shape=root.shape, dtype=root.dtype, array=target, time=k)
+        store = Node(
+            "store", [value], {"add": True}, shape=root.shape, dtype=root.dtype, array=target, time=k
+        )
         part.stores.append(store)
     return part.refresh(), slices, loads
 

@@ -4,12 +4,13 @@ Capture is closed-world: an array that is neither an input, nor state, nor the o
 is refused at the line that uses it, so nothing computed aside can freeze into a program silently.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigan import backend
-from minigan.engine.graph import UnplannableError
+from minigan.engine.graph import UnplannableError, order_of
 from minigan.engine.planner import PASSES, Plan
 from minigan.engine.tensor import (
     CaptureError,
@@ -42,6 +43,25 @@ class Instruction(NamedTuple):
         return self.primitive.view and backend.owner(self.output) is backend.owner(self.inputs[0])
 
 
+class Made:
+    """What a planned program remembers of a value that was computed: everything but the numbers."""
+
+    __slots__ = ("base", "dtype", "order", "shape")
+
+    def __init__(self, shape, dtype, order, base=None):
+        self.shape, self.dtype, self.order, self.base = shape, dtype, order, base
+
+    ndim = property(lambda self: len(self.shape))
+    size = property(lambda self: math.prod(self.shape))
+    nbytes = property(lambda self: self.size * self.dtype.itemsize)
+
+    def __getitem__(self, key):
+        """A part along some axes, seen as an array's would be."""
+        shape = tuple(len(range(n)[part]) for n, part in zip(self.shape, key, strict=False))
+        whole = self if self.base is None else self.base
+        return Made((*shape, *self.shape[len(shape) :]), self.dtype, self.order, whole)
+
+
 class Program:
     """A training step as data: print it, count it, replay it.
 
@@ -51,7 +71,7 @@ class Program:
 
     def __init__(self, inputs, state):
         self.inputs, self.state = [x.array for x in inputs], dict(state)
-        self.instructions, self.outputs = [], None
+        self.instructions, self.outputs, self._forgotten = [], None, False
         self._known = {id(backend.owner(a)): a for a in (*self.inputs, *self.state.values())}
         self.constants = {}
 
@@ -83,23 +103,48 @@ class Program:
         self.instructions.append(Instruction(primitive, inputs, params, output))
 
     def compile(self, passes=PASSES, threads=1):
-        """Make the function that runs the step: planned by these passes, or as recorded where there is no plan."""
+        """Make the function that runs the step, planned by these passes, or as recorded if it cannot be."""
         work = [i for i in self.instructions if not i.is_view]
         if not work:
             raise CaptureError("the step computed nothing, so there is nothing to replay")
         self.returned = [t.array for t in _tensors(self.outputs)]
-        for array in self.returned:
+        for array in () if self._forgotten else self.returned:
             self._require_known(array, "the outputs")
         overwritten = [i.output for i in work if i.primitive.name == "assign"] + self.returned
         self._overwrites = {id(backend.owner(a)) for a in overwritten}
-        home = backend.of(work[0].output)
+        home = backend.of(next(iter((*self.inputs, *self.state.values())), work[0].output))
         self.plan = None
         if home is backend.numpy_backend:
             try:
                 self.plan = Plan(self, passes, threads)
             except UnplannableError:
-                pass
-        self._run = self.plan.run if self.plan is not None else self._as_recorded(home, work)
+                if self._forgotten:
+                    raise CaptureError("these passes cannot plan the step; capture it with them") from None
+        if self.plan is None:
+            self._run = self._as_recorded(home, work)
+        else:
+            self._run = self.plan.run
+            self._forget()
+
+    def _forget(self):
+        """Free what the first run computed: the plan has buffers of its own, and keeps of these the shapes."""
+        kept = {id(backend.owner(a)) for a in (*self.inputs, *self.state.values(), *self.returned)}
+        kept.update(self.constants)
+        made = {}
+
+        def remember(a):
+            if not isinstance(a, backend.numpy_backend.array_type) or id(backend.owner(a)) in kept:
+                return a
+            if id(a) not in made:
+                owner, order = backend.owner(a), order_of(a)
+                made[id(a)] = Made(a.shape, a.dtype, order, None if owner is a else remember(owner))
+            return made[id(a)]
+
+        self.instructions = [
+            i._replace(inputs=[remember(x) for x in i.inputs], output=remember(i.output))
+            for i in self.instructions
+        ]
+        self._known, self._forgotten = {}, True
 
     def __call__(self, *inputs):
         """Run the step once more on these Tensors or arrays of the captured shapes; returns the outputs.
@@ -114,7 +159,7 @@ class Program:
         return self._replay([[_copy(a) if id(backend.owner(a)) in own else a for a in arrays]])
 
     def each(self, *blocks):
-        """Run the step for every first index of these Tensors or arrays: program(block[0]), program(block[1]), …
+        """Run the step for every first index of these Tensors or arrays: on block[0], on block[1] …
 
         A loop over short steps costs more than the steps; here it is part of the program.
 
@@ -213,7 +258,9 @@ def capture(step, *inputs, state=(), passes=PASSES, threads=1):
         program_under_capture.reset(token)
     program.outputs = _without_history(outputs)
     program.compile(passes, threads)
-    if program.plan is not None:  # the first step too is to have the plan's bits, so that a resumed run has them
+    if (
+        program.plan is not None
+    ):  # the first step too is to have the plan's bits, so that a resumed run has them
         for array, content in zip((*program.inputs, *program.state.values()), before, strict=True):
             np.copyto(array, content)
         program(*program.inputs)

@@ -6,7 +6,14 @@ from heapq import heappop, heappush
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-VIEWS = {"mT", "reshape", "broadcast_to", "getitem", "part", "head"}  # the memory of their input, seen otherwise
+VIEWS = {
+    "mT",
+    "reshape",
+    "broadcast_to",
+    "getitem",
+    "part",
+    "head",
+}  # the memory of their input, seen otherwise
 
 
 class UnplannableError(Exception):
@@ -25,15 +32,26 @@ class Node:
     order   "F" where the memory has the features of a batch one after the other
     """
 
-    __slots__ = ("array", "dtype", "inputs", "op", "order", "params", "rows", "shape", "time")
+    __slots__ = ("_span", "array", "dtype", "inputs", "op", "order", "params", "rows", "shape", "time")
 
-    def __init__(self, op, inputs=(), params=None, *, shape, dtype, array=None, time=-1, rows=False, order="C"):
+    def __init__(
+        self, op, inputs=(), params=None, *, shape, dtype, array=None, time=-1, rows=False, order="C"
+    ):
         self.op, self.inputs, self.params = op, tuple(inputs), params or {}
         self.shape, self.dtype, self.array = tuple(shape), dtype, array
         self.time, self.rows, self.order = time, rows, order
 
+        self._span = None
+
     ndim = property(lambda self: len(self.shape))
     size = property(lambda self: math.prod(self.shape))
+
+    @property
+    def span(self):
+        """The first byte of the memory of a load or a store, and the one after its last."""
+        if self._span is None:
+            self._span = byte_bounds(self.array)
+        return self._span
 
     def __rmul__(self, x):  # a kernel may write 0.2 * x
         return elementwise("multiply", x, self)
@@ -93,10 +111,9 @@ class Graph:
         return users
 
     def overlapping(self, array):
-        """The stores to any of these bytes."""
-        low, high = byte_bounds(array)
-        bounds = ((s, *byte_bounds(s.array)) for s in self.stores)
-        return [s for s, first, last in bounds if first < high and low < last]
+        """The stores to any of the bytes of an array, or of a span."""
+        low, high = array if isinstance(array, tuple) else byte_bounds(array)
+        return [s for s in self.stores if s.span[0] < high and low < s.span[1]]
 
     def version(self, array, time=math.inf):
         """The time of the last store before ``time`` to any of these bytes; −1 if there is none."""
@@ -115,13 +132,13 @@ class Graph:
         for node in self.nodes:
             before[node].update(x for x in node.inputs if isinstance(x, Node))
             if node.op == "load":
-                for store in self.overlapping(node.array):
+                for store in self.overlapping(node.span):
                     if store.time <= node.time:
                         before[node].add(store)
                     else:
                         before[store].update({node, *_readers(node, users)} - {store})
             elif node.op == "store":
-                before[node].update(s for s in self.overlapping(node.array) if s.time < node.time)
+                before[node].update(s for s in self.overlapping(node.span) if s.time < node.time)
         after = {node: [] for node in self.nodes}
         for node, earlier in before.items():
             for x in earlier:
@@ -165,6 +182,18 @@ def _readers(node, users):
         if user.op in VIEWS:
             found += _readers(user, users)
     return found
+
+
+def with_ones(graph, x):
+    """[x 1]: one node per value; that of a half is a half of the whole's."""
+    if x not in graph.extended:
+        shape = (*x.shape[:-1], x.shape[-1] + 1)
+        like = {"shape": shape, "dtype": x.dtype, "rows": x.rows, "order": "F", "time": x.time}
+        if x.op == "part" and x.params["axis"] == -2:
+            graph.extended[x] = Node("part", [with_ones(graph, x.inputs[0])], x.params, **like)
+        else:
+            graph.extended[x] = Node("ones", [x], **like)
+    return graph.extended[x]
 
 
 # ── from a program to a graph ───────────────────────────────────────────────────────────────────────────────
@@ -212,7 +241,16 @@ def build(program):
     return graph.refresh()
 
 
+def order_of(array):
+    """ "F" if the memory of an array runs along its first axis, else "C"."""
+    flags = getattr(array, "flags", None)
+    if flags is None:
+        return array.order  # it is remembered
+    return "F" if flags.f_contiguous and not flags.c_contiguous else "C"
+
+
 def owner_of(array):
+    """The array whose memory this one looks at."""
     return array if array.base is None else array.base
 
 
@@ -226,16 +264,22 @@ def _store(array, time):
 
 def _node(i, inputs, time):
     """The node of an instruction; a composed kernel becomes the ufuncs that it calls."""
-    name, x, like = i.primitive.name, inputs[0], {"shape": i.output.shape, "dtype": i.output.dtype, "time": time}
+    name, x, like = (
+        i.primitive.name,
+        inputs[0],
+        {"shape": i.output.shape, "dtype": i.output.dtype, "time": time},
+    )
     if name == "matmul":
         return Node(name, inputs, rows=x.rows and i.output.shape[-2] == x.shape[-2], **like)
     if name == "sum":
         axes = tuple(sorted(a % x.ndim for a in i.params["axis"]))
         return Node(name, inputs, {"axis": axes}, rows=x.rows and x.ndim - 2 not in axes, **like)
     if i.is_view:
-        rows = x.rows and name in ("getitem", "reshape", "broadcast_to") and i.output.shape[-2:] == x.shape[-2:]
+        rows = (
+            x.rows and name in ("getitem", "reshape", "broadcast_to") and i.output.shape[-2:] == x.shape[-2:]
+        )
         return Node(name, inputs, i.params, rows=rows, **like)
-    order = "F" if i.output.flags.f_contiguous and not i.output.flags.c_contiguous else "C"
+    order = order_of(i.output)
     if not i.primitive.view and name != "embed":
         made = _Ufuncs(time, order)
         try:
@@ -244,7 +288,9 @@ def _node(i, inputs, time):
         except (TypeError, AttributeError):
             pass  # it does more than call ufuncs, so it stays whole
     rows = any(isinstance(x, Node) and x.rows and x.shape == i.output.shape for x in inputs)
-    return Node("primitive", inputs, {"primitive": i.primitive, "params": i.params}, rows=rows, order=order, **like)
+    return Node(
+        "primitive", inputs, {"primitive": i.primitive, "params": i.params}, rows=rows, order=order, **like
+    )
 
 
 class _Ufuncs:

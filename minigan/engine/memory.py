@@ -57,7 +57,7 @@ class Memory:
 
     def number(self, value, dtype):
         """A literal as NumPy's scalar, one object per value."""
-        return self.numbers.setdefault((value, dtype), dtype.type(value))
+        return self.numbers.setdefault((repr(value), dtype), dtype.type(value))  # 0.0 == -0.0
 
     @property
     def work(self):
@@ -79,7 +79,10 @@ class Memory:
                         continue
                     if x.op == "load":
                         buffer = inputs.get(id(owner_of(x.array)))
-                        alone = buffer is not None and loads[id(buffer)] == [x] and buffer.size == x.size
+                        whole = (
+                            buffer is not None and buffer.size == x.size and buffer.shape[-2:] == x.shape[-2:]
+                        )
+                        alone = whole and x.array.flags.c_contiguous and loads[id(buffer)] == [x]
                         if alone and not self.graph.overlapping(buffer):
                             self.home[x], self.moved[x] = node, buffer
                     elif x.op not in VIEWS and x.op != "constant":
@@ -110,7 +113,7 @@ class Memory:
         if sum(user.op == "store" for user in self.users[value]) > 1 or value.op in CONTAINERS:
             return False
         there = self.at[value]
-        for other in self.graph.overlapping(store.array):
+        for other in self.graph.overlapping(store.span):
             if other is not store and there < self.at[other] <= max(here, self.last[value]):
                 return False
         for node in self.nodes:
@@ -159,7 +162,9 @@ class Memory:
             self._own(node)
         if node.op in CONTAINERS:
             parts = _parts(node, self.arrays[node])
-            self.copies[node] = [(x, part) for x, part in zip(node.inputs, parts, strict=False) if self.home.get(x) is not node]
+            self.copies[node] = [
+                (x, part) for x, part in zip(node.inputs, parts, strict=False) if self.home.get(x) is not node
+            ]
 
     def _reside(self, node, now=None):
         """The place of a node in the one it lives in, which it takes when it is computed."""
@@ -216,8 +221,16 @@ class Memory:
             buffer = self.storage[x]
             if buffer.key is not None and x.op in CONTAINERS:
                 continue  # its ones have to stay
-            others = [y for y in node.inputs if isinstance(y, Node) and y is not x and self.storage_of(y) is buffer]
-            if buffer.end == here and x.shape == node.shape and x.dtype == node.dtype and not others and (x.order == node.order or node.ndim < 2):
+            others = [
+                y for y in node.inputs if isinstance(y, Node) and y is not x and self.storage_of(y) is buffer
+            ]
+            if (
+                buffer.end == here
+                and x.shape == node.shape
+                and x.dtype == node.dtype
+                and not others
+                and (x.order == node.order or node.ndim < 2)
+            ):
                 self.arrays[node], self.storage[node] = self.arrays[x], buffer
                 buffer.end = self.last[node]
                 return True

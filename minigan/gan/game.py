@@ -349,5 +349,5 @@ def best_response(discriminator, optimizer, real, fake, *, objective="non_satura
     factors = parameters.backend.array(factors.astype(parameters.flat.dtype)[:, None])
     state = {"discriminator": parameters.flat, **optimizer.state}
     program = capture(step, real[0], fake[0], constant(factors[0]), state=state)
-    for k in range(1, count):
-        program(real[k], fake[k], factors[k])
+    if count > 1:
+        program.each(real[1:], fake[1:], factors[1:])

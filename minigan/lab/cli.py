@@ -1,4 +1,4 @@
-"""The command line: train, sample, eval, presets, gradcheck, graph, doctor.
+"""The command line: train, sample, eval, presets, gradcheck, graph, explain, doctor.
 
 Results go to stdout, progress and messages to stderr; ``--json`` prints one JSON object. Exit codes: 0 ok, 1
 unexpected failure, 2 usage or configuration, 3 refused input, 4 diverged, 5 quality missed, 6 backend or
@@ -427,7 +427,7 @@ def _judge_file(file: str, target: str | None, data: str | None) -> Any:
         raise DataError(str(error)) from None
 
 
-# ── presets, gradcheck, graph, doctor ───────────────────────────────────────────────────────────────────────
+# ── presets, gradcheck, graph, explain, doctor ──────────────────────────────────────────────────────────────
 
 
 @cli.command()
@@ -537,6 +537,29 @@ def _drawn(source: bytes, kind: str) -> bytes:
     if done.returncode:
         raise UnavailableError(f"dot failed: {done.stderr.decode(errors='replace').strip()[:300]}")
     return done.stdout
+
+
+@cli.command()
+@click.argument("source", metavar="[PRESET|CONFIG]", required=False)
+@click.option("--seeds", type=click.IntRange(1, 10_000), default=1, help="How many train at once.")
+@click.option(
+    "--passes", type=click.Choice(["all", "exact", "none"]), default="all", help="Which passes plan the step."
+)
+@set_option
+@report_option
+def explain(source: str | None, seeds: int, passes: str, sets: tuple[str, ...], as_json: bool) -> None:
+    """Show where a training step's time goes: the planner's passes, then every line of the plan.
+
+    Each line with its bytes and floating point operations, and its time beside that of a call on one element.
+    """
+    from minigan.lab.explain import explain as take_apart
+
+    config, data, _ = _resolve(source, sets, False, {})
+    explanation = take_apart(config, data=data, seeds=seeds, passes=passes)
+    if as_json:
+        _json(**explanation.as_dict())
+    else:
+        click.echo(explanation.as_text())
 
 
 @cli.command()

@@ -180,7 +180,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     eval_samples: Annotated[
         int, Meta(ge=100, le=10**7, description="generated samples each is made from")
     ] = 10000
-    threads: Annotated[int, Meta(ge=1, le=1024, description="threads of the matrix products")] = 1
+    threads: Annotated[int, Meta(ge=1, le=1024, description="threads for large batches, many replicas")] = 1
 
 
 class Field(NamedTuple):
@@ -545,10 +545,12 @@ def _gib(size: int) -> str:
 def memory_estimate(config: Config, features: int = 1) -> int:
     """The bytes that training will hold at least.
 
-    4 numbers for each parameter (value, gradient, two moments), one more for its average, and 2 for each unit
-    and sample (value, gradient), in D both for real and for generated data.
+    4 numbers for each parameter (value, gradient, two moments), one more for its average, and for each unit and
+    sample, in D both for real and for generated data, what the recorded first step computes: some 12 numbers,
+    twice as many with penalties on gradients, as measured.
     """
     copies = 4 + (config.average.name != "none")
+    values = 24 if config.r1 or config.r2 or config.wgan_gp or config.zero_gp else 12
     total = 0
     for net, first, last, passes in (
         (config.generator, config.latent.size or features, features, 1),
@@ -556,7 +558,7 @@ def memory_estimate(config: Config, features: int = 1) -> int:
     ):
         sizes = (first, *net.widths, last)
         parameters = sum((n + 1) * m for n, m in pairwise(sizes))
-        total += copies * parameters + 2 * passes * config.batch * sum(sizes)
+        total += copies * parameters + values * passes * config.batch * sum(sizes)
     return total * (4 if config.dtype == "float32" else 8)
 
 

@@ -239,17 +239,24 @@ class Experiment:
 
     def advance(self, steps: int) -> None:
         """Train for so many steps; nothing is read from the device."""
-        for _ in range(steps):
+        while steps > 0:
             block, k = divmod(self.step, self.block_length)
             if block != self._block:
                 self._block, self._numbers = block, self._draw(block)
-            inputs = [constant(numbers[k]) for numbers in self._numbers.values()]
+            count = min(steps, self.block_length - k)
             if self._program is None:
-                self._program = capture(self._round, *inputs, state=self.game.state)
+                count, inputs = 1, [constant(numbers[k]) for numbers in self._numbers.values()]
+                threads = self.config.threads
+                self._program = capture(self._round, *inputs, state=self.game.state, threads=threads)
                 self._losses = self._program.outputs
+                if self._program.plan is not None and self._program.plan.threads > 1:
+                    from threadpoolctl import threadpool_limits
+
+                    threadpool_limits(1, user_api="blas")  # each of the program's own threads calls it
             else:
-                self._program(*inputs)
-            self.step += 1
+                self._program.each(*(numbers[k : k + count] for numbers in self._numbers.values()))
+            self.step += count
+            steps -= count
 
     def _round(self, *batches: Any) -> Losses:
         """One round of the game on batches in the order of this block's numbers."""

@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -18,12 +19,14 @@ import numpy as np
 
 from minigan.backend.executor import Code
 from minigan.engine import planner
+from minigan.engine.blocks import Segment
 from minigan.engine.capture import Program, capture
+from minigan.engine.groups import Part, sizes
 from minigan.engine.tensor import constant
-from minigan.lab.config import Config, available_memory, memory_estimate
+from minigan.lab.config import Config, available_memory
 from minigan.lab.data import Data
 from minigan.lab.errors import ConfigError
-from minigan.lab.experiment import Experiment, read_law
+from minigan.lab.experiment import BLOCK_NUMBERS, Experiment
 
 PASSES: dict[str, tuple[Callable, ...]] = {"all": planner.PASSES, "exact": planner.EXACT, "none": ()}
 KINDS = {  # of lines, as the report calls them
@@ -55,9 +58,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the plan: what it computes, and what that costs.
+    """A line of the plan: what it computes, and what that costs a step, all times together.
 
-    number    in the plan, from 1; 0 for the copy of an input
+    number    in the plan, from 1, also of the lines inside it; 0 for the copy of an input
+    times     how often a step runs it: in each block of a batch, in each group of replicas
     bytes     of the arrays it reads and writes; None where a call does not show them
     flops     of a product, 2 n k m; else 0
     time      µs, alone and warm
@@ -65,6 +69,7 @@ class Line:
     """
 
     number: int
+    times: int
     what: str
     kind: str
     bytes: int | None
@@ -95,6 +100,8 @@ class Total:
 class Explanation:
     """A step taken apart.
 
+    groups        of replicas, one after the other: the passes and the numbers of lines are those of the first
+    threads       that share blocks or groups: times, bytes and flops of the lines are those of the first
     note          why there is no plan, and then instructions, the recorded ones; else None
     capture, plan how long recording, planning and the first step took, and planning alone; µs
     step, eager   one whole step, replayed and as Python runs it; µs
@@ -106,6 +113,8 @@ class Explanation:
     batch: int
     seeds: int
     passes: str
+    groups: int
+    threads: int
     recorded: int
     capture: float
     plan: float
@@ -182,6 +191,10 @@ class Explanation:
             f"{self.buffer_bytes} bytes in {self.buffers} buffers. Recording, planning and a first step took "
             f"{1e-3 * self.capture:.0f} ms, of which the plan {1e-3 * self.plan:.0f} ms."
         )
+        if self.groups > 1:
+            yield f"The seeds go in {self.groups} groups, each with such a plan."
+        if self.threads > 1:
+            yield f"{self.threads} threads share the work; the lines below are what the first one does."
         yield ""
         width = max(len(stage.name) for stage in self.stages)
         yield f"{'after the pass':{width}}  nodes  lines"
@@ -189,15 +202,16 @@ class Explanation:
             rounds = "" if stage.exact else " (rounds differently)"
             yield f"{stage.name:{width}}  {stage.nodes:5}  {stage.lines:5}  {stage.about}{rounds}"
         yield ""
-        width = max(len(line.what) for line in self.lines)
+        named = [f"{line.times} × {line.what}" if line.times > 1 else line.what for line in self.lines]
+        width = max(map(len, named))
         yield f"line  {'':{width}}  {'bytes':>9}  {'flops':>10}  {'µs':>9}  dispatch  {'work':>9}  share"
-        for line in self.lines:
+        for line, what in zip(self.lines, named, strict=True):
             number = f"{line.number:4}" if line.number else "  in"
             moved = "–" if line.bytes is None else f"{line.bytes}"
             flops = f"{line.flops or ''}"
             dispatch = "–" if line.dispatch is None else f"{line.dispatch:.2f}"
             yield (
-                f"{number}  {line.what:{width}}  {moved:>9}  {flops:>10}  {line.time:9.2f}  {dispatch:>8}  "
+                f"{number}  {what:{width}}  {moved:>9}  {flops:>10}  {line.time:9.2f}  {dispatch:>8}  "
                 f"{line.work:9.2f}  {100 * line.time / (self.time or 1.0):4.1f}%"
             )
         yield ""
@@ -211,18 +225,18 @@ class Explanation:
             )
         yield ""
         total = self.total()
-        dispatch = 100 * total.dispatch / (total.time or 1.0)
+        calls = 100 * total.dispatch / (total.time or 1.0)
         if self.gflops:
             yield f"The products run at {self.gflops:.1f} GFLOP/s."
         yield (
-            f"Dispatch, the time of as many calls on one element, is {dispatch:.0f}% of the lines' time; "
+            f"Dispatch, the time of as many calls on one element, is {calls:.0f}% of the lines' time; "
             "the rest is work."
         )
         cold = "code and data that are cold when their turn comes, and the loop"
         yield f"The lines alone and warm take {self.time:.1f} µs, the whole step {self.step:.1f} µs" + (
             f": the {self.rest:.1f} µs between are {cold}."
             if self.rest > 0
-            else ", the same within the noise."
+            else ", less than that: the machine was slower while the lines were timed."
         )
         yield self._compared()
 
@@ -243,74 +257,106 @@ def explain(config: Config, *, data: Data | None = None, seeds: int = 1, passes:
     """
     from threadpoolctl import threadpool_limits
 
-    _refuse_sizes(config, data, seeds)
-    several = list(range(config.seed, config.seed + seeds)) if seeds > 1 else None
     with threadpool_limits(config.threads, user_api="blas"), np.errstate(all="ignore"):
-        experiment = Experiment(config, data=data, seeds=several)
-        experiment.block_length = max(1, experiment.block_length // seeds)
-        blocks = experiment._draw(0)
-
-        def step(*batches: Any) -> Any:
-            return experiment.game.round(**dict(zip(blocks, batches, strict=True)))
-
-        first = [constant(block[0]) for block in blocks.values()]
-        started = time.perf_counter()
-        program = capture(step, *first, state=experiment.game.state, passes=PASSES[passes])
-        took = 1e6 * (time.perf_counter() - started)
+        if seeds > 1:
+            _refuse_sizes(_Recording(config, data, 1, "none").program, seeds)
+        recording = _Recording(config, data, seeds, passes)
+        program, blocks = recording.program, recording.blocks
         known: dict[str, Any] = {
             "experiment": config.name,
-            "backend": experiment.backend.name,
+            "backend": recording.backend,
             "dtype": config.dtype,
             "batch": config.batch,
             "seeds": seeds,
             "passes": passes,
             "recorded": len(program),
-            "capture": took,
-            "step": _time_of_a_step(program, list(blocks.values())),
-            "eager": _median(lambda: step(*first), SECONDS / 8),
+            "capture": recording.took,
         }
-        if program.plan is None:
+        plan = program.plan
+        if plan is not None and plan.threads > 1:
+            threadpool_limits(1, user_api="blas")  # each of the plan's own threads calls it, as in training
+        known |= {
+            "step": _time_of_a_step(program, blocks),
+            "eager": _typical(recording.step, SECONDS / 8),
+        }
+        if plan is None:
             why = (
                 "Here only recorded instructions can be shown: the plan is NumPy's."
-                if experiment.backend.name != "numpy"
+                if recording.backend != "numpy"
                 else "Only these can be shown: a step that assigns to a value it computed has no plan."
             )
-            return Explanation(
-                **known, plan=0.0, buffers=0, buffer_bytes=0, note=why, instructions=_instructions(program)
-            )
-        buffers = program.plan.memory.buffers
+            nothing: dict[str, Any] = {
+                "plan": 0.0,
+                "groups": 0,
+                "threads": 1,
+                "buffers": 0,
+                "buffer_bytes": 0,
+            }
+            return Explanation(**known, **nothing, note=why, instructions=_instructions(program))
+        stages, planned = _stages(program, PASSES[passes], config.threads)
+        buffers = [buffer for group in plan.groups or [plan] for buffer in group.memory.buffers]
         return Explanation(
             **known,
-            plan=_median(lambda: planner.Plan(program, PASSES[passes]), 0.0),
+            plan=planned,
+            groups=max(1, len(plan.groups)),
+            threads=plan.threads,
             buffers=len(buffers),
             buffer_bytes=sum(buffer.memory.nbytes for buffer in buffers),
-            stages=_stages(program, PASSES[passes]),
-            lines=_lines(program, [block[0] for block in blocks.values()], known["step"]),
+            stages=stages,
+            lines=_lines(program, [block[0] for block in blocks], known["step"]),
         )
 
 
-def _refuse_sizes(config: Config, data: Data | None, seeds: int) -> None:
-    """One seed was checked with the configuration."""
-    if seeds > 1:
-        features = read_law(config.target).features if data is None else data.values.shape[1]
-        need, free = seeds * memory_estimate(config, features), available_memory()
-        if free is not None and need > free:
-            raise ConfigError(
-                f"{seeds} seeds need about {need / 2**30:.3g} GiB, but only {free / 2**30:.3g} GiB of memory "
-                "are free; reduce --seeds, generator.widths, discriminator.widths or batch"
-            )
+class _Recording:
+    """A step captured, its batches, and how long that took, in µs."""
+
+    def __init__(self, config: Config, data: Data | None, seeds: int, passes: str) -> None:
+        several = list(range(config.seed, config.seed + seeds)) if seeds > 1 else None
+        experiment = Experiment(config, data=data, seeds=several)
+        numbers = seeds * config.batch * max(experiment.features, experiment.latent_size)
+        experiment.block_length = max(1, min(experiment.block_length, BLOCK_NUMBERS // numbers))
+        named = experiment._draw(0)
+
+        def step(*batches: Any) -> Any:
+            return experiment.game.round(**dict(zip(named, batches, strict=True)))
+
+        self.backend, self.blocks = experiment.backend.name, list(named.values())
+        first = [constant(block[0]) for block in self.blocks]
+        self.step = partial(step, *first)  # as Python runs it
+        started = time.perf_counter()
+        options: dict[str, Any] = {"passes": PASSES[passes], "threads": config.threads}
+        self.program = capture(step, *first, state=experiment.game.state, **options)
+        self.took = 1e6 * (time.perf_counter() - started)
 
 
-def _stages(program: Program, passes: tuple[Callable, ...]) -> tuple[Stage, ...]:
-    """The plan without passes, and after each of them in turn."""
-    stages = []
+def _refuse_sizes(one: Program, seeds: int) -> None:
+    """A program keeps what each instruction made, for every seed, and so does the eager step."""
+    made = sum(i.output.nbytes for i in one.instructions if not i.is_view)
+    need, free = 2 * seeds * made, available_memory()
+    if free is not None and need > free:
+        raise ConfigError(
+            f"the recorded step of {seeds} seeds needs about {need / 2**30:.3g} GiB, but only "
+            f"{free / 2**30:.3g} GiB of memory is free; reduce --seeds, the widths or the batch"
+        )
+
+
+def _stages(program: Program, passes: tuple[Callable, ...], threads: int) -> tuple[tuple[Stage, ...], float]:
+    """The plan without passes, and after each of them in turn; with the time of planning with all, in µs."""
+    ranges, count = sizes(program, threads) if passes else ([(0, 1)], 1)
+    low, high = ranges[0]
+    first = Part(program, low, high, count) if len(ranges) > 1 else program
+    stages, took, shared = [], 0.0, threads if first is program else 1
     for k in range(len(passes) + 1):
-        plan, rewrite = planner.Plan(program, passes[:k]), passes[k - 1] if k else None
+        started = time.perf_counter()
+        plan, rewrite = planner.Plan(first, passes[:k], shared), passes[k - 1] if k else None
+        took = 1e6 * (time.perf_counter() - started)
         name, about = "as recorded", "One line for every step that computes."
         if rewrite is not None:
             name, about = rewrite.__name__, (rewrite.__doc__ or "").strip().partition("\n")[0]
         stages.append(Stage(name, about, rewrite not in planner.ROUNDING, len(plan.graph), len(plan)))
-    return tuple(stages)
+    return tuple(stages), took if first is program else _typical(
+        lambda: planner.Plan(program, passes, threads), 0.0
+    )
 
 
 def _instructions(program: Program) -> tuple[str, ...]:
@@ -324,21 +370,28 @@ def _instructions(program: Program) -> tuple[str, ...]:
 # ── lines, taken apart ──────────────────────────────────────────────────────────────────────────────────────
 
 WORD = re.compile(r"\b[A-Za-z_]\w*")
-SCALAR = re.compile(r"s\d+")  # what the executor calls a NumPy scalar
+SCALAR = re.compile(r"s\d+(_\d+)?")  # what the executor calls a NumPy scalar
 
 
 class _Statement:
-    """A line of a plan's code, and the arrays and functions that its names stand for."""
+    """A line of a plan's code, and the arrays and functions that its names stand for.
 
-    def __init__(self, text: str, names: dict[str, Any], node: Any = None, number: int = 0) -> None:
-        self.text, self.node, self.number = text, node, number
+    inside  the lines of a segment, which run for each of its blocks
+    """
+
+    def __init__(
+        self, text: str, names: dict[str, Any], node: Any = None, number: int = 0, times: int = 1
+    ) -> None:
+        self.text, self.node, self.number, self.times = text, node, number, times
+        self.inside: list[_Statement] = []
         self.names = {word: names[word] for word in WORD.findall(text) if word in names}
         self.arrays = [x for word in WORD.findall(text) if isinstance(x := names.get(word), np.ndarray)]
+        called = re.match(r"(\w+)\(.*\)$", text)
+        self.function = self.names.get(called[1]) if called else None
         self.kind = self._kind()
 
     def _kind(self) -> str:
-        called = re.match(r"(\w+)\(.*\)$", self.text)
-        function = self.names.get(called[1]) if called else None
+        function = self.function
         if function in (np.dot, np.matmul):
             return "products"
         if isinstance(function, np.ufunc) or re.match(r"\w+\[\.\.\.\] \W+= \w+$", self.text):
@@ -369,7 +422,7 @@ class _Statement:
     @property
     def what(self) -> str:
         """op (shape of the result) ← (shapes of what it reads); numbers as such."""
-        op = self.text.partition("(")[0]
+        op = getattr(self.function, "__name__", "")
         shapes = [str(a.shape) for a in self.arrays]
         if self.kind == "products":
             return f"{op} {shapes[2]} ← {shapes[0]}·{shapes[1]}"
@@ -382,8 +435,8 @@ class _Statement:
             reason = self.node.op if self.node else "input"
             return f"copy{'' if reason == 'copy' else f' ({reason})'} {shapes[0]} ← {shapes[1]}"
         if self.kind == "other":
-            primitive = self.node.params.get("primitive") if self.node else None
-            return f"{primitive or (self.node.op if self.node else op)}"
+            op = str(self.node.params.get("primitive", self.node.op)) if self.node else op
+            return f"{op}, besides its {len(self.inside)} lines" if self.inside else op
         if self.kind == "sums":
             return f"sum {shapes[-1]} ← {shapes[0]}"
         if " " in self.text.partition("(")[0]:  # a += b
@@ -394,12 +447,21 @@ class _Statement:
                 shapes[k] = f"{x:g}"
         return f"{op} {shapes[-1]} ← {', '.join(shapes[:-1])}"
 
+    def renamed(self, k: int) -> tuple[str, dict[str, Any]]:
+        """The text, and what its names stand for, with names that no other statement has."""
+        text = WORD.sub(lambda word: f"{word[0]}_of_{k}" if word[0] in self.names else word[0], self.text)
+        return text, {f"{name}_of_{k}": x for name, x in self.names.items()}
+
+    @property
+    def sort(self) -> tuple:
+        """What is the same for statements that cost the same on arrays of one element."""
+        return self.text, *((type(x), getattr(x, "dtype", x), np.ndim(x)) for x in self.names.values())
+
     def empty(self) -> "_Statement | None":
         """The same on arrays of one element; None for a call that would not be the same then."""
         if self.kind == "other":
             return None
         names: dict[str, Any] = {}
-        renamed: dict[str, str] = {}
 
         def swap(match: re.Match[str]) -> str:
             word, x = match[0], self.names.get(match[0])
@@ -410,7 +472,7 @@ class _Statement:
             if x is None or callable(x):
                 names.update({} if x is None else {word: x})
                 return word
-            word = renamed.setdefault(word, f"x{len(renamed)}")
+            word = f"x{len(names)}"  # an array for each place: NumPy is slow in place on one element alone
             names[word] = np.ones((1,) * x.ndim, x.dtype) if isinstance(x, np.ndarray) else x
             return word
 
@@ -423,11 +485,20 @@ def _extent(a: np.ndarray) -> int:
 
 def _statements(program: Program, batch: list[np.ndarray]) -> list[_Statement]:
     """The copies of the inputs, and the lines of the plan; what is indented belongs to the line above."""
-    code, memory = program.plan.code, program.plan.memory
-    found = []
+    plan, found = program.plan, []
     for k, (buffer, array) in enumerate(zip(program.inputs, batch, strict=True)):
-        names = {f"input{k}": memory.inputs.get(id(buffer), buffer), f"batch{k}": array}
+        names = {f"input{k}": plan.memory.inputs.get(id(buffer), buffer), f"batch{k}": array}
         found.append(_Statement(f"input{k}[...] = batch{k}", names))
+    return found + _of_code(plan.code, times=max(1, len(plan.groups[:: plan.threads])))
+
+
+def _of_code(code: Code, number: int = 0, times: int = 1) -> list[_Statement]:
+    """The statements of a plan, or of a segment, which all have its number."""
+
+    def own(match: re.Match[str]) -> str:  # a segment's scalars are not the plan's
+        word = match[0]
+        return f"{word}_{number}" if number and word not in code.names and SCALAR.fullmatch(word) else word
+
     texts: list[list[str]] = []
     nodes = []
     for text, node in zip(code.lines, code.nodes, strict=True):
@@ -436,44 +507,57 @@ def _statements(program: Program, batch: list[np.ndarray]) -> list[_Statement]:
         else:
             texts.append([text])
             nodes.append(node)
-    for number, (lines, node) in enumerate(zip(texts, nodes, strict=True), 1):
-        found.append(_Statement("\n".join(lines), code.names, node, number))
+    found = []
+    for k, (lines, node) in enumerate(zip(texts, nodes, strict=True), 1):
+        statement = _Statement(WORD.sub(own, "\n".join(lines)), code.names, node, number or k, times)
+        segment = next((x for x in statement.names.values() if isinstance(x, Segment)), None)
+        inner = getattr(segment.runs[0], "code", None) if segment else None
+        if segment and inner:
+            statement.inside = _of_code(inner, k, times * len(segment.blocks[0]))
+        found += [statement, *statement.inside]
     return found
 
 
 # ── timing ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _median(run: Callable[[], Any], seconds: float) -> float:
-    """The median time of a call, in µs, of as many as fit into so many seconds, one at least."""
+def _typical(run: Callable[[], Any], seconds: float) -> float:
+    """The time of a call in µs, as that of a line: the least of a few in a row, of those the median.
+
+    As many calls as fit into so many seconds, one at least.
+    """
     times: list[float] = []
     while not times or sum(times) < seconds:
         started = time.perf_counter()
         run()
         times.append(time.perf_counter() - started)
-    return 1e6 * statistics.median(times)
+    return 1e6 * statistics.median(min(times[k : k + ROUNDS]) for k in range(0, len(times), ROUNDS))
 
 
 def _time_of_a_step(program: Program, blocks: list[Any]) -> float:
-    once = _median(lambda: program.each(*(block[:1] for block in blocks)), 0.0)
-    count = int(np.clip(SECONDS * 1e6 / 50 / once, 1, len(blocks[0])))
-    return _median(lambda: program.each(*(block[:count] for block in blocks)), SECONDS / 4) / count
+    once = _typical(lambda: program.each(*(block[:1] for block in blocks)), 0.0)
+    # Short, that one of a few in a row is undisturbed; but a group of replicas is warm only after its first.
+    seconds = SECONDS / (2 if program.plan and program.plan.groups else 400)
+    count = int(np.clip(seconds * 1e6 / once, 1, blocks[0].shape[0]))
+    return _typical(lambda: program.each(*(block[:count] for block in blocks)), SECONDS / 4) / count
 
 
 def _lines(program: Program, batch: list[np.ndarray], step: float) -> tuple[Line, ...]:
-    statements, kinds = _statements(program, batch), {}
+    statements = _statements(program, batch)
     rounds = int(np.clip(SECONDS * 1e6 / 8 / step, 1, ROUNDS))
     steps = int(np.clip(SECONDS * 1e6 / 2 / (2 * rounds * step), 1, STEPS))
+    alone = dict(zip(statements, _clocked(statements, steps, rounds), strict=True))
+    empty = {statement: statement.empty() for statement in statements}
+    sorts = {small.sort: small for small in empty.values() if small is not None}
+    calls = dict(zip(sorts, _clocked(list(sorts.values()), STEPS, ROUNDS), strict=True))
     lines = []
-    for statement, spent in zip(statements, _clocked(statements, steps, rounds), strict=True):
-        empty, dispatch = statement.empty(), None
-        if empty is not None:
-            key = empty.text, *((type(x), getattr(x, "dtype", x), np.ndim(x)) for x in empty.names.values())
-            if key not in kinds:
-                kinds[key] = _clocked([empty], STEPS, ROUNDS)[0]
-            dispatch = min(kinds[key], spent)
-        facts = statement.what, statement.kind, statement.bytes, statement.flops
-        lines.append(Line(statement.number, *facts, spent, dispatch))
+    for statement, many in ((statement, statement.times) for statement in statements):
+        small = empty[statement]
+        dispatch = None if small is None else many * min(calls[small.sort], alone[statement])
+        spent = many * alone[statement] - sum(inner.times * alone[inner] for inner in statement.inside)
+        moved = None if statement.bytes is None else many * statement.bytes
+        facts = statement.what, statement.kind, moved, many * statement.flops
+        lines.append(Line(statement.number, many, *facts, max(spent, 0.0), dispatch))
     return tuple(lines)
 
 
@@ -487,14 +571,19 @@ def _clocked(statements: list[_Statement], steps: int, rounds: int) -> list[floa
     notes: list[list[int]] = [[] for _ in range(len(statements) + 1)]
     code.names = {"clock": time.perf_counter_ns, "once": (0,), "rounds": range(rounds)}
     for k, statement in enumerate([*statements, _Statement("pass", {})]):
-        code.names |= statement.names | {f"note{k}": notes[k].append}
-        lines = ["started = clock()", *statement.text.split("\n"), f"note{k}(clock() - started)"]
+        text, names = statement.renamed(k)
+        code.names |= names | {f"note{k}": notes[k].append}
+        body = text.split("\n")
+        lines = ["started = clock()", *body, f"note{k}(clock() - started)"]
+        before: list[str] = []
+        after: list[str] = []
         if statement.overwrites:
             code.names[f"keep{k}"], code.names[f"back{k}"] = _keeper(statement.arrays)
-            code.lines.append(f"keep{k}()")
-            lines.insert(0, f"back{k}()")
+            before, after = [f"keep{k}()"], [f"back{k}()", *body]
+            lines = [*after, *lines]  # once untimed: what puts back leaves the code cold
         hidden = statement.kind == "other" and k < len(statements)
-        code.lines += [f"for _ in {'once' if hidden else 'rounds'}:", *(f"    {line}" for line in lines)]
+        loop = f"for _ in {'once' if hidden else 'rounds'}:"
+        code.lines += [*before, loop, *(f"    {line}" for line in lines), *after]
     code.compile([])(range(steps))
     *times, nothing = (np.median(np.reshape(spent, (steps, -1)).min(axis=1)) for spent in notes)
     return [max(1e-3 * float(spent - nothing), 0.0) for spent in times]

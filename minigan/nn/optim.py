@@ -116,7 +116,7 @@ class RMSProp(Optimizer):
 
 
 class Adam(Optimizer):
-    """θ ← θ − α m̂ / (√v̂ + ε), m̂ and v̂ being means of g and g² that forget: weighted by β₁ᵏ and β₂ᵏ, k steps ago.
+    """θ ← θ − α m̂ / (√v̂ + ε), m̂ and v̂ the means of g and g² with weights β₁ᵏ and β₂ᵏ for k steps ago.
 
     m ← β₁ m + g, w₁ ← β₁ w₁ + 1, m̂ = m/w₁; v ← β₂ v + g², w₂ ← β₂ w₂ + 1, v̂ = v/w₂. The paper's m and v are
     (1−β₁) and (1−β₂) times ours, and its bias correction is the division by the weights. The weights are

@@ -1,0 +1,336 @@
+"""What bench.peers measured, as the tables of the README and docs/speed.png.
+
+    python -m bench.report                     after bench.peers has written its five files
+    python -m bench.report --figure FILE.svg
+
+A table per number of threads, one for replicas, one for whole processes, and what measured them. The picture
+has a line per peer, the fastest of its variants at each size; what Python runs in every step is a line apart.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import sys
+from pathlib import Path
+
+from bench import common
+from bench.common import table
+from bench.peers.__main__ import digits
+
+COMMANDS = {
+    "peers-1": "python -m bench.peers",
+    "peers-2": "python -m bench.peers --threads 2",
+    "peers-replicas-1": "python -m bench.peers --replicas 8 64",
+    "peers-replicas-2": "python -m bench.peers --replicas 8 64 --threads 2",
+    "peers-whole": "python -m bench.peers --whole",
+}
+PEERS = {  # in the order of the tables
+    "numpy_by_hand": "NumPy by hand",
+    "ours": "minigan",
+    "torch_peer": "PyTorch",
+    "jax_peer": "JAX",
+    "autograd_peer": "HIPS autograd",
+    "dezero_peer": "DeZero",
+}
+BASE = "numpy_by_hand"
+COLOURS = {  # Okabe & Ito's, as in the figures of a run: black is what there is to reach
+    "numpy_by_hand": "black",
+    "ours": "#D55E00",
+    "torch_peer": "#0072B2",
+    "jax_peer": "#009E73",
+    "autograd_peer": "#CC79A7",
+    "dezero_peer": "#E69F00",
+}
+FLOPS = 24  # of a step, over batch × width²: 12 products of (B, H) and (H, H)
+FIGURE = Path(__file__).parents[1] / "docs" / "speed.png"
+OTHER = "#8C8C8C"
+HEADING = (
+    "The same GAN step, the fastest way of each peer at each size. Dashed: NumPy written by hand, the limit. "
+    "Hollow: run by Python in every step."
+)
+GAP = 0.048  # between labels, as a share of the panel's height
+
+
+class Refused(Exception):
+    """A result is missing, or is none of bench.peers."""
+
+
+def read():
+    """{name: record} of the five files.
+
+    Raises:  Refused – if one is missing or holds no results, naming the command that makes it
+    """
+    records = {}
+    for name, command in COMMANDS.items():
+        path = common.RESULTS / f"{name}.json"
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            why = (
+                "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+            )
+            raise Refused(f"{path} {why}; make it by: {command}") from None
+        except ValueError:
+            record = None
+        if not (isinstance(record, dict) and record.get("results") and "environment" in record):
+            raise Refused(f"{path} holds no results of bench.peers; make it anew by: {command}")
+        records[name] = record
+    return records
+
+
+# ── tables
+def spaced(number):
+    """1 639."""
+    return f"{number:,.0f}".replace(",", " ")
+
+
+def count(number, noun, plural="s"):
+    """1 thread, 2 threads, 5 000 steps."""
+    return f"{spaced(number)} {noun}{plural * (number != 1)}"
+
+
+def called(row):
+    """The name of a variant."""
+    return f"{PEERS.get(row['peer'], row['peer'])}, {row['variant']}"
+
+
+def ordered(rows):
+    """Rows by peer, as PEERS has them, and otherwise as they came."""
+    places = list(PEERS)
+    return sorted(rows, key=lambda r: places.index(r["peer"]) if r["peer"] in PEERS else len(places))
+
+
+def cell(row):
+    """µs (ratio)."""
+    return f"{digits(row['microseconds'][1])} ({row['ratio']:.2f})"
+
+
+def grid(key, names, rows, columns, label):
+    """A table: a line per key(row), a column per size, "–" where nothing was measured."""
+    lines = {}
+    for r in rows:
+        lines.setdefault(key(r), {})[columns(r)] = cell(r)
+    sizes = sorted({columns(r) for r in rows})
+    body = [(*line, *(cells.get(c, "–") for c in sizes)) for line, cells in lines.items()]
+    return table((*names, *map(label, sizes)), body)
+
+
+def of_threads(record):
+    """µs per step and ratio to the best by hand: a row per variant, a column per size."""
+    rows, threads = ordered(record["results"]), count(record["threads"], "thread")
+    names = (f"µs per step, {threads}",)
+    text = grid(lambda r: (called(r),), names, rows, lambda r: (r["batch"], r["width"]), str)
+    return "\n".join([text, "", how([record])])
+
+
+def of_replicas(records):
+    """µs per GAN and step: a row per variant and number of threads, a column per size and R."""
+    rows = ordered(r for record in records for r in record["results"])
+    text = grid(
+        lambda r: (called(r), r["threads"]),
+        ("µs per GAN and step", "threads"),
+        rows,
+        lambda r: (r["batch"], r["width"], r["replicas"]),
+        lambda size: "({}, {}), R = {}".format(*size),
+    )
+    return "\n".join([text, "", how(records)])
+
+
+def of_processes(record):
+    """Seconds and memory of whole processes."""
+    header = (
+        "",
+        f"s, start to {count(record['steps'], 'step')} at (64, 16)",
+        "peak MiB at (128, 32)",
+        f"MiB more after {count(record['growth_steps'], 'step')}",
+    )
+    body = []
+    for r in ordered(record["results"]):
+        grown = "" if r["growth_mib"] is None else f"{r['growth_mib']:.2f}"
+        body.append((called(r), f"{statistics.median(r['seconds']):.2f}", f"{r['peak_mib']:.0f}", grown))
+    text = f"Seconds are medians of {count(record['runs'], 'process', 'es')}."
+    return "\n".join([table(header, body), "", " ".join([text, *failures([record])])])
+
+
+def how(records):
+    """What the ratios are, and how far off they may be."""
+    rows = [r for record in records for r in record["results"]]
+    bursts = sorted({len(r["bursts"]) for r in rows})
+    seconds = sorted({record["seconds_per_burst"] for record in records})
+    widths = [max(r["interval"][1] - r["ratio"], r["ratio"] - r["interval"][0]) / r["ratio"] for r in rows]
+    widths = [w for w, r in zip(widths, rows, strict=True) if not r["yardstick"]]
+    text = (
+        "In brackets the ratio to the best by hand at that size with as many threads, a median over "
+        f"{span(bursts)} turns of {span(seconds)} s"
+    )
+    if widths:
+        text += (
+            f"; its 95 % interval reaches {100 * statistics.median(widths):.0f} % to either side (median), "
+            f"{100 * max(widths):.0f} % at worst"
+        )
+    disturbed = sum(r["disturbed"] for r in rows)
+    if disturbed:
+        text += f"; {disturbed} of {sum(len(r['bursts']) for r in rows)} bursts were disturbed by other work"
+    return " ".join([f"{text}.", *failures(records)])
+
+
+def span(values):
+    """25, or 3 to 25."""
+    return f"{values[0]:g}" if len(values) == 1 else f"{values[0]:g} to {values[-1]:g}"
+
+
+def failures(records):
+    """A sentence on what was not timed, if anything."""
+    found = [failure for record in records for failure in record["failures"]]
+    names = dict.fromkeys(
+        f"{called({'peer': peer, 'variant': variant})}{f' at {size[0]}' if size else ''}"
+        for *size, peer, variant, _ in found
+    )
+    return [f"Not timed, as bench.peers says why: {'; '.join(names)}."] if names else []
+
+
+def machines(records):
+    """A line per machine and set of versions: mostly one."""
+    seen, versions = {}, {}
+    for record in records.values():
+        e, blas = record["environment"], record["environment"]["blas"]
+        where = (
+            f"{e['cpu']}, {count(e['cores'], 'core')}, {e['platform']}; Python {e['python']}, "
+            f"NumPy {e['numpy']} with {blas['name']} {blas['version']} ({blas['architecture']} kernels)"
+        )
+        seen.setdefault(where, []).append(record["measured"][:10])
+        versions.setdefault(where, {}).update({p: v for p, v in record["versions"].items() if p != BASE})
+    return "\n".join(
+        f"Measured on {' to '.join(dict.fromkeys((min(dates), max(dates))))}: {where}; "
+        + ", ".join(f"{PEERS.get(p, p)} {v}" for p, v in versions[where].items())
+        + "."
+        for where, dates in seen.items()
+    )
+
+
+def markdown(records):
+    """All tables, and what measured them."""
+    parts = [of_threads(records[name]) for name in ("peers-1", "peers-2")]
+    parts.append(of_replicas([records[name] for name in ("peers-replicas-1", "peers-replicas-2")]))
+    parts += [of_processes(records["peers-whole"]), machines(records)]
+    return "\n\n".join(parts)
+
+
+# ── the picture
+def fastest(rows):
+    """{(peer, eager): [((batch, width), µs)]}: the lines of a panel, from small to large."""
+    best = {}
+    for r in ordered(rows):
+        line = best.setdefault((r["peer"], r["variant"].startswith("eager")), {})
+        size, value = (r["batch"], r["width"]), r["microseconds"][1]
+        line[size] = min(value, line.get(size, math.inf))
+    return {key: sorted(line.items(), key=lambda point: flops(point[0])) for key, line in best.items()}
+
+
+def flops(size):
+    """Multiplications and additions of one step in the products of (B, H) and (H, H)."""
+    batch, width = size
+    return FLOPS * batch * width**2
+
+
+def apart(places, gap):
+    """Places at least a gap apart, in the same order, that are together least far from these.
+
+    Source:  isotonic regression of places − k gap, pooling adjacent violators
+    """
+    order = sorted(range(len(places)), key=places.__getitem__)
+    pools = []  # [mean, members]
+    for k, i in enumerate(order):
+        pools.append([places[i] - k * gap, 1])
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (a, m), (b, n) = pools[-2:]
+            pools[-2:] = [[(m * a + n * b) / (m + n), m + n]]
+    levels = [mean for mean, members in pools for _ in range(members)]
+    moved = [0.0] * len(places)
+    for k, i in enumerate(order):
+        moved[i] = levels[k] + k * gap
+    return moved
+
+
+def draw(records):
+    """The picture: a panel per number of threads, µs per step against operations, log-log."""
+    from matplotlib.figure import Figure
+
+    from minigan.lab import figures
+
+    panels = [records[name] for name in ("peers-1", "peers-2")]
+    rows = [r for record in panels for r in record["results"]]
+    sizes = sorted({(r["batch"], r["width"]) for r in rows}, key=flops)
+    values = [r["microseconds"][1] for r in rows]
+    with figures._style():
+        figure = Figure(figsize=(12.0, 5.4), dpi=figures.DPI)
+        figure.subplots_adjust(left=0.075, right=0.885, top=0.84, bottom=0.135, wspace=0.4)
+        figure.text(0.075, 0.94, HEADING)
+        for k, record in enumerate(panels, 1):
+            ax = figure.add_subplot(1, len(panels), k, xscale="log", yscale="log")
+            ax.set_xlim(flops(sizes[0]) / 1.6, flops(sizes[-1]) * 1.6)
+            ax.set_ylim(min(values) / 1.4, max(values) * 2)
+            ax.set_xticks(
+                [flops(size) for size in sizes], [f"{B} × {H}\n{si(flops((B, H)))}" for B, H in sizes]
+            )
+            ax.yaxis.set_major_formatter(lambda value, _: spaced(value))
+            ax.minorticks_off()
+            ax.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+            ax.set_axisbelow(True)
+            ax.set_title(count(record["threads"], "thread"))
+            ax.set_xlabel("batch × width; operations in products of hidden layers")
+            ax.tick_params("x", labelsize=8)
+            if k == 1:
+                ax.set_ylabel("µs per step")
+            lines(ax, fastest(record["results"]))
+    return figure
+
+
+def lines(ax, found):
+    """The lines of a panel, with their names at their ends."""
+    low, high = map(math.log, ax.get_ylim())
+    ends = [(math.log(line[-1][1]) - low) / (high - low) for line in found.values()]
+    for ((peer, eager), line), place in zip(found.items(), apart(ends, GAP), strict=True):
+        colour, name = COLOURS.get(peer, OTHER), PEERS.get(peer, peer)
+        if eager and (peer, False) in found:
+            name += ", eager"
+        xs, ys = [flops(size) for size, _ in line], [value for _, value in line]
+        ax.plot(
+            xs, ys, color=colour, linewidth=2.2 if peer == "ours" else 1.4,
+            linestyle="--" if peer == BASE else "-", marker="" if peer == BASE else "o", markersize=4.5,
+            markerfacecolor="white" if eager else colour, zorder={BASE: 5, "ours": 4}.get(peer, 3),
+        )  # fmt: skip
+        ax.annotate(
+            name, (xs[-1], ys[-1]), (1.035, place), textcoords="axes fraction", color=colour, va="center",
+            fontweight="bold" if peer == "ours" else "normal",
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "relpos": (0.0, 0.5),
+                        "shrinkA": 0, "shrinkB": 3},
+        )  # fmt: skip
+
+
+def si(value):
+    """0.4 M, 200 M, 3.2 G."""
+    unit, name = max((u, n) for u, n in ((1e6, "M"), (1e9, "G"), (1e12, "T")) if u <= max(value, 1e6))
+    return f"{value / unit:.2g} {name}" if value < 100 * unit else f"{value / unit:.0f} {name}"
+
+
+def main(arguments=None):
+    """Print the Markdown and write the picture; 2 where a result is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--figure", type=Path, default=FIGURE, metavar="FILE", help=".png, .svg or .pdf")
+    options = parser.parse_args(arguments)
+    try:
+        records = read()
+    except Refused as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(markdown(records))
+    from minigan.lab.figures import save
+
+    save(draw(records), options.figure)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
