@@ -30,7 +30,10 @@ LAZY = {"minigan.lab.figures", "minigan.lab.page"}
 ONE_FILE = {"cupy": "backend/cuda.py", "matplotlib": "lab/figures.py", "bokeh": "lab/page.py"}
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
-ENGINE_BUDGET = 1500  # lines; a reader's evening
+CODE_WRITER = (
+    "backend/executor.py"  # may exec and compile: its source is written from a graph, never from data
+)
+ENGINE_BUDGET = 2800  # lines; a reader's two evenings: the planner is the second
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
@@ -106,7 +109,8 @@ def code_from_data(path, tree):
             yield line, f"imports {module}"
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            if isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS:
+            allowed = {"exec", "compile"} if path == CODE_WRITER else set()
+            if isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS - allowed:
                 yield node.lineno, f"calls {node.func.id}"
             for keyword in node.keywords:
                 if keyword.arg in ("shell", "allow_pickle") and not (
@@ -223,6 +227,8 @@ def planted(path, source, rule):
     (heavy_imports, "lab/run.py", "class A:\n    from rich import table"),
     (code_from_data, "lab/a.py", "import pickle"), (code_from_data, "lab/a.py", "from pickle import load"),
     (code_from_data, "lab/a.py", "x = eval('1')"), (code_from_data, "lab/a.py", "exec(s)"),
+    (code_from_data, "engine/planner.py", "exec(s)"), (code_from_data, "engine/a.py", "compile(s, '', mode)"),
+    (code_from_data, CODE_WRITER, "eval(s)"), (code_from_data, CODE_WRITER, "__import__(s)"),
     (code_from_data, "lab/a.py", "subprocess.run(s, shell=True)"),
     (code_from_data, "lab/a.py", "np.load(f, allow_pickle=flag)"),
     (printing, "engine/a.py", "print(1)"), (bare_asserts, "lab/a.py", "assert x"),
@@ -241,6 +247,7 @@ def test_each_rule_can_fail(rule, path, source):
     (heavy_imports, "lab/run.py", "import os\nimport numpy as np\ndef f():\n    import msgspec"),
     (heavy_imports, "lab/config.py", "import msgspec"),
     (code_from_data, "lab/a.py", "np.load(f, allow_pickle=False)\nre.compile('a')\nmodel.eval()"),
+    (code_from_data, CODE_WRITER, "exec(compile(source, '<plan>', 'exec'), space)"),
     (missing_docstrings, "nn/a.py", "'''A.'''\ndef _f(): 1\nclass B:\n '''B.'''\n def __call__(self): 2"),
 ])  # fmt: skip
 def test_no_rule_fails_for_nothing(rule, path, source):
@@ -281,7 +288,7 @@ def test_module_names_are_unique():
     assert len(stems) == len(set(stems)), sorted(path for path in names if stems.count(Path(path).stem) > 1)
 
 
-def test_the_engine_can_be_read_in_an_evening():
+def test_the_engine_can_be_read_in_two_evenings():
     lines = {
         path.name: len(path.read_text(encoding="utf-8").splitlines())
         for path in (PACKAGE / "engine").glob("*.py")

@@ -134,7 +134,7 @@ def _write_scalar(code, node, memory):
 def _flat(arrays):
     """The same arrays as an elementwise step sees them best: one axis where memory allows, in its order."""
     like = max(arrays, key=lambda a: a.size)
-    if like.size == 1:
+    if all(a.size == 1 for a in arrays):
         return [a.reshape(()) for a in arrays]
     swap = like.ndim > 1 and not like.flags.c_contiguous and abs(like.strides[-1]) > abs(like.strides[-2])
     seen = []

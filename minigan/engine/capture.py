@@ -127,7 +127,7 @@ class Program:
             self._forget()
 
     def _forget(self):
-        """Free what the first run computed: the plan has buffers of its own, and keeps of these the shapes."""
+        """Free what the first run computed: the plan has buffers of its own, and needs only the shapes."""
         kept = {id(backend.owner(a)) for a in (*self.inputs, *self.state.values(), *self.returned)}
         kept.update(self.constants)
         made = {}

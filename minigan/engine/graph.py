@@ -242,11 +242,11 @@ def build(program):
 
 
 def order_of(array):
-    """ "F" if the memory of an array runs along its first axis, else "C"."""
-    flags = getattr(array, "flags", None)
-    if flags is None:
+    """F if the memory of an array has its last two axes turned, else C."""
+    if not hasattr(array, "flags"):
         return array.order  # it is remembered
-    return "F" if flags.f_contiguous and not flags.c_contiguous else "C"
+    turned = array.ndim > 1 and array.swapaxes(-1, -2).flags.c_contiguous
+    return "F" if turned and not array.flags.c_contiguous else "C"
 
 
 def owner_of(array):

@@ -545,9 +545,9 @@ def _gib(size: int) -> str:
 def memory_estimate(config: Config, features: int = 1) -> int:
     """The bytes that training will hold at least.
 
-    4 numbers for each parameter (value, gradient, two moments), one more for its average, and for each unit and
-    sample, in D both for real and for generated data, what the recorded first step computes: some 12 numbers,
-    twice as many with penalties on gradients, as measured.
+    4 numbers for each parameter (value, gradient, two moments), one more for its average, and for each unit
+    and sample, in D both for real and for generated data, what the recorded first step computes: some 12
+    numbers, twice as many with penalties on gradients, as measured.
     """
     copies = 4 + (config.average.name != "none")
     values = 24 if config.r1 or config.r2 or config.wgan_gp or config.zero_gp else 12

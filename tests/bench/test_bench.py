@@ -115,22 +115,70 @@ def test_startup_without_runs_still_prints_the_rest(bench, capsys, monkeypatch):
     assert [row[0] for row in lines(capsys.readouterr().out)] == ["", *startup.COMMANDS]
 
 
-def test_steps_run_once_each(tmp_path):
+def steps(*arguments):
+    """Run bench_step.py as a process; its output."""
     pytest.importorskip("pytest_benchmark", reason="needs pytest-benchmark")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "bench/bench_step.py",
-        "--benchmark-disable",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-    ]
+    command = [sys.executable, "-m", "pytest", "bench/bench_step.py", "-v", "-p", "no:cacheprovider"]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [*command, *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stdout[-3000:]
     assert "passed" in done.stdout and "skipped" not in done.stdout
+    return done.stdout
+
+
+def test_steps_run_once_each():
+    """At the small sizes; the others are the same functions."""
+    small = "not 512x128 and not 2048x256 and not R64 and not R256 and not R1024"
+    out = steps("--benchmark-disable", "-k", small)
+    for name in (
+        "control", "door[tanh-NumPy]", "door[matmul-engine, variable]", "round[64x16-eager]",
+        "round[256x64-all passes]", "replicas[64x16-R16]", "replicas[128x32-R4]", "threads[256x64-2]",
+    ):  # fmt: skip
+        assert f"test_{name} PASSED" in out
+
+
+def test_steps_say_what_one_costs(tmp_path):
+    """Beside the seconds of a block: how many steps and replicas that is, and the microseconds of each."""
+    path = tmp_path / "steps.json"
+    chosen = "replicas and 64x16-R4 or round and 64x16-all"
+    steps(f"--benchmark-json={path}", "--benchmark-max-time=0.001", "--benchmark-warmup=off", "-k", chosen)
+    found = {b["name"]: b for b in json.loads(path.read_text())["benchmarks"]}
+    expected = {"test_replicas[64x16-R4]": (16, 4), "test_round[64x16-all passes]": (64, 1)}
+    assert found.keys() == expected.keys()
+    for name, (count, replicas) in expected.items():
+        seen = found[name]["extra_info"]
+        assert (seen["batch"], seen["width"], seen["steps"], seen["replicas"]) == (64, 16, count, replicas)
+        each = 1e6 * found[name]["stats"]["median"] / (count * replicas)
+        assert seen["microseconds"] == pytest.approx(each)
+
+
+@pytest.mark.parametrize("replicas", [None, 3])
+def test_steps_of_every_kind_are_the_same_steps(bench, replicas):
+    """From the same weights and inputs to the same weights: bit for bit unless sums are in another order."""
+    import numpy as np
+
+    import minigan as mg
+
+    pytest.importorskip("pytest_benchmark", reason="needs pytest-benchmark")
+    module = bench("bench_step")
+
+    def after(run_of, *given, first=False):
+        game, blocks = module.make_game(64, 16, replicas)
+        run = run_of(game, blocks, *given)
+        if first:  # that which capture runs
+            game.round(*(mg.constant(block[0]) for block in blocks))
+        run()
+        return np.concatenate([p.parameters.flat.numpy() for p in (game.generator, game.discriminator)], -1)
+
+    expected = after(module.eager, first=True)
+    for how, passes in module.HOW.items():
+        seen = after(module.captured, passes)
+        if how == "all passes":
+            np.testing.assert_allclose(seen, expected, atol=2e-4)  # in 65 steps of up to 1e-3
+        else:
+            np.testing.assert_array_equal(seen, expected)
 
 
 def test_a_result_is_a_file_with_the_machine_that_measured_it(bench, tmp_path, monkeypatch):

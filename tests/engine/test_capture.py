@@ -1,4 +1,4 @@
-"""Captured steps: a replay is the eager step, bit for bit; a program is data that can be read."""
+"""Captured steps: an exact plan replays the eager step bit for bit; a program is data that can be read."""
 
 import threading
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from minigan.engine import primitives as P
 from minigan.engine.autodiff import assign, filled, grad
 from minigan.engine.capture import Instruction, Program, capture
 from minigan.engine.gradcheck import CASES
+from minigan.engine.planner import EXACT, PASSES
 from minigan.engine.tensor import (
     CaptureError,
     StaleTensorError,
@@ -50,7 +51,7 @@ def test_every_primitive_replays_with_its_gradient(backend, name, dtype):
     for old, new in zip(
         case.inputs(np.random.default_rng(0)), case.inputs(np.random.default_rng(1)), strict=True
     ):
-        program = capture(step, *(lift(backend, x, dtype) for x in old))
+        program = capture(step, *(lift(backend, x, dtype) for x in old), passes=EXACT)
         fresh = [lift(backend, x, dtype) for x in new]
         y, first, second = program(*fresh)
         z, expected_first, expected_second = step(*fresh)
@@ -89,7 +90,7 @@ def test_a_captured_game_is_the_eager_game_bit_for_bit(backend, dtype, options):
     for inputs in batches(backend, dtype, 8, options.get("discriminator_steps", 1)):
         expected = eager.round(*inputs)
         if program is None:
-            program = capture(captured.round, *inputs, state=captured.state.values())
+            program = capture(captured.round, *inputs, state=captured.state.values(), passes=EXACT)
             losses = program.outputs
         else:
             losses = program(*inputs)
@@ -102,7 +103,7 @@ def test_a_captured_game_is_the_eager_game_bit_for_bit(backend, dtype, options):
 def test_every_optimiser_replays(backend, optimizer):
     eager, captured = (game_of(backend, "float32", optimizer) for _ in range(2))
     (first, *rest) = batches(backend, "float32", 5)
-    program = capture(captured.round, *first, state=captured.state.values())
+    program = capture(captured.round, *first, state=captured.state.values(), passes=EXACT)
     eager.round(*first)
     for inputs in rest:
         eager.round(*inputs)
@@ -116,7 +117,7 @@ def test_the_strict_device_replays_numpys_bits():
         device = backends.get(name)
         game = game_of(device, "float32", "adam", r1=1.0)
         (first, *rest) = batches(device, "float32", 4)
-        program = capture(game.round, *first, state=game.state)
+        program = capture(game.round, *first, state=game.state, passes=EXACT)
         for inputs in rest:
             program(*inputs)
         results.append({k: bits(a) for k, a in game.state.items()})
@@ -245,6 +246,97 @@ def test_a_program_may_have_no_inputs(backend):
     program = capture(lambda: assign(w, w * 2.0), state=[w])
     program()
     assert w.item() == 4.0
+
+
+# ── many steps at once
+@pytest.mark.parametrize("passes", [(), EXACT, PASSES], ids=["none", "exact", "all"])
+def test_each_is_a_loop_over_the_first_axis(backend, passes):
+    """Bit for bit, whatever the plan; from tensors or arrays, of one step or many, in parts or at once."""
+    looped, at_once = (game_of(backend, "float32", "adam", r1=1.0) for _ in range(2))
+    host = [[backend.to_host(x.array) for x in inputs] for inputs in batches(backend, "float32", 7)]
+    programs = [
+        capture(game.round, *map(backend.array, host[0]), state=game.state, passes=passes)
+        for game in (looped, at_once)
+    ]
+    for inputs in host[1:]:
+        last = programs[0](*map(backend.array, inputs))
+    blocks = [backend.array(np.stack(arrays)) for arrays in zip(*host[1:], strict=True)]
+    for part in (slice(0, 1), slice(1, 4), slice(4, None)):
+        outputs = programs[1].each(*(Tensor(block[part]) if part.start else block[part] for block in blocks))
+    assert outputs is programs[1].outputs and [bits(a) for a in outputs] == [bits(a) for a in last]
+    ours, its = ({k: bits(a) for k, a in game.state.items()} for game in (at_once, looped))
+    assert ours == its
+
+
+def test_each_takes_blocks_that_are_views(backend):
+    w = lift(backend, [0.0, 0.0])
+    program = capture(lambda x: assign(w, 2.0 * w + x), lift(backend, [0.0, 0.0]), state=[w])
+    block = np.arange(12.0).reshape(6, 2)
+    program.each(backend.array(block)[::-2])
+    np.testing.assert_array_equal(w.numpy(), 4.0 * block[5] + 2.0 * block[3] + block[1])
+
+
+def test_each_takes_numbers(backend):
+    """An input without axes has blocks of one."""
+    w = lift(backend, 0.0)
+    program = capture(lambda x: assign(w, 2.0 * w + x), lift(backend, 0.0), state=[w])
+    program.each(backend.array(np.array([1.0, 10.0, 100.0])))
+    assert w.item() == 124.0
+
+
+def test_each_makes_older_values_stale(backend):
+    w = variable(backend.array([3.0]))
+    program = capture(lambda x: assign(w, w + x), lift(backend, [0.0]), state=[w])
+    y = w * w
+    program.each(lift(backend, [[1.0], [2.0]]))
+    with pytest.raises(StaleTensorError):
+        grad(y, [w])
+    assert w.item() == 6.0
+
+
+@pytest.mark.parametrize(("blocks", "says"), [
+    (([[1.0, 2.0]],), "captured with 2 inputs, called with 1"),
+    (([[1.0, 2.0]], [[3.0]], [[4.0]]), "captured with 2 inputs, called with 3"),
+    (([1.0, 2.0], [[3.0]]), r"captured for \w+ float64\[K, 2\], called with \w+ float64\[2\]"),
+    (([[1.0, 2.0, 3.0]], [[3.0]]), r"float64\[K, 2\], called with \w+ float64\[1, 3\]"),
+    (([[[1.0, 2.0]]], [[3.0]]), r"float64\[K, 2\], called with \w+ float64\[1, 1, 2\]"),
+    (([[1.0, 2.0]], [[3.0], [4.0]]), r"blocks of one length, at least 1; received \[1, 2\]"),
+    ((np.zeros((0, 2)), np.zeros((0, 1))), r"at least 1; received \[0\]"),
+])  # fmt: skip
+def test_each_refuses_other_blocks(backend, blocks, says):
+    w = lift(backend, [0.0])
+    program = capture(
+        lambda x, y: assign(w, w + y + 0.0 * x[0]), lift(backend, [0.0, 0.0]), lift(backend, [1.0]), state=[w]
+    )
+    with pytest.raises(CaptureError, match=says):
+        program.each(*(lift(backend, block) for block in blocks))
+    with pytest.raises(CaptureError, match=r"float64\[K, 2\], called with \w+ float32\[1, 2\]"):
+        program.each(lift(backend, [[1.0, 2.0]], "float32"), lift(backend, [[1.0]], "float32"))
+    with pytest.raises(CaptureError, match="called with list"):
+        program.each([[1.0, 2.0]], [[1.0]])
+    assert w.item() == 1.0
+
+
+def test_each_of_a_program_without_inputs(backend):
+    """There is nothing to go through: how often is not said."""
+    w = lift(backend, [1.0])
+    program = capture(lambda: assign(w, w * 2.0), state=[w])
+    with pytest.raises(CaptureError, match="at least 1; received"):
+        program.each()
+    assert w.item() == 2.0
+
+
+def test_each_is_refused_while_capturing(backend):
+    w = lift(backend, [1.0])
+    inner = capture(lambda x: assign(w, w + x), lift(backend, [1.0]), state=[w])
+    with pytest.raises(CaptureError, match="a program was run during capture"):
+        capture(lambda x: inner.each(x), lift(backend, [[1.0]]), state=[w])
+
+
+def test_each_of_another_device():
+    program = capture(lambda x: x * 2.0, constant(np.ones(2)))
+    with pytest.raises(CaptureError, match="captured for ndarray .* called with DeviceArray"):
+        program.each(backends.get("strict").array(np.ones((3, 2))))
 
 
 # ── a program is data

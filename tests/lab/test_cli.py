@@ -19,7 +19,7 @@ from minigan.lab.config import fields, resolve, to_json
 from minigan.lab.errors import UnavailableError
 from minigan.lab.run import RunDirectory
 
-COMMANDS = ("train", "sample", "eval", "presets", "gradcheck", "graph", "doctor")
+COMMANDS = ("train", "sample", "eval", "presets", "gradcheck", "graph", "explain", "doctor")
 CODES = {0, 1, 2, 3, 4, 5, 6, 7, 8, 130, 143}
 TINY = tuple(
     part
@@ -661,7 +661,7 @@ def test_bad_evaluations_are_refused(minigan_, files, trained, arguments, code):
     sentence(err)
 
 
-# presets, gradcheck, graph, doctor
+# presets, gradcheck, graph, explain, doctor
 
 
 def test_presets_are_listed_and_every_one_resolves(minigan_):
@@ -700,6 +700,7 @@ def test_gradcheck_finds_a_planted_error(minigan_, monkeypatch):
     import dataclasses
 
     from minigan.engine.primitives import PRIMITIVES
+    from minigan.engine.tensor import Primitive
 
     right = PRIMITIVES["tanh"]
     vjps = tuple(
@@ -708,7 +709,7 @@ def test_gradcheck_finds_a_planted_error(minigan_, monkeypatch):
     wrong = (
         dataclasses.replace(right, vjps=vjps)
         if dataclasses.is_dataclass(right)
-        else type(right)(right.name, right.kernel, *vjps)
+        else Primitive(right.name, right.kernel, *vjps)
     )
     monkeypatch.setitem(PRIMITIVES, "tanh", wrong)
     code, out, _ = minigan_("gradcheck", "tanh", "exp")
@@ -773,6 +774,24 @@ def test_bad_graphs_are_refused(minigan_, place, arguments, code):
     got, out, err = minigan_("graph", *TINY, *arguments)
     assert got == code and out == "" and list(place.iterdir()) == []
     sentence(err)
+
+
+def test_explain_as_text_and_json(minigan_, place, files, monkeypatch):
+    monkeypatch.setattr("minigan.lab.explain.SECONDS", 0.01)
+    code, out, err = minigan_("explain", *TINY, "--seeds", 2, "--set", f"data={files / 'three.csv'}")
+    assert code == 0 and err == "" and "2 seeds at once" in out and "GFLOP/s" in out
+    code, out, err = minigan_("explain", *TINY, "--passes", "exact", "--json")
+    told = one_object(out)
+    assert code == 0 and err == "" and told["passes"] == "exact" and list(place.iterdir()) == []
+    assert [stage["name"] for stage in told["stages"]][0] == "as recorded"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--seeds", "0"], ["--passes", "some"], ["gausian"], ["--set", "batch=0"]]
+)
+def test_bad_explanations_are_refused(minigan_, arguments):
+    code, out, err = minigan_("explain", *arguments)
+    assert code == 2 and out == "" and err
 
 
 def test_doctor_reports_and_leaves_nothing(minigan_, place, monkeypatch):
@@ -914,7 +933,7 @@ WORDS = (
     "\u2603", "--help", "-h", "--version", "--debug", "-q", "--no-color", "--json", "--set", "--steps",
     "--seed", "--target", "--data", "--out",
     "--backend", "--dtype", "--require-ks", "--print-config", "-n", "-o", "--index", "--order", "--player",
-    "--program", "D", "G", "tanh", "normal(0,1)",
+    "--program", "--seeds", "--passes", "exact", "D", "G", "tanh", "normal(0,1)",
     "normal(", "steps=2", "steps=0", "batch=4", "r1=-1", "generator.widths=3", "=", "x=", "a.csv", "a.npy",
     "a.dot", "a.svg", "numpy", "strict", "cupy",
     "float64", "float16", "runs", "--fast-dev-run",
@@ -933,6 +952,7 @@ def test_random_arguments_leave_with_a_documented_code(seed, capsys, place, file
     }.items():
         monkeypatch.setenv(f"MINIGAN_{name}", value)
     monkeypatch.setattr("minigan.engine.gradcheck.check_primitive", lambda name, order: 1)
+    monkeypatch.setattr("minigan.lab.explain.SECONDS", 0.01)
     rng = np.random.default_rng(seed)
     for _ in range(50):
         words = list(rng.choice(WORDS, rng.integers(0, 6)))

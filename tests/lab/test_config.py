@@ -465,7 +465,7 @@ def test_memory_estimate_counts_by_hand():
     )
     parameters = (2 * 3 + 3 + 3 * 2 + 2) + (2 * 5 + 5 + 5 * 1 + 1)
     units = (2 + 3 + 2) + 2 * (2 + 5 + 1)
-    assert lab.memory_estimate(config, features=2) == 8 * (5 * parameters + 2 * 10 * units)
+    assert lab.memory_estimate(config, features=2) == 8 * (5 * parameters + 24 * 10 * units)
 
 
 def test_more_features_need_more_memory():

@@ -1,0 +1,226 @@
+"""Whole rounds, planned and eager: every method, optimiser, activation and shape agrees to rounding.
+
+Three rounds with all passes equal eager ones to 1e-9 of the largest entry, a few with every prefix of the
+passes; a replica of a planned game is the planned single game bit for bit.
+"""
+
+import numpy as np
+import pytest
+
+from minigan.backend import numpy_backend
+from minigan.engine import blocks, groups
+from minigan.engine.capture import capture
+from minigan.engine.planner import PASSES
+from minigan.engine.tensor import Tensor
+from minigan.gan.game import Game
+from minigan.gan.objectives import OBJECTIVES
+from minigan.nn.layers import ACTIVATIONS
+from minigan.nn.network import mlp
+from minigan.nn.optim import OPTIMIZERS
+from minigan.nn.schedules import Average
+
+METHODS = {  # as in test_game.py, and what their combinations add
+    "alternating": {}, "minimax": {"objective": "minimax"}, "simultaneous": {"order": "simultaneous"},
+    "several steps": {"discriminator_steps": 3, "generator_steps": 2}, "no penalties": {"r1": 0.0, "r2": 0.0},
+    "R1 alone": {"r2": 0.0}, "R2 alone": {"r1": 0.0}, "no average": {"average": None},
+    "WGAN-GP": {"objective": "wasserstein", "wgan_gp": 10.0, "r1": 0.0, "discriminator_steps": 2},
+    "zero-GP": {"objective": "hinge", "zero_gp": 2.0}, "clip": {"objective": "wasserstein", "clip": 0.2},
+    "relativistic": {"objective": "relativistic", "discriminator_steps": 2},
+    "extragradient": {"order": "extragradient"},
+    "extragradient with WGAN-GP": {"order": "extragradient", "objective": "alpha_ns(0.5, 1)", "wgan_gp": 1.0},
+    "consensus": {"order": "simultaneous", "consensus": 0.3}, "packs of 2": {"packing": 2},
+    "packs of 4 with WGAN-GP": {"packing": 4, "wgan_gp": 1.0},
+    "unrolled": {"unrolled": 2, "unrolled_rate": 0.2},
+    "unrolled with zero-GP": {"unrolled": 1, "zero_gp": 0.5, "generator_steps": 2},
+    "all at once": {"order": "simultaneous", "consensus": 0.3, "packing": 2, "objective": "relativistic",
+                    "zero_gp": 0.5},
+}  # fmt: skip
+NAMES = ("real", "latent_d", "latent_g", "factor", "weight", "mix", "noise_x", "noise_d", "noise_g")
+ROUNDS, TOLERANCE = 3, 1e-9
+
+
+def game_of(
+    sizes=((2, 6, 6, 1), (6, 6, 1)),
+    activation=("tanh", "tanh"),
+    optimizer="adam",
+    replicas=0,
+    row=None,
+    packing=1,
+    dtype="float64",
+    **options,
+):
+    """sizes: all of G, then those of D without its inputs. row: the single game of that replica."""
+    features = sizes[0][-1] * packing
+    rngs = [[np.random.default_rng((k, r)) for r in range(replicas or 1)] for k in (1, 2)]
+    rngs = rngs if replicas else [rng[0] for rng in rngs]
+    rngs = rngs if row is None else [rng[row] for rng in rngs]
+    G, D = (
+        mlp(widths, rngs=rng, activation=name, dtype=dtype)
+        for widths, rng, name in zip((sizes[0], (features, *sizes[1])), rngs, activation, strict=True)
+    )
+    moves = [OPTIMIZERS[optimizer](network.parameters, 0.01) for network in (G, D)]
+    return Game(G, D, *moves, **{"r1": 0.5, "r2": 0.25, "average": Average(G.parameters)} | options)
+
+
+def batches(game, rows=8, replicas=0, noisy=False, row=None, rounds=ROUNDS):
+    """What each round takes, by name; with noise or, as most games are played, without."""
+    G, front, dtype = game.generator, (replicas,) if replicas else (), game.generator.parameters.flat.dtype
+    k_d, k_g = game.discriminator_steps, game.generator_steps
+    for k in range(rounds):
+        rng = np.random.default_rng((3, k))
+        real = 1.0 + 0.5 * rng.standard_normal((k_d, *front, rows, G.outputs))
+        latent_d, latent_g = (rng.standard_normal((n, *front, rows, G.inputs)) for n in (k_d, k_g))
+        mix = rng.random((k_d, *front, rows // game.packing, 1))
+        noise = [0.1 * rng.standard_normal((n, *front, rows, G.outputs)) for n in (k_d, k_d, k_g)]
+        arrays = [real, latent_d, latent_g, np.array([1.0 - 0.1 * k]), np.array([1.0 / (k + 1)]), mix]
+        arrays = [a.astype(dtype) for a in (*arrays, *noise[: 3 * noisy])]
+        if row is not None:
+            arrays = [np.ascontiguousarray(a[:, row]) if a.ndim > 1 else a for a in arrays]
+        yield dict(zip(NAMES, arrays, strict=False))
+
+
+def play(game, inputs, passes=None, threads=1):
+    """What every round leaves behind, as {name: array}, eager where there are no passes; and the program."""
+    program, left = None, []
+    for named in inputs:
+        tensors = [Tensor(numpy_backend.array(a)) for a in named.values()]
+
+        def step(*xs, names=tuple(named)):
+            return game.round(**dict(zip(names, xs, strict=True)))
+
+        if passes is None:
+            losses = step(*tensors)
+        elif program is None:
+            program = capture(step, *tensors, state=game.state, passes=passes, threads=threads)
+            losses = program.outputs
+        else:
+            losses = program(*tensors)
+        everything = game.state | {"loss of D": losses.discriminator, "loss of G": losses.generator}
+        left.append({name: tensor.numpy() for name, tensor in everything.items()})
+    return left, program
+
+
+def assert_agree(planned, eager):
+    for k, (ours, its) in enumerate(zip(planned, eager, strict=True)):
+        for name in its:
+            assert np.isfinite(its[name]).all(), (k, name)
+            scale = max(1e-3, np.abs(its[name]).max())
+            np.testing.assert_allclose(
+                ours[name], its[name], rtol=0, atol=TOLERANCE * scale, err_msg=f"round {k}: {name}"
+            )
+
+
+def check(passes=PASSES, threads=1, rows=8, noisy=False, **options):
+    """Planned rounds beside eager ones; the program."""
+    packing, replicas = options.get("packing", 1), options.get("replicas", 0)
+    games = [game_of(**options) for _ in range(2)]
+    assert games[0].packing == packing
+    inputs = list(batches(games[0], rows, replicas, noisy))
+    planned, program = play(games[0], inputs, passes, threads)
+    assert program.plan is not None
+    assert_agree(planned, play(games[1], inputs)[0])
+    return program
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("noisy", [False, True], ids=["plain", "noisy"])
+@pytest.mark.parametrize("replicas", [0, 3])
+def test_every_method(method, noisy, replicas):
+    check(noisy=noisy, replicas=replicas, **METHODS[method])
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective(objective):
+    check(objective=objective, rows=12)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("replicas", [0, 2])
+def test_every_optimiser(optimizer, replicas):
+    check(optimizer=optimizer, replicas=replicas)
+
+
+@pytest.mark.parametrize("of_d", ACTIVATIONS)
+@pytest.mark.parametrize("of_g", ["tanh", "silu", "leaky_relu"])
+def test_every_activation(of_g, of_d):
+    check(activation=(of_g, of_d))
+    check(activation=(of_d, of_g), rows=6, order="simultaneous")
+
+
+@pytest.mark.parametrize(("latent", "features"), [(1, 1), (2, 3), (3, 2)])
+@pytest.mark.parametrize("hidden", [(), (5,), (5, 5), (6, 4), (5, 5, 5), (4, 6, 6), (1, 1)], ids=str)
+def test_every_shape(latent, features, hidden):
+    check(sizes=((latent, *hidden, features), (*hidden, 1)), packing=features, rows=6)
+    check(sizes=((latent, 4, features), (*hidden, 1)), rows=6, replicas=2, activation=("silu", "leaky_relu"))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 7])
+def test_every_size_of_a_batch(rows):
+    check(rows=rows)
+    check(rows=rows, replicas=2, activation=("silu", "elu"))
+
+
+@pytest.mark.parametrize("length", range(len(PASSES)))
+@pytest.mark.parametrize("method", ["WGAN-GP", "extragradient", "all at once"])
+def test_every_prefix_of_the_passes(method, length):
+    check(passes=PASSES[:length], **METHODS[method])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_blocks_of_rows(method, threads, monkeypatch):
+    """Every batch counts as large, so that the work on rows is cut in blocks wherever it can be."""
+    for name, value in {"CACHE": 0, "SHARED": 0, "ROWS": 4}.items():
+        monkeypatch.setattr(blocks, name, value)
+    check(rows=16, threads=threads, **METHODS[method])
+    check(
+        rows=16,
+        threads=threads,
+        sizes=((1, 4, 1), (1,)),
+        activation=("silu", "leaky_relu"),
+        **METHODS[method],
+    )
+
+
+def test_blocks_are_cut_where_they_can_be(monkeypatch):
+    for name, value in {"CACHE": 0, "SHARED": 0, "ROWS": 4}.items():
+        monkeypatch.setattr(blocks, name, value)
+    program = check(rows=16, r1=0.0, r2=0.0)
+    assert any(node.op == "segment" for node in program.plan.graph.nodes)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("dtype", "grouped"),
+    [("float32", False), ("float32", True), ("float64", False)],
+    ids=["float32", "float32 in groups", "float64"],
+)
+def test_a_replica_is_the_single_game_bit_for_bit(method, dtype, grouped, monkeypatch):
+    if grouped:
+        monkeypatch.setattr(groups, "CACHE", 64)
+    count = 3 if grouped else 2
+    options = {"replicas": count, "dtype": dtype, "activation": ("silu", "leaky_relu"), **METHODS[method]}
+    game = game_of(**options)
+    together, program = play(game, batches(game, replicas=count), PASSES, threads=1 + grouped)
+    assert not grouped or len(program.plan.groups) > 1
+    for r in range(count):
+        single = game_of(row=r, **options)
+        alone, _ = play(single, batches(single, replicas=count, row=r), PASSES)
+        for ours, its in zip(together, alone, strict=True):
+            for name in its:
+                np.testing.assert_array_equal(ours[name][r], its[name], err_msg=f"replica {r}: {name}")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_resumed_game_is_the_uninterrupted_one_bit_for_bit(method):
+    """Also where the second program is captured in the middle."""
+    whole, first, second = (game_of(**METHODS[method]) for _ in range(3))
+    inputs = list(batches(whole, rounds=5))
+    expected, _ = play(whole, inputs, PASSES)
+    play(first, inputs[:2], PASSES)
+    for name, tensor in second.state.items():
+        tensor.array[...] = first.state[name].array
+    received, _ = play(second, inputs[2:], PASSES)
+    for ours, its in zip(received, expected[2:], strict=True):
+        for name in its:
+            np.testing.assert_array_equal(ours[name], its[name], err_msg=name)
