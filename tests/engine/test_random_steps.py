@@ -217,7 +217,7 @@ def disagreement(expected, received):
 
 @pytest.mark.parametrize("chunk", range(5))
 def test_all_passes_agree_to_rounding(chunk):
-    for seed in range(80 * chunk, 80 * chunk + 80):
+    for seed in range(50 * chunk, 50 * chunk + 50):
         expected, received, program = eager_and_planned(seed, PASSES)
         worst = disagreement(expected, received)
         assert worst <= TOLERANCE, f"seed {seed}: {worst:.3g}\n{program}\n\n{program.plan}"
@@ -226,7 +226,7 @@ def test_all_passes_agree_to_rounding(chunk):
 @pytest.mark.parametrize("passes", [(), EXACT, EXACT[:1], EXACT[1:]], ids=["none", "exact", "fold", "stack"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_exact_passes_keep_every_bit(passes, dtype):
-    for seed in range(5000, 5060):
+    for seed in range(5000, 5030):
         expected, received, program = eager_and_planned(seed, passes, dtype)
         for before, after in zip(expected, received, strict=True):
             for a, b in zip(before, after, strict=True):
@@ -235,7 +235,7 @@ def test_exact_passes_keep_every_bit(passes, dtype):
 
 @pytest.mark.parametrize("length", range(1, len(PASSES)))
 def test_every_prefix_of_the_passes_agrees(length):
-    for seed in range(8000, 8020):
+    for seed in range(8000, 8015):
         expected, received, _ = eager_and_planned(seed, PASSES[:length])
         assert disagreement(expected, received) <= TOLERANCE, seed
 
