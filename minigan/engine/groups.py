@@ -86,8 +86,9 @@ def sizes(program, threads):
         return [(0, 1)], 1
     sized = (i.output.nbytes for i in program.instructions if not i.is_view and i.output.ndim > 2)
     largest = max(sized, default=0)
-    groups = min(count, max(threads, -(-largest // CACHE)))
-    groups = -(-groups // threads) * threads  # as many for each thread
+    groups = min(count, -(-largest // CACHE))
+    if groups >= threads:  # smaller ones are not worth a thread
+        groups = -(-groups // threads) * threads  # as many for each
     edges = np.linspace(0, count, min(groups, count) + 1).round().astype(int).tolist()
     return list(zip(edges[:-1], edges[1:], strict=True)), count
 
