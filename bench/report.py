@@ -264,8 +264,8 @@ def draw(records):
     sizes = sorted({(r["batch"], r["width"]) for r in rows}, key=flops)
     values = [r["microseconds"][1] for r in rows]
     with figures._style():
-        figure = Figure(figsize=(12.0, 5.4), dpi=figures.DPI)
-        figure.subplots_adjust(left=0.075, right=0.885, top=0.84, bottom=0.135, wspace=0.4)
+        figure = Figure(figsize=(13.0, 5.4), dpi=figures.DPI)
+        figure.subplots_adjust(left=0.09, right=0.89, top=0.84, bottom=0.135, wspace=0.62)
         figure.text(0.075, 0.94, HEADING)
         for k, record in enumerate(panels, 1):
             ax = figure.add_subplot(1, len(panels), k, xscale="log", yscale="log")
