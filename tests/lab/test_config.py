@@ -404,7 +404,7 @@ def test_packs_that_do_not_fill_the_batch_are_refused():
 
 def test_a_packing_discriminator_is_counted():
     alone, packed = Config(batch=8), Config(batch=8, packing=8)
-    more = 7 * 32 * 5 + 2 * 2 * 8 * 7  # weights of 7 more inputs, and the inputs of 8 real and generated rows
+    more = 7 * 32 * 5 + 24 * 2 * 8 * 7  # weights of 7 more inputs, and those of 8 real and generated rows
     assert lab.memory_estimate(packed) - lab.memory_estimate(alone) == 4 * more
 
 
