@@ -263,7 +263,7 @@ def draw(records):
     rows = [r for record in panels for r in record["results"]]
     sizes = sorted({(r["batch"], r["width"]) for r in rows}, key=flops)
     values = [r["microseconds"][1] for r in rows]
-    with figures._style():
+    with figures.style():
         figure = Figure(figsize=(13.0, 5.4), dpi=figures.DPI)
         figure.subplots_adjust(left=0.09, right=0.89, top=0.84, bottom=0.135, wspace=0.62)
         figure.text(0.075, 0.94, HEADING)

@@ -7,14 +7,17 @@ from functools import partial
 
 import numpy as np
 
-SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
+SCALAR = {
+    "add": "{} + {}", "subtract": "{} - {}", "multiply": "{} * {}", "divide": "{} / {}",
+    "negative": "-{}", "square": "{0} * {0}", "sqrt": "sqrt_of({})",
+}  # fmt: skip
 
 
 class Code:
     """Lines of Python, the node that each computes, and the objects that the names in them stand for."""
 
     def __init__(self):
-        self.lines, self.nodes, self.names, self._known = [], [], {}, {}
+        self.lines, self.nodes, self.names, self._known, self._numbers = [], [], {}, {}, {}
 
     def name(self, x):
         """What an object is called in the code; equal views of one memory are one object."""
@@ -25,6 +28,17 @@ class Code:
             self._known[key] = f"a{len(self.names)}"
             self.names[self._known[key]] = x
         return self._known[key]
+
+    def number(self, value, dtype, make):
+        """A literal, one object for each.
+
+        make is np.array, which an elementwise step reads at half the cost of a Python number, or the dtype's
+        scalar type.
+        """
+        key = repr(value), dtype, make  # repr, as 0.0 == -0.0
+        if key not in self._numbers:
+            self._numbers[key] = make(dtype.type(value))
+        return self._numbers[key]
 
     def add(self, node, line):
         """One more line."""
@@ -54,11 +68,7 @@ class Code:
 
 def write(memory):
     """The code of the nodes of a memory, in their order."""
-    code, arrays, numbers = Code(), memory.arrays, {}
-
-    def number(value, dtype):  # as an array without axes, a literal costs half of what a Python number does
-        return numbers.setdefault((repr(value), dtype), np.array(value, dtype))  # 0.0 == -0.0
-
+    code, arrays = Code(), memory.arrays
     for node in memory.work:
         if node in memory.scalars:
             _write_scalar(code, node, memory)
@@ -78,7 +88,9 @@ def write(memory):
         if node.op in ("store", "pack", "stack", "ones", "reshape"):
             continue
         out = arrays[node]
-        inputs = [number(x, node.dtype) if isinstance(x, float) else arrays[x] for x in node.inputs]
+        inputs = [
+            code.number(x, node.dtype, np.array) if isinstance(x, float) else arrays[x] for x in node.inputs
+        ]
         if node.op in ("matmul", "dot"):
             a, b = inputs
             if not out.flags.c_contiguous:  # yᵀ = bᵀ aᵀ
@@ -98,9 +110,8 @@ def write(memory):
             code.call(node, f"kernel{len(code.lines)}", partial(kernel, np, *inputs, out=out, **params))
         else:
             *seen, target = map(code.name, _flat([*inputs, out]))
-            target = (
-                f"out={target}" if node.op in ("maximum", "minimum") else target
-            )  # by position is deprecated
+            if node.op in ("maximum", "minimum"):  # they do not take it by position any more
+                target = f"out={target}"
             code.call(node, node.op, getattr(np, node.op), *seen, target)
     return code
 
@@ -115,17 +126,14 @@ def _write_scalar(code, node, memory):
 
     def text(x):
         if isinstance(x, float):
-            return code.name(memory.number(x, node.dtype))
+            return code.name(code.number(x, node.dtype, node.dtype.type))
         if x in memory.scalars:
             return f"s{memory.at[x]}"
         return f"{code.name(memory.arrays[x].reshape(()))}[()]"
 
     xs = [text(x) for x in node.inputs]
-    value = {"negative": "-{}", "square": "{0} * {0}", "sqrt": "sqrt_of({})"}.get(
-        node.op, f"{{}} {SIGNS.get(node.op)} {{}}"
-    )
     code.names["sqrt_of"] = np.sqrt
-    code.add(node, f"s{memory.at[node]} = {value.format(*xs)}")
+    code.add(node, f"s{memory.at[node]} = {SCALAR[node.op].format(*xs)}")
     users = [user for user in memory.users[node] if user not in memory.scalars]
     if any(user.op != "store" or "add" in user.params for user in users):
         code.add(node, f"{code.name(memory.arrays[node].reshape(()))}[()] = s{memory.at[node]}")

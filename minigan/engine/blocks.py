@@ -6,6 +6,7 @@ segments: D's pass and G's. A segment runs block by block, each thread on its ow
 
 import queue
 import threading
+from contextvars import copy_context
 
 import numpy as np
 
@@ -30,11 +31,8 @@ class Segment:
 
     def __call__(self):
         """Run all blocks; the sums are the first thread's when it returns."""
-        for k, worker in enumerate(self.workers, 1):
-            worker.start(self._share, k)
-        self._share(0)
-        for worker, sums in zip(self.workers, self.sums[1:], strict=True):
-            worker.wait()
+        run_shared(self.workers, self._share)
+        for sums in self.sums[1:]:
             for total, part in zip(self.sums[0], sums, strict=True):
                 np.add(total, part, total)
 
@@ -56,24 +54,34 @@ class Worker:
         if self._thread is None:
             self._thread = threading.Thread(target=_serve, args=(self._work, self._done), daemon=True)
             self._thread.start()
-        self._work.put((function, arguments))
+        self._work.put((copy_context().run, (function, *arguments)))  # with the caller's np.errstate
 
     def wait(self):
-        """Wait for its end; what it raised is raised here."""
-        error = self._done.get()
-        if error is not None:
-            raise error
+        """Wait for its end; what it raised, or None."""
+        return self._done.get()
 
     def __del__(self):
         self._work.put(None)
+
+
+def run_shared(workers, share, *arguments):
+    """share(0, …) here and share(k, …) on the others; returns when all have ended, also if one fails."""
+    for k, worker in enumerate(workers, 1):
+        worker.start(share, k, *arguments)
+    try:
+        share(0, *arguments)
+    finally:
+        errors = [worker.wait() for worker in workers]
+    for error in errors:
+        if error is not None:
+            raise error
 
 
 def _serve(work, done):
     while (task := work.get()) is not None:
         function, arguments = task
         try:
-            with np.errstate(over="ignore"):
-                function(*arguments)
+            function(*arguments)
             done.put(None)
         except BaseException as error:
             done.put(error)

@@ -6,14 +6,8 @@ from heapq import heappop, heappush
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-VIEWS = {
-    "mT",
-    "reshape",
-    "broadcast_to",
-    "getitem",
-    "part",
-    "head",
-}  # the memory of their input, seen otherwise
+# The memory of their input, seen otherwise.
+VIEWS = {"mT", "reshape", "broadcast_to", "getitem", "part", "head"}
 
 
 class UnplannableError(Exception):
@@ -25,7 +19,8 @@ class Node:
 
     op      the name of a ufunc; matmul, dot, sum; a view; load (of memory that outlives the step) and store
             (to it); constant; pack (the rows of two values, one below the other), stack (two values on a new
-            first axis), ones (a column of ones after a value), part (of a pack or a stack); primitive
+            first axis), ones (a column of ones after a value), part (of a pack or a stack), head (all but the
+            last column), copy; segment (see blocks.py) and result (what it filled); primitive
     array   the memory of a load or of a store
     time    of a load: of the last store before it; of others: when the recorded step came here
     rows    whether axis −2 is a batch, whose rows do not know each other
@@ -39,9 +34,7 @@ class Node:
     ):
         self.op, self.inputs, self.params = op, tuple(inputs), params or {}
         self.shape, self.dtype, self.array = tuple(shape), dtype, array
-        self.time, self.rows, self.order = time, rows, order
-
-        self._span = None
+        self.time, self.rows, self.order, self._span = time, rows, order, None
 
     ndim = property(lambda self: len(self.shape))
     size = property(lambda self: math.prod(self.shape))
@@ -73,6 +66,17 @@ def elementwise(name, *inputs, time=-1):
 def constant(value, shape, dtype):
     """A node of one number everywhere."""
     return Node("constant", params={"value": float(dtype.type(value))}, shape=shape, dtype=dtype)
+
+
+def like(node, op, *inputs):
+    """A node of the shape and kind of another."""
+    kind = {"dtype": node.dtype, "time": node.time, "rows": node.rows, "order": node.order}
+    return Node(op, inputs, shape=node.shape, **kind)
+
+
+def transposed(x):
+    """A view of x with its last two axes exchanged."""
+    return Node("mT", [x], shape=(*x.shape[:-2], x.shape[-1], x.shape[-2]), dtype=x.dtype, time=x.time)
 
 
 def is_ufunc(name):
@@ -188,11 +192,11 @@ def with_ones(graph, x):
     """[x 1]: one node per value; that of a half is a half of the whole's."""
     if x not in graph.extended:
         shape = (*x.shape[:-1], x.shape[-1] + 1)
-        like = {"shape": shape, "dtype": x.dtype, "rows": x.rows, "order": "F", "time": x.time}
+        kind = {"shape": shape, "dtype": x.dtype, "rows": x.rows, "order": "F", "time": x.time}
         if x.op == "part" and x.params["axis"] == -2:
-            graph.extended[x] = Node("part", [with_ones(graph, x.inputs[0])], x.params, **like)
+            graph.extended[x] = Node("part", [with_ones(graph, x.inputs[0])], x.params, **kind)
         else:
-            graph.extended[x] = Node("ones", [x], **like)
+            graph.extended[x] = Node("ones", [x], **kind)
     return graph.extended[x]
 
 
@@ -264,21 +268,21 @@ def _store(array, time):
 
 def _node(i, inputs, time):
     """The node of an instruction; a composed kernel becomes the ufuncs that it calls."""
-    name, x, like = (
+    name, x, kind = (
         i.primitive.name,
         inputs[0],
         {"shape": i.output.shape, "dtype": i.output.dtype, "time": time},
     )
     if name == "matmul":
-        return Node(name, inputs, rows=x.rows and i.output.shape[-2] == x.shape[-2], **like)
+        return Node(name, inputs, rows=x.rows and i.output.shape[-2] == x.shape[-2], **kind)
     if name == "sum":
         axes = tuple(sorted(a % x.ndim for a in i.params["axis"]))
-        return Node(name, inputs, {"axis": axes}, rows=x.rows and x.ndim - 2 not in axes, **like)
+        return Node(name, inputs, {"axis": axes}, rows=x.rows and x.ndim - 2 not in axes, **kind)
     if i.is_view:
         rows = (
             x.rows and name in ("getitem", "reshape", "broadcast_to") and i.output.shape[-2:] == x.shape[-2:]
         )
-        return Node(name, inputs, i.params, rows=rows, **like)
+        return Node(name, inputs, i.params, rows=rows, **kind)
     order = order_of(i.output)
     if not i.primitive.view and name != "embed":
         made = _Ufuncs(time, order)
@@ -289,7 +293,7 @@ def _node(i, inputs, time):
             pass  # it does more than call ufuncs, so it stays whole
     rows = any(isinstance(x, Node) and x.rows and x.shape == i.output.shape for x in inputs)
     return Node(
-        "primitive", inputs, {"primitive": i.primitive, "params": i.params}, rows=rows, order=order, **like
+        "primitive", inputs, {"primitive": i.primitive, "params": i.params}, rows=rows, order=order, **kind
     )
 
 

@@ -6,7 +6,7 @@ has in one piece; and threads need not wait for each other within a block of ste
 
 import numpy as np
 
-from minigan.engine.blocks import Worker
+from minigan.engine.blocks import Worker, run_shared
 
 CACHE = 2**17  # bytes of the largest value of a group, some ten of which are in use at a time
 
@@ -31,10 +31,7 @@ class Part:
 
     def _slice(self, array):
         if id(array) not in self._arrays:
-            self._arrays[id(array)] = (
-                self.take(array),
-                array,
-            )  # the latter stays alive, so that its id stays its own
+            self._arrays[id(array)] = self.take(array), array  # kept alive, so that its id stays its own
         return self._arrays[id(array)][0]
 
     def _shape(self, shape):
@@ -103,10 +100,6 @@ def run_groups(parts, runs, threads):
 
     def run(batches):
         batches = list(batches)
-        for k, worker in enumerate(workers, 1):
-            worker.start(share, k, batches)
-        share(0, batches)
-        for worker in workers:
-            worker.wait()
+        run_shared(workers, share, batches)
 
     return run

@@ -35,7 +35,7 @@ class Memory:
     def __init__(self, graph, inputs=()):
         self.graph, self.nodes, self.users = graph, graph.nodes, graph.users()
         self.at = {node: k for k, node in enumerate(self.nodes)}
-        self.arrays, self.copies, self.inputs, self.numbers, self.buffers = {}, {}, {}, {}, []
+        self.arrays, self.copies, self.inputs, self.buffers = {}, {}, {}, []
         self.scalars = set()
         for node in self.nodes:
             xs = [x for x in node.inputs if isinstance(x, Node)]
@@ -50,14 +50,10 @@ class Memory:
                 inside = user.op in VIEWS or self.home.get(node) == user
                 ends.append(self.last[user] if inside else self.at[user])
             self.last[node] = max(ends)
-        self.storage, self.free = {}, {}
+        self.storage = {}
         self.direct = {store.inputs[0]: store for store in graph.stores if self._may_be_computed_in(store)}
         for node in self.nodes:
             self._place(node)
-
-    def number(self, value, dtype):
-        """A literal as NumPy's scalar, one object per value."""
-        return self.numbers.setdefault((repr(value), dtype), dtype.type(value))  # 0.0 == -0.0
 
     @property
     def work(self):
@@ -88,11 +84,6 @@ class Memory:
                     elif x.op not in VIEWS and x.op != "constant":
                         self.home[x] = node
 
-    def _root(self, node):
-        while node in self.home:
-            node = self.home[node]
-        return node
-
     def _tree(self, root):
         """The node and all that lives in it."""
         found = [root]
@@ -117,7 +108,9 @@ class Memory:
             if other is not store and there < self.at[other] <= max(here, self.last[value]):
                 return False
         for node in self.nodes:
-            if node.op != "load" or node.time >= store.time or not _overlap(node.array, store.array):
+            if node.op != "load" or node.time >= store.time:
+                continue
+            if node.span[1] <= store.span[0] or store.span[1] <= node.span[0]:
                 continue
             for reader in self.users[node]:
                 if reader is value and is_ufunc(value.op) and _same(node.array, store.array):
@@ -282,13 +275,6 @@ def _parts(node, array):
         return [array[0], array[1]]
     rows = array.shape[-2] // 2
     return [array[..., :rows, :], array[..., rows:, :]]
-
-
-def _overlap(a, b):
-    from numpy.lib.array_utils import byte_bounds
-
-    (low, high), (first, last) = byte_bounds(a), byte_bounds(b)
-    return first < high and low < last
 
 
 def _same(a, b):

@@ -1,10 +1,9 @@
 """Passes that make two steps one: batches through one matrix, layers of one width, neighbours in memory."""
 
 import numpy as np
-from numpy.lib.array_utils import byte_bounds
 from numpy.lib.stride_tricks import as_strided
 
-from minigan.engine.graph import VIEWS, Node, is_ufunc
+from minigan.engine.graph import VIEWS, Node, is_ufunc, like, transposed
 
 SMALL = 2**20  # bytes: below, a call costs more than its work
 
@@ -87,8 +86,8 @@ class _Merge:
     def _whole_of(self, a, b, op, inputs, params=None):
         shape = (2, *a.shape) if self.axis == 0 else (*a.shape[:-2], 2 * a.shape[-2], a.shape[-1])
         order = "F" if op in ("pack", "ones") else a.order
-        like = {"dtype": a.dtype, "rows": a.rows, "order": order, "time": min(a.time, b.time)}
-        return self._add(Node(op, inputs, params, shape=shape, **like))
+        kind = {"dtype": a.dtype, "rows": a.rows, "order": order, "time": min(a.time, b.time)}
+        return self._add(Node(op, inputs, params, shape=shape, **kind))
 
     def _add(self, node):
         self.users[node] = []
@@ -268,23 +267,23 @@ def layers(graph):
             chain = [node]
             while len(users[chain[-1]]) == 1 and _only_input(users[chain[-1]][0]) is not None:
                 chain.append(users[chain[-1]][0])
-            steps = tuple((n.op, *(y for y in n.inputs if not isinstance(y, Node))) for n in chain)
+            steps = tuple((n.op, *(None if isinstance(y, Node) else y for y in n.inputs)) for n in chain)
             half = x.params["index"] if x.op == "part" else None
             chains.setdefault((steps, x.shape, half), []).append((x, chain))
     for (_, shape, half), group in chains.items():
         for (x, one), (y, two) in zip(group[::2], group[1::2], strict=False):
             if merge.needs(y, one[-1]) or merge.needs(x, two[-1]):
                 continue
-            like = {"shape": (2, *shape), "dtype": x.dtype, "rows": True, "order": "F"}
+            kind = {"shape": (2, *shape), "dtype": x.dtype, "rows": True, "order": "F"}
             if half is None:
-                both = Node("stack", [x, y], time=max(x.time, y.time), **like)
+                both = Node("stack", [x, y], time=max(x.time, y.time), **kind)
             else:
-                whole = Node("stack", [x.inputs[0], y.inputs[0]], **like | {"shape": (2, *x.inputs[0].shape)})
-                both = Node("copy", [Node("part", [whole], {"index": half, "axis": -2}, **like)], **like)
+                whole = Node("stack", [x.inputs[0], y.inputs[0]], **kind | {"shape": (2, *x.inputs[0].shape)})
+                both = Node("copy", [Node("part", [whole], {"index": half, "axis": -2}, **kind)], **kind)
                 for k, z in enumerate((x, y)):
                     z.become("part", both, index=k, axis=0)
             for n in one:
-                both = Node(n.op, [both if isinstance(z, Node) else z for z in n.inputs], time=n.time, **like)
+                both = Node(n.op, [both if isinstance(z, Node) else z for z in n.inputs], time=n.time, **kind)
             for k, chain in enumerate((one, two)):
                 part = Node("part", [both], {"index": k, "axis": 0}, shape=shape, dtype=x.dtype, rows=True)
                 chain[-1].become("head", part)
@@ -304,8 +303,7 @@ def sums(graph):
         if node.op == "mT" and node.inputs[0].op == "matmul" and len(users[node.inputs[0]]) == 1:
             a, g = node.inputs[0].inputs
             if a.op == "mT" and a.inputs[0].rows and g.rows:  # (aᵀ g)ᵀ = gᵀ a
-                shape = (*g.shape[:-2], g.shape[-1], g.shape[-2])
-                node.become("matmul", Node("mT", [g], shape=shape, dtype=g.dtype, time=g.time), a.inputs[0])
+                node.become("matmul", transposed(g), a.inputs[0])
     users = graph.refresh().users()
     for node in graph.nodes:
         if node.op != "add" or (len(users[node]) == 1 and users[node][0].op == "add"):
@@ -323,15 +321,7 @@ def sums(graph):
         else:
             total = terms[0]
             for term in terms[1:-1]:
-                total = Node(
-                    "add",
-                    [total, term],
-                    shape=node.shape,
-                    dtype=node.dtype,
-                    time=node.time,
-                    rows=node.rows,
-                    order=node.order,
-                )
+                total = like(node, "add", total, term)
             node.become("add", total, terms[-1])
     return graph.refresh()
 
@@ -350,31 +340,27 @@ def _together(graph, a, b):
         return None
     for x, y in ((a, b), (b, a)):
         pairs = list(zip(x.inputs, y.inputs, strict=True))
-        like = {"shape": a.shape, "dtype": a.dtype, "time": max(a.time, b.time)}
+        kind = {"shape": a.shape, "dtype": a.dtype, "time": max(a.time, b.time)}
         if a.op == "matmul" and all(z.inputs[0].op == "mT" for z in (x, y)):
             left = _whole(graph, *(z.inputs[0].inputs[0] for z in (x, y)), -2)
             right = _whole(graph, *pairs[1], -2)
             if left is not None and right is not None:
-                shape = (*left.shape[:-2], left.shape[-1], left.shape[-2])
-                return Node(
-                    "matmul", [Node("mT", [left], shape=shape, dtype=a.dtype, time=left.time), right], **like
-                )
+                return Node("matmul", [transposed(left), right], **kind)
         if a.op == "sum" and a.inputs[0].ndim - 2 in a.params["axis"]:
             whole = _whole(graph, *pairs[0], -2)
             if whole is not None:
-                return Node("sum", [whole], a.params, **like)
+                return Node("sum", [whole], a.params, **kind)
     return None
 
 
 def store_once(graph, first, second, array, value):
     """One store in place of two, unless someone reads between them."""
     early, late = sorted((first, second), key=lambda store: store.time)
-    low, high = byte_bounds(late.array)
+    low, high = late.span
     for node in graph.nodes:
         if node.op == "load" and early.time <= node.time < late.time:
-            start, stop = byte_bounds(node.array)
-            if start < high and low < stop:
+            if node.span[0] < high and low < node.span[1]:
                 return
-    like = {"shape": array.shape, "dtype": array.dtype, "time": early.time}
-    store = Node("store", [value], first.params, array=array, **like)
+    kind = {"shape": array.shape, "dtype": array.dtype, "time": early.time}
+    store = Node("store", [value], first.params, array=array, **kind)
     graph.stores = [s for s in graph.stores if s is not first and s is not second] + [store]

@@ -29,7 +29,7 @@ def blocks(graph):
     return cut(graph, compile_part)
 
 
-EXACT = (fold, stack)
+EXACT = (fold, stack)  # and layers, which has nothing to do before `bias`
 ROUNDING = (columns, bias, blocks, batch, bias_gradients, factors, dots)
 PASSES = (fold, columns, bias, blocks, batch, bias_gradients, layers, stack, factors, dots)
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from minigan.engine.graph import Node, is_ufunc, with_ones
+from minigan.engine.graph import Node, is_ufunc, like, transposed, with_ones
 from minigan.engine.merging import SMALL, store_once
 
 
@@ -41,18 +41,9 @@ def bias_gradients(graph):
     """[∂W; ∂b] = [x 1]ᵀ g, where they are stored one after the other: a sum less."""
     users, stores = graph.users(), {s.array.ctypes.data: s for s in graph.stores}
     for first in list(graph.stores):
-        w = first.inputs[0]
-        second = (
-            stores.get(first.array.ctypes.data + math.prod(first.shape[-2:]) * first.dtype.itemsize)
-            if first.array.ndim > 1
-            else None
-        )
-        if (
-            second is None
-            or w.op != "matmul"
-            or w.inputs[0].op != "mT"
-            or not isinstance(second.inputs[0], Node)
-        ):
+        w, bytes_of_w = first.inputs[0], math.prod(first.shape[-2:]) * first.dtype.itemsize
+        second = stores.get(first.array.ctypes.data + bytes_of_w)
+        if second is None or first.array.ndim < 2 or w.op != "matmul" or w.inputs[0].op != "mT":
             continue
         b, g = second.inputs[0], w.inputs[1]
         if b.op != "sum" or b.inputs[0] is not g or b.params["axis"] != (g.ndim - 2,):
@@ -60,10 +51,8 @@ def bias_gradients(graph):
         matrix = _with_next_row(first.array, second.array)
         if matrix is None or len(users[w]) > 1 or len(users[b]) > 1:
             continue
-        x = with_ones(graph, w.inputs[0].inputs[0])
-        shape = (*x.shape[:-2], x.shape[-1], x.shape[-2])
-        transposed = Node("mT", [x], shape=shape, dtype=x.dtype, time=x.time)
-        product = Node("matmul", [transposed, g], shape=matrix.shape, dtype=w.dtype, time=max(w.time, b.time))
+        x, time = with_ones(graph, w.inputs[0].inputs[0]), max(w.time, b.time)
+        product = Node("matmul", [transposed(x), g], shape=matrix.shape, dtype=w.dtype, time=time)
         store_once(graph, first, second, matrix, product)
     return graph.refresh()
 
@@ -79,23 +68,9 @@ def factors(graph):
                     if isinstance(top, Node) and top.op == "multiply" and len(users[top]) == 1:
                         t, x = top.inputs if _small(top.inputs[0], node) else top.inputs[::-1]
                         if _small(t, node) and isinstance(t, Node) and isinstance(s, Node):
-                            both = Node(
-                                "multiply",
-                                [s, t],
-                                shape=np.broadcast_shapes(s.shape, t.shape),
-                                dtype=node.dtype,
-                                time=node.time,
-                            )
-                            scaled = Node(
-                                "multiply",
-                                [x, both],
-                                shape=node.shape,
-                                dtype=node.dtype,
-                                time=node.time,
-                                rows=node.rows,
-                                order=node.order,
-                            )
-                            node.become("divide", scaled, bottom)
+                            shape = np.broadcast_shapes(s.shape, t.shape)
+                            both = Node("multiply", [s, t], shape=shape, dtype=node.dtype, time=node.time)
+                            node.become("divide", like(node, "multiply", x, both), bottom)
                             break
     return graph.refresh()
 
@@ -122,7 +97,7 @@ def _without_gaps(x, copied):
         return x
     if x.op == "mT":
         inner = _without_gaps(x.inputs[0], copied)
-        return x if inner is x.inputs[0] else Node("mT", [inner], shape=x.shape, dtype=x.dtype, time=x.time)
+        return x if inner is x.inputs[0] else transposed(inner)
     if x.op != "part" or x.params["axis"] != -2 or x.shape[-1] == 1:
         return x
     if 2 * math.prod(x.shape[-2:]) * x.dtype.itemsize > SMALL:  # of replicas as of one: the same bits

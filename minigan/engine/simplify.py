@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from minigan.engine.graph import VIEWS, Node, constant, is_ufunc
+from minigan.engine.graph import VIEWS, Node, constant, is_ufunc, like
 
 
 def fold(graph):
@@ -65,37 +65,27 @@ def _simplified(node):
         return x
     if node.op in ("add", "subtract") and isinstance(y, Node) and y.op == "negative":
         opposite = {"add": "subtract", "subtract": "add"}[node.op]
-        return _like(node, opposite, x, y.inputs[0])
+        return like(node, opposite, x, y.inputs[0])
     return node
 
 
 def _scaled(x, factor, node):
     """node = x · factor, without a step of its own where x has a factor that can take it up exactly."""
     if x.op == "negative" and x.shape == node.shape:
-        return _like(node, "multiply", x.inputs[0], -factor)
+        return like(node, "multiply", x.inputs[0], -factor)
     for k, c in enumerate(x.inputs):
         if x.op in ("multiply", "divide") and not isinstance(c, Node) and (x.op == "multiply" or k == 0):
-            powers = (
-                (factor,) if x.op == "divide" else (factor, c)
-            )  # (1 / y) · 0.3 rounds twice, 0.3 / y once
+            powers = (factor,) if x.op == "divide" else (factor, c)  # (1/y) · 0.3 rounds twice, 0.3/y once
             if any(math.frexp(abs(p))[0] == 0.5 for p in powers):
                 other = x.inputs[1 - k]
                 product = float(node.dtype.type(c) * node.dtype.type(factor))
-                return _like(node, x.op, *((other, product) if x.op == "multiply" else (product, other)))
+                return like(node, x.op, *((other, product) if x.op == "multiply" else (product, other)))
     return node
-
-
-def _like(node, op, *inputs):
-    return Node(
-        op, inputs, shape=node.shape, dtype=node.dtype, time=node.time, rows=node.rows, order=node.order
-    )
 
 
 def _simplified_view(node):
     x = node.inputs[0]
-    if (
-        x.op == "constant" and node.op != "broadcast_to"
-    ):  # NumPy multiplies matrices without strides on its own
+    if x.op == "constant" and node.op != "broadcast_to":  # NumPy multiplies strideless matrices on its own
         return constant(x.params["value"], node.shape, node.dtype)
     if node.op == "mT" and x.op == "mT":
         return x.inputs[0]
@@ -118,8 +108,8 @@ def columns(graph):
 
 def _repeat(node, column, row):
     """A product of a column of one number and a row is that row everywhere."""
-    value, like = column.params["value"], {"shape": row.shape, "dtype": node.dtype, "time": node.time}
+    value = column.params["value"]
     if value != 1.0:
-        row = Node("multiply", [row, value], **like)
+        row = Node("multiply", [row, value], shape=row.shape, dtype=node.dtype, time=node.time)
     node.become("broadcast_to", row, shape=node.shape)
     node.rows = False

@@ -249,7 +249,7 @@ class Experiment:
                 threads = self.config.threads
                 self._program = capture(self._round, *inputs, state=self.game.state, threads=threads)
                 self._losses = self._program.outputs
-                if self._program.plan is not None and self._program.plan.threads > 1:
+                if self.program_threads > 1:
                     from threadpoolctl import threadpool_limits
 
                     threadpool_limits(1, user_api="blas")  # each of the program's own threads calls it
@@ -266,6 +266,12 @@ class Experiment:
     def program(self) -> Program | None:
         """The recorded step, once there was one."""
         return self._program
+
+    @property
+    def program_threads(self) -> int:
+        """How many threads share a step beside those of BLAS: more than one where the work is large."""
+        plan = None if self._program is None else self._program.plan
+        return 1 if plan is None else plan.threads
 
     def losses(self) -> tuple[np.ndarray, np.ndarray]:
         """What D and G minimised in the last step, one value per replica; NaN before the first.

@@ -104,7 +104,7 @@ def overview(run: RunDirectory) -> Figure:
     Raises:  DataError – if the run is not finished, or its files do not fit each other
     """
     record = _read(run)
-    with _style():
+    with style():
         figure = Figure(figsize=SIZE, dpi=DPI)
         grid = figure.add_gridspec(
             2, 3, left=0.05, right=0.98, top=0.85, bottom=0.065, wspace=0.2, hspace=0.36
@@ -135,7 +135,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     if kind not in METADATA:
         raise ValueError(f"a figure is written as .png, .svg or .pdf; received {shown(str(path))}")
     buffer = io.BytesIO()
-    with _style(), warnings.catch_warnings():
+    with style(), warnings.catch_warnings():
         # A column may be named in a script that the font lacks: boxes in a label are no reason to alarm
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(buffer, format=kind, metadata=METADATA[kind])
@@ -157,7 +157,7 @@ def save_overview(run: RunDirectory) -> Path:
     return path
 
 
-def _style() -> AbstractContextManager[None]:
+def style() -> AbstractContextManager[None]:
     """The look of the page, whatever the user's matplotlibrc says; nothing global stays changed."""
     return matplotlib.rc_context(
         {

@@ -144,6 +144,7 @@ def _finish(
         "finished",
         step=experiment.step,
         seconds=round(seconds, 3),
+        program_threads=experiment.program_threads,
         findings=[finding.as_dict() for finding in findings],
     )
     return Outcome(run.path, row, judged, findings, files, seconds)

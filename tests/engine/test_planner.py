@@ -791,3 +791,57 @@ def test_gradients_of_an_input_are_planned_too():
 
     program = agree(make, two, PASSES)
     assert operations(program)["pack"] >= 1
+
+
+def test_layers_tells_one_minus_x_from_x_minus_one():
+    """Two layers of one width with like steps, but for the side on which the number stands."""
+    rng = np.random.default_rng(0)
+    sizes = {"W1": (2, 5), "b1": (1, 5), "W2": (5, 5), "b2": (1, 5), "W3": (5, 1), "b3": (1, 1)}
+    p = Parameters(sizes, numpy_backend, "float64")
+    p.load({name: rng.normal(size=shape) for name, shape in sizes.items()})
+
+    def step(x):
+        h = P.tanh(x @ p["W1"] + p["b1"])
+        k = P.tanh(h @ p["W2"] + p["b2"])
+        return (1.0 - P.square(h)) * 1.0, (P.square(k) - 1.0) * 1.0, k @ p["W3"] + p["b3"]
+
+    x = constant(rng.normal(size=(7, 2)))
+    for got, expected in zip(capture(step, x, state=[p.flat])(x), step(x), strict=True):
+        np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-13)
+
+
+@pytest.mark.parametrize("fails", [0, 1])
+def test_a_failure_in_a_thread_is_raised_when_all_have_ended(fails):
+    ended = []
+
+    def share(k):
+        if k == fails:
+            raise ValueError(f"share {k}")
+        ended.append(k)
+
+    workers = [blocks.Worker()]
+    for _ in range(2):  # nothing of the first call is left for the second
+        with pytest.raises(ValueError, match=f"share {fails}"):
+            blocks.run_shared(workers, share)
+    assert ended == [1 - fails] * 2
+    ended.clear()
+    blocks.run_shared(workers, ended.append)
+    assert sorted(ended) == [0, 1]
+
+
+def test_threads_have_the_callers_floating_point_errors():
+    raised = []
+
+    def share(k):
+        try:
+            np.divide(np.ones(3), np.zeros(3))
+        except FloatingPointError:
+            raised.append(k)
+
+    with np.errstate(divide="raise"):
+        blocks.run_shared([blocks.Worker()], share)
+    assert sorted(raised) == [0, 1]
+    raised.clear()
+    with np.errstate(divide="ignore"):
+        blocks.run_shared([blocks.Worker()], share)
+    assert raised == []
