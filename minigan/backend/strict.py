@@ -15,7 +15,7 @@ from minigan.backend import Backend
 class DeviceArray:
     """An array in memory that the host cannot see."""
 
-    __slots__ = ("data", "base")
+    __slots__ = ("data", "base", "__weakref__")
     __array_ufunc__ = None  # NumPy must not touch it
 
     def __init__(self, data, base=None):

@@ -11,7 +11,7 @@ from minigan.engine.tensor import (
     is_stale,
     is_tracked,
     mark_written,
-    program_under_capture,
+    observer,
 )
 
 
@@ -93,9 +93,8 @@ _age = attrgetter("call.age")
 def filled(like, value):
     """A constant tensor of one value, shaped like another."""
     array = backend.of(like.array).xp.full(like.shape, value, like.dtype)
-    program = program_under_capture.get()
-    if program is not None:
-        program.declare(array)
+    if (watching := observer.get()) is not None:
+        watching.declare(array)
     return Tensor(array)
 
 
@@ -121,8 +120,7 @@ def assign(target, value):
         raise ValueError(
             f"assign writes {target.dtype}{list(target.shape)}; received {value.dtype}{list(value.shape)}"
         )
-    program = program_under_capture.get()
-    if program is not None:
-        program.record(_assignment, [value.array], {}, target.array)  # first, because it may refuse
+    if (watching := observer.get()) is not None:
+        watching.record(_assignment, [value.array], {}, target)  # first, because it may refuse
     _assign(backend.of(target.array).xp, value.array, out=target.array)
     mark_written(target.array)

@@ -19,8 +19,10 @@ from minigan.engine.tensor import (
     constant,
     is_tracked,
     mark_replayed,
-    program_under_capture,
+    observer,
+    refusal,
     variable,
+    written_memory,
 )
 
 
@@ -69,6 +71,13 @@ class Program:
     outputs  what the step returned, as tensors that every replay writes anew
     """
 
+    refuses = {
+        "read": "a value was read during capture; return the tensor from the step and read it after the run",
+        "capture": "captures do not nest; capture the outer step, it records the inner one too",
+        "replay": "a program was run during capture; call the step it was captured from, it is recorded too",
+        "watch": "detect_anomaly was opened during capture; open it around a step that is run eagerly",
+    }
+
     def __init__(self, inputs, state):
         self.inputs, self.state = [x.array for x in inputs], dict(state)
         self.instructions, self.outputs, self._forgotten = [], None, False
@@ -89,6 +98,7 @@ class Program:
 
     def record(self, primitive, inputs, params, output):
         """Note one call. Called by the door, never by users."""
+        output = output.array
         for a in inputs:
             if not isinstance(a, (int, float)):
                 self._require_known(a, primitive)
@@ -111,7 +121,7 @@ class Program:
         for array in () if self._forgotten else self.returned:
             self._require_known(array, "the outputs")
         overwritten = [i.output for i in work if i.primitive.name == "assign"] + self.returned
-        self._overwrites = {id(backend.owner(a)) for a in overwritten}
+        self._overwrites = set(map(written_memory, overwritten))
         home = backend.of(next(iter((*self.inputs, *self.state.values())), work[0].output))
         self.plan = None
         if home is backend.numpy_backend:
@@ -189,10 +199,8 @@ class Program:
         return run
 
     def _arrays(self, inputs):
-        if program_under_capture.get() is not None:
-            raise CaptureError(
-                "a program was run during capture; call the step it was captured from, it is recorded too"
-            )
+        if reason := refusal("replay"):
+            raise CaptureError(reason)
         if len(inputs) != len(self.inputs):
             raise CaptureError(f"captured with {len(self.inputs)} inputs, called with {len(inputs)}")
         return [x.array if type(x) is Tensor else x for x in inputs]
@@ -245,22 +253,20 @@ def capture(step, *inputs, state=(), passes=PASSES, threads=1):
 
     Raises:  CaptureError – if captures nest, an array enters from nowhere, or a value is read during the step
     """
-    if program_under_capture.get() is not None:
-        raise CaptureError("captures do not nest; capture the outer step, it records the inner one too")
+    if reason := refusal("capture"):
+        raise CaptureError(reason)
     inputs = [(variable if is_tracked(x) else constant)(_copy(_array(x))) for x in inputs]
     named = state if isinstance(state, dict) else {f"state{k}": x for k, x in enumerate(state)}
     program = Program(inputs, {name: _array(x) for name, x in named.items()})
     before = [_copy(array) for array in (*program.inputs, *program.state.values())]
-    token = program_under_capture.set(program)
+    token = observer.set(program)
     try:
         outputs = step(*inputs)
     finally:
-        program_under_capture.reset(token)
+        observer.reset(token)
     program.outputs = _without_history(outputs)
     program.compile(passes, threads)
-    if (
-        program.plan is not None
-    ):  # the first step too is to have the plan's bits, so that a resumed run has them
+    if program.plan is not None:  # the first step too has the plan's bits, so that a resumed run has them
         for array, content in zip((*program.inputs, *program.state.values()), before, strict=True):
             np.copyto(array, content)
         program(*program.inputs)

@@ -8,6 +8,7 @@ import itertools
 from contextvars import ContextVar
 from functools import partial
 from numbers import Real
+from weakref import finalize
 
 from minigan import backend
 
@@ -17,11 +18,10 @@ from minigan import backend
 backend.numpy_backend.xp.empty(2**25 - 2**13, "uint8")
 
 _clock = itertools.count(1)
-# Memory (id of its owner) → the time of its last `assign`. The ids of dead memory are harmless: whatever
-# lives there now is read later than that.
-_written: dict[int, int] = {}
+_written: dict[int, int] = {}  # memory (id of its owner) that is alive → the time of its last `assign`
 _last_write = 0
-program_under_capture: ContextVar = ContextVar("program_under_capture", default=None)  # one per thread
+# What the door shows every call to: the Program under capture, or a detect_anomaly. One per thread.
+observer: ContextVar = ContextVar("observer", default=None)
 
 
 class CaptureError(RuntimeError):
@@ -32,10 +32,16 @@ class StaleTensorError(RuntimeError):
     """A value that the backward pass needs was overwritten after it was used."""
 
 
+def refusal(what):
+    """Why the observer allows no "read", "capture", "replay" or "watch" here; None where it does."""
+    watching = observer.get()
+    return None if watching is None else watching.refuses.get(what)
+
+
 class Call:
     """One application of a primitive. The tape keeps calls; a program replays them."""
 
-    __slots__ = ("primitive", "inputs", "params", "age")
+    __slots__ = ("primitive", "inputs", "params", "age", "line")  # the line only where anomalies are detected
 
     def __init__(self, primitive, inputs, params):
         self.primitive, self.inputs, self.params = primitive, inputs, params
@@ -62,10 +68,8 @@ class Tensor:
 
         Raises:  CaptureError – while capturing: the value would freeze into the program
         """
-        if program_under_capture.get() is not None:
-            raise CaptureError(
-                "a value was read during capture; return the tensor from the step and read it after the run"
-            )
+        if reason := refusal("read"):
+            raise CaptureError(reason)
         return backend.of(self.array).to_host(self.array)
 
     def item(self):
@@ -142,10 +146,10 @@ class Primitive:
             raise ValueError(f"{self} cannot take {shapes}: {error}") from None
         if type(array) is not type(first):
             array = backend.of(first).xp.asarray(array)  # a full reduction, which NumPy makes a scalar
-        program = program_under_capture.get()
-        if program is not None:
-            program.record(self, arrays, params, array)
-        return Tensor(array, Call(self, inputs, params) if tracked else None)
+        y = Tensor(array, Call(self, inputs, params) if tracked else None)
+        if (watching := observer.get()) is not None:
+            watching.record(self, arrays, params, y)
+        return y
 
     def __repr__(self):
         return self.name
@@ -205,17 +209,23 @@ def is_tracked(x):
 
 def mark_written(array):
     """Note that the memory of ``array`` was overwritten now."""
-    global _last_write
-    _written[id(backend.owner(array))] = time = next(_clock)
-    if time > _last_write:  # another thread may have come first
-        _last_write = time
+    mark_replayed((written_memory(array),))
 
 
-def mark_replayed(owners):
-    """Note that these memories, by the ids of their owners, were overwritten now."""
+def written_memory(array):
+    """The id of the owner of this memory, of which ``mark_replayed`` may be told as long as it is alive."""
+    owner = backend.owner(array)
+    if id(owner) not in _written:
+        finalize(owner, _written.pop, id(owner), None).atexit = False
+    return id(owner)
+
+
+def mark_replayed(memories):
+    """Note that these memories, as ``written_memory`` names them, were overwritten now."""
     global _last_write
-    _last_write = time = next(_clock)
-    _written.update(dict.fromkeys(owners, time))
+    time = next(_clock)
+    _written.update(dict.fromkeys(memories, time))
+    _last_write = max(time, _last_write)  # another thread may have come first
 
 
 def is_stale(t):

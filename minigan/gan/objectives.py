@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minigan.engine.primitives import exp, mean, relu, sigmoid, softplus, square, tanh
-from minigan.engine.tensor import Tensor, program_under_capture
+from minigan.engine.tensor import Tensor, refusal
 
 
 def bce_with_logits(a, label):
@@ -29,7 +29,7 @@ def bce_with_logits(a, label):
     if isinstance(label, Tensor):
         if label.shape != a.shape:
             raise ValueError(f"logits of shape {a.shape} need labels of the same shape; received {label.shape}")
-        values = None if program_under_capture.get() else label.numpy()  # a value is not read during capture
+        values = None if refusal("read") else label.numpy()  # a value is not read during capture
         if values is not None and not ((values >= 0) & (values <= 1)).all():
             raise ValueError(f"labels are probabilities in [0, 1]; received values from {values.min()} to {values.max()}")
     elif not 0 <= label <= 1:

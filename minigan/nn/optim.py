@@ -5,6 +5,7 @@ import numpy as np
 from minigan.engine.autodiff import assign, filled
 from minigan.engine.primitives import sqrt, square
 from minigan.engine.tensor import Tensor
+from minigan.nn.parameters import Parameters
 
 
 class Optimizer:
@@ -17,6 +18,11 @@ class Optimizer:
     """
 
     def __init__(self, parameters, rate):
+        if not isinstance(parameters, Parameters):
+            raise TypeError(
+                "an optimiser moves a network's parameters; "
+                f"received {type(parameters).__name__}, give it network.parameters"
+            )
         θ = parameters.flat
         self.parameters, xp = parameters, parameters.backend.xp
         self.rate = Tensor(xp.zeros((*parameters.replicas, 1), θ.dtype))

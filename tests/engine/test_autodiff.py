@@ -16,7 +16,7 @@ from minigan.engine.tensor import (
     constant,
     is_tracked,
     mark_written,
-    program_under_capture,
+    observer,
     variable,
 )
 from minigan.nn.network import mlp
@@ -288,7 +288,7 @@ def test_an_exception_in_a_step_leaves_no_state(backend):
     ):
         with pytest.raises((ValueError, TypeError)):
             bad()
-    assert program_under_capture.get() is None
+    assert observer.get() is None
     for g, h in zip(before, _second_order(D, x), strict=True):
         np.testing.assert_array_equal(g, h.numpy())
 

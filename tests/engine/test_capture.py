@@ -18,7 +18,7 @@ from minigan.engine.tensor import (
     Tensor,
     constant,
     is_tracked,
-    program_under_capture,
+    observer,
     variable,
 )
 from minigan.gan.game import Game
@@ -443,7 +443,7 @@ def test_an_exception_during_capture_leaves_no_capture_behind(backend):
     for bad in (broken, lambda z: z * 2.0 + x, lambda z: z @ z, lambda z: (z * 2.0).numpy()):
         with pytest.raises((Stop, CaptureError, ValueError)):
             capture(bad, x)
-        assert program_under_capture.get() is None
+        assert observer.get() is None
     assert (x * 2.0).numpy()[0] == 2.0
     assert capture(lambda z: z * 3.0, x)(x).item() == 3.0
 

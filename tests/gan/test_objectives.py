@@ -688,6 +688,12 @@ def test_bce_with_a_number_can_be_captured(backend):
     np.testing.assert_array_equal(program(a).numpy(), bce_with_logits(a, 0.9).numpy())
 
 
+def test_bce_with_labels_can_be_captured_as_the_first_thing_of_a_step(backend):
+    a, t = (constant(backend.array(np.full((2, 1), v))) for v in (1.0, 0.5))
+    program = capture(bce_with_logits, a, t)
+    np.testing.assert_array_equal(program(a, t).numpy(), bce_with_logits(a, t).numpy())
+
+
 @pytest.mark.parametrize("label", [-1e-9, 1.0 + 1e-9, 2, -1, float("nan"), float("inf")])
 def test_labels_outside_0_and_1_are_refused(backend, label):
     a = Tensor(backend.array(np.zeros((3, 1))))
