@@ -23,7 +23,7 @@ ONLY_IN_LAB = {"click", "rich", "msgspec", "safetensors", "matplotlib", "bokeh",
 AT_TOP_LEVEL = {"numpy"}  # besides the standard library and minigan itself
 ALSO_AT_TOP_LEVEL = {
     "lab/config.py": {"msgspec"},
-    "lab/cli.py": {"click", "rich"},
+    **{f"lab/cli/{path.name}": {"click"} for path in (PACKAGE / "lab" / "cli").glob("*.py")},
     "lab/figures.py": {"matplotlib"},
 }  # imported where they are used, like libraries: see LAZY
 LAZY = {"minigan.lab.figures", "minigan.lab.page"}
@@ -222,8 +222,8 @@ def planted(path, source, rule):
     (libraries_on_the_wrong_floor, "engine/a.py", "def f():\n    import cupy"),
     (heavy_imports, "probability/a.py", "import scipy.special"),
     (heavy_imports, "lab/run.py", "try:\n    import msgspec\nexcept ImportError:\n    pass"),
-    (heavy_imports, "lab/cli.py", "from minigan.lab.figures import save_overview"),
-    (heavy_imports, "lab/cli.py", "from minigan.lab import figures"),
+    (heavy_imports, "lab/cli/train.py", "from minigan.lab.figures import save_overview"),
+    (heavy_imports, "lab/cli/train.py", "from minigan.lab import figures"),
     (heavy_imports, "lab/run.py", "class A:\n    from rich import table"),
     (code_from_data, "lab/a.py", "import pickle"), (code_from_data, "lab/a.py", "from pickle import load"),
     (code_from_data, "lab/a.py", "x = eval('1')"), (code_from_data, "lab/a.py", "exec(s)"),

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import numpy as np
@@ -19,7 +20,8 @@ from minigan.lab.config import fields, resolve, to_json
 from minigan.lab.errors import UnavailableError
 from minigan.lab.run import RunDirectory
 
-COMMANDS = ("train", "sample", "eval", "presets", "gradcheck", "graph", "explain", "doctor")
+COMMANDS = ("train", "sweep", "sample", "eval", "compare", "inspect", "export", "presets", "gradcheck",
+            "graph", "explain", "doctor", "schema", "completion")  # fmt: skip
 CODES = {0, 1, 2, 3, 4, 5, 6, 7, 8, 130, 143}
 TINY = tuple(
     part
@@ -45,7 +47,8 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("MINIGAN_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(cli, "_figure", lambda run: run.plots / "overview.png")
+    drawn = SimpleNamespace(save_overview=lambda run: run.plots / "overview.png")
+    monkeypatch.setattr(cli.train, "figures", lambda: drawn)
     return tmp_path
 
 
@@ -415,7 +418,7 @@ def test_a_failure_that_nobody_foresaw_is_logged_and_leaves_with_1(minigan_, pla
     def fail(*_, **__):
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr("minigan.lab.trainer.train", fail)
+    monkeypatch.setattr("minigan.lab.metrics.Observer.row", fail)
     code, out, err = minigan_("train", *TINY, "-q")
     (path,) = (place / "runs").iterdir()
     assert code == 1 and out == "" and "unforeseen" in err and str(path.name) in err
@@ -936,7 +939,8 @@ WORDS = (
     "--program", "--seeds", "--passes", "exact", "D", "G", "tanh", "normal(0,1)",
     "normal(", "steps=2", "steps=0", "batch=4", "r1=-1", "generator.widths=3", "=", "x=", "a.csv", "a.npy",
     "a.dot", "a.svg", "numpy", "strict", "cupy",
-    "float64", "float16", "runs", "--fast-dev-run",
+    "float64", "float16", "runs", "--fast-dev-run", "--sort", "ks", "--descending", "--csv", "--verify",
+    "--npz", "a.npz", "--at", "best", "bash",
 )  # fmt: skip
 
 
