@@ -41,14 +41,14 @@ def train_group(task):
     """Train a group of seeds together; (seed, modes captured, HQ share, reverse KL) of each."""
     from threadpoolctl import threadpool_limits
 
-    from minigan.lab.experiment import Experiment
+    from minigan.lab.experiment import Ensemble
 
     preset, sets, seeds = task
     config = resolve(preset, environ={}, sets=sets)
-    experiment = Experiment(config, seeds=seeds)
+    ensemble = Ensemble.of_seeds(config, seeds)
     with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
-        experiment.advance(config.steps)
-        samples = experiment.sample(config.eval_samples, index=LAST)
+        ensemble.advance(config.steps)
+        samples = ensemble.sample(config.eval_samples, index=LAST)
     return [judged(seed, x, config.target) for seed, x in zip(seeds, samples, strict=True)]
 
 

@@ -72,16 +72,16 @@ def train_group(task):
     """Train a group of seeds together; (seed, KS, p, W1/sd, model error) of each."""
     from threadpoolctl import threadpool_limits
 
-    from minigan.lab.experiment import Experiment
+    from minigan.lab.experiment import Ensemble
 
     preset, sets, seeds = task
     config = resolve(preset, environ={}, sets=sets)
-    experiment, law = Experiment(config, seeds=seeds), parse(config.target)
+    ensemble, law = Ensemble.of_seeds(config, seeds), parse(config.target)
     with threadpool_limits(1, user_api="blas"):
-        experiment.advance(config.steps)
-        samples = experiment.sample(config.eval_samples, index=LAST)[..., 0]
+        ensemble.advance(config.steps)
+        samples = ensemble.sample(config.eval_samples, index=LAST)[..., 0]
         z, mass = latent_cells(config.latent.law)
-        images = experiment.generate(np.tile(z[:, None], (len(seeds), 1, 1)))[..., 0]
+        images = [experiment.generate(z[:, None])[:, 0] for experiment in ensemble.experiments]
     points = law.quantile(np.linspace(0.0005, 0.9995, 1000))
     return [
         judged(seed, x, law, np.abs(pushforward_cdf(mass, image, points) - law.cdf(points)).max())

@@ -9,7 +9,7 @@ and learns as fast as G leaves no slope to run down.
 import numpy as np
 
 from minigan.lab.config import resolve
-from minigan.lab.experiment import Experiment
+from minigan.lab.experiment import Ensemble
 from minigan.probability.modes import modes_of
 from minigan.probability.planar import ring
 
@@ -36,12 +36,12 @@ def main(steps=4000, seeds=(0, 1, 2), looks=12, count=2500, methods=METHODS, fig
     print(f"{'':<16}{'modes found':>12}{'high quality':>22}{'reverse KL (nats)':>24}")
     for name in methods:
         config = resolve("ring8", environ={}, sets=(f"steps={steps}", *METHODS[name]))
-        experiment = Experiment(config, seeds=list(seeds))
+        ensemble = Ensemble.of_seeds(config, seeds)
         path = []
         for k in range(looks):
-            experiment.advance((k + 1) * steps // looks - experiment.step)
-            sample = experiment.sample(count)
-            path.append((experiment.step, told.coverage(sample)))
+            ensemble.advance((k + 1) * steps // looks - ensemble.step)
+            sample = ensemble.sample(count)
+            path.append((ensemble.step, told.coverage(sample)))
         found[name] = path, sample
         print(line(name, path[-1][1]))
     print(line("a perfect sampler", perfect))

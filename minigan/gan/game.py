@@ -167,7 +167,7 @@ class Game:
         for γ, point in ((self.r1, x), (self.r2, made)):
             logits.append(D(point))
             if isinstance(γ, Tensor) or γ:
-                penalties.append(0.5 * γ * gradient_penalty(logits[-1], point))
+                penalties.append(γ * (0.5 * gradient_penalty(logits[-1], point)))
         for λ, norm in ((self.wgan_gp, 1.0), (self.zero_gp, 0.0)):
             if isinstance(λ, Tensor) or λ:
                 if mix is None:

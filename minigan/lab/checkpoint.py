@@ -114,11 +114,18 @@ def require(arrays: Mapping[str, np.ndarray], expected: Mapping[str, tuple[tuple
 
 
 def save_step(
-    run: RunDirectory, step: int, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any], keep: int = 3
+    run: RunDirectory,
+    step: int,
+    arrays: Mapping[str, np.ndarray],
+    state: Mapping[str, Any],
+    keep: int = 3,
+    *,
+    best: bool = False,
 ) -> Path:
     """Write checkpoints/step-<step>.safetensors, then ``latest``, then remove all but the ``keep`` newest.
 
-    The state is stored with its ``step``. What cannot be read is never removed.
+    The state is stored with its ``step``. With ``best`` the file ``best`` names it too; what that file names,
+    and what cannot be read, is never removed.
 
     Raises:  ValueError, TypeError – as ``save``, or for a negative step or no checkpoint to keep;
         StorageError – if it cannot be written
@@ -129,10 +136,12 @@ def save_step(
         )
     path = run.checkpoints / f"step-{step:08d}.safetensors"
     save(path, arrays, {**state, "step": step})
-    # In this order a crash in between leaves a pointer to a file that is there.
-    write_atomic(run.checkpoints / "latest", path.name.encode() + b"\n")
-    for old in _steps(run)[:-keep]:
-        if old != path and _verifies(old):
+    # In this order a crash in between leaves pointers to files that are there.
+    for pointer in ("latest", "best") if best else ("latest",):
+        write_atomic(run.checkpoints / pointer, path.name.encode() + b"\n")
+    kept = {path, pointed(run, "best")}
+    for old in paths(run)[:-keep]:
+        if old not in kept and _verifies(old):
             try:
                 old.unlink(missing_ok=True)
             except OSError as error:
@@ -146,10 +155,12 @@ def latest(run: RunDirectory) -> Latest:
     Raises:  CheckpointError – if none does
     """
     warnings: list[str] = []
-    for path in reversed(_steps(run)):
+    for path in reversed(paths(run)):
         try:
             return Latest(path, *load(path), tuple(warnings))
         except CheckpointError as error:
+            if path not in paths(run):  # removed since it was listed, by a writer that has newer ones
+                return latest(run)
             warnings.append(str(error))
     found = "it has none; train it first"
     if warnings:
@@ -157,13 +168,48 @@ def latest(run: RunDirectory) -> Latest:
     raise CheckpointError(f"no checkpoint can be read from {shown(str(run.path))}: {found}")
 
 
-def _steps(run: RunDirectory) -> list[Path]:
+def find(run: RunDirectory, which: str) -> Latest:
+    """The checkpoint that ``which`` names: "latest", "best" or a step.
+
+    Raises:  CheckpointError – if there is none, or it does not verify
+    """
+    if which == "latest":
+        return latest(run)
+    named = {str(step_of(path)): path for path in paths(run)}
+    path = pointed(run, "best") if which == "best" else named.get(which)
+    if path is None:
+        there = ", ".join(["latest", *(["best"] if pointed(run, "best") else []), *named])
+        raise CheckpointError(f"{shown(str(run.path))} has no checkpoint {shown(which)}; it has {there}")
+    try:
+        return Latest(path, *load(path), ())
+    except CheckpointError:
+        if which == "best" and pointed(run, "best") not in (path, None):  # a writer has a better one by now
+            return find(run, which)
+        raise
+
+
+def pointed(run: RunDirectory, pointer: str) -> Path | None:
+    """The checkpoint that the file ``latest`` or ``best`` names; None if it names none that is there."""
+    try:
+        with open(run.checkpoints / pointer, "rb") as file:
+            name = file.read(100).decode("ascii", "replace").strip()
+    except OSError:
+        return None
+    return run.checkpoints / name if NAME.fullmatch(name) and (run.checkpoints / name).exists() else None
+
+
+def paths(run: RunDirectory) -> list[Path]:
     """The checkpoints of ``run``, oldest first."""
     try:
         found = [entry for entry in run.checkpoints.iterdir() if NAME.fullmatch(entry.name)]
     except OSError:
         return []
-    return sorted(found, key=lambda path: int(path.name[5:].partition(".")[0]))
+    return sorted(found, key=step_of)
+
+
+def step_of(path: Path) -> int:
+    """The step in a checkpoint's name."""
+    return int(path.name[5:].partition(".")[0])
 
 
 def _verifies(path: Path) -> bool:
@@ -220,6 +266,7 @@ def _read(path: Path, with_arrays: bool) -> tuple[Header, dict[str, str], bytes]
                 f"{what} has {status.st_size} bytes, more than the {MAX_FILE} that are read"
             )
         with open(path, "rb") as file:
+            status = os.fstat(file.fileno())  # by now the name may be that of a newer file
             prefix = file.read(8)
             length = int.from_bytes(prefix, "little")
             if len(prefix) < 8 or length > status.st_size - 8:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -25,6 +25,7 @@ from minigan.lab.presets import preset as get_preset
 
 MAX_BYTES = 16 * 1024  # of a file, since tomllib's time is quadratic in the parts of a dotted key
 
+S = TypeVar("S", bound=Struct)
 Law = Literal["normal", "uniform", "one"]
 Activation = Literal["tanh", "relu", "leaky_relu", "sigmoid", "softplus", "elu", "silu"]
 Initializer = Literal[
@@ -181,6 +182,12 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int, Meta(ge=100, le=10**7, description="generated samples each is made from")
     ] = 10000
     threads: Annotated[int, Meta(ge=1, le=1024, description="threads for large batches, many replicas")] = 1
+    checkpoint_seconds: Annotated[
+        float, Meta(ge=0, description="time between two checkpoints; 0 for one after every block of steps")
+    ] = 10.0
+    checkpoint_keep: Annotated[
+        int, Meta(ge=1, le=1000, description="how many of the newest checkpoints are kept, beside the best")
+    ] = 3
 
 
 class Field(NamedTuple):
@@ -218,8 +225,6 @@ def _fields(struct: Any, default: Struct, prefix: str) -> Iterator[tuple[str, Fi
 
 def _rule(kind: Any) -> str:
     match kind:
-        case msgspec.inspect.Metadata(type=inner):
-            return _rule(inner)
         case msgspec.inspect.BoolType():
             return "true or false"
         case msgspec.inspect.IntType():
@@ -263,6 +268,11 @@ def flatten(config: Config) -> dict[str, Any]:
     return flat
 
 
+def replace(config: S, **changes: Any) -> S:
+    """The same configuration, or group of it, with other values."""
+    return msgspec.structs.replace(config, **changes)
+
+
 def to_json(config: Config) -> bytes:
     """``config`` as indented JSON, which ``from_json`` reads back to an equal object."""
     return msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n"
@@ -273,7 +283,7 @@ def from_json(text: bytes) -> Config:
 
     Raises:  ConfigError – if it is not a valid configuration
     """
-    return _build({name: (value, "the file") for name, value in _named(_parse(text, ".json", "the file"))})
+    return build({name: (value, "the file") for name, value in named(_parse(text, ".json", "the file"))})
 
 
 def resolve(
@@ -299,26 +309,25 @@ def resolve_with_sources(
 
     Raises:  ConfigError – as ``resolve``
     """
-    settings: dict[str, tuple[Any, str]] = {}
-    for source, layer in _layers(preset, file, os.environ if environ is None else environ, sets):
-        for name, value in _named(layer):
-            settings[name] = value, source
-    config = _build(settings)
+    given = layers(preset, file, os.environ if environ is None else environ, sets)
+    settings = {name: (value, source) for source, layer in given for name, value in named(layer)}
+    config = build(settings)
     check(config)
     return config, {name: settings[name][1] if name in settings else "default" for name in fields()}
 
 
-def _layers(
-    preset: str | None,
-    file: str | os.PathLike[str] | None,
-    environ: Mapping[str, str],
-    sets: Iterable[str],
+def layers(
+    preset: str | None = None,
+    file: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    sets: Iterable[str] = (),
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The layers that were given, weakest first, each a source and its nested settings."""
     if preset is not None:
         yield f"preset {preset}", {"name": preset, **get_preset(preset).settings}
     if file is not None:
-        yield f"file {shown(os.fspath(file))}", _read(Path(file))
+        yield f"file {shown(os.fspath(file))}", read_file(Path(file))
+    environ = environ or {}
     for variable in sorted(environ):
         name = variable.removeprefix("MINIGAN_").lower().replace("__", ".")
         # minigan's own switches share the prefix, so an unknown variable is not an error; and an empty one is
@@ -343,8 +352,11 @@ def _nested(name: str, value: Any) -> dict[str, Any]:
     return nested
 
 
-def _named(layer: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The dotted names and values of a nested layer, which may hold no name that is not a setting's."""
+def named(layer: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The dotted names and values of a nested layer.
+
+    Raises:  ConfigError – for a name that is not a setting's
+    """
     for key, value in layer.items():
         name = prefix + key
         if name in fields():
@@ -353,7 +365,7 @@ def _named(layer: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             if not isinstance(value, Mapping):
                 inner = ", ".join(known for known in fields() if known.startswith(name + "."))
                 raise ConfigError(f"{name} is a group of settings ({inner}), received {shown(value)}")
-            yield from _named(value, name + ".")
+            yield from named(value, name + ".")
         else:
             raise ConfigError(f"there is no setting {shown(name)}; {_nearest_setting(name, prefix)}")
 
@@ -370,7 +382,11 @@ def _nearest_setting(name: str, prefix: str) -> str:
     return nearest(name, dict.fromkeys(prefix + known[len(prefix) :].partition(".")[0] for known in inside))
 
 
-def _build(settings: Mapping[str, tuple[Any, str]]) -> Config:
+def build(settings: Mapping[str, tuple[Any, str]]) -> Config:
+    """The configuration of values by dotted name, each with the source that a refusal names.
+
+    Raises:  ConfigError – for a value that breaks its rule
+    """
     # All defaults are written out, since those of a group in Config may differ from those of its type.
     values = {name: field.default for name, field in fields().items()}
     values |= {name: value for name, (value, _) in settings.items()}
@@ -380,6 +396,11 @@ def _build(settings: Mapping[str, tuple[Any, str]]) -> Config:
         (nested.setdefault(group, {}) if group else nested)[leaf] = value
     try:
         config = msgspec.convert(nested, Config)
+    except UnicodeEncodeError as error:  # msgspec asks even what is no text whether it is a number
+        raise ConfigError(
+            f"the configuration holds {shown(error.object)}, which is no text: a surrogate stands alone; "
+            "write it as UTF-8"
+        ) from None
     except msgspec.ValidationError as error:
         place = re.search(r"`\$\.([\w.]+)(?:\[(\d+)\])?", str(error))
         if place is None:
@@ -410,11 +431,15 @@ def _refusal(name: str, index: int | None, settings: Mapping[str, tuple[Any, str
     units = ""
     if name.endswith("widths") and isinstance(value, int) and value > 0:
         memory = value * fields()["batch"].default * 4
-        units = f" ({min(memory / 2**30, 1e30):.3g} GiB for one float32 array of a default batch of them)"
+        units = f" ({min(memory, 10**39) / 2**30:.3g} GiB for one float32 array of a default batch of them)"
     return ConfigError(f"{place} must be {rule}, received {shown(value)}{units} from {source}")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_file(path: Path) -> dict[str, Any]:
+    """The nested values of a .toml or .json file of at most MAX_BYTES.
+
+    Raises:  ConfigError – if it cannot be read
+    """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise ConfigError(
@@ -468,8 +493,7 @@ def _literal(name: str, text: str) -> Any:
         raise ConfigError(f"the value of {shown(name)} is longer than {MAX_BYTES} characters")
     value = _scalar(text)
     kind = fields()[name].type if name in fields() else None
-    options = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
-    kinds = [k.type if isinstance(k, msgspec.inspect.Metadata) else k for k in options]
+    kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
 
     def takes(*types: type) -> bool:
         return any(isinstance(k, types) for k in kinds)
@@ -535,6 +559,12 @@ def check(config: Config, features: int | None = None, available: int | None = N
         raise ConfigError(
             f"the networks and a batch of {config.batch} need about {_gib(estimate)}, but only "
             f"{_gib(available)} of memory is free; reduce generator.widths, discriminator.widths or batch"
+        )
+    judged = 32 * config.eval_samples * features  # real and generated rows in float64, and a copy of each
+    if available is not None and judged > available:
+        raise ConfigError(
+            f"to judge {config.eval_samples} samples of {features} features takes at least {_gib(judged)}, "
+            f"but only {_gib(available)} of memory is free; reduce eval_samples"
         )
 
 

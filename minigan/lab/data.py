@@ -299,7 +299,8 @@ def _read_npy(
     selected = _selection(columns, names, what, has_header=False)
     _require_memory(raw.shape[0] * len(selected) * 8, what)
     every = selected == list(range(len(names)))
-    values = np.array(raw if every else raw[:, selected], np.float64, order="C")
+    with np.errstate(invalid="ignore"):  # of a signalling NaN, which is refused or dropped with all others
+        values = np.array(raw if every else raw[:, selected], np.float64, order="C")
     notes = []
     if dtype.kind in "iu":
         exact = dtype.itemsize < 8 or max(abs(float(values.min())), abs(float(values.max()))) <= 2**53

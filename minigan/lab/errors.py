@@ -63,6 +63,10 @@ class StorageError(LabError):
     exit_code = 8
 
 
+class SweepError(LabError):
+    """A sweep ended, but some of its runs did not."""
+
+
 class _Repr(reprlib.Repr):
     """A repr of bounded cost and length, for values that come from untrusted files."""
 
@@ -78,6 +82,11 @@ class _Repr(reprlib.Repr):
 def shown(value: object) -> str:
     """``value`` as short printable text for a message."""
     return _Repr().repr(value)
+
+
+def printable(text: str) -> str:
+    """``text`` in one line without what a terminal would obey: such characters as Python writes them."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

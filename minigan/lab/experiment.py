@@ -1,23 +1,23 @@
-"""An experiment ready to run: data, networks and game made from a config; one seed, or many at once.
+"""An experiment ready to run: data, networks and game made from a config; alone, or many as one program.
 
 Randomness is a function of (seed, stream, block), so any step can be drawn again from its index alone, and
-the replica of seed s in a batch of seeds sees exactly what a single run with seed s sees (of a data set: the
-same rows held out, which are the config's, not the replica's).
+an experiment that trains among others draws, computes and ends with the bits of the same one alone.
 """
 
 import hashlib
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 
 from minigan import backend as backends
 from minigan.engine.capture import Program, capture
-from minigan.engine.tensor import constant
-from minigan.gan.game import Game, Losses, best_response
-from minigan.lab.config import Config, Net, Optimizer
+from minigan.engine.tensor import constant, mark_written
+from minigan.gan.game import PENALTIES, Game, Losses, best_response
+from minigan.lab.config import Config, Net, Optimizer, replace, to_json
 from minigan.lab.data import Data
 from minigan.lab.data import location_scale as scale_of_rows
-from minigan.lab.errors import ConfigError, DataError, UnavailableError, shown
+from minigan.lab.errors import ConfigError, DataError, DivergedError, UnavailableError, shown
 from minigan.nn.network import Network, mlp
 from minigan.nn.optim import OPTIMIZERS
 from minigan.nn.schedules import Average, Averaging, Schedule
@@ -37,6 +37,9 @@ SCALE_SAMPLE = 10_000  # values from which mean and sd of a law are estimated, a
 SMALL = 500  # data sets with fewer rows are not split: a tenth of them would judge nothing
 EXTREME = 1e100  # of a scale, up or down: beyond, squares overflow or vanish in float64
 OFFSET = 1e12  # of a location over its scale: beyond, float64 has too few digits left to judge a shape by
+REPLICATED = (  # what may differ between experiments that train together
+    "seed", "generator_optimizer.rate", "discriminator_optimizer.rate", *PENALTIES,
+)  # fmt: skip
 OPTIONS = {  # of each optimiser: its own name of a number, and the configuration's
     "sgd": {},
     "optimistic_sgd": {},
@@ -52,10 +55,98 @@ def stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAMS.index(name), index)))
 
 
-class Experiment:
+class Steps:
+    """A game that is played step by step: the numbers of a block are drawn at once, the step is recorded.
+
+    step     how many were played
+    watched  whether every operation is checked: slow, and with the last bits of steps that are not planned
+    """
+
+    config: Config
+    backend: backends.Backend
+    game: Game
+
+    def __init__(self, block_length: int) -> None:
+        self.step, self.block_length, self.watched = 0, block_length, False
+        self._block: int | None = None
+        self._numbers: dict[str, Any] = {}  # of this block, on the backend
+        self._program: Program | None = None
+        self._losses: Losses | None = None
+
+    def draw(self, block: int, K: int) -> dict[str, np.ndarray]:
+        """The inputs of a block of K steps by the names that Game.round has for them, on the host."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Make each experiment that trains here show where it stands now."""
+
+    def _draw(self, block: int) -> dict[str, Any]:
+        return {
+            name: self.backend.array(array) for name, array in self.draw(block, self.block_length).items()
+        }
+
+    def advance(self, steps: int) -> None:
+        """Train for so many steps; nothing is read from the device."""
+        while steps > 0:
+            block, k = divmod(self.step, self.block_length)
+            if block != self._block:
+                self._block, self._numbers = block, self._draw(block)
+            count = min(steps, self.block_length - k)
+            if self.watched:
+                count = 1
+                self._watched([constant(numbers[k]) for numbers in self._numbers.values()])
+            elif self._program is None:
+                count, inputs = 1, [constant(numbers[k]) for numbers in self._numbers.values()]
+                threads = self.config.threads
+                self._program = capture(self._round, *inputs, state=self.game.state, threads=threads)
+                self._losses = self._program.outputs
+                if self.program_threads > 1:
+                    from threadpoolctl import threadpool_limits
+
+                    threadpool_limits(1, user_api="blas")  # each of the program's own threads calls it
+            else:
+                self._program.each(*(numbers[k : k + count] for numbers in self._numbers.values()))
+            self.step += count
+            steps -= count
+
+    def _watched(self, batches: list[Any]) -> None:
+        """One step as Python runs it, every call looked at."""
+        from minigan.engine.anomaly import AnomalyError, detect_anomaly
+
+        try:
+            with detect_anomaly():
+                self._losses = self._round(*batches)
+        except AnomalyError as error:
+            raise DivergedError(f"in step {self.step + 1}, {error}") from None
+
+    def _round(self, *batches: Any) -> Losses:
+        """One round of the game on batches in the order of this block's numbers."""
+        return self.game.round(**dict(zip(self._numbers, batches, strict=True)))
+
+    @property
+    def program(self) -> Program | None:
+        """The recorded step, once there was one."""
+        return self._program
+
+    @property
+    def program_threads(self) -> int:
+        """How many threads share a step beside those of BLAS: more than one where the work is large."""
+        plan = None if self._program is None else self._program.plan
+        return 1 if plan is None else plan.threads
+
+    def losses(self) -> tuple[np.ndarray, np.ndarray]:
+        """What D and G minimised in the last step, one value per replica; NaN before the first.
+
+        Shapes:  → (…, 1, 1) twice
+        """
+        if self._losses is None:
+            return np.full((1, 1), np.nan), np.full((1, 1), np.nan)
+        return self._losses.discriminator.numpy(), self._losses.generator.numpy()
+
+
+class Experiment(Steps):
     """Data, networks and game of a config, with a step counter.
 
-    seeds   None: the config's seed, no replica axis; a list: one replica per seed, trained together
     data    the user's data set, if the config names one
 
     law        what real data are drawn from: the target, or the training rows
@@ -63,17 +154,21 @@ class Experiment:
                features as many as are generated to be judged, of one feature None: the law itself judges
     """
 
-    def __init__(self, config: Config, *, seeds: list[int] | None = None, data: Data | None = None) -> None:
-        self.config, self.seeds, self.step = config, seeds or [config.seed], 0
-        self.replicas = len(self.seeds) if seeds else None
-        self.backend = get_backend(config.backend)
+    def __init__(self, config: Config, *, data: Data | None = None) -> None:
+        self.config, self.backend = config, get_backend(config.backend)
         self._read(data)
+        self.latent_size = config.latent.size or self.features
         self._scale()
-        self._build()
-        self._block: int | None = None
-        self._numbers: dict[str, Any] = {}  # of this block, on the backend
-        self._program: Program | None = None
-        self._losses: Losses | None = None
+        self.game = _game([config], self.backend, self.latent_size, self.features)
+        self.generator, self.discriminator = self.game.generator, self.game.discriminator
+        self.averaged = self.generator.with_parameters(self.game.average.parameters)
+        s, a = config.schedule, config.average
+        try:
+            self.schedule = Schedule(s.name, config.steps, s.hold, s.final, s.warmup)
+            self.averaging = Averaging(a.name, config.steps, a.decay, a.start)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        super().__init__(_block_length(config, self.latent_size, self.features))
 
     # ── data ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -114,103 +209,41 @@ class Experiment:
         self.notes = (*data.notes, note)
 
     def _scale(self) -> None:
-        """Shift and scale between the user's units and the network's, per seed: mean and sd of the data."""
-        shifts, scales = [], []
-        for seed in self.seeds:
-            if not self.config.standardise:
-                shift, scale = np.zeros(self.features), np.ones(self.features)
-            elif isinstance(self.law, Empirical):
-                shift, scale = scale_of_rows(self.law.values.reshape(-1, self.features))
-                scale = np.where(scale > 0, scale, 1.0)
-            elif self.features > 1:
-                shift, scale = scale_of_rows(self.law.sample(stream(seed, "scale"), (SCALE_SAMPLE,)))
-                scale = np.where(scale > 0, scale, 1.0)
-            else:
-                seen = Empirical(self.law.sample(stream(seed, "scale"), (SCALE_SAMPLE,)))
-                finite = location_scale(self.law)[2] == "sd"  # else a sample's sd says nothing
-                low, middle, high = seen.quantile([0.25, 0.5, 0.75])
-                shift, scale = (seen.mean, seen.sd) if finite else (middle, (high - low) / 1.349)
-            shifts.append(np.reshape(shift, (1, self.features)))
-            scales.append(np.reshape(scale, (1, self.features)))
-        self.shift, self.scale = self._join(shifts), self._join(scales)  # (…, 1, p)
-
-    def _join(self, parts: list[np.ndarray], axis: int = 0) -> np.ndarray:
-        """The seeds' arrays as one: stacked along the replica axis, or the only one where there is none."""
-        return np.stack(parts, axis) if self.replicas else parts[0]
-
-    # ── networks and game ───────────────────────────────────────────────────────────────────────────────
-
-    def _network(self, rngs: Any, inputs: int, net: Net, outputs: int) -> Network:
-        sizes, options = (inputs, *net.widths, outputs), {"backend": self.backend, "dtype": self.config.dtype}
-        return mlp(sizes, rngs=rngs, activation=net.activation, initializer=net.initializer, **options)
-
-    def _build(self) -> None:
-        c = self.config
-        self.latent_size = c.latent.size or self.features
-        starts = [stream(seed, "init") for seed in self.seeds]
-        rngs = starts if self.replicas else starts[0]
-
-        def optimizer(parameters, o: Optimizer):
-            with np.errstate(over="ignore", under="ignore"):
-                if not 0 < np.dtype(c.dtype).type(o.rate) < np.inf:
-                    what = f"a rate of {o.rate:g} is 0 or infinite in {c.dtype}"
-                    raise ValueError(f"{what}; choose one nearer to 0.001")
-            options = {name: getattr(o, field) for name, field in OPTIONS[o.name].items()}
-            return OPTIMIZERS[o.name](parameters, o.rate, **options)
-
-        try:
-            self.generator = self._network(rngs, self.latent_size, c.generator, self.features)
-            self.discriminator = self._network(rngs, self.features * c.packing, c.discriminator, 1)
-            average = Average(self.generator.parameters)
-            self.game = Game(
-                self.generator, self.discriminator,
-                optimizer(self.generator.parameters, c.generator_optimizer),
-                optimizer(self.discriminator.parameters, c.discriminator_optimizer),
-                objective=c.objective, r1=c.r1, r2=c.r2, wgan_gp=c.wgan_gp, zero_gp=c.zero_gp, clip=c.clip,
-                order=c.order, consensus=c.consensus, average=average,
-                unrolled=c.unrolled, unrolled_rate=c.unrolled_rate,
-                discriminator_steps=c.discriminator_steps, generator_steps=c.generator_steps,
-            )  # fmt: skip
-            s, a = c.schedule, c.average
-            self.schedule = Schedule(s.name, c.steps, s.hold, s.final, s.warmup)
-            self.averaging = Averaging(a.name, c.steps, a.decay, a.start)
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
-        self.averaged = self.generator.with_parameters(average.parameters)
-        p, n = self.features, self.latent_size
-        noise = p if c.instance_noise or c.observation_noise else 0
-        mix = 1 if c.wgan_gp or c.zero_gp else 0
-        numbers = c.discriminator_steps * (p + n + 2 * noise + mix) + c.generator_steps * (n + noise)
-        per_step = numbers * c.batch
-        self.block_length = max(1, min(BLOCK, BLOCK_NUMBERS // per_step))
+        """Shift and scale between the user's units and the network's: mean and sd of the data."""
+        seen = stream(self.config.seed, "scale")
+        if not self.config.standardise:
+            shift, scale = np.zeros(self.features), np.ones(self.features)
+        elif isinstance(self.law, Empirical) or self.features > 1:
+            empirical = isinstance(self.law, Empirical)
+            rows = self.law.values if empirical else self.law.sample(seen, (SCALE_SAMPLE,))
+            shift, scale = scale_of_rows(rows.reshape(-1, self.features))
+            scale = np.where(scale > 0, scale, 1.0)
+        else:
+            sample = Empirical(self.law.sample(seen, (SCALE_SAMPLE,)))
+            finite = location_scale(self.law)[2] == "sd"  # else a sample's sd says nothing
+            low, middle, high = sample.quantile([0.25, 0.5, 0.75])
+            shift, scale = (sample.mean, sample.sd) if finite else (middle, (high - low) / 1.349)
+        self.shift, self.scale = (np.reshape(a, (1, self.features)) for a in (shift, scale))
 
     # ── training ────────────────────────────────────────────────────────────────────────────────────────
 
-    def _draw(self, block: int) -> dict[str, Any]:
-        """The inputs of a block of steps, on the backend, as Game.round calls them."""
-        c, K = self.config, self.block_length
+    def draw(self, block: int, K: int) -> dict[str, np.ndarray]:
+        c = self.config
         t = block * K + np.arange(K)
-        parts: dict[str, list[np.ndarray]] = {}
-        for k, seed in enumerate(self.seeds):
-            data, latent = stream(seed, "data", block), stream(seed, "latent", block)
-            shift, scale = (self.shift[k], self.scale[k]) if self.replicas else (self.shift, self.scale)
-            rows = self.law.sample(data, (K, c.discriminator_steps, c.batch))
-            one = {
-                "real": ((rows.reshape(*rows.shape[:3], self.features) - shift) / scale).astype(c.dtype),
-                "latent_d": self.draw_latent(latent, (K, c.discriminator_steps, c.batch)),
-                "latent_g": self.draw_latent(latent, (K, c.generator_steps, c.batch)),
-                **self._draw_noise(stream(seed, "noise", block), t, scale),
-            }
-            for name, array in one.items():
-                parts.setdefault(name, []).append(array)
-        numbers = {name: self._join(arrays, axis=2) for name, arrays in parts.items()}
-        numbers["factor"] = self.schedule(t).astype(c.dtype)[:, None]
-        numbers["weight"] = self.averaging(t).astype(c.dtype)[:, None]
-        return {name: self.backend.array(array) for name, array in numbers.items()}
+        data, latent = stream(c.seed, "data", block), stream(c.seed, "latent", block)
+        rows = self.law.sample(data, (K, c.discriminator_steps, c.batch))
+        return {
+            "real": ((rows.reshape(*rows.shape[:3], self.features) - self.shift) / self.scale).astype(
+                c.dtype
+            ),
+            "latent_d": self.draw_latent(latent, (K, c.discriminator_steps, c.batch)),
+            "latent_g": self.draw_latent(latent, (K, c.generator_steps, c.batch)),
+            **self._draw_noise(stream(c.seed, "noise", block), t),
+            "factor": self.schedule(t).astype(c.dtype)[:, None],
+            "weight": self.averaging(t).astype(c.dtype)[:, None],
+        }
 
-    def _draw_noise(
-        self, rng: np.random.Generator, t: np.ndarray, scale: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    def _draw_noise(self, rng: np.random.Generator, t: np.ndarray) -> dict[str, np.ndarray]:
         """What penalties between the data, instance and observation noise need at the steps t, if any."""
         c, dtype = self.config, np.dtype(self.config.dtype)
         numbers: dict[str, np.ndarray] = {}
@@ -223,7 +256,7 @@ class Experiment:
             ("noise_g", c.generator_steps, c.observation_noise),
         ):
             if c.instance_noise or own:
-                sd = np.hypot(fading, own / scale)  # two independent noises are one
+                sd = np.hypot(fading, own / self.scale)  # two independent noises are one
                 draws = rng.standard_normal((len(t), updates, c.batch, self.features), dtype=dtype)
                 numbers[name] = (sd * draws).astype(dtype)
         return numbers
@@ -236,51 +269,6 @@ class Experiment:
         if self.config.latent.law == "one":
             return np.ones(shape, dtype)
         return 2 * rng.random(shape, dtype=dtype) - 1
-
-    def advance(self, steps: int) -> None:
-        """Train for so many steps; nothing is read from the device."""
-        while steps > 0:
-            block, k = divmod(self.step, self.block_length)
-            if block != self._block:
-                self._block, self._numbers = block, self._draw(block)
-            count = min(steps, self.block_length - k)
-            if self._program is None:
-                count, inputs = 1, [constant(numbers[k]) for numbers in self._numbers.values()]
-                threads = self.config.threads
-                self._program = capture(self._round, *inputs, state=self.game.state, threads=threads)
-                self._losses = self._program.outputs
-                if self.program_threads > 1:
-                    from threadpoolctl import threadpool_limits
-
-                    threadpool_limits(1, user_api="blas")  # each of the program's own threads calls it
-            else:
-                self._program.each(*(numbers[k : k + count] for numbers in self._numbers.values()))
-            self.step += count
-            steps -= count
-
-    def _round(self, *batches: Any) -> Losses:
-        """One round of the game on batches in the order of this block's numbers."""
-        return self.game.round(**dict(zip(self._numbers, batches, strict=True)))
-
-    @property
-    def program(self) -> Program | None:
-        """The recorded step, once there was one."""
-        return self._program
-
-    @property
-    def program_threads(self) -> int:
-        """How many threads share a step beside those of BLAS: more than one where the work is large."""
-        plan = None if self._program is None else self._program.plan
-        return 1 if plan is None else plan.threads
-
-    def losses(self) -> tuple[np.ndarray, np.ndarray]:
-        """What D and G minimised in the last step, one value per replica; NaN before the first.
-
-        Shapes:  → (…, 1, 1) twice
-        """
-        if self._losses is None:
-            return np.full((1, 1), np.nan), np.full((1, 1), np.nan)
-        return self._losses.discriminator.numpy(), self._losses.generator.numpy()
 
     # ── looking at it ───────────────────────────────────────────────────────────────────────────────────
 
@@ -314,19 +302,17 @@ class Experiment:
         made = self._observed(self.generate(self.draw_latent(rng, (count,)), averaged=False), rng)
         scaled = [((a - self.shift) / self.scale).astype(self.config.dtype) for a in (rows, made)]
         batches = [constant(self.backend.array(a.reshape(steps, batch, self.features))) for a in scaled]
-        D = self._network(rng, self.features, self.config.discriminator, 1)
+        D = _network(self.config, self.config.discriminator, self.backend, rng, self.features, 1)
         best_response(D, OPTIMIZERS["adam"](D.parameters, 0.005), *batches)
         return self._apply(D, (x - self.shift) / self.scale)
 
     def sample(self, count: int, index: int = 0, *, averaged: bool = True) -> np.ndarray:
         """``count`` generated rows, those of draw ``index``: the same call gives the same rows.
 
-        Shapes:  → (…, count, p)
+        Shapes:  → (count, p)
         """
-        streams = [stream(seed, "eval", index) for seed in self.seeds]
-        rows = self.generate(self._join([self.draw_latent(s, (count,)) for s in streams]), averaged=averaged)
-        parts = zip(rows if self.replicas else [rows], streams, strict=True)
-        return self._join([self._observed(part, s) for part, s in parts])
+        rng = stream(self.config.seed, "eval", index)
+        return self._observed(self.generate(self.draw_latent(rng, (count,)), averaged=averaged), rng)
 
     def _observed(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """What the instrument shows of generated rows: with its noise, if it has any."""
@@ -334,9 +320,9 @@ class Experiment:
         return rows + sd * rng.standard_normal(rows.shape) if sd else rows
 
     def real(self, count: int, index: int = 0) -> np.ndarray:
-        """``count`` real rows that training does not see in this order.    Shapes:  → (…, count, p)"""
-        rows = [self.law.sample(stream(seed, "verdict", index), (count,)) for seed in self.seeds]
-        return self._join([part.reshape(count, self.features) for part in rows])
+        """``count`` real rows that training does not see in this order.    Shapes:  → (count, p)"""
+        rows = self.law.sample(stream(self.config.seed, "verdict", index), (count,))
+        return rows.reshape(count, self.features)
 
     def _apply(self, network, x: np.ndarray) -> np.ndarray:
         parts = []
@@ -374,6 +360,144 @@ class Experiment:
                     raise ValueError(f"{name} is missing or has another shape than {tensor.shape}")
                 self.backend.xp.copyto(tensor.array, self.backend.array(arrays[name]))
         self.shift, self.scale, self.step = arrays["shift"], arrays["scale"], step
+
+
+class Ensemble(Steps):
+    """Experiments that differ in numbers alone, trained together as one program with a replica axis.
+
+    They go on from where they are, all at one step: just made, or loaded from checkpoints.
+
+    Raises:  ConfigError – if they differ in more than REPLICATED, or in whether a penalty is 0
+             ValueError – if they are not at one step
+    """
+
+    def __init__(self, experiments: Sequence[Experiment]) -> None:
+        configs = [experiment.config for experiment in experiments]
+        if len({structure(config) for config in configs}) != 1:
+            raise ConfigError(
+                f"experiments train together if they differ in {', '.join(REPLICATED)} alone and agree in "
+                f"which penalties are 0; received {len(configs)} that do not"
+            )
+        steps = {experiment.step for experiment in experiments}
+        if len(steps) != 1:
+            raise ValueError(f"experiments train together from one step on; received {sorted(steps)}")
+        self._experiments, first = list(experiments), experiments[0]
+        self.config, self.backend = first.config, first.backend
+        self.game = _game(configs, self.backend, first.latent_size, first.features, replicated=True)
+        super().__init__(first.block_length)
+        for name, tensor in self.game.state.items():
+            rows = [experiment.game.state[name].array for experiment in experiments]
+            self.backend.xp.copyto(tensor.array, self.backend.xp.stack(rows))
+            mark_written(tensor.array)
+        self.step = first.step
+
+    @classmethod
+    def of_seeds(cls, config: Config, seeds: Sequence[int], *, data: Data | None = None) -> Self:
+        """One experiment per seed."""
+        return cls([Experiment(replace(config, seed=seed), data=data) for seed in seeds])
+
+    def draw(self, block: int, K: int) -> dict[str, np.ndarray]:
+        parts = [experiment.draw(block, K) for experiment in self._experiments]
+        shared = ("factor", "weight")  # functions of the step alone
+        return {
+            name: array if name in shared else np.stack([part[name] for part in parts], axis=2)
+            for name, array in parts[0].items()
+        }
+
+    @property
+    def experiments(self) -> list[Experiment]:
+        """Each as it stands now, to be looked at; they are not trained one by one."""
+        self.settle()
+        return self._experiments
+
+    def settle(self) -> None:
+        for k, experiment in enumerate(self._experiments):
+            if experiment.step != self.step:
+                for name, tensor in experiment.game.state.items():
+                    if name not in PENALTIES:
+                        self.backend.xp.copyto(tensor.array, self.game.state[name].array[k])
+                        mark_written(tensor.array)
+                experiment.step = self.step
+                if self._losses is not None:
+                    experiment._losses = Losses(*(constant(loss.array[k]) for loss in self._losses))
+
+    def sample(self, count: int, index: int = 0, *, averaged: bool = True) -> np.ndarray:
+        """``count`` generated rows of each experiment.    Shapes:  → (R, count, p)"""
+        return np.stack([e.sample(count, index, averaged=averaged) for e in self.experiments])
+
+
+def structure(config: Config) -> bytes:
+    """What experiments that train together have in common: all but REPLICATED and the name.
+
+    A penalty of 0 is not computed, so whether it is 0 belongs to the structure.
+    """
+    common: dict[str, Any] = {name: float(getattr(config, name) > 0) for name in PENALTIES}
+    common |= {
+        name: replace(getattr(config, name), rate=1.0)
+        for name in ("generator_optimizer", "discriminator_optimizer")
+    }
+    return to_json(replace(config, name="", seed=0, **common))
+
+
+def _network(config: Config, net: Net, backend: Any, rngs: Any, inputs: int, outputs: int) -> Network:
+    sizes, options = (inputs, *net.widths, outputs), {"backend": backend, "dtype": config.dtype}
+    return mlp(sizes, rngs=rngs, activation=net.activation, initializer=net.initializer, **options)
+
+
+def _game(
+    configs: Sequence[Config], backend: Any, latent: int, features: int, *, replicated: bool = False
+) -> Game:
+    """The game of one config, or of several with a replica axis."""
+    c = configs[0]
+    starts = [stream(config.seed, "init") for config in configs]
+    rngs = starts if replicated else starts[0]
+
+    def numbers(name: str, values: list[float], usual: float) -> np.ndarray:
+        with np.errstate(over="ignore", under="ignore"):
+            there = np.array(values).astype(c.dtype)
+        for value, rounded in zip(values, there, strict=True):
+            if not 0 < rounded < np.inf:
+                raise ValueError(
+                    f"{name} of {value:g} is 0 or infinite in {c.dtype}; choose one nearer to {usual:g}"
+                )
+        return there if replicated else there[0]
+
+    def optimizer(parameters, of: str):
+        o: Optimizer = getattr(c, of)
+        rates = numbers("a rate", [getattr(config, of).rate for config in configs], 0.001)
+        options = {name: getattr(o, field) for name, field in OPTIONS[o.name].items()}
+        return OPTIMIZERS[o.name](parameters, rates, **options)
+
+    def penalty(name: str):
+        """A tensor also where there is one experiment: folded into literals it would round differently."""
+        if not getattr(c, name):
+            return 0.0
+        weights = numbers(name, [getattr(config, name) for config in configs], 1.0)
+        return constant(backend.array(weights.reshape(*weights.shape, 1, 1)))
+
+    try:
+        generator = _network(c, c.generator, backend, rngs, latent, features)
+        discriminator = _network(c, c.discriminator, backend, rngs, features * c.packing, 1)
+        return Game(
+            generator, discriminator,
+            optimizer(generator.parameters, "generator_optimizer"),
+            optimizer(discriminator.parameters, "discriminator_optimizer"),
+            objective=c.objective, **{name: penalty(name) for name in PENALTIES}, clip=c.clip,
+            order=c.order, consensus=c.consensus, average=Average(generator.parameters),
+            unrolled=c.unrolled, unrolled_rate=c.unrolled_rate,
+            discriminator_steps=c.discriminator_steps, generator_steps=c.generator_steps,
+        )  # fmt: skip
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _block_length(c: Config, latent: int, features: int) -> int:
+    noise = features if c.instance_noise or c.observation_noise else 0
+    mix = 1 if c.wgan_gp or c.zero_gp else 0
+    numbers = c.discriminator_steps * (features + latent + 2 * noise + mix) + c.generator_steps * (
+        latent + noise
+    )
+    return max(1, min(BLOCK, BLOCK_NUMBERS // (numbers * c.batch)))
 
 
 def numbered(name: str, count: int) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from minigan.engine.tensor import constant
 from minigan.lab.config import Config, available_memory
 from minigan.lab.data import Data
 from minigan.lab.errors import ConfigError
-from minigan.lab.experiment import BLOCK_NUMBERS, Experiment
+from minigan.lab.experiment import Ensemble, Experiment, Steps
 
 PASSES: dict[str, tuple[Callable, ...]] = {"all": planner.PASSES, "exact": planner.EXACT, "none": ()}
 KINDS = {  # of lines, as the report calls them
@@ -311,21 +311,23 @@ class _Recording:
     """A step captured, its batches, and how long that took, in µs."""
 
     def __init__(self, config: Config, data: Data | None, seeds: int, passes: str) -> None:
-        several = list(range(config.seed, config.seed + seeds)) if seeds > 1 else None
-        experiment = Experiment(config, data=data, seeds=several)
-        numbers = seeds * config.batch * max(experiment.features, experiment.latent_size)
-        experiment.block_length = max(1, min(experiment.block_length, BLOCK_NUMBERS // numbers))
-        named = experiment._draw(0)
+        several: Steps
+        if seeds > 1:
+            several = Ensemble.of_seeds(config, range(config.seed, config.seed + seeds), data=data)
+        else:
+            several = Experiment(config, data=data)
+        named = several.draw(0, max(1, several.block_length // seeds))
 
         def step(*batches: Any) -> Any:
-            return experiment.game.round(**dict(zip(named, batches, strict=True)))
+            return several.game.round(**dict(zip(named, batches, strict=True)))
 
-        self.backend, self.blocks = experiment.backend.name, list(named.values())
+        self.backend = several.backend.name
+        self.blocks = [several.backend.array(block) for block in named.values()]
         first = [constant(block[0]) for block in self.blocks]
         self.step = partial(step, *first)  # as Python runs it
         started = time.perf_counter()
         options: dict[str, Any] = {"passes": PASSES[passes], "threads": config.threads}
-        self.program = capture(step, *first, state=experiment.game.state, **options)
+        self.program = capture(step, *first, state=several.game.state, **options)
         self.took = 1e6 * (time.perf_counter() - started)
 
 

@@ -1,6 +1,7 @@
 """What is read off a run while it trains: one row of numbers, and one frame of curves, per evaluation."""
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from minigan.gan.c2st import MIN_ROWS, classifier_two_sample_test
 from minigan.gan.detectors import separation, spread, spread_axes
 from minigan.gan.diagnostics import generated_density, implied_js, value_at_optimum, value_function
-from minigan.lab.errors import DivergedError
+from minigan.lab.errors import CheckpointError, DivergedError
 from minigan.lab.experiment import Experiment, stream
 from minigan.probability.distributions import NORMAL_IQR, Empirical, location_scale
 from minigan.probability.information import js, js_histogram
@@ -27,6 +28,7 @@ BINS = 240  # of a frame
 PLANE = 120  # points a side at which D is read in the plane
 MAX_FRAMES = 200  # beyond, they are thinned out evenly
 LAST = 2**31  # the draw that judges: no step has this index
+CURVES = ("q", "average", "d")  # of a frame
 KDE_ROWS = 4000  # rows of data or samples behind a kernel density estimate
 
 
@@ -49,15 +51,13 @@ class Observer:
         self._axes = _axes(experiment)
         networks = {"d": experiment.discriminator, "g": experiment.generator}
         self._parameters = {player: network.parameters.flat for player, network in networks.items()}
-        self._before = {player: flat.numpy() for player, flat in self._parameters.items()}
+        self.remember()
 
     # ── rows ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def advance(self, steps: int) -> None:
-        """Train; before the last step remember the parameters, so that the size of an update can be told."""
-        self.experiment.advance(steps - 1)
+    def remember(self) -> None:
+        """Note the parameters before a step, so that the size of its update can be told."""
         self._before = {player: flat.numpy() for player, flat in self._parameters.items()}
-        self.experiment.advance(1)
 
     def row(self, wall: float) -> dict[str, Any]:
         """One line of metrics.jsonl. Distances, spread and modes are of the averaged generator, D, its ranks
@@ -194,9 +194,35 @@ class Observer:
         if self._grid is None or not self._frames:
             return {}
         edges, p = self._grid
+        return {"edges": edges, "p": p, **self.memory()}
+
+    def memory(self) -> dict[str, np.ndarray]:
+        """What of the frames cannot be had again from the experiment: a checkpoint holds it."""
+        if not self._frames:
+            return {}
         step = np.array([frame["step"] for frame in self._frames], "int64")
-        stacked = {key: np.stack([frame[key] for frame in self._frames]) for key in ("q", "average", "d")}
-        return {"step": step, "edges": edges, "p": p, **stacked, **self._best}
+        stacked = {key: np.stack([frame[key] for frame in self._frames]) for key in CURVES}
+        return {"step": step, **stacked, **self._best}
+
+    def restore(self, memory: Mapping[str, np.ndarray]) -> None:
+        """Take over the ``memory`` of the observer that came before.
+
+        Raises:  CheckpointError – if it is not that of this experiment
+        """
+        if not memory:
+            return
+        count, bins = len(memory.get("step", ())), 0 if self._grid is None else len(self._grid[1])
+        shapes: dict[str, tuple[int, ...]] = {"step": (count,), **dict.fromkeys(CURVES, (count, bins))}
+        if "best_step" in memory:
+            shapes |= {"best_step": (1,), "best_d": (bins,), "best_value": (1,)}
+        if not bins or {name: array.shape for name, array in memory.items()} != shapes or count > MAX_FRAMES:
+            raise CheckpointError(
+                "the frames in the checkpoint are not those of this experiment; use an older one"
+            )
+        self._best = {name: memory[name] for name in shapes if name.startswith("best_")}
+        self._frames = [
+            {"step": int(memory["step"][k]), **{key: memory[key][k] for key in CURVES}} for k in range(count)
+        ]
 
 
 def verdict(experiment: Experiment, count: int) -> tuple[Verdict, np.ndarray]:

@@ -59,24 +59,35 @@ class RunDirectory:
         """
         if not NAME.fullmatch(name):
             raise ConfigError(f"a run's name is 1 to 64 letters, digits, - or _, received {shown(name)}")
-        now = datetime.now(UTC)
-        # The random part keeps apart jobs that start in one second.
-        path = Path(root) / f"{now:%Y%m%d-%H%M%S}-{name}-{secrets.token_hex(3)}"
+        return cls.create_at(unique_path(root, name), config)
+
+    @classmethod
+    def create_at(cls, path: str | os.PathLike[str], config: bytes) -> Self:
+        """A new directory at ``path``, locked, with its config.json.
+
+        Raises:  StorageError – if it cannot be made, or is there already
+        """
+        path = Path(path)
         try:
+            made = [folder for folder in (path, *path.parents) if not folder.exists()]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.mkdir(mode=0o700)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             raise storage_error(error, path) from None
         run = cls(path)
         try:
-            run._lock = _acquire(path)
+            run._lock = acquire(path)
             run._make_folders()
             write_atomic(path / "config.json", config)
-        except BaseException:
+            for folder in made:
+                _sync_directory(folder.parent)
+        except BaseException as error:
             run.close()
             shutil.rmtree(path, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise storage_error(error, path) from None
             raise
-        run._status["started"] = _stamp(now)
+        run._status["started"] = _stamp(datetime.now(UTC))
         return run
 
     @classmethod
@@ -100,7 +111,7 @@ class RunDirectory:
         run = cls(path)
         try:
             _refuse_links(path)
-            run._lock = _acquire(path)
+            run._lock = acquire(path)
             run._make_folders()
             _sweep(path)
             run._status = run._stored_status()
@@ -133,7 +144,7 @@ class RunDirectory:
 
         Raises:  DataError – if it cannot be read
         """
-        return _read_bounded(self.path / "config.json")
+        return read_bounded(self.path / "config.json")
 
     def write_status(self, status: str, **fields: Any) -> None:
         """Replace run.json: the status, what the run runs on, and ``fields`` (kept by later calls).
@@ -145,7 +156,7 @@ class RunDirectory:
         self._require_lock()
         now = _stamp(datetime.now(UTC))
         if "command" not in self._status:
-            config = _object(self.read_config()) or {}
+            config = read_object(self.read_config()) or {}
             self._status |= {key: config.get(key) for key in ("name", "seed", "dtype", "backend")}
             self._status["command"] = command()
         # Not only once: the number of threads is set after the start, and a resumed run may run elsewhere.
@@ -163,7 +174,7 @@ class RunDirectory:
         path = self.path / "run.json"
         if not path.exists():
             return {}
-        status = _object(_read_bounded(path))
+        status = read_object(read_bounded(path))
         if status is None:
             raise DataError(f"{shown(str(path))} is damaged: it is not one JSON object; remove it")
         return status
@@ -186,6 +197,7 @@ class RunDirectory:
         try:
             if self._metrics is None:
                 self._metrics = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINKS, 0o600)
+                _sync_directory(self.path)  # syncing a file alone does not make its name last
                 _cut_torn_line(self._metrics)
                 known = self.read_metrics().rows
                 self._columns = tuple(known[0]) if known else None
@@ -227,6 +239,45 @@ class RunDirectory:
                 f"{shown(str(self.path / 'metrics.jsonl'))} cannot be read: {error.strerror}"
             ) from None
         return Metrics(rows, skipped)
+
+    def cut_metrics(self, step: int) -> Metrics:
+        """Remove what comes after the line of ``step``, and a torn last line; returns what is left.
+
+        Raises:  StorageError – if it cannot be cut;  DataError – if the file cannot be read
+        """
+        self._require_lock()
+        path = self.path / "metrics.jsonl"
+        try:
+            file = os.open(path, os.O_RDWR | NO_LINKS)
+            try:
+                _cut_torn_line(file)
+                end = os.lseek(file, 0, os.SEEK_SET)
+                with open(file, "rb", closefd=False) as lines:
+                    while line := lines.readline(MAX_LINE):
+                        row = _row(line) if line.endswith(b"\n") else None
+                        if row is not None and _is_beyond(row.get("step"), step):
+                            os.ftruncate(file, end)
+                            break
+                        end += len(line)
+                os.fsync(file)
+            finally:
+                os.close(file)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise storage_error(error, path) from None
+        return self.read_metrics()
+
+    def sync_metrics(self) -> None:
+        """Make the lines so far last through a power cut: a checkpoint that counts them comes after them.
+
+        Raises:  StorageError – if they cannot be written
+        """
+        try:
+            if self._metrics is not None:
+                os.fsync(self._metrics)
+        except OSError as error:
+            raise storage_error(error, self.path / "metrics.jsonl") from None
 
     def log(self, text: str) -> None:
         """Append ``text`` to log.txt with the time before it.
@@ -271,6 +322,12 @@ class RunDirectory:
 
     def __repr__(self) -> str:
         return f"<run {self.path}{' (locked)' if self._lock else ''}>"
+
+
+def unique_path(root: str | os.PathLike[str], name: str) -> Path:
+    """<root>/<UTC yyyymmdd-hhmmss>-<name>-<6 hex>: a name that no other run has."""
+    # The random part keeps apart jobs that start in one second.
+    return Path(root) / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}-{secrets.token_hex(3)}"
 
 
 def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
@@ -326,7 +383,8 @@ def _free_space(path: Path) -> str:
     return ""
 
 
-def _acquire(path: Path) -> Any:
+def acquire(path: Path) -> Any:
+    """The lock of a directory; ``release`` it.    Raises:  BusyError – if another process has it"""
     import filelock
 
     lock = filelock.FileLock(path / ".lock", mode=0o600, thread_local=False)
@@ -334,7 +392,7 @@ def _acquire(path: Path) -> Any:
         lock.acquire(blocking=False)
     except filelock.Timeout:
         raise BusyError(
-            f"another process writes to {shown(str(path))}; wait for it or start a new run"
+            f"another process writes to {shown(str(path))}; wait for it or start anew elsewhere"
         ) from None
     except (OSError, NotImplementedError) as error:
         raise storage_error(error, path / ".lock") from None
@@ -363,17 +421,18 @@ def _entries(folder: Path) -> Iterable[os.DirEntry[str]]:
     return list(os.scandir(folder)) if folder.is_dir() else []
 
 
-def _read_bounded(path: Path) -> bytes:
+def read_bounded(path: Path, most: int = MAX_JSON) -> bytes:
+    """The content of a file of at most so many bytes.    Raises:  DataError – if it cannot be read"""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise DataError(f"{shown(str(path))} is not a regular file; restore it")
         with open(path, "rb") as file:
-            content = file.read(MAX_JSON + 1)
+            content = file.read(most + 1)
     except OSError as error:
         raise DataError(f"{shown(str(path))} cannot be read: {error.strerror}") from None
-    if len(content) > MAX_JSON:
+    if len(content) > most:
         raise DataError(
-            f"{shown(str(path))} is longer than the {MAX_JSON} bytes such a file may have; restore it"
+            f"{shown(str(path))} is longer than the {most} bytes such a file may have; restore it"
         )
     return content
 
@@ -403,12 +462,17 @@ def _cut_torn_line(file: int) -> None:
         os.ftruncate(file, position)
 
 
+def _is_beyond(value: object, step: int) -> bool:
+    return isinstance(value, (int, float)) and value > step
+
+
 def _row(line: bytes) -> dict[str, Any] | None:
-    row = _object(line)
+    row = read_object(line)
     return row if row and all(_is_plain(value) for value in row.values()) else None
 
 
-def _object(text: bytes) -> dict[str, Any] | None:
+def read_object(text: bytes) -> dict[str, Any] | None:
+    """The JSON object in ``text``; None if it holds none."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

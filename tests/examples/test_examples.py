@@ -30,6 +30,7 @@ SHORT = {  # arguments of main that make it short
     "mode_collapse": {"steps": 4, "seeds": (0, 1), "looks": 2, "count": 50, "figure": None},
     "dirac_dynamics": {"figure": None},
     "galaxies": {"steps": 2, "count": 120, "fitted": 20, "figure": None},
+    "open_in_pytorch": {"steps": 4},
 }
 
 
@@ -54,7 +55,7 @@ def test_an_example_runs_and_says_something(name, capsys, tmp_path, monkeypatch)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "gan_in_thirty_lines"])
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in ("gan_in_thirty_lines", "open_in_pytorch")])
 def test_an_example_draws_its_picture(name, tmp_path, monkeypatch):
     """A PNG of at least 800 by 300 pixels that is not empty, where it was asked for and nowhere else."""
     monkeypatch.chdir(tmp_path)
@@ -104,3 +105,13 @@ def test_the_shipped_galaxies_are_a_table():
     data = read_data(ROOT / "minigan" / "lab" / "datasets" / "galaxies.csv")
     assert data.values.shape == (82, 1) and np.isfinite(data.values).all()
     assert (ROOT / "minigan" / "lab" / "datasets" / "README.md").is_file()  # where they come from
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-6), ("float64", 1e-12)])
+def test_a_checkpoint_opens_in_pytorch_with_equal_outputs(dtype, bound, tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="torch is not installed")
+    monkeypatch.chdir(tmp_path)
+    found = load(EXAMPLES["open_in_pytorch"]).main(steps=60, dtype=dtype)
+    assert found.keys() == {"generator", "average", "discriminator"}
+    # Beside the scale of the data, 4 ± 1.25, and of the logits.
+    assert max(found.values()) < 10 * bound

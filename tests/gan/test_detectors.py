@@ -350,7 +350,9 @@ def findings(preset, *sets):
     with np.errstate(all="ignore"):
         rows = [observer.row(0.0)]
         while experiment.step < c.steps:
-            observer.advance(next_evaluation(experiment.step, c.eval_every, c.steps) - experiment.step)
+            experiment.advance(next_evaluation(experiment.step, c.eval_every, c.steps) - experiment.step - 1)
+            observer.remember()
+            experiment.advance(1)
             rows.append(observer.row(0.0))
     return diagnose(rows, flatten(c), expected_modes(experiment))
 

@@ -1,5 +1,6 @@
 """Checkpoints: exact round trips, refusal of every damage, and what a run keeps of them."""
 
+import errno
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ from safetensors.numpy import load as plain_load
 from safetensors.numpy import save as plain_save
 
 from minigan.lab import checkpoint as lab
-from minigan.lab.checkpoint import inspect, latest, load, require, save, save_step
+from minigan.lab.checkpoint import find, inspect, latest, load, pointed, require, save, save_step
 from minigan.lab.errors import CheckpointError, StorageError
 from minigan.lab.run import RunDirectory
 
@@ -270,6 +271,13 @@ def test_a_changed_header_is_refused(file, change):
     refused(file)
 
 
+def test_a_header_that_the_library_reads_otherwise_is_refused(file, monkeypatch):
+    """The header is vetted here and read again by the library: both have to mean the same arrays."""
+    wide = {name: array.astype(np.float64) for name, array in arrays().items()}
+    monkeypatch.setattr("safetensors.numpy.load", lambda content: wide)
+    assert "its header can be read in two ways" in refused(file)
+
+
 def test_a_file_of_another_program_is_refused(tmp_path):
     (tmp_path / "c").write_bytes(plain_save({"x": np.zeros(3)}))
     assert "not written by minigan" in refused(tmp_path / "c")
@@ -417,3 +425,88 @@ def test_a_run_without_a_good_checkpoint_is_refused(run):
 def test_impossible_steps_are_refused(run, step, keep):
     with pytest.raises(ValueError, match="step"):
         save_step(run, step, {}, {}, keep=keep)
+
+
+def test_an_old_checkpoint_that_cannot_be_removed_is_a_storage_error(run, monkeypatch):
+    save_step(run, 1, {}, {}, keep=1)
+
+    def unlink(self, missing_ok=False):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+
+    monkeypatch.setattr(lab.Path, "unlink", unlink)
+    with pytest.raises(StorageError, match=r"step-00000001.*Permission denied"):
+        save_step(run, 2, {}, {}, keep=1)
+    assert latest(run).state["step"] == 2  # the new one and its pointer were there before
+
+
+def test_a_pointer_names_only_a_checkpoint_that_is_there(run):
+    assert pointed(run, "latest") is None
+    path = save_step(run, 1, {}, {}, best=True)
+    assert pointed(run, "latest") == pointed(run, "best") == path
+    for name in ("step-00000009.safetensors", "../config.json", "latest", ""):
+        (run.checkpoints / "latest").write_text(name)
+        assert pointed(run, "latest") is None
+
+
+def test_a_run_without_its_folder_of_checkpoints_has_none(run):
+    run.checkpoints.rmdir()
+    assert lab.paths(run) == []
+    with pytest.raises(CheckpointError, match="it has none; train it first"):
+        latest(run)
+
+
+# By name
+
+
+def test_a_checkpoint_is_found_by_what_names_it(run):
+    for step in (10, 20, 30):
+        save_step(run, step, {"x": np.full(2, float(step))}, {}, best=step == 20)
+    for which, step in (("latest", 30), ("best", 20), ("10", 10), ("30", 30)):
+        found = find(run, which)
+        assert found.state == {"step": step} and found.path.name == f"step-{step:08d}.safetensors"
+        np.testing.assert_array_equal(found.arrays["x"], [step, step])
+
+
+@pytest.mark.parametrize(
+    ("best", "which", "there"),
+    [
+        (True, "15", "has no checkpoint '15'; it has latest, best, 10, 20"),
+        (True, "00000010", "it has latest, best, 10, 20"),
+        (True, "../x\n", r"has no checkpoint '../x\n'"),
+        (False, "best", "has no checkpoint 'best'; it has latest, 10, 20"),
+    ],
+)
+def test_a_checkpoint_that_is_not_there_is_refused_with_those_that_are(run, best, which, there):
+    for step in (10, 20):
+        save_step(run, step, {}, {}, best=best)
+    with pytest.raises(CheckpointError) as caught:
+        find(run, which)
+    assert there in str(caught.value)
+
+
+def test_a_damaged_checkpoint_is_refused_where_it_was_named(run):
+    """Only ``latest`` may take another one; who names a step or the best means that one."""
+    for step in (10, 20):
+        path = save_step(run, step, {}, {}, best=step == 20)
+    path.write_bytes(b"x")
+    for which in ("20", "best"):
+        with pytest.raises(CheckpointError, match=r"step-00000020.*damaged"):
+            find(run, which)
+    assert find(run, "latest").state["step"] == 10
+
+
+@pytest.mark.parametrize("which", ["latest", "best"])
+def test_a_reader_overtaken_by_a_writer_takes_the_newer_one(run, which, monkeypatch):
+    """Between the reader's look at the folder and its read the writer saves, and prunes what was seen."""
+    save_step(run, 1, {}, {}, keep=1, best=True)
+    writers_turn = iter([True])
+
+    def load_after_a_save(path):
+        if next(writers_turn, False):
+            save_step(run, 2, {}, {}, keep=1, best=True)
+        return load(path)
+
+    monkeypatch.setattr(lab, "load", load_after_a_save)
+    found = find(run, which)
+    assert found.state["step"] == 2 and found.warnings == ()
+    assert steps(run) == ["step-00000002.safetensors"]

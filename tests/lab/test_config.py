@@ -246,12 +246,35 @@ def test_control_characters_do_not_reach_the_terminal(control):
     assert control not in refused(sets=[f"name={control}"])
 
 
+def test_a_value_longer_than_a_file_may_be_is_refused():
+    longest = "x" * lab.MAX_BYTES
+    assert "at most 1000 characters" in refused(sets=[f"target={longest}"])
+    assert f"the value of 'target' is longer than {lab.MAX_BYTES} characters" in refused(
+        sets=[f"target={longest}x"]
+    )
+
+
+def test_a_number_that_is_a_lone_surrogate_is_refused():
+    with pytest.raises(ConfigError, match=r"holds '\\ud800', which is no text"):
+        from_json(b'{"steps": "\\ud800"}')
+
+
+def test_a_refusal_without_a_place_is_still_a_sentence(monkeypatch):
+    """msgspec names the value it refuses in its message, whose form it does not promise."""
+
+    def refuse(*_):
+        raise msgspec.ValidationError("Expected `int`")
+
+    monkeypatch.setattr(msgspec, "convert", refuse)
+    assert refused() == "the configuration was refused: Expected `int`"
+
+
 def test_every_float_is_finite_in_python_layers_too():
     for name, field in lab.fields().items():
         if isinstance(field.default, float):
             for value in (float("nan"), float("inf"), float("-inf")):
                 with pytest.raises(ConfigError, match=name):
-                    lab._build({name: (value, "a test")})
+                    lab.build({name: (value, "a test")})
 
 
 def test_every_field_has_a_description_and_its_default_obeys_its_rule():
@@ -365,6 +388,13 @@ CONFIGS = st.builds(
 @given(CONFIGS)
 def test_json_round_trip(config):
     assert from_json(to_json(config)) == config
+
+
+def test_replace_changes_what_it_names_and_no_other():
+    before = Config(steps=7)
+    after = lab.replace(before, seed=3, generator=lab.replace(before.generator, widths=(5,)))
+    changed = {"seed": 3, "generator.widths": (5,)}
+    assert flatten(after) == flatten(before) | changed and flatten(before) == flatten(Config(steps=7))
 
 
 def test_from_json_vets_values():
@@ -484,6 +514,63 @@ def test_available_memory_heeds_the_address_space_limit(monkeypatch):
     assert limit is None or 0 <= limit < 2**42
 
 
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A system whose files say what a test wrote; it has none at first, and no limit on the address space."""
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
+    monkeypatch.setattr(lab, "Path", lambda name: tmp_path / name.lstrip("/"))
+
+    def write(name, text):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    return write
+
+
+def test_available_memory_is_the_least_of_what_the_system_tells(machine, monkeypatch):
+    import resource
+
+    machine("proc/meminfo", "MemTotal:  9000 kB\nMemAvailable:    4000 kB\n")
+    assert lab.available_memory() == 4000 * 1024
+    machine("sys/fs/cgroup/memory.max", "max\n")
+    machine("sys/fs/cgroup/memory.current", "100000\n")
+    assert lab.available_memory() == 4000 * 1024
+    machine("sys/fs/cgroup/memory.max", "3000000\n")
+    assert lab.available_memory() == 2900000
+    machine("proc/self/statm", "10 5 3 0 0 0 0\n")
+    limit = 10 * resource.getpagesize() + 500
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, resource.RLIM_INFINITY))
+    assert lab.available_memory() == 500
+    machine("proc/self/statm", "11 5 3 0 0 0 0\n")  # above its limit already: nothing, not less
+    assert lab.available_memory() == 0
+
+
+def test_free_memory_is_counted_in_pages_where_there_is_no_meminfo(machine, monkeypatch):
+    counts = {"SC_AVPHYS_PAGES": 3, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(lab.os, "sysconf", counts.__getitem__)
+    assert lab.available_memory() == 3 * 4096
+    machine("proc/meminfo", "MemTotal:  9000 kB\n")  # as of kernels before 3.14
+    assert lab.available_memory() == 3 * 4096
+
+
+def test_a_system_that_does_not_tell_its_memory_sets_no_bound(machine, monkeypatch):
+    def unknown(name):
+        raise ValueError("unrecognized configuration name")
+
+    monkeypatch.setattr(lab.os, "sysconf", unknown)
+    assert lab.available_memory() is None
+    wide = Net(widths=(65536, 65536))
+    check(Config(generator=wide, discriminator=wide, eval_samples=10**7))
+
+
+def test_samples_to_judge_beyond_the_memory_are_refused():
+    need = 32 * 10**7 * 3
+    with pytest.raises(ConfigError, match=r"to judge 10000000 samples of 3 features .* reduce eval_samples"):
+        check(Config(eval_samples=10**7), features=3, available=need - 1)
+    check(Config(eval_samples=10**7), features=3, available=need)
+
+
 def test_columns_without_data_are_refused():
     assert "data is null" in refused(sets=["columns=0"])
 
@@ -534,7 +621,7 @@ def test_2000_mutated_files_are_valid_or_refused(tmp_path):
     config = made("data=x.csv", "columns=0,a")
     originals = {".json": to_json(config), ".toml": toml_of(json.loads(to_json(config))).encode()}
     assert (
-        lab._build({n: (v, "") for n, v in lab._named(tomllib.loads(originals[".toml"].decode()))}) == config
+        lab.build({n: (v, "") for n, v in lab.named(tomllib.loads(originals[".toml"].decode()))}) == config
     )
     outcomes = {True: 0, False: 0}
     for i in range(2000):

@@ -16,6 +16,7 @@ from minigan.lab.experiment import (
     BLOCK_NUMBERS,
     SMALL,
     STREAMS,
+    Ensemble,
     Experiment,
     get_backend,
     stream,
@@ -31,6 +32,10 @@ def configured(*sets):
 
 def experiment(*sets, **options):
     return Experiment(configured(*sets), **options)
+
+
+def ensemble(*sets, seeds, **options):
+    return Ensemble.of_seeds(configured(*sets), seeds, **options)
 
 
 def table(rows, features=1, seed=0, source="table.csv"):
@@ -97,21 +102,18 @@ def test_an_unknown_stream_is_an_error():
 )
 def test_a_replica_is_the_single_run_of_its_seed(sets):
     seeds = [3, 0, 11]
-    together = experiment(*sets, seeds=seeds)
+    together = ensemble(*sets, seeds=seeds)
     together.advance(60)  # one block and a part of the next
-    rows = together.arrays()
-    for r, seed in enumerate(seeds):
+    samples = together.sample(50, 2)
+    for r, (seed, replica) in enumerate(zip(seeds, together.experiments, strict=True)):
         alone = experiment(*sets, f"seed={seed}")
         alone.advance(60)
-        equal_bits({name: array[r] for name, array in rows.items()}, alone.arrays())
-        for averaged in (True, False):
-            replica, single = (e.sample(50, 2, averaged=averaged) for e in (together, alone))
-            assert replica[r].tobytes() == single.tobytes()
-        assert together.real(20, 1)[r].tobytes() == alone.real(20, 1).tobytes()
-        for ours, its in zip(together.losses(), alone.losses(), strict=True):
-            assert ours[r].tobytes() == its.tobytes()
-        x = np.linspace(-3, 3, 9).reshape(9, 1)
-        assert together.logits(np.stack([x] * 3))[r].tobytes() == alone.logits(x).tobytes()
+        assert replica.step == together.step == 60
+        equal_bits(replica.arrays(), alone.arrays())
+        assert samples[r].tobytes() == alone.sample(50, 2).tobytes()
+        assert replica.real(20, 1).tobytes() == alone.real(20, 1).tobytes()
+        for ours, its, rows in zip(replica.losses(), alone.losses(), together.losses(), strict=True):
+            assert ours.tobytes() == its.tobytes() == rows[r].tobytes()
 
 
 METHODS = [
@@ -130,19 +132,73 @@ METHODS = [
 @pytest.mark.parametrize("sets", METHODS, ids=" ".join)
 def test_with_every_method_a_replica_is_the_single_run_of_its_seed(sets):
     seeds = [3, 11]
-    together = experiment(*sets, seeds=seeds)
+    together = ensemble(*sets, seeds=seeds)
     together.advance(3)
-    rows = together.arrays()
-    assert all(np.isfinite(array).all() for array in rows.values())
-    for r, seed in enumerate(seeds):
+    for seed, replica in zip(seeds, together.experiments, strict=True):
         alone = experiment(*sets, f"seed={seed}")
         alone.advance(3)
-        equal_bits({name: array[r] for name, array in rows.items()}, alone.arrays())
-        assert together.sample(50, 2)[r].tobytes() == alone.sample(50, 2).tobytes()
-        x = np.linspace(-3, 3, 8).reshape(8, 1)
-        for packs in (False, True):
-            both = together.logits(np.stack([x] * 2), packs=packs)
-            assert both[r].tobytes() == alone.logits(x, packs=packs).tobytes()
+        assert all(np.isfinite(array).all() for array in replica.arrays().values())
+        equal_bits(replica.arrays(), alone.arrays())
+
+
+@pytest.mark.parametrize(
+    "varied",
+    [
+        ("generator_optimizer.rate=0.02", "discriminator_optimizer.rate=0.003", "r1=0.07"),
+        ("seed=9", "r1=2", "r2=0.3"),
+        ("wgan_gp=3", "zero_gp=0.1"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rates_and_penalties_differ_between_replicas(dtype, varied):
+    base = (f"dtype={dtype}", "wgan_gp=1", "zero_gp=0.7", "discriminator_steps=2")
+    configs = [configured(*base), configured(*base, *varied), configured(*base, "r1=0.11")]
+    together = Ensemble([Experiment(config) for config in configs])
+    together.advance(55)
+    seen = []
+    for config, replica in zip(configs, together.experiments, strict=True):
+        alone = Experiment(config)
+        alone.advance(55)
+        equal_bits(replica.arrays(), alone.arrays())
+        seen.append(alone.arrays()["generator.0.W"].tobytes())
+    assert len(set(seen)) == 3
+
+
+def test_experiments_of_another_structure_do_not_train_together():
+    for other in ("batch=9", "r1=0", "generator.widths=[7]", "generator_optimizer.beta1=0.5", "steps=3"):
+        with pytest.raises(ConfigError, match="train together if they differ in seed, .*received 2 that do not"):
+            Ensemble([experiment(), experiment(other)])
+
+
+def test_an_ensemble_goes_on_from_where_its_experiments_are():
+    seeds = [2, 5]
+    whole, before = (ensemble(seeds=seeds) for _ in range(2))
+    whole.advance(70)
+    before.advance(47)
+    loaded = [experiment(f"seed={seed}") for seed in seeds]
+    for target, source in zip(loaded, before.experiments, strict=True):
+        target.load(source.arrays(), source.step)
+    after = Ensemble(loaded)
+    after.advance(23)
+    for ours, theirs in zip(after.experiments, whole.experiments, strict=True):
+        equal_bits(ours.arrays(), theirs.arrays())
+    loaded[0].step = 3
+    with pytest.raises(ValueError, match="from one step on; received \\[3, 70\\]"):
+        Ensemble(loaded)
+
+
+def test_a_replica_that_diverges_leaves_the_others_alone():
+    sets = ("generator_optimizer.name=sgd", "discriminator_optimizer.name=sgd")
+    configs = [configured(*sets, f"discriminator_optimizer.rate={rate}") for rate in (0.01, 1e30, 0.02)]
+    together = Ensemble([Experiment(config) for config in configs])
+    with np.errstate(all="ignore"):
+        together.advance(60)
+    finite = [np.isfinite(e.arrays()["discriminator.0.W"]).all() for e in together.experiments]
+    assert finite == [True, False, True]
+    for k in (0, 2):
+        alone = Experiment(configs[k])
+        alone.advance(60)
+        equal_bits(together.experiments[k].arrays(), alone.arrays())
 
 
 @pytest.mark.parametrize(
@@ -182,13 +238,15 @@ def test_unused_methods_change_no_number():
             assert numbers[name].tobytes() == array.tobytes()
 
 
-def test_a_replica_of_data_is_the_single_run_where_the_split_is_the_same():
+def test_a_replica_of_data_is_the_single_run_with_its_own_split():
     data = table(600, 2)
-    together = experiment("seed=4", seeds=[4, 5], data=data)
-    alone = experiment("seed=4", data=data)
-    for e in (together, alone):
-        e.advance(10)
-    equal_bits({name: array[0] for name, array in together.arrays().items()}, alone.arrays())
+    together = ensemble(seeds=[4, 5], data=data)
+    together.advance(10)
+    for seed, replica in zip((4, 5), together.experiments, strict=True):
+        alone = experiment(f"seed={seed}", data=data)
+        alone.advance(10)
+        equal_bits(replica.arrays(), alone.arrays())
+        assert replica.held_out.tobytes() == alone.held_out.tobytes()
 
 
 def test_different_seeds_differ_and_the_same_seed_does_not():
@@ -200,9 +258,9 @@ def test_different_seeds_differ_and_the_same_seed_does_not():
 
 
 def test_one_seed_in_a_list_keeps_the_replica_axis():
-    e = experiment(seeds=[3])
+    e = ensemble(seeds=[3])
     e.advance(1)
-    assert e.sample(4).shape == (1, 4, 1) and e.shift.shape == (1, 1, 1)
+    assert e.sample(4).shape == (1, 4, 1) and e.losses()[0].shape == (1, 1, 1)
     assert experiment().sample(4).shape == (4, 1)
 
 
@@ -387,17 +445,17 @@ def test_the_noises_are_independent():
 
 
 def test_mix_is_uniform_and_one_per_pack():
-    e = experiment("wgan_gp=1", "packing=4", "discriminator_steps=2", "batch=400", seeds=[1, 2])
+    e = experiment("wgan_gp=1", "packing=4", "discriminator_steps=2", "batch=400")
     mix = e._draw(0)["mix"]
-    assert mix.shape == (BLOCK, 2, 2, 100, 1) and mix.min() >= 0 and mix.max() < 1
+    assert mix.shape == (BLOCK, 2, 100, 1) and mix.min() >= 0 and mix.max() < 1
     assert abs(mix.mean() - 0.5) < 6 / np.sqrt(12 * mix.size)  # six sd
 
 
-@pytest.mark.parametrize("seeds", [None, [0, 5]])
-def test_observation_noise_is_that_of_the_instrument_in_units_of_x(seeds):
+@pytest.mark.parametrize("seed", [0, 5])
+def test_observation_noise_is_that_of_the_instrument_in_units_of_x(seed):
     """Added to what G makes, in training and in samples; bounds are 6 sd and more: 1e-7 false alarms."""
     sets = "target=normal(1000, 4)", "batch=20000", "dtype=float64"
-    clean, noisy = (experiment(*sets, f"observation_noise={sd}", seeds=seeds) for sd in (0, 0.5))
+    clean, noisy = (experiment(*sets, f"observation_noise={sd}", f"seed={seed}") for sd in (0, 0.5))
     scale = np.squeeze(noisy.scale)
     numbers = noisy._draw(0)
     assert "noise_x" not in numbers  # real data have it already
@@ -513,8 +571,8 @@ def test_targets_of_the_plane_beyond_float64_are_refused(target):
 
 
 def test_seeds_estimate_the_scale_each_for_itself():
-    e = experiment(seeds=[0, 1, 2])
-    assert e.shift.shape == e.scale.shape == (3, 1, 1) and len(np.unique(e.shift)) == 3
+    shifts = [e.shift.item() for e in ensemble(seeds=[0, 1, 2]).experiments]
+    assert len(set(shifts)) == 3
 
 
 def test_training_data_are_standardised_and_samples_are_not():
@@ -590,7 +648,7 @@ def test_several_features_go_through_every_part(features):
     assert e.features == features and len(e.names) == features
     assert e.sample(7).shape == (7, features) and e.real(7).shape == (7, features)
     assert e.logits(e.real(7)).shape == (7, 1)
-    together = experiment(data=table(600, features), seeds=[0, 1])
+    together = ensemble(data=table(600, features), seeds=[0, 1])
     together.advance(3)
     assert together.sample(7).shape == (2, 7, features)
 

@@ -16,7 +16,7 @@ from minigan.engine.tensor import constant
 from minigan.lab import explain as module
 from minigan.lab.config import resolve
 from minigan.lab.errors import ConfigError
-from minigan.lab.experiment import Experiment
+from minigan.lab.experiment import Ensemble, Experiment
 from minigan.lab.explain import KINDS, Line, explain
 
 SMALL = ("generator.widths=[8, 8]", "discriminator.widths=[8, 8]", "batch=16")
@@ -35,7 +35,7 @@ def config_of(preset=None, *sets):
 
 
 def program_of(config, seeds=None, **options):
-    experiment = Experiment(config, seeds=seeds)
+    experiment = Ensemble.of_seeds(config, seeds) if seeds else Experiment(config)
     blocks = experiment._draw(0)
     first = [constant(block[0]) for block in blocks.values()]
 

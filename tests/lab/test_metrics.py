@@ -44,6 +44,13 @@ def observer(*sets, data=None):
     return Observer(Experiment(resolve(environ={}, sets=(*TINY, *sets)), data=data))
 
 
+def advance(ours, steps):
+    """Train as the trainer does: the parameters before the last step are remembered."""
+    ours.experiment.advance(steps - 1)
+    ours.remember()
+    ours.experiment.advance(1)
+
+
 CASES = {
     "a law": ((), None),
     "two latent numbers": (("latent.size=2",), None),
@@ -69,7 +76,7 @@ def watched(request):
     ours = observer(*sets, data=data)
     rows = [ours.row(0.0)]
     for steps in (5, 7):
-        ours.advance(steps)
+        advance(ours, steps)
         rows.append(ours.row(1.23456))
     return request.param, ours, rows
 
@@ -145,7 +152,7 @@ def test_frames_are_densities_beside_d(watched):
 
 def test_distances_are_those_of_the_averaged_generator():
     ours = observer("average.name=ema", "average.start=0")
-    ours.advance(20)
+    advance(ours, 20)
     row, e = ours.row(0.0), ours.experiment
     x = e.sample(200, 20)[:, 0]
     assert row["ks"] == ks_one_sample(x, e.law).statistic and row["ks_p"] == ks_one_sample(x, e.law).pvalue
@@ -158,7 +165,7 @@ def test_distances_are_those_of_the_averaged_generator():
 
 def test_distances_of_data_are_those_of_the_worst_feature():
     ours = observer(data=table(700, 3))
-    ours.advance(3)
+    advance(ours, 3)
     row, e = ours.row(0.0), ours.experiment
     tests = [ks_two_sample(e.sample(200, 3)[:, j], e.held_out[:, j]) for j in range(3)]
     assert row["ks"] == max(test.statistic for test in tests)
@@ -168,7 +175,7 @@ def test_distances_of_data_are_those_of_the_worst_feature():
 @pytest.mark.parametrize("target", ["ring(8,1,0.01)", "0.33*normal(-1,0.25)+0.67*normal(2,1.4)"])
 def test_modes_are_those_of_the_averaged_generator(target):
     ours = observer(f"target={target}")
-    ours.advance(3)
+    advance(ours, 3)
     row, e = ours.row(0.0), ours.experiment
     seen = modes_of(e.law).coverage(e.sample(200, 3))
     assert (row["modes"], row["hq"], row["reverse_kl"]) == (seen.captured, seen.high_quality, seen.reverse_kl)
@@ -182,7 +189,7 @@ def test_modes_are_those_of_the_averaged_generator(target):
 )
 def test_spread_is_in_units_of_the_law(sets, law):
     ours = observer(*sets)
-    ours.advance(3)
+    advance(ours, 3)
     row, x = ours.row(0.0), ours.experiment.sample(200, 3)[:, 0]
     if math.isfinite(law.sd):
         assert row["spread"] == pytest.approx(x.std() / law.sd, rel=1e-12)
@@ -196,7 +203,7 @@ def test_spread_is_in_units_of_the_law(sets, law):
 def test_spread_of_features_is_the_least_in_any_direction():
     """The least singular value of the sample in coordinates in which the data are white, found by search."""
     ours = observer(data=table(700, 2))
-    ours.advance(3)
+    advance(ours, 3)
     e, angles = ours.experiment, np.linspace(0, np.pi, 2001)
     directions = np.stack([np.cos(angles), np.sin(angles)])
     made, real = ((rows @ directions).std(axis=0) for rows in (e.sample(200, 3), e.held_out))
@@ -205,7 +212,7 @@ def test_spread_of_features_is_the_least_in_any_direction():
 
 def test_ranks_are_those_of_d_on_the_generator_in_training():
     ours = observer("packing=2")
-    ours.advance(3)
+    advance(ours, 3)
     e = ours.experiment
     real, fake = (e.logits(x, packs=True) for x in (e.real(200, 3), e.sample(200, 3, averaged=False)))
     assert real.shape == (100, 1)
@@ -223,9 +230,9 @@ def test_modes_too_rare_to_be_seen_are_not_expected():
 
 def test_motion_is_that_of_the_last_step():
     ours = observer()
-    ours.advance(4)
+    advance(ours, 4)
     before = {p: flat.numpy() for p, flat in ours._parameters.items()}
-    ours.advance(1)
+    advance(ours, 1)
     row = ours.row(0.0)
     for player, flat in ours._parameters.items():
         now = flat.numpy()
@@ -240,7 +247,7 @@ def test_looking_does_not_change_the_run():
     ours, alone = observer(), observer().experiment
     for steps in (1, 3, 20):
         ours.row(0.0)
-        ours.advance(steps)
+        advance(ours, steps)
         ours.row(0.0)
         alone.advance(steps)
     for name, array in alone.arrays().items():
@@ -255,7 +262,7 @@ def test_many_frames_are_thinned_and_the_first_and_newest_kept(monkeypatch):
         ours.row(0.0)
         steps = ours.frames["step"].tolist()
         assert len(steps) <= 8 and steps[0] == 0 and steps[-1] == step and steps == sorted(set(steps))
-        ours.advance(1)
+        advance(ours, 1)
     gaps = np.diff(ours.frames["step"])
     assert gaps.max() <= 4 * gaps.min()
 
@@ -296,7 +303,7 @@ def test_a_discriminator_trained_long_approaches_the_optimum():
     sizes = "discriminator.widths=[16,16]", "batch=256", "steps=300", "eval_samples=20000"
     ours = observer(*rates, *sizes, "r1=0", "r2=0", "dtype=float64")
     first = ours.row(0.0)
-    ours.advance(300)
+    advance(ours, 300)
     last = ours.row(0.0)
     assert last["value_optimal"] == pytest.approx(first["value_optimal"], abs=1e-9)  # G has not moved
     assert last["value_fn"] < first["value_fn"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,15 +12,17 @@ import numpy as np
 import pytest
 
 import minigan
+from minigan.engine.primitives import PRIMITIVES
 from minigan.gan.detectors import remedy
-from minigan.lab import checkpoint, trainer
+from minigan.lab import checkpoint
 from minigan.lab.config import flatten, resolve, to_json
 from minigan.lab.data import read_data
 from minigan.lab.errors import CheckpointError, ConfigError, DataError, DivergedError, StorageError
 from minigan.lab.experiment import Experiment
 from minigan.lab.metrics import LAST
 from minigan.lab.run import RunDirectory
-from minigan.lab.trainer import Interrupted, find_failures, next_evaluation, reopen, train
+from minigan.lab.signals import Interrupted, Terminated
+from minigan.lab.trainer import Session, find_failures, next_evaluation, pinned, reopen, train
 
 TINY = (
     "generator.widths=[5]",
@@ -56,6 +59,29 @@ def status(path):
     return json.loads((path / "run.json").read_text())
 
 
+def resume(path, **options):
+    """Go on with the run in ``path`` to its end."""
+    resumed = reopen(path, lock=True)
+    with resumed.run:
+        return train(resumed.experiment, resumed.run, resumed=resumed, **options)
+
+
+def same_results(a, b):
+    """Two run directories hold the same bits, apart from times and what is due to where they were stopped."""
+    plain = [[{**line, "wall": 0} for line in metrics(path)] for path in (a, b)]
+    assert plain[0] == plain[1]
+    for name in ("verdict.json", "config.json"):
+        assert (a / name).read_bytes() == (b / name).read_bytes(), name
+    ours, theirs = (checkpoint.latest(RunDirectory.open(path)) for path in (a, b))
+    assert ours.path.name == theirs.path.name
+    assert {**ours.state, "seconds": 0} == {**theirs.state, "seconds": 0}
+    frames = (checkpoint.load(path / "frames.safetensors")[0] for path in (a, b))
+    for mine, its in ((ours.arrays, theirs.arrays), frames):
+        assert mine.keys() == its.keys()
+        for name, array in mine.items():
+            assert array.tobytes() == its[name].tobytes(), name
+
+
 # A run that ends
 
 
@@ -71,15 +97,17 @@ def finished(tmp_path_factory):
 def test_a_run_leaves_its_documented_files(finished):
     outcome, experiment, _, _ = finished
     names = {str(p.relative_to(outcome.path)) for p in outcome.path.rglob("*") if p.is_file()}
-    assert names - {".lock"} == {
+    steps = {name for name in names if name.startswith("checkpoints/step-")}
+    assert names - steps - {".lock"} == {
         "config.json",
         "run.json",
         "metrics.jsonl",
         "frames.safetensors",
         "verdict.json",
         "checkpoints/latest",
-        "checkpoints/step-00000060.safetensors",
+        "checkpoints/best",
     }
+    assert "checkpoints/step-00000060.safetensors" in steps
     assert (outcome.path / "config.json").read_bytes() == to_json(experiment.config)
     assert (outcome.path / "plots").is_dir()
     for name in ("metrics", "frames", "verdict"):
@@ -101,7 +129,7 @@ def test_its_metrics_begin_at_0_and_end_at_the_last_step(finished):
     assert lines[0]["d_loss"] is None and lines[-1] == {**outcome.row}
     assert steps == sorted(steps) and steps[-1] == 60
     wall = [line["wall"] for line in lines]
-    assert wall == sorted(wall) and wall[0] == 0
+    assert wall == sorted(wall) and wall[0] >= 0
 
 
 def test_its_verdict_is_that_of_its_checkpoint(finished):
@@ -109,8 +137,8 @@ def test_its_verdict_is_that_of_its_checkpoint(finished):
     assert json.loads((outcome.path / "verdict.json").read_text()) == json.loads(
         json.dumps(outcome.verdict.as_dict())
     )
-    _, again, notes = reopen(outcome.path)
-    assert notes == [] and again.step == 60
+    _, again, notes, *_ = reopen(outcome.path)
+    assert notes == () and again.step == 60
     for name, array in experiment.arrays().items():
         assert array.tobytes() == again.arrays()[name].tobytes(), name
     arrays, state = checkpoint.load(outcome.files["frames"])
@@ -144,8 +172,8 @@ def test_a_reopened_run_trains_on_as_if_it_had_not_stopped(tmp_path):
     with run, other:
         whole.advance(60)
         half.advance(23)
-        trainer.save(half, other)
-    _, resumed, _ = reopen(other.path)
+        Session(half, other).save(keep=3)
+    resumed = reopen(other.path).experiment
     assert resumed.step == 23
     resumed.advance(37)
     for name, array in whole.arrays().items():
@@ -169,18 +197,35 @@ def test_metrics_are_due_early_then_regularly_and_at_the_end(every, last, expect
     assert steps[1:] == expected
 
 
-def test_a_checkpoint_is_written_while_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", -1.0)
-    outcome, _ = trained(tmp_path)
+def test_a_checkpoint_is_written_while_training(tmp_path):
+    outcome, _ = trained(tmp_path, "checkpoint_seconds=0")
+    kept = {p.name for p in (outcome.path / "checkpoints").glob("step-*")}
+    best = (outcome.path / "checkpoints" / "best").read_text().strip()
+    newest = {f"step-{step:08d}.safetensors" for step in (15, 30, 60)}
+    assert kept == newest | {best}
+
+
+@pytest.mark.parametrize("keep", [1, 2, 5])
+def test_the_best_checkpoint_and_the_newest_are_kept(tmp_path, keep):
+    outcome, _ = trained(tmp_path, "steps=240", f"checkpoint_keep={keep}", "checkpoint_seconds=0")
+    rows = metrics(outcome.path)
+    least = min(row["ks"] for row in rows)
+    first = next(row["step"] for row in rows if row["ks"] == least)
+    best = (outcome.path / "checkpoints" / "best").read_text().strip()
+    assert best == f"step-{first:08d}.safetensors"
     kept = sorted(p.name for p in (outcome.path / "checkpoints").glob("step-*"))
-    assert kept == [f"step-{step:08d}.safetensors" for step in (15, 30, 60)]  # the newest three
+    assert best in kept and "step-00000240.safetensors" in kept and keep <= len(kept) <= keep + 1
+    assert reopen(outcome.path, at="best").experiment.step == first
+    assert reopen(outcome.path, at="240").experiment.step == 240
+    with pytest.raises(CheckpointError, match="has no checkpoint '7'; it has latest, best, "):
+        reopen(outcome.path, at="7")
 
 
 def test_data_train_and_reopen(tmp_path):
     path = tmp_path / "table.csv"
     np.savetxt(path, np.random.default_rng(0).normal(size=(40, 2)), delimiter=",", header="a,b", comments="")
     outcome, experiment = trained(tmp_path / "runs", f"data={path}")
-    _, again, _ = reopen(outcome.path)
+    again = reopen(outcome.path).experiment
     assert again.sample(20, 1).tobytes() == experiment.sample(20, 1).tobytes() and again.names == ("a", "b")
     path.unlink()
     with pytest.raises(DataError, match="table.csv"):
@@ -212,7 +257,7 @@ def test_what_went_wrong_is_kept_and_found_again(tmp_path):
     (finding,) = outcome.findings
     assert finding.name == "diverged"
     assert status(outcome.path)["findings"] == [finding.as_dict()]
-    run, experiment, _ = reopen(outcome.path)
+    run, experiment, *_ = reopen(outcome.path)
     assert find_failures(run, experiment) == outcome.findings
     (outcome.path / "metrics.jsonl").unlink()
     assert find_failures(run, experiment) == ()
@@ -229,13 +274,12 @@ def test_what_went_wrong_is_kept_and_found_again(tmp_path):
         ("steps=1", "generator_optimizer.rate=1e38"),  # no loss has seen the last update
         ("steps=1", "discriminator_optimizer.rate=1e38"),
         ("dtype=float64", "generator_optimizer.rate=1e306", "generator_optimizer.name=sgd"),
-        ("r1=1e300",),
+        ("r1=1e30", "discriminator_optimizer.name=sgd"),
         ("latent.size=2", "generator_optimizer.rate=1e38"),
     ],
 )
-def test_divergence_is_an_error_and_no_checkpoint_holds_it(tmp_path, monkeypatch, sets):
-    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", -1.0)
-    experiment, run = start(tmp_path, *sets)
+def test_divergence_is_an_error_and_no_checkpoint_holds_it(tmp_path, sets):
+    experiment, run = start(tmp_path, "checkpoint_seconds=0", *sets)
     advice = remedy("diverged", flatten(experiment.config))
     with run, pytest.raises(DivergedError, match="use (smaller rates|weaker penalties): --set ") as caught:
         train(experiment, run)
@@ -252,8 +296,7 @@ def test_divergence_is_an_error_and_no_checkpoint_holds_it(tmp_path, monkeypatch
 
 
 def test_a_nan_that_no_loss_shows_is_found_before_the_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", -1.0)
-    experiment, run = start(tmp_path)
+    experiment, run = start(tmp_path, "checkpoint_seconds=0")
     advance = experiment.advance
 
     def poisoned(steps):
@@ -267,21 +310,46 @@ def test_a_nan_that_no_loss_shows_is_found_before_the_checkpoint(tmp_path, monke
     assert sorted(p.name for p in run.checkpoints.glob("step-*"))[-1] == "step-00000006.safetensors"
 
 
-def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", -1.0)
-    experiment, run = start(tmp_path)
-    save = trainer.save
-
-    def full(experiment, run):
-        if experiment.step > 10:
-            raise StorageError("no space")
-        save(experiment, run)
-
-    monkeypatch.setattr(trainer, "save", full)
-    with run, pytest.raises(StorageError):
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_watched_run_names_the_operation_the_step_and_the_line(tmp_path, resumed):
+    experiment, run = start(tmp_path, "generator_optimizer.rate=1e37", "eval_every=1000")
+    if resumed:
+        with run, pytest.raises(DivergedError, match="--resume .* --detect-anomaly names the operation"):
+            train(experiment, run)
+        run, experiment, *_ = reopen(run.path, lock=True)
+    experiment.watched = True
+    with run, pytest.raises(DivergedError) as caught:
         train(experiment, run)
-    monkeypatch.undo()
-    assert reopen(run.path)[1].step == 6
+    message = str(caught.value)
+    assert f"in step {experiment.step + 1}, " in message and ".py:" in message and "\n" not in message
+    assert any(name in message for name in PRIMITIVES) and "--detect-anomaly" not in message
+    assert status(run.path)["status"] == "diverged"
+
+
+def test_a_watched_run_that_goes_well_ends_as_others_do(tmp_path):
+    experiment, run = start(tmp_path)
+    experiment.watched = True
+    with run:
+        outcome = train(experiment, run)
+    plain, _ = trained(tmp_path / "plain")
+    assert experiment.program is None and outcome.row["ks"] == pytest.approx(plain.row["ks"], abs=0.1)
+
+
+def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(tmp_path, monkeypatch):
+    experiment, run = start(tmp_path, "checkpoint_seconds=0")
+    save = checkpoint.save_step
+
+    def full(run, step, *rest, **more):
+        if step > 10:
+            raise StorageError("no space")
+        save(run, step, *rest, **more)
+
+    monkeypatch.setattr(checkpoint, "save_step", full)
+    with run, pytest.raises(StorageError, match="no space"):
+        train(experiment, run)
+    assert status(run.path)["status"] == "failed"
+    assert (run.path / "log.txt").read_text().endswith("error: no space\n")
+    assert reopen(run.path).experiment.step == 6
 
 
 # Signals
@@ -330,8 +398,8 @@ def test_a_signal_ends_the_run_after_a_checkpoint(tmp_path, number, code):
     (path,) = tmp_path.iterdir()
     record = status(path)
     assert record["status"] == "interrupted"
-    _, experiment, notes = reopen(path)
-    assert experiment.step == record["step"] > 0 and notes == []
+    _, experiment, notes, *_ = reopen(path)
+    assert experiment.step == record["step"] > 0 and notes == ()
     experiment.advance(2)
     assert all(np.isfinite(loss).all() for loss in experiment.losses())
     with RunDirectory.open(path, lock=True):  # the lock was released
@@ -347,16 +415,15 @@ def test_a_signal_is_answered_at_the_end_of_a_block(tmp_path):
         and experiment.step == 15
         and status(run.path)["status"] == "interrupted"
     )
-    assert metrics(run.path)[-1]["step"] == 15 and reopen(run.path)[1].step == 15
+    assert metrics(run.path)[-1]["step"] == 15 and reopen(run.path).experiment.step == 15
 
 
-def test_a_signal_at_the_last_step_changes_nothing(tmp_path):
-    experiment, run = start(tmp_path)
-    with run:
-        outcome = train(
-            experiment, run, on_step=lambda step: step == 60 and signal.raise_signal(signal.SIGINT)
-        )
-    assert status(outcome.path)["status"] == "finished"
+def test_a_signal_at_the_last_step_leaves_the_judging_to_a_resume(finished, tmp_path):
+    experiment, run = start(tmp_path, "seed=5")
+    with run, pytest.raises(Interrupted):
+        train(experiment, run, on_step=lambda step: step == 60 and signal.raise_signal(signal.SIGINT))
+    assert status(run.path)["status"] == "interrupted" and reopen(run.path).experiment.step == 60
+    same_results(resume(run.path).path, finished[0].path)
 
 
 def test_a_second_interrupt_acts_at_once(tmp_path):
@@ -369,6 +436,166 @@ def test_a_second_interrupt_acts_at_once(tmp_path):
     with run, pytest.raises(KeyboardInterrupt):
         train(experiment, run, on_step=twice)
     assert signal.getsignal(signal.SIGINT) is SIGINT_BEFORE
+
+
+@pytest.mark.parametrize(
+    ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
+)
+def test_a_second_signal_while_saving_leaves_the_checkpoint_before(tmp_path, monkeypatch, number, error):
+    experiment, run = start(tmp_path, "checkpoint_seconds=0")
+    replace = os.replace
+
+    def twice(source, target):
+        if "step-00000015" in str(target):
+            signal.raise_signal(number)
+            signal.raise_signal(number)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", twice)
+    with run, pytest.raises(error):
+        train(experiment, run)
+    assert status(run.path)["status"] == "interrupted" and reopen(run.path).experiment.step == 6
+    assert not list(run.path.rglob("*.tmp"))
+
+
+# Going on
+
+STOPPED = [
+    (),
+    ("target=ring(3, 1, 0.1)", "dtype=float64"),
+    ("average.name=ema", "schedule.warmup=10", "order=extragradient", "instance_noise=0.3"),
+    ("target=student(3)", "generator_optimizer.name=rmsprop", "discriminator_steps=2"),
+]
+
+
+@pytest.mark.parametrize("sets", STOPPED, ids=" ".join)
+def test_from_every_checkpoint_a_run_goes_on_to_the_same_bits(tmp_path, sets):
+    sets = (*sets, "checkpoint_seconds=0", "checkpoint_keep=100", "eval_every=20")
+    whole, _ = trained(tmp_path / "whole", *sets)
+    names = sorted(p.name for p in (whole.path / "checkpoints").glob("step-*"))
+    assert len(names) >= 5
+    for name in names:
+        path = tmp_path / name
+        shutil.copytree(whole.path, path)
+        for later in names[names.index(name) + 1 :]:
+            (path / "checkpoints" / later).unlink()
+        for left in ("verdict.json", "frames.safetensors"):
+            (path / left).unlink()
+        outcome = resume(path)
+        same_results(path, whole.path)
+        assert outcome.row["ks"] == whole.row["ks"] and status(path)["status"] == "finished"
+
+
+def test_a_run_stopped_before_its_first_checkpoint_begins_anew(finished, tmp_path):
+    experiment, run = start(tmp_path, "seed=5")
+    with run, pytest.raises(ZeroDivisionError):
+        train(experiment, run, on_step=lambda step: 1 // 0)
+    assert (
+        status(run.path)["status"] == "failed" and "ZeroDivisionError" in (run.path / "log.txt").read_text()
+    )
+    same_results(resume(run.path).path, finished[0].path)
+
+
+def test_a_finished_run_is_judged_again(finished, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(finished[0].path, path)
+    seen = []
+    resumed = reopen(path, lock=True)
+    with resumed.run:
+        outcome = train(resumed.experiment, resumed.run, seen.append, seen.append, resumed=resumed)
+    assert seen == [] and outcome.verdict == finished[0].verdict and outcome.row == finished[0].row
+    same_results(path, finished[0].path)
+
+
+def test_metrics_after_the_checkpoint_are_written_again(finished, tmp_path):
+    """Rows that a killed process wrote after its last checkpoint, and the half of one."""
+    experiment, run = start(tmp_path, "seed=5")
+    with run, pytest.raises(Interrupted):
+        train(experiment, run, on_step=lambda step: step == 6 and signal.raise_signal(signal.SIGTERM))
+    with open(run.path / "metrics.jsonl", "ab") as file:
+        file.write(json.dumps({**metrics(run.path)[-1], "step": 15}).encode() + b'\n{"step": 30, "wa')
+    same_results(resume(run.path).path, finished[0].path)
+
+
+def test_lost_metrics_are_noted_and_not_needed(tmp_path):
+    experiment, run = start(tmp_path)
+    with run, pytest.raises(Interrupted):
+        train(experiment, run, on_step=lambda step: step == 15 and signal.raise_signal(signal.SIGTERM))
+    (run.path / "metrics.jsonl").unlink()
+    assert [row["step"] for row in metrics(resume(run.path).path)] == [30, 60]
+    assert "note: 5 lines of metrics are lost" in (run.path / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "told"),
+    [
+        ("numpy", "1.0", "numpy '1.0' then, '"),
+        ("cpu", "another", "cpu 'another' then, "),
+        ("blas", {"name": "openblas", "threads": 7}, "blas threads 7 then, "),
+        ("blas", None, "blas None then, "),
+    ],
+)
+def test_other_last_bits_are_refused_with_a_way_out(tmp_path, name, there, told):
+    experiment, run = start(tmp_path)
+    with run, pytest.raises(Interrupted):
+        train(experiment, run, on_step=lambda step: step == 15 and signal.raise_signal(signal.SIGTERM))
+    newest = checkpoint.latest(run)
+    state = {**newest.state, "environment": {**newest.state["environment"], name: there}}
+    checkpoint.save(newest.path, newest.arrays, state)
+    with pytest.raises(CheckpointError, match=f"{told}.*add --allow-drift"):
+        resume(run.path)
+    assert metrics(run.path)[-1]["step"] == 15
+    assert resume(run.path, allow_drift=True).row["step"] == 60
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [("best", "x"), ("seconds", None), ("rows", {}), ("frames.q", np.zeros((2, 3))), ("frames.step", None)],
+)
+def test_a_checkpoint_whose_state_is_not_of_this_run_is_refused(tmp_path, part, value):
+    experiment, run = start(tmp_path)
+    with run, pytest.raises(Interrupted):
+        train(experiment, run, on_step=lambda step: step == 15 and signal.raise_signal(signal.SIGTERM))
+    newest = checkpoint.latest(run)
+    arrays, state = dict(newest.arrays), dict(newest.state)
+    (arrays if part.startswith("frames.") else state)[part] = value
+    if part == "frames.step":
+        del arrays[part]
+    checkpoint.save(newest.path, arrays, state)
+    with pytest.raises(CheckpointError, match="use an older one"):
+        resume(run.path)
+
+
+def test_two_runs_train_in_two_threads_with_the_bits_of_each_alone(finished, tmp_path):
+    import threading
+
+    results = {}
+    threads = [
+        threading.Thread(target=lambda s=s: results.update({s: trained(tmp_path / str(s), f"seed={s}")[0]}))
+        for s in (5, 6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    same_results(results[5].path, finished[0].path)
+    assert metrics(results[6].path)[-1]["ks"] != metrics(results[5].path)[-1]["ks"]
+
+
+def test_runs_of_one_process_agree_on_the_threads_of_blas():
+    from threadpoolctl import threadpool_info
+
+    def threads():
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    before = threads()
+    with pinned(1):
+        with pinned(1):
+            assert set(threads()) <= {1}
+        assert set(threads()) <= {1}
+        with pytest.raises(ConfigError, match="computes with 1 threads, this one asks for 2"), pinned(2):
+            pass
+    assert threads() == before
 
 
 # Reopening
@@ -425,11 +652,13 @@ def test_a_configuration_that_was_tampered_with_is_refused(finished, tmp_path, c
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("state", [{}, {"step": "3"}, {"step": -1}, {"step": True}, {"step": None}])
+@pytest.mark.parametrize(
+    "state", [{}, {"step": "3"}, {"step": -1}, {"step": True}, {"step": None}, {"step": 61}]
+)
 def test_a_checkpoint_without_a_step_is_refused(finished, tmp_path, state):
     path = copied(finished[0].path, tmp_path / "run")
     checkpoint.save(path / "checkpoints" / "step-00000060.safetensors", finished[1].arrays(), state)
-    with pytest.raises(CheckpointError, match="no step count"):
+    with pytest.raises(CheckpointError, match="no step of this run"):
         reopen(path)
 
 
@@ -443,14 +672,13 @@ def test_a_checkpoint_with_numbers_that_are_not_finite_is_refused(finished, tmp_
         reopen(path)
 
 
-def test_a_damaged_checkpoint_gives_way_to_the_one_before_with_a_note(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", -1.0)
-    outcome, _ = trained(tmp_path)
+def test_a_damaged_checkpoint_gives_way_to_the_one_before_with_a_note(tmp_path):
+    outcome, _ = trained(tmp_path, "checkpoint_seconds=0")
     newest = outcome.path / "checkpoints" / "step-00000060.safetensors"
     content = bytearray(newest.read_bytes())
     content[-1] ^= 1
     newest.write_bytes(content)
-    _, experiment, notes = reopen(outcome.path)
+    _, experiment, notes, *_ = reopen(outcome.path)
     assert experiment.step == 30 and len(notes) == 1 and "step-00000060" in notes[0]
 
 
@@ -459,5 +687,7 @@ def test_a_run_without_a_checkpoint_says_so(tmp_path):
     run.close()
     with pytest.raises(CheckpointError, match="train it first"):
         reopen(run.path)
+    with reopen(run.path, lock=True).run as run:  # to go on with it from the beginning
+        pass
     with pytest.raises(DataError, match="not a run directory"):
         reopen(tmp_path / "nowhere")
