@@ -17,6 +17,7 @@ test = [
     "pytest-cov>=6",
     "hypothesis>=6.100",  # properties over shapes, configs and files
     "autograd>=1.8",  # HIPS autograd: the independent oracle of gradients in every run
+    "jsonschema>=4.18",  # holds what --json prints against the schema that is shipped
     "mpmath>=1.3",  # exact values of the logistic family's tails
     "mypy>=1.18",  # the package ships py.typed, so its types have to hold
     "ruff>=0.14",
@@ -25,7 +26,7 @@ test = [
 setup(
     version=version,
     packages=find_packages(include=["minigan", "minigan.*"]),
-    package_data={"minigan": ["py.typed"], "minigan.lab": ["datasets/*"]},
+    package_data={"minigan": ["py.typed"], "minigan.lab": ["datasets/*", "schema.json"]},
     install_requires=[
         "numpy>=2.0",  # the engine
         "scipy>=1.14",  # special functions and statistics

@@ -1,11 +1,11 @@
 """What the benchmarks share: the machine, the JSON file of a result, intervals."""
 
 import json
-import math
 from datetime import UTC, datetime
 from pathlib import Path
 
 from minigan.lab.run import environment
+from minigan.probability.verdict import wilson as wilson  # for the benchmarks
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -21,13 +21,6 @@ def write(name, content):
     }
     path.write_text(json.dumps(record, indent=1) + "\n")
     return path
-
-
-def wilson(successes, count, z=1.96):
-    """95 % interval of a share.    Source:  Wilson 1927"""
-    share, centre = successes / count, successes / count + z * z / (2 * count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return max(0.0, centre - half) / (1 + z * z / count), min(1.0, (centre + half) / (1 + z * z / count))
 
 
 def table(header, rows):

@@ -193,7 +193,7 @@ def test_the_wheel_holds_every_module_and_nothing_else(wheel):
     names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "minigan").rglob("*.py")}
     data = {str(path.relative_to(ROOT)) for path in (ROOT / "minigan" / "lab" / "datasets").iterdir()}
-    assert names == modules | data | {"minigan/py.typed"}
+    assert names == modules | data | {"minigan/py.typed", "minigan/lab/schema.json"}
 
 
 def test_the_wheel_names_what_it_needs(wheel):

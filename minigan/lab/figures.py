@@ -36,6 +36,7 @@ from minigan.lab.config import Config, Net, from_json
 from minigan.lab.errors import DataError, shown
 from minigan.lab.experiment import Experiment
 from minigan.lab.run import RunDirectory, storage_error, write_atomic
+from minigan.lab.sweep import Results, Sweep
 from minigan.probability.distributions import Distribution, location_scale, parse
 from minigan.probability.modes import Modes, modes_of
 from minigan.probability.two_sample import KSResult, ks_statistic
@@ -48,6 +49,7 @@ GOOD, BAD = "#1B6E3C", "#A50F15"
 SIZE, DPI = (15.0, 9.0), 110  # inches, dots per inch
 MAX_VERDICT = 2**20  # bytes of verdict.json
 FEATURES = 4  # shown side by side
+SETTINGS = 40  # of a sweep that are shown, the most successful ones
 POINTS = 1500  # of a scatter plot: more hide each other
 DOTS = 4000  # of one whose modes are much smaller than the panel
 LEVELS = 300  # of a Q-Q plot between its tails
@@ -155,6 +157,55 @@ def save_overview(run: RunDirectory) -> Path:
         raise storage_error(error, run.plots) from None
     save(figure, path)
     return path
+
+
+def sweep(plan: Sweep, found: Results) -> Figure:
+    """The runs of a sweep by setting: how often they succeeded, and how far each was from the target."""
+    names = [name for name in plan.varied if name != "seed"]
+    rates = sorted(found.rates, key=lambda rate: -rate.share)[:SETTINGS]
+    height = np.arange(len(rates))
+    labels = [
+        _text(", ".join(f"{name} {rate.settings[name]}" for name in names) or plan.name, 60) for rate in rates
+    ]
+    with style():
+        figure = Figure(figsize=(11.0, 1.9 + 0.34 * max(len(rates), 2)), dpi=DPI)
+        rows = figure.subplots(1, 2, sharey=True)
+        figure.subplots_adjust(left=0.3, right=0.975, top=1 - 0.85 / figure.get_figheight(),
+                               bottom=0.6 / figure.get_figheight(), wspace=0.08)  # fmt: skip
+        share = np.array([rate.share for rate in rates])
+        bounds = np.array([[rate.share - rate.low, rate.high - rate.share] for rate in rates]).reshape(-1, 2)
+        rows[0].errorbar(share, height, xerr=np.maximum(bounds.T, 0), fmt="o", color=GENERATED, capsize=3)
+        rows[0].set(xlim=(-0.02, 1.02), title=_text(plan.success, 46), yticks=height, yticklabels=labels)
+        rows[0].set_xlabel("share of runs, with Wilson's 95 % interval")
+        rows[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+        for y, rate in zip(height, rates, strict=True):
+            own = [row for row in found.rows if all(row[name] == rate.settings[name] for name in names)]
+            ks = np.array([row["ks"] for row in own if row["ks"] is not None and row["ks"] > 0])
+            spread = np.linspace(-0.22, 0.22, len(ks)) if len(ks) > 1 else np.zeros(len(ks))
+            rows[1].scatter(ks, y + spread, s=9, color=CHANCE, linewidths=0, alpha=0.8)
+            if rate.median_ks:
+                rows[1].plot(rate.median_ks, y, "|", color=GENERATED, markersize=16, markeredgewidth=2)
+        rows[1].set(xscale="log", title="KS of each run, and their median", xlabel="KS")
+        for formatter in (rows[1].xaxis.set_major_formatter, rows[1].xaxis.set_minor_formatter):
+            formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "125" else ""))
+        if len(rates):
+            rows[0].set_ylim(len(rates) - 0.5, -0.5)
+        missing = f", {len(found.missing)} missing" if found.missing else ""
+        hidden = len(found.rates) - len(rates)
+        more = f", the best {len(rates)} of {len(found.rates)} settings" if hidden else ""
+        figure.suptitle(
+            _text(f"{plan.name}: {len(found.rows)} runs{missing}{more}", 120), x=0.02, ha="left", fontsize=13
+        )
+    return figure
+
+
+def save_sweep(path: Path, plan: Sweep, found: Results) -> Path:
+    """Write sweep.png into the directory of a sweep.
+
+    Raises:  StorageError – if it cannot be written
+    """
+    save(sweep(plan, found), path / "sweep.png")
+    return path / "sweep.png"
 
 
 def style() -> AbstractContextManager[None]:

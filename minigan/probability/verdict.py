@@ -107,6 +107,13 @@ class Verdict:
         return _plain({**asdict(self), "distinguishable": self.distinguishable})
 
 
+def wilson(successes: int, count: int, z: float = 1.96) -> tuple[float, float]:
+    """95 % interval of a share.    Source:  Wilson 1927"""
+    share, centre = successes / count, successes / count + z * z / (2 * count)
+    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return max(0.0, centre - half) / (1 + z * z / count), min(1.0, (centre + half) / (1 + z * z / count))
+
+
 def judge(
     sample,
     target: Distribution | MultivariateDistribution,
