@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = setup.py pyproject.toml minigan/_version.py
 
-.PHONY: run test lint bench peers clean
+.PHONY: run test lint bench soak peers clean
 
 run: .venv/installed-plot
 	$(BIN)/minigan train
@@ -18,6 +18,9 @@ lint: .venv/installed-test
 
 bench: .venv/installed-test
 	$(BIN)/python -m bench.quality
+
+soak: .venv/installed-test
+	$(BIN)/python -m bench.soak all
 
 peers: .venv/installed-plot
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/peers/requirements.txt

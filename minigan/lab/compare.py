@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from minigan.lab.errors import ConfigError, DataError, LabError, nearest, shown
+from minigan.lab.errors import ConfigError, LabError, nearest, shown
 from minigan.lab.run import RunDirectory, read_bounded, read_object
 
 BEFORE = ("run", "status", "step")  # the columns to the left of the settings
@@ -114,11 +114,6 @@ def _is_run(path: str | os.PathLike[str]) -> bool:
     return os.path.isfile(os.path.join(path, "config.json"))
 
 
-def _is_plain(path: Path) -> bool:
-    """Whether reading ``path`` cannot wait for ever, as reading a pipe can."""
-    return os.path.isfile(path) or not os.path.lexists(path)
-
-
 def _runs(paths: Iterable[str | os.PathLike[str]], notes: list[str]) -> Iterator[Path]:
     for path in paths:
         inside = [] if _is_run(path) else run_directories(path)
@@ -146,8 +141,6 @@ def _row(path: Path, notes: list[str]) -> Row:
     except LabError as error:
         notes.append(str(error))
     try:
-        if not _is_plain(path / "metrics.jsonl"):
-            raise DataError(f"{shown(str(path / 'metrics.jsonl'))} is not a regular file; remove it")
         metrics = run.read_metrics()
         last = metrics.rows[-1] if metrics.rows else {}
         if metrics.skipped:

@@ -219,8 +219,11 @@ class RunDirectory:
         """
         rows: list[dict[str, Any]] = []
         skipped, overlong = 0, False
+        path = self.path / "metrics.jsonl"
         try:
-            with open(self.path / "metrics.jsonl", "rb") as file:
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                raise DataError(f"{shown(str(path))} is not a regular file; restore it")
+            with open(path, "rb") as file:
                 while line := file.readline(MAX_LINE):
                     whole = line.endswith(b"\n")
                     if overlong or not whole:  # a line too long, its beginning or its rest, or the torn last
@@ -235,9 +238,7 @@ class RunDirectory:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise DataError(
-                f"{shown(str(self.path / 'metrics.jsonl'))} cannot be read: {error.strerror}"
-            ) from None
+            raise DataError(f"{shown(str(path))} cannot be read: {error.strerror}") from None
         return Metrics(rows, skipped)
 
     def cut_metrics(self, step: int) -> Metrics:

@@ -528,3 +528,10 @@ def test_a_device_without_space_names_the_free_space():
         with pytest.raises(OSError) as caught:
             os.write(full.fileno(), b"x")
     assert "MiB are free there" in str(lab.storage_error(caught.value, Path("/dev/full")))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_in_place_of_the_metrics_is_refused_and_not_waited_for(run):
+    os.mkfifo(run.path / "metrics.jsonl")
+    with pytest.raises(DataError, match="not a regular file"):
+        run.read_metrics()

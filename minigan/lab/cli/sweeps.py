@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from minigan.lab.cli.common import RUNS, console, print_json, report_option, set_option
-from minigan.lab.errors import ConfigError, SweepError, UnavailableError
+from minigan.lab.errors import ConfigError, SweepError, UnavailableError, printable
 
 
 @click.command()
@@ -112,8 +112,8 @@ def _print_rates(ctx: click.Context, plan: Any, found: Any) -> None:
     for rate in found.rates:
         ks = "" if rate.median_ks is None else f"{rate.median_ks:.4g}"
         table.add_row(
-            *(escape(str(rate.settings[name])) for name in names), str(rate.runs), str(rate.successes),
-            f"{rate.share:.1%}", f"{rate.low:.1%} to {rate.high:.1%}", ks,
+            *(escape(printable(str(rate.settings[name]))) for name in names),
+            str(rate.runs), str(rate.successes), f"{rate.share:.1%}", f"{rate.low:.1%} to {rate.high:.1%}", ks,
         )  # fmt: skip
     to = console(ctx)
     to.print(f"success: {escape(plan.success)}")

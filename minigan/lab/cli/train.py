@@ -20,6 +20,7 @@ from minigan.lab.cli.common import (
     set_option,
     source_argument,
 )
+from minigan.lab.cli.completion import complete_run
 from minigan.lab.errors import ConfigError, LabError, UnavailableError, shown
 
 
@@ -37,7 +38,12 @@ from minigan.lab.errors import ConfigError, LabError, UnavailableError, shown
 @click.option("--steps", help="Length of the run.")
 @click.option("--out", **RUNS, help="Where run directories are made.")
 @click.option("--fast-dev-run", is_flag=True, help="A few steps through everything, to see that it works.")
-@click.option("--resume", metavar="RUN", help="Go on with the run in this directory where it stopped.")
+@click.option(
+    "--resume",
+    metavar="RUN",
+    shell_complete=complete_run,
+    help="Go on with the run in this directory where it stopped.",
+)
 @click.option("--allow-drift", is_flag=True, help="Resume although versions, processor or threads differ.")
 @click.option(
     "--detect-anomaly",

@@ -1,0 +1,179 @@
+"""Builds that are broken on purpose, each in the way that one of the injections of faults is there to find.
+
+Each function breaks the process that calls it, and returns how to mend it.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+from minigan.lab import checkpoint, run, trainer
+from minigan.lab.experiment import Experiment
+from minigan.lab.signals import Interrupted
+
+
+def _set(*changes):
+    """Set attributes, given as (owner, name, value); returns a function that sets them back."""
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
+    for change in changes:
+        setattr(*change)
+
+    def mend():
+        for change in before:
+            setattr(*change)
+
+    return mend
+
+
+class _NoSync:
+    """The module ``os`` with an ``fsync`` that does nothing."""
+
+    def __getattr__(self, name):
+        return getattr(os, name)
+
+    def fsync(self, descriptor):
+        """Nothing."""
+
+
+class _NoLock:
+    def release(self):
+        """Nothing."""
+
+
+def overwrite():
+    """Files are overwritten in place."""
+
+    def write(path, content):
+        try:
+            with open(path, "wb") as file:
+                file.write(content)
+        except OSError as error:
+            raise run.storage_error(error, Path(path)) from None
+
+    return _set(*((module, "write_atomic", write) for module in (run, checkpoint, trainer)))
+
+
+def overwrite_slowly():
+    """Files are overwritten in place, number by number, which a random kill or a reader can meet."""
+
+    def write(path, content):
+        with open(path, "wb", buffering=0) as file:
+            for start in range(0, len(content), 8):
+                file.write(content[start : start + 8])
+
+    return _set(*((module, "write_atomic", write) for module in (run, checkpoint, trainer)))
+
+
+def prune_first():
+    """The old checkpoints are removed before the new one is written."""
+    save_step = checkpoint.save_step
+
+    def save(directory, *rest, **options):
+        for path in checkpoint.paths(directory):
+            path.unlink()
+        return save_step(directory, *rest, **options)
+
+    return _set((checkpoint, "save_step", save))
+
+
+def no_sync():
+    """Nothing is synced."""
+    return _set((run, "os", _NoSync()))
+
+
+def no_directory_sync():
+    """Contents are synced, names are not."""
+    return _set((run, "_sync_directory", lambda path: None))
+
+
+def no_sweep():
+    """Temporary files of killed writers stay."""
+    return _set((run, "_sweep", lambda path: None))
+
+
+def bare_errors():
+    """Errors of the system reach the user as they are."""
+    return _set((run, "storage_error", lambda error, path: error),
+                (checkpoint, "storage_error", lambda error, path: error))  # fmt: skip
+
+
+def no_lock():
+    """Any number of processes write."""
+    return _set((run, "acquire", lambda path: _NoLock()))
+
+
+def kept_lock():
+    """The lock is a file, which the dead leave behind."""
+
+    def acquire(path):
+        try:
+            os.close(os.open(path / "held", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            raise run.BusyError("another process writes") from None
+        lock = _NoLock()
+        lock.release = lambda: os.unlink(path / "held")
+        return lock
+
+    return _set((run, "acquire", acquire))
+
+
+def torn_lines():
+    """Rows are written in two halves with a pause."""
+    import time
+
+    append = run._append
+
+    def halves(file, content):
+        append(file, content[: len(content) // 2] + b"\n")
+        time.sleep(0.002)
+        append(file, content[len(content) // 2 :])
+
+    return _set((run, "_append", halves))
+
+
+def forget_optimizer():
+    """A resumed run begins with new moments of its optimisers."""
+    load = Experiment.load
+
+    def forget(self, arrays, step):
+        load(self, {name: 0 * a if name.endswith((".m", ".v")) else a for name, a in arrays.items()}, step)
+
+    return _set((Experiment, "load", forget))
+
+
+def keep_rows():
+    """A resumed run writes the rows after its checkpoint once more."""
+    return _set((run.RunDirectory, "cut_metrics", lambda self, step: self.read_metrics()))
+
+
+def unpinned_threads():
+    """Each process computes with as many threads as its number says."""
+    from threadpoolctl import threadpool_limits
+
+    def unpinned(threads):
+        return threadpool_limits(1 + os.getpid() % 2, user_api="blas")
+
+    return _set((trainer, "pinned", unpinned))
+
+
+def leave_with_0():
+    """A run that was stopped reports success."""
+
+    def init(self, number, where):
+        Exception.__init__(self, "stopped by a signal")
+        self.number, self.exit_code = number, 0
+
+    return _set((Interrupted, "__init__", init))
+
+
+def ignore_signals():
+    """Signals are noted and never looked at."""
+
+    @contextlib.contextmanager
+    def noted():
+        from minigan.lab.signals import handled
+
+        with handled(lambda number, frame: None):
+            yield []
+
+    return _set((trainer, "noted", noted))

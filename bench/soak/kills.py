@@ -1,0 +1,207 @@
+"""Trainings killed at random moments, and at each file operation, and resumed: no loss, and no bit other.
+
+A run that was never stopped is the reference. What was acknowledged, each checkpoint when its save returned,
+is told through a file that outlives the process.
+"""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from bench.soak.harness import TIMEOUT, Tally, finished, minigan, started
+from minigan.lab import checkpoint
+from minigan.lab.errors import CheckpointError, LabError
+from minigan.lab.run import RunDirectory
+
+FIELDS = (
+    "steps=2000", "batch=16", "generator.widths=[8]", "discriminator.widths=[8]", "checkpoint_seconds=0.005",
+    "eval_every=100", "eval_samples=200",
+)  # fmt: skip
+SHORT = ("steps=80", "eval_every=40", "checkpoint_seconds=0.0001")  # one after every block
+KINDS = (
+    "unreadable checkpoint", "acknowledged step lost", "another end", "weights differ", "metrics differ",
+    "frames differ", "verdict differs", "does not end",
+)  # fmt: skip
+
+
+def measure(count):
+    """``count`` kills, in as many runs as that takes; from a count of 1000 also one at each operation."""
+    tally, rng = Tally(*KINDS), random.Random(count)
+    with tempfile.TemporaryDirectory() as root:
+        reference, duration = uninterrupted(Path(root) / "reference")
+        kills = runs = before_the_first = 0
+        while kills < count:
+            fallen, early = kill_until_it_ends(Path(root) / "killed", reference, duration, rng, tally)
+            kills, runs, before_the_first = kills + fallen, runs + 1, before_the_first + early
+        at_operations = kill_at_operations(Path(root) / "short", max(1000 // count, 1), tally)
+    figures = {
+        "kills": kills,
+        "before_the_first_checkpoint": before_the_first,
+        "runs": runs,
+        "seconds_of_a_run": round(duration, 3),
+        "at_operations": at_operations,
+    }
+    return figures | tally.as_dict()
+
+
+def train(told, *arguments, disk=None):
+    """``minigan train``, in a process of ``started``; each save that returned is told in a file."""
+    from minigan.lab import figures
+
+    save_step, file = checkpoint.save_step, os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def save_and_tell(run, step, *rest, **options):
+        path = save_step(run, step, *rest, **options)
+        os.write(file, b"%d\n" % step)
+        return path
+
+    checkpoint.save_step = save_and_tell
+    figures.save_overview = lambda run: run.plots / "overview.png"  # made of the rest, and takes longest
+    with disk or contextlib.nullcontext():
+        return minigan("train", *arguments)
+
+
+def new(root, *fields):
+    """The arguments of a new run under ``root``."""
+    return ("--out", root, *(part for field in (*FIELDS, *fields) for part in ("--set", field)))
+
+
+def made(root):
+    """The run directory under ``root``; None while there is none that a run can go on in."""
+    found = [path for path in root.iterdir() if (path / "config.json").exists()] if root.is_dir() else []
+    return found[0] if found else None
+
+
+def uninterrupted(root):
+    """The directory of a run that nothing stops, and the seconds it took."""
+    finished(int)  # the first process waits for the imports of its server
+    began = time.perf_counter()
+    code = finished(train, root.with_name("told"), *new(root), errors=root.with_name("errors"))
+    if code != 0:
+        raise RuntimeError(f"the reference run left with {code}: {root.with_name('errors').read_text()}")
+    return made(root), time.perf_counter() - began
+
+
+def kill_until_it_ends(root, reference, duration, rng, tally):
+    """Start, kill and resume one run until it ends; the kills, and how many of them before a checkpoint."""
+    shutil.rmtree(root, ignore_errors=True)
+    told, errors = root.with_name("told"), root.with_name("errors")
+    told.write_bytes(b"")
+    kills = early = 0
+    while kills < 1000:
+        path = made(root)
+        arguments = new(root) if path is None else ("--resume", path)
+        errors.write_bytes(b"")
+        with started(train, told, *arguments, errors=errors) as process:
+            process.join(rng.uniform(0, 0.4 * duration))
+            process.kill()
+            process.join(TIMEOUT)
+            code = process.exitcode
+        if code == 0:
+            compare(made(root), reference, f"after {kills} kills", tally)
+            return kills, early
+        if code != -signal.SIGKILL:
+            tally.add("another end", f"kill {kills}: exit code {code}, {errors.read_text()}")
+            return kills, early
+        kills += 1
+        early += not check(made(root), told, f"kill {kills}", tally)
+    tally.add("does not end", f"{kills} kills")
+    return kills, early
+
+
+def kill_at_operations(root, stride, tally):
+    """A short training killed at every ``stride``-th of its file operations, then resumed; the kills."""
+    told, errors, counted = (root.with_name(name) for name in ("told", "errors", "counted"))
+    counted.write_bytes(b"")
+    code = finished(_train_and_die, 0, told, *new(root / "whole", *SHORT), output=counted, errors=errors)
+    if code != 0:
+        raise RuntimeError(f"the reference run left with {code}: {errors.read_text()}")
+    operations = int(counted.read_text().split()[-1])
+    numbers = range(1, operations + 1, stride)
+    for number in numbers:
+        shutil.rmtree(root / "killed", ignore_errors=True)
+        told.write_bytes(b"")
+        errors.write_bytes(b"")
+        case = f"killed at operation {number} of {operations}"
+        code = finished(_train_and_die, number, told, *new(root / "killed", *SHORT), errors=errors)
+        path = made(root / "killed")
+        if code not in (-signal.SIGKILL, 0):  # 0: how many blocks there are depends on their speed
+            tally.add("another end", f"{case}: exit code {code}, {errors.read_text()}")
+        check(path, told, case, tally)
+        if path is not None:
+            code = finished(train, told, "--resume", path, errors=errors)
+            if code == 0:
+                compare(path, made(root / "whole"), case, tally)
+            else:
+                tally.add("another end", f"{case}: resumed, exit code {code}, {errors.read_text()}")
+    return len(numbers)
+
+
+def _train_and_die(number, told, *arguments):
+    from bench.soak.operations import KILL, Disk
+
+    disk = Disk(lambda name, now: KILL if now == number else None)
+    code = train(told, *arguments, disk=disk)
+    os.write(1, f"\n{disk.number}\n".encode())
+    return code
+
+
+def check(path, told, case, tally):
+    """Count what a kill did to the checkpoints; whether there is one."""
+    acknowledged = [int(line) for line in told.read_text().split()]
+    newest = None
+    if path is not None:
+        run = RunDirectory.open(path)
+        for file in checkpoint.paths(run):
+            try:
+                checkpoint.load(file)
+            except CheckpointError as error:
+                tally.add("unreadable checkpoint", f"{case}: {error}")
+        try:
+            newest = checkpoint.latest(run).state["step"]
+        except LabError:
+            pass
+    if acknowledged and (newest is None or newest < acknowledged[-1]):
+        tally.add("acknowledged step lost", f"{case}: {newest} instead of {acknowledged[-1]}")
+    return newest is not None
+
+
+def compare(path, reference, case, tally):
+    """Count in what a run that ended differs from the reference, by a bit."""
+    (a, b), (rows, wanted) = zip(*((_end(p), _rows(p)) for p in (path, reference)), strict=True)
+    for kind, file in (("weights differ", "weights"), ("frames differ", "frames")):
+        names = [name for name in a[file] | b[file] if not _same(a[file].get(name), b[file].get(name))]
+        if names:
+            tally.add(kind, f"{case}: {', '.join(names)}")
+    if rows != wanted:
+        lines = [f"{x} instead of {y}" for x, y in zip(rows, wanted, strict=False) if x != y]
+        tally.add("metrics differ", f"{case}: {len(rows)} rows, {len(wanted)} wanted; {''.join(lines[:1])}")
+    if a["verdict"] != b["verdict"]:
+        tally.add("verdict differs", f"{case}: {a['verdict']} instead of {b['verdict']}")
+
+
+def _end(path):
+    newest = checkpoint.latest(RunDirectory.open(path))
+    return {
+        "weights": newest.arrays | {"step": np.array(newest.state["step"])},
+        "frames": checkpoint.load(path / "frames.safetensors")[0],
+        "verdict": (path / "verdict.json").read_bytes(),
+    }
+
+
+def _rows(path):
+    rows, skipped = RunDirectory.open(path).read_metrics()
+    return [{key: value for key, value in row.items() if key != "wall"} for row in rows] + [skipped]
+
+
+def _same(a, b):
+    return (
+        a is not None and b is not None and (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
+    )

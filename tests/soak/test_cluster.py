@@ -1,0 +1,374 @@
+"""Sweeps in several processes and on a Dask cluster: kills, signals, a lost scheduler, a cut cable. 90 s."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from bench.soak import cluster as soak
+from bench.soak.cluster import (
+    Cluster,
+    Loopback,
+    Namespaces,
+    certificates,
+    content,
+    trained_by,
+    wait,
+    write_sweep,
+)
+from bench.soak.harness import ROOT, TIMEOUT, Tally
+from minigan.lab import sweep
+from minigan.lab.cli import main
+from minigan.lab.errors import ConfigError, UnavailableError
+from minigan.lab.run import RunDirectory
+from minigan.lab.sweep import create, is_done, load, local, read_sweep, run_job, run_path, run_sweep
+
+pytestmark = [
+    pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="finds workers by /proc"),
+    pytest.mark.skipif(
+        not all(map(importlib.util.find_spec, ("distributed", "joblib"))),
+        reason="needs dask.distributed and joblib",
+    ),
+]
+needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl to make certificates")
+LONG = 2400  # steps: seconds, time to be disturbed in
+
+
+@pytest.fixture
+def loopback(tmp_path):
+    """A cluster on this machine without encryption, and no worker yet."""
+    with Cluster(tmp_path, Loopback()) as made:
+        yield made
+
+
+def sweep_path(root):
+    """The directory of the only sweep below ``root``, once it is there."""
+    return wait(lambda: next(root.glob("*/runs"), None), "the sweep").parent
+
+
+def steps(path):
+    """The last step of each run that metrics tell of."""
+    found = {}
+    for run in sorted((path / "runs").iterdir()):
+        rows = RunDirectory(run).read_metrics().rows
+        found[run.name] = int(rows[-1]["step"]) if rows else 0
+    return found
+
+
+def told(folder, name="driver"):
+    """What a process wrote: a sentence where it failed, never a traceback."""
+    text = (folder / f"{name}.log").read_text()
+    assert "Traceback" not in text and "distributed" not in text and "Warning" not in text, text
+    return text
+
+
+def assert_complete(path, count):
+    tally = Tally(*soak.KINDS)
+    assert soak.same_as_alone(path, count - 1, tally), tally.examples
+    assert all(is_done(path, number) for number in range(count))
+    assert len((path / "results.jsonl").read_text().splitlines()) == count
+
+
+# Killed workers
+
+
+@needs_openssl
+def test_a_cluster_with_a_killed_worker_gives_every_result_and_lets_nobody_in(monkeypatch):
+    """The short form of bench/soak/cluster.py."""
+    monkeypatch.setattr(soak, "why_no_namespaces", lambda: "the short form does without")
+    result = soak.measure(6)
+    assert not any(result["failures"].values()), result["examples"]
+    assert result["results"] == result["equal_to_the_run_alone"] == 6 and len(result["refused"]) == 3
+    assert result["runs_of_the_killed_worker"] == 3 and result["network"].startswith("loopback")
+
+
+def start(folder, *arguments, log="driver"):
+    """``minigan sweep`` in a process group of its own, as a terminal starts it."""
+    with open(folder / f"{log}.log", "ab") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "minigan", "sweep", *map(str, arguments)], stdout=file, stderr=file,
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True,
+        )  # fmt: skip
+
+
+def children(process):
+    """The processes that a process has started."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            if f"\nPPid:\t{process.pid}\n" in status.read_text():
+                found.append(SimpleNamespace(pid=int(status.parent.name)))
+    return found
+
+
+@pytest.fixture
+def driver(tmp_path):
+    """A sweep of 4 runs in 2 processes, which are training and have saved; killed at the end."""
+    file = write_sweep(tmp_path / "s.toml", 4, LONG)
+    process = start(tmp_path, file, "--out", tmp_path / "out", "--jobs", 2, "-q")
+    process.path = sweep_path(tmp_path / "out")
+    process.training = lambda: [c for c in children(process) if trained_by(c, process.path)]
+    wait(lambda: len(process.training()) == 2, "two processes that train")
+    yield process
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(TIMEOUT)
+
+
+def test_a_killed_process_is_replaced_and_goes_on_from_its_checkpoints(driver, tmp_path):
+    wait(lambda: min(steps(driver.path).values()) >= LONG // 6, "a sixth of the way")
+    os.kill(driver.training()[0].pid, signal.SIGKILL)
+    assert driver.wait(TIMEOUT) == 0 and told(tmp_path)
+    assert_complete(driver.path, 4)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT of a terminal", "SIGTERM"])
+def test_a_signal_ends_all_processes_with_checkpoints_and_the_sweep_goes_on(driver, tmp_path, number):
+    if number == signal.SIGINT:
+        os.killpg(driver.pid, number)  # as Ctrl-C
+    else:
+        driver.send_signal(number)
+    assert driver.wait(TIMEOUT) == 128 + number
+    text = told(tmp_path)
+    assert (
+        text.count("\n") == 1 and text.startswith(f"error: stopped by {number.name}") and "--resume" in text
+    )
+    status = [json.loads((run / "run.json").read_text()) for run in (driver.path / "runs").iterdir()]
+    assert {s["status"] for s in status} == {"interrupted"} and all(0 < s["step"] < LONG for s in status)
+    assert main(["sweep", "--resume", str(driver.path), "-q"]) == 0
+    assert_complete(driver.path, 4)
+
+
+def test_jobs_of_a_killed_driver_make_room_for_the_next(driver, tmp_path):
+    workers = driver.training()
+    driver.kill()
+    driver.wait(TIMEOUT)
+    assert all(os.path.exists(f"/proc/{w.pid}") for w in workers)  # they train on
+    again = start(tmp_path, "--resume", driver.path, "--jobs", 2, "-q", log="again")
+    assert again.wait(TIMEOUT) == 0 and told(tmp_path, "again")
+    assert_complete(driver.path, 4)
+
+
+def test_runs_of_a_process_that_is_killed_each_time_are_given_up(tmp_path, monkeypatch):
+    path = create(tmp_path, read_sweep(write_sweep(tmp_path / "s.toml", 3, 60)))
+    asked = []
+
+    def engine(where, groups, drift):
+        asked.append(groups)
+        return iter(())  # what joblib gives when a worker dies, Dask when it has died too often
+
+    found, failures = run_sweep(path, engine)
+    assert len(asked) == 3 and failures == [] and found.missing == (0, 1, 2)
+
+    def one_at_a_time(where, groups, drift):
+        asked.append(groups)
+        yield run_job(where, groups[0][:1], drift)
+
+    asked.clear()
+    found, failures = run_sweep(path, one_at_a_time)
+    assert len(asked) == 3 and not found.missing  # each time one more: no reason to give up
+
+
+def test_a_worker_that_was_cut_off_is_waited_for(tmp_path, monkeypatch):
+    """Dask gives its job to another while it still trains: neither may touch what the other writes."""
+    path = create(tmp_path, read_sweep(write_sweep(tmp_path / "s.toml", 2, 600)))
+    versions = sweep._versions()
+    told = []
+    first = threading.Thread(target=lambda: told.append(run_job(str(path), [0, 1])))
+    first.start()
+    wait(lambda: (run_path(path, 1) / "metrics.jsonl").exists(), "a run that trains")
+    assert sweep.run_job_elsewhere(str(path), [0, 1], False, versions) is None
+    assert first.is_alive() is False or is_done(path, 1)
+    first.join()
+    sweep.write_results(path, load(path))
+    assert told == [None]
+    assert_complete(path, 2)
+
+
+def test_a_run_that_stays_busy_fails_with_a_sentence(tmp_path, monkeypatch):
+    path = create(tmp_path, read_sweep(write_sweep(tmp_path / "s.toml", 2, 60)))
+    monkeypatch.setattr(sweep, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(sweep, "LOOK_SECONDS", 0.05)
+    with RunDirectory.create_at(run_path(path, 1), b"{}"):
+        said = sweep.run_job_elsewhere(str(path), [0, 1], False, sweep._versions())
+        assert said.startswith("runs 0 to 1: another process writes to")
+        with RunDirectory.open(run_path(path, 0), lock=True):
+            pass  # the lock of the other run was given back
+    shutil.rmtree(run_path(path, 1))
+    assert sweep.run_job_elsewhere(str(path), [0, 1], False, sweep._versions()) is None
+
+
+def test_a_worker_of_another_kind_is_named(tmp_path):
+    path = create(tmp_path, read_sweep(write_sweep(tmp_path / "s.toml", 1, 60)))
+    said = sweep.run_job_elsewhere(str(path), [0], False, sweep._versions() | {"numpy": "1.0"})
+    assert "a worker has numpy" in said and "not 1.0" in said and "--allow-drift" in said
+    assert sweep.run_job_elsewhere(str(path), [0], True, sweep._versions() | {"numpy": "1.0"}) is None
+    said = sweep.run_job_elsewhere(str(tmp_path / "x"), [0], False, {})
+    assert said.startswith("a worker does not see") and "share the directory" in said
+
+
+def test_a_sweep_that_was_stopped_starts_no_job(tmp_path):
+    path = create(tmp_path, read_sweep(write_sweep(tmp_path / "s.toml", 1, 60)))
+    (path / sweep.DRIVER).write_bytes(sweep.STOPPED)
+    assert run_job(str(path), [0]) is None and not run_path(path, 0).exists()
+    assert run_sweep(path, local())[0].missing == ()  # a new driver
+
+
+# A cluster on this machine
+
+
+def test_a_lost_scheduler_is_told_with_the_missing_runs_and_a_restart_runs_those(
+    loopback, tmp_path, monkeypatch, capfd
+):
+    loopback.worker(0, threads=2)
+    monkeypatch.setattr(sweep, "CONNECT_SECONDS", 2)
+    out = tmp_path / "out"
+
+    def kill():
+        wait(lambda: len(list(out.glob("*/runs/*/metrics.jsonl"))) == 4, "runs that train")
+        loopback.scheduler.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    file = write_sweep(tmp_path / "s.toml", 4, LONG)
+    assert (
+        main(["sweep", str(file), "--engine", "dask", "--scheduler", loopback.url, "--out", str(out), "-q"])
+        == 1
+    )
+    killer.join()
+    path, err = sweep_path(out), capfd.readouterr().err
+    assert err.count("\n") == 1 and "4 of 4 runs are missing (0, 1, 2, 3): the scheduler" in err
+    assert "does not answer" in err and f"minigan sweep --resume {path}" in err
+    assert main(["sweep", "--resume", str(path), "--jobs", "2", "-q"]) == 0
+    assert_complete(path, 4)
+
+
+def test_a_signal_to_the_driver_ends_the_jobs_of_a_cluster_with_checkpoints(loopback, tmp_path):
+    """One worker with two threads: two jobs of one process, neither in its main thread."""
+    loopback.worker(0, threads=2)
+    file = write_sweep(tmp_path / "s.toml", 4, LONG)
+    driver = loopback.sweep(file, "--out", tmp_path / "out", "-q")
+    path = sweep_path(tmp_path / "out")
+    wait(lambda: len(list((path / "runs").glob("*/checkpoints/latest"))) == 4, "runs that train")
+    driver.terminate()
+    assert driver.wait(TIMEOUT) == 143
+    assert told(tmp_path).startswith("error: stopped by SIGTERM")
+    status = [json.loads((run / "run.json").read_text()) for run in (path / "runs").iterdir()]
+    assert {s["status"] for s in status} == {"interrupted"} and all(0 < s["step"] < LONG for s in status)
+    again = loopback.sweep("--resume", path, "--json", log="again")
+    assert again.wait(TIMEOUT) == 0
+    assert json.loads(told(tmp_path, "again").splitlines()[-1])["finished"] == 4
+    assert_complete(path, 4)
+
+
+def test_a_cluster_without_workers_is_named(loopback, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sweep, "ALONE_SECONDS", 0.5)
+    wait(lambda: "Scheduler at" in (tmp_path / "scheduler.log").read_text(), "the scheduler")
+    file = write_sweep(tmp_path / "s.toml", 2)
+    arguments = ("--engine", "dask", "--scheduler", loopback.url, "--out", str(tmp_path / "out"), "-q")
+    assert main(["sweep", str(file), *arguments]) == 1
+    err = capsys.readouterr().err
+    assert "2 of 2 runs are missing (0, 1): the scheduler" in err and "has no workers; start some" in err
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "tcp://10.0.0.1:8786", "tcp://127.example.org:8786", "tcp://example.org:8786", "tcp://0.0.0.0:8786",
+        "tcp://[::]:8786", "127.0.0.1:8786", "tcp://127.0.0.1", "ws://127.0.0.1:8786", "inproc://x", "",
+        "tcp://127.0.0.1:1@evil.org:2", "tls://:8786", "tls://a b:1",
+    ],
+)  # fmt: skip
+def test_a_scheduler_that_cannot_be_trusted_is_refused(url, tmp_path, capsys):
+    file = write_sweep(tmp_path / "s.toml", 2)
+    out = tmp_path / "out"
+    assert main(["sweep", str(file), "--engine", "dask", "--scheduler", url, "--out", str(out)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "tls://HOST:PORT" in err and not out.exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["tls://10.0.0.1:1", "tcp://127.8.8.8:1", "tcp://[::1]:1", "tcp://localhost:1"]
+)
+def test_a_scheduler_that_can_be_trusted_is_not(url):
+    assert sweep._require_trust(url)[0] == url[:3]
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["nobody listens", "silence"])
+def test_a_scheduler_that_does_not_answer_is_named_in_time(tmp_path, capfd, monkeypatch, silent):
+    monkeypatch.setattr(sweep, "CONNECT_SECONDS", 1)
+    file = write_sweep(tmp_path / "s.toml", 2)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        if silent:
+            listener.listen()
+        url = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        out = tmp_path / "out"
+        assert main(["sweep", str(file), "--engine", "dask", "--scheduler", url, "--out", str(out)]) == 6
+    err = capfd.readouterr().err
+    assert err.count("\n") == 1 and f"the scheduler '{url}' does not answer" in err and not out.exists()
+
+
+@needs_openssl
+def test_tls_files_that_are_none_are_refused(tmp_path):
+    files = {key: str(value) for key, value in certificates(tmp_path / "tls").items()}
+    absent, text = str(tmp_path / "absent.pem"), tmp_path / "text.pem"
+    text.write_text("no certificate")
+    for key in files:
+        for wrong in (absent, str(text)):
+            with pytest.raises(ConfigError, match="the TLS files are refused") as caught:
+                sweep.dask("tls://127.0.0.1:1", files | {key: wrong})
+            assert "\n" not in str(caught.value)
+    with pytest.raises(ConfigError, match="certificates are for tls"):
+        sweep.dask("tcp://127.0.0.1:1", files)
+
+
+def test_a_missing_extra_is_named(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UnavailableError, match=r"needs distributed; install .* 'minigan\[cluster\]'"):
+        sweep.dask("tcp://127.0.0.1:1", {})
+    file = write_sweep(tmp_path / "s.toml", 2)
+    arguments = ("sweep", str(file), "--out", str(tmp_path / "out"))
+    assert main([*arguments, "--engine", "dask", "--scheduler", "tcp://127.0.0.1:1"]) == 6
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    assert main([*arguments, "--jobs", "2"]) == 6
+    first, second = capsys.readouterr().err.splitlines()
+    assert "pip install 'minigan[cluster]'" in first and "pip install 'minigan[sweep]'" in second
+
+
+# Two machines
+
+
+@needs_openssl
+def test_a_cable_that_is_pulled_for_seconds_changes_no_bit(tmp_path):
+    """Two network namespaces; TLS on every link between them."""
+    reason = soak.why_no_namespaces()
+    if reason:
+        pytest.skip(f"needs network namespaces: {reason}")
+    with Namespaces() as network, Cluster(tmp_path, network, tls=True) as cluster:
+        for machine in (0, 1):
+            cluster.worker(machine)
+        file = write_sweep(tmp_path / "s.toml", 4, LONG)
+        driver = cluster.sweep(file, "--out", tmp_path / "out", "-q")
+        path = sweep_path(tmp_path / "out")
+        wait(lambda: len(list((path / "runs").glob("*/metrics.jsonl"))) == 4, "runs that train")
+        network.cable("down")
+        time.sleep(3)
+        network.cable("up")
+        assert driver.wait(TIMEOUT) == 0, told(tmp_path)
+        assert told(tmp_path) and content(run_path(path, 0))
+    assert_complete(path, 4)

@@ -1,0 +1,85 @@
+"""100 kills of trainings that go on: the short form of bench/soak/kills.py. 50 s."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from bench.soak import kills
+from bench.soak.harness import Tally
+from minigan.lab import checkpoint
+from minigan.lab.run import RunDirectory
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
+
+
+@pytest.fixture(scope="module")
+def result():
+    """One measurement, about which the tests ask."""
+    return kills.measure(100)
+
+
+@pytest.mark.parametrize("kind", kills.KINDS)
+def test_no_kill_leads_to(result, kind):
+    assert result["failures"][kind] == 0, result["examples"][kind]
+
+
+def test_the_kills_came_at_all_moments(result):
+    assert result["kills"] >= 100 and result["runs"] > 1
+    assert result["before_the_first_checkpoint"] < 50
+    assert result["at_operations"] > 10
+
+
+# The comparison
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    return kills.uninterrupted(tmp_path_factory.mktemp("runs") / "reference")[0]
+
+
+def differences(path, reference):
+    tally = Tally(*kills.KINDS)
+    kills.compare(path, reference, "case", tally)
+    return {kind for kind, count in tally.failures.items() if count}
+
+
+def one_bit(path, name):
+    """The file of arrays at ``path`` with the last bit of one number changed."""
+    arrays, state = checkpoint.load(path)
+    arrays[name].view("uint8").reshape(-1)[0] ^= 1
+    checkpoint.save(path, arrays, state)
+
+
+def test_the_comparison_sees_a_bit_of_each_file(ended, tmp_path):
+    path = shutil.copytree(ended, tmp_path / "run")
+    assert not differences(path, ended)
+    one_bit(path / "frames.safetensors", "sample")
+    assert differences(path, ended) == {"frames differ"}
+    newest = checkpoint.latest(RunDirectory.open(path))
+    one_bit(newest.path, "generator.0.W")
+    (path / "verdict.json").write_text("{}")
+    rows = (path / "metrics.jsonl").read_text().splitlines(keepends=True)
+    changed = json.loads(rows[3])
+    (path / "metrics.jsonl").write_text(
+        "".join(rows[:3] + [json.dumps(changed | {"wall": -1.0}) + "\n"] + rows[4:])
+    )
+    assert differences(path, ended) == {"frames differ", "weights differ", "verdict differs"}
+    (path / "metrics.jsonl").write_text("".join(rows + rows[-1:]))  # a row twice
+    assert "metrics differ" in differences(path, ended)
+    (path / "metrics.jsonl").write_text("".join(rows[:2] + rows[3:]))  # a row that is missing
+    assert "metrics differ" in differences(path, ended)
+
+
+def test_the_check_sees_what_was_acknowledged_and_is_gone(ended, tmp_path):
+    path, told = shutil.copytree(ended, tmp_path / "run"), tmp_path / "told"
+    tally = Tally(*kills.KINDS)
+    told.write_text("1950\n2000\n")
+    assert kills.check(path, told, "case", tally) and not any(tally.failures.values())
+    newest = checkpoint.latest(RunDirectory.open(path)).path
+    newest.write_bytes(newest.read_bytes()[:-1])
+    assert kills.check(path, told, "case", tally)
+    assert {k for k, n in tally.failures.items() if n} == {"unreadable checkpoint", "acknowledged step lost"}
+    assert not kills.check(None, told, "case", tally)
+    assert tally.failures["acknowledged step lost"] == 2

@@ -1,0 +1,94 @@
+"""One writer of many, readers beside it: the short form of bench/soak/writers.py."""
+
+import os
+
+import numpy as np
+import pytest
+
+from bench.soak import writers
+from bench.soak.harness import Tally
+from minigan.lab import checkpoint
+from minigan.lab.run import RunDirectory
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
+
+
+@pytest.fixture
+def tally():
+    return Tally(*writers.KINDS)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return writers.endless(tmp_path_factory.mktemp("runs"))
+
+
+def nothing_failed(tally):
+    assert not any(tally.failures.values()), tally.examples
+    return True
+
+
+def test_of_8_processes_exactly_one_writes_25_times(path, tally):
+    starts, slowest = writers.contend(path, 25, tally)
+    assert starts == 200 and nothing_failed(tally)
+    assert slowest < 10
+
+
+def test_of_8_trainings_exactly_one_runs_and_after_its_kill_another(path, tally):
+    starts, slowest = writers.contend_by_training(path, 3, tally)
+    assert starts == 24 and nothing_failed(tally)
+    assert slowest < 10
+
+
+def test_500_reads_during_training_see_whole_files_and_whole_rows(path, tally):
+    reads, steps = writers.read(path, 500, tally)
+    assert reads == 500 and nothing_failed(tally)
+    assert steps > 0  # it was written meanwhile
+
+
+# A reader between the two halves of what a writer does
+
+
+@pytest.fixture
+def slow(path, tmp_path, monkeypatch):
+    """A run, and a function after which the next load of a reader comes too late."""
+    with RunDirectory.create(tmp_path, "x", b"{}") as run:
+
+        def save(step, **options):
+            checkpoint.save_step(run, step, {"w": np.full(3, float(step))}, {}, keep=1, **options)
+
+        def late(*steps, **options):
+            load = checkpoint.load
+
+            def after_saves(path):
+                monkeypatch.setattr(checkpoint, "load", load)
+                for step in steps:
+                    save(step, **options)
+                return load(path)
+
+            monkeypatch.setattr(checkpoint, "load", after_saves)
+
+        save(1, best=True)
+        yield run, save, late
+
+
+def test_a_checkpoint_that_is_replaced_after_it_was_listed_is_no_damage(slow):
+    run, save, late = slow
+    save(2)
+    late(3, 4)  # 2 is gone; 1, the best, is still there and not the newest
+    newest = checkpoint.latest(RunDirectory.open(run.path))
+    assert newest.state["step"] == 4 and newest.warnings == ()
+
+
+def test_the_best_may_be_replaced_while_it_is_read(slow):
+    run, save, late = slow
+    late(2, best=True)
+    assert checkpoint.find(RunDirectory.open(run.path), "best").state["step"] == 2
+
+
+def test_what_is_damaged_and_still_there_is_named(slow):
+    run, save, late = slow
+    save(2)
+    (run.checkpoints / "step-00000002.safetensors").write_bytes(b"")
+    newest = checkpoint.latest(RunDirectory.open(run.path))
+    assert newest.state["step"] == 1 and len(newest.warnings) == 1
