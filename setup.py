@@ -8,9 +8,12 @@ from setuptools import find_packages, setup
 version = re.search(r'"(.+)"', Path(__file__).with_name("minigan").joinpath("_version.py").read_text())[1]
 
 plot = ["matplotlib>=3.10"]  # the figures of a run; everything else works without
+sweep = ["joblib>=1.5"]  # minigan sweep --jobs: processes that are replaced when one is killed
+cluster = [*sweep, "dask[distributed]>=2025.1"]  # minigan sweep --engine dask: workers on other machines, TLS
 bench = ["pytest>=8", "pytest-benchmark[histogram]>=5.2"]  # the layout of bench/
 test = [
     *plot,
+    *cluster,
     *bench,
     "setuptools>=77",  # builds the wheel that the packaging tests open
     "pytest-timeout>=2.3",  # a test that hangs fails instead
@@ -39,6 +42,8 @@ setup(
     ],
     extras_require={
         "plot": plot,
+        "sweep": sweep,
+        "cluster": cluster,
         "bench": bench,
         "test": test,
         "cuda12": ["cupy-cuda12x[ctk]>=14,<15"],  # one of the two, never both

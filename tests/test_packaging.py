@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -35,6 +36,8 @@ HEAVY = {
     "cupy",
     "bokeh",
     "dask",
+    "distributed",
+    "joblib",
     "sklearn",
     "torch",
 }
@@ -112,7 +115,7 @@ def test_every_import_is_a_dependency_or_an_extra():
         *arguments["install_requires"],
         *(r for extra in arguments["extras_require"].values() for r in extra),
     ]
-    known = {re.match(r"[\w-]+", requirement)[0].replace("-", "_") for requirement in listed} | {
+    known = {name.replace("-", "_") for r in listed for name in re.findall(r"^[\w-]+|(?<=\[)[\w-]+", r)} | {
         "cupy",
         "minigan",
     }
@@ -226,6 +229,26 @@ def test_the_wheel_runs_where_nothing_else_is(wheel, tmp_path):
     command = [sys.executable, "-m", "minigan", "--version"]
     done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, timeout=60)
     assert done.stdout == f"minigan {minigan.__version__}\n"
+
+
+def test_a_source_archive_holds_the_package_and_what_is_read_first(tmp_path):
+    """setuptools takes the top of tests/ along, which does not run alone, and no Markdown but the README."""
+    pytest.importorskip("setuptools", reason="building an archive needs setuptools")
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / "minigan", source / "minigan", ignore=shutil.ignore_patterns("__pycache__"))
+    (source / "tests").mkdir()
+    for name in ("test_packaging.py", "conftest.py"):
+        shutil.copy(ROOT / "tests" / name, source / "tests")
+    texts = ("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+    for name in ("setup.py", "pyproject.toml", "MANIFEST.in", *texts):
+        shutil.copy(ROOT / name, source)
+    done = python("-c", "from setuptools import build_meta; build_meta.build_sdist('out')", cwd=source)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (path,) = (source / "out").iterdir()
+    with tarfile.open(path) as archive:
+        files = {m.name.partition("/")[2] for m in archive if m.isfile() and "egg-info" not in m.name}
+    package = {str(p.relative_to(source)) for p in (source / "minigan").rglob("*") if p.is_file()}
+    assert files == package | {"setup.py", "setup.cfg", "pyproject.toml", "PKG-INFO", "MANIFEST.in", *texts}
 
 
 # Imports

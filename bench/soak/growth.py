@@ -55,7 +55,8 @@ def train_long(count, collector):
     if collector == "off":
         gc.disable()
     # Frames are kept by design, 200 at most, of 6 kB each: that growth is within the limit.
-    config = resolve(environ={}, sets=(f"steps={count}", f"eval_every={max(100, count // 500)}", "checkpoint_seconds=1"))
+    sets = f"steps={count}", f"eval_every={max(100, count // 500)}", "checkpoint_seconds=1"
+    config = resolve(environ={}, sets=sets)
     looks = [SETTLED + k * (count - SETTLED) // POINTS for k in range(POINTS)]
     seen = []
 

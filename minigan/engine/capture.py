@@ -80,7 +80,7 @@ class Program:
 
     def __init__(self, inputs, state):
         self.inputs, self.state = [x.array for x in inputs], dict(state)
-        self.instructions, self.outputs, self._forgotten = [], None, False
+        self.instructions, self.outputs = [], None
         self._known = {id(backend.owner(a)): a for a in (*self.inputs, *self.state.values())}
         self.constants = {}
 
@@ -112,13 +112,13 @@ class Program:
         self._known[id(backend.owner(output))] = output
         self.instructions.append(Instruction(primitive, inputs, params, output))
 
-    def compile(self, passes=PASSES, threads=1):
+    def _compile(self, passes, threads):
         """Make the function that runs the step, planned by these passes, or as recorded if it cannot be."""
         work = [i for i in self.instructions if not i.is_view]
         if not work:
             raise CaptureError("the step computed nothing, so there is nothing to replay")
         self.returned = [t.array for t in _tensors(self.outputs)]
-        for array in () if self._forgotten else self.returned:
+        for array in self.returned:
             self._require_known(array, "the outputs")
         overwritten = [i.output for i in work if i.primitive.name == "assign"] + self.returned
         self._overwrites = set(map(written_memory, overwritten))
@@ -128,8 +128,7 @@ class Program:
             try:
                 self.plan = Plan(self, passes, threads)
             except UnplannableError:
-                if self._forgotten:
-                    raise CaptureError("these passes cannot plan the step; capture it with them") from None
+                pass
         if self.plan is None:
             self._run = self._as_recorded(home, work)
         else:
@@ -154,7 +153,7 @@ class Program:
             i._replace(inputs=[remember(x) for x in i.inputs], output=remember(i.output))
             for i in self.instructions
         ]
-        self._known, self._forgotten = {}, True
+        self._known = {}
 
     def __call__(self, *inputs):
         """Run the step once more on these Tensors or arrays of the captured shapes; returns the outputs.
@@ -265,7 +264,7 @@ def capture(step, *inputs, state=(), passes=PASSES, threads=1):
     finally:
         observer.reset(token)
     program.outputs = _without_history(outputs)
-    program.compile(passes, threads)
+    program._compile(passes, threads)
     if program.plan is not None:  # the first step too has the plan's bits, so that a resumed run has them
         for array, content in zip((*program.inputs, *program.state.values()), before, strict=True):
             np.copyto(array, content)

@@ -22,6 +22,7 @@ from msgspec import Meta, Struct
 
 from minigan.lab.errors import ConfigError, nearest, shown
 from minigan.lab.presets import preset as get_preset
+from minigan.lab.run import MAX_ROWS
 
 MAX_BYTES = 16 * 1024  # of a file, since tomllib's time is quadratic in the parts of a dotted key
 
@@ -544,6 +545,11 @@ def check(config: Config, features: int | None = None, available: int | None = N
     if config.columns is not None and config.data is None:
         raise ConfigError(
             f"columns selects {shown(list(config.columns))} of data, but data is null; set data"
+        )
+    if config.steps // config.eval_every > MAX_ROWS - 100:  # a few early ones come on top
+        raise ConfigError(
+            f"{config.steps} steps with a line of metrics every {config.eval_every} make more than {MAX_ROWS} "
+            "lines; raise eval_every"
         )
     if config.schedule.warmup > config.steps:
         raise ConfigError(

@@ -29,6 +29,7 @@ SCHEMA = 1  # of run.json and metrics.jsonl
 STATUSES = ("running", "finished", "interrupted", "diverged", "failed")
 MAX_JSON = 2**20  # bytes of config.json or run.json
 MAX_LINE = 2**16  # bytes of one line of metrics
+MAX_ROWS = 200_000  # lines of metrics
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # a link planted in a run directory must not lead a write out of it
@@ -231,6 +232,10 @@ class RunDirectory:
                         overlong = not whole
                         continue
                     row = _row(line)
+                    if len(rows) == MAX_ROWS:
+                        raise DataError(
+                            f"{shown(str(path))} has more than the {MAX_ROWS} lines that are read; thin it out"
+                        )
                     if row is None or rows and row.keys() != rows[0].keys():
                         skipped += 1
                     else:

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from minigan.backend import numpy_backend
-from minigan.engine import blocks, groups
+from minigan.engine import blocks, groups, products
 from minigan.engine import primitives as P
 from minigan.engine.autodiff import assign, filled, grad
 from minigan.engine.capture import capture
 from minigan.engine.graph import VIEWS
 from minigan.engine.merging import batch, layers, stack
-from minigan.engine.planner import EXACT, PASSES, ROUNDING
+from minigan.engine.planner import EXACT, PASSES, ROUNDING, Plan
 from minigan.engine.products import bias, bias_gradients, dots, factors
 from minigan.engine.simplify import columns, fold
-from minigan.engine.tensor import Tensor, constant, variable
+from minigan.engine.tensor import Primitive, Tensor, constant, variable
 from minigan.nn.network import mlp
 from minigan.nn.optim import Adam
 from minigan.nn.parameters import Parameters
@@ -450,6 +450,25 @@ def test_layers_of_other_widths_keep_their_own(sizes):
     assert operations(program)["stack"] == 0
 
 
+def test_the_gradients_of_one_half_of_the_rows_are_one_product():
+    """D judges both batches at once and learns from one: its half of [x 1] is a half of the whole's."""
+    p = dense(sizes=(3, 3, 2))
+    slots = filled(p.flat, 0.0)
+
+    def step(x, y):
+        judge = lambda z: layer(p, layer(p, z), 1)  # noqa: E731
+        loss = P.mean(P.square(judge(x)))
+        for slot, gradient in zip(p.views_of(slots.array), grad(loss, list(p)), strict=True):
+            assign(Tensor(slot), gradient)
+        return loss, P.mean(judge(y)), slots * 1.0
+
+    program = agree(stateless(step, {"flat": p.flat, "slots": slots}), two, (fold, batch, bias_gradients))
+    shapes = {store.shape for store in program.plan.graph.stores}
+    assert {(4, 3), (4, 2)} <= shapes
+    halves = [n for n in program.plan.graph.nodes if n.op == "part" and n.inputs[0].op == "ones"]
+    assert [n.shape for n in halves] == [(4, 4)] * len(halves) and halves
+
+
 # ── stack
 def averages(m, v, second=P.square):
     def make():
@@ -484,15 +503,17 @@ def test_neighbours_in_memory_are_one_step():
         lambda: (np.zeros(6), np.zeros(6)),
         lambda: (lambda b: (b[0], b[2]))(np.zeros((3, 6))),
         lambda: (lambda b: (b[:, 0], b[:, 1]))(np.zeros((6, 2))),
+        lambda: (lambda b: (b[::2, :3], b[1::2, :3]))(np.zeros((4, 6))),
     ],
-    ids=["two arrays", "a gap", "columns"],
+    ids=["two arrays", "a gap", "columns", "every other row"],
 )
 def test_values_that_lie_apart_stay_two(place):
     def make():
         m, v = place()
         return averages(lambda: m, lambda: v)()
 
-    program = agree(make, lambda k: [normal(k, 6)], (fold, stack), exact=True)
+    shape = place()[0].shape
+    program = agree(make, lambda k: [normal(k, *shape)], (fold, stack), exact=True)
     assert operations(program)["multiply"] == 2
 
 
@@ -550,10 +571,15 @@ def test_numbers_meet_before_they_meet_an_array():
     assert [sizes[0].count(50), sizes[1].count(50)] == [2, 1]
 
 
-def test_factors_that_are_arrays_stay():
-    make = stateless(lambda m, v: m * (v * m / (P.square(v) + 1.0)))
-    program = agree(make, lambda k: [normal((k, 0), 50), normal((k, 1), 50)], (factors,))
-    assert operations(program)["multiply"] == 2
+@pytest.mark.parametrize("first", ["an array", "a number"])
+def test_factors_that_are_arrays_stay(first):
+    """Of s · (t · x / y) both s and t have to be numbers: else nothing is saved."""
+    rate = normal(0, 1)
+    make = stateless(
+        lambda m, v: (m if first == "an array" else rate) * (v * m / (P.square(v) + 1.0)), {"rate": rate}
+    )
+    program = agree(make, lambda k: [normal((k, 0), 50), normal((k, 1), 50)], (factors,), exact=True)
+    assert [n.size for n in program.plan.graph.nodes if n.op == "multiply"] == [50, 50]
 
 
 # ── dots
@@ -574,6 +600,16 @@ def test_dots_are_products_that_read_rows_without_gaps(replicas):
     for node in program.plan.graph.nodes:
         if node.op == "dot" and node.inputs[0].op == "mT":
             assert node.inputs[0].inputs[0].op == "copy"
+
+
+def test_dots_leaves_large_halves_where_they_are(monkeypatch):
+    """From some size on a copy costs more than the gaps; a half of exactly that size is still copied."""
+    p = dense(sizes=(3, 2))
+    step = lambda x, y: (P.mT(layer(p, x)) @ x, P.mT(layer(p, y)) @ x)  # noqa: E731
+    for size, copies in ((2 * 4 * 2 * 8, 2), (2 * 4 * 2 * 8 - 1, 0)):
+        monkeypatch.setattr(products, "SMALL", size)
+        program = agree(stateless(step, {"flat": p.flat}), two, (fold, columns, batch, dots))
+        assert sum(n.op == "copy" and n.shape == (4, 2) for n in program.plan.graph.nodes) == copies
 
 
 # ── blocks of rows, groups of replicas
@@ -616,10 +652,26 @@ def test_blocks_of_rows_sum_to_the_same(every_batch_is_large, sizes, threads):
     assert operations(program)["segment"] == 1 and program.plan.threads == threads
 
 
-def test_a_batch_whose_rows_are_needed_stays_whole(every_batch_is_large):
+@pytest.mark.parametrize("f", [
+    lambda p, x: (layer(p, x), P.mean(layer(p, x))),
+    lambda p, x: P.mean(layer(p, x - P.mean(x, axis=(0,)))),
+], ids=["returned", "compared with their mean"])  # fmt: skip
+def test_a_batch_whose_rows_are_needed_stays_whole(every_batch_is_large, f):
     p = dense()
-    make = stateless(lambda x: (layer(p, x), P.mean(layer(p, x))), {"flat": p.flat})
+    make = stateless(lambda x: f(p, x), {"flat": p.flat})
     assert operations(agree(make, lambda k: [normal(k, 16, 3)], PASSES))["segment"] == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "segments"), [((16, 16), 1), ((16, 12), 1), ((16, 10), 0), ((13, 13), 0), ((4, 4), 0)]
+)
+def test_only_batches_that_one_number_of_blocks_divides_are_cut(every_batch_is_large, rows, segments):
+    """At most 4 rows in a block: 16 rows make 4 blocks, which 12 can be cut into and 10 cannot."""
+
+    def inputs(k):
+        return [normal((k, j), n, 3) for j, n in enumerate(rows)]
+
+    assert operations(agree(update, inputs, PASSES))["segment"] == segments
 
 
 def test_an_error_in_a_thread_is_raised_by_the_program(every_batch_is_large, monkeypatch):
@@ -656,6 +708,43 @@ def test_groups_of_replicas_have_the_bits_of_all_at_once(monkeypatch, threads, r
         np.testing.assert_array_equal(received[name], expected[name], err_msg=name)
 
 
+def test_what_all_replicas_share_is_in_every_group(monkeypatch):
+    """One batch of noise for all replicas, of an explicit shape: it has no replicas to divide."""
+    monkeypatch.setattr(groups, "CACHE", 64)
+    w = normal(5, 3, 1, 2)
+
+    def step(x, noise):
+        return P.tanh(x * w + P.broadcast_to(noise, shape=(1, 4, 2)))
+
+    def inputs(k):
+        return [normal((k, 0), 3, 4, 2), normal((k, 1), 1, 1, 2)]
+
+    for threads in (1, 2):
+        program = agree(stateless(step, {"w": w}), inputs, EXACT, exact=True, threads=threads)
+        assert len(program.plan.groups) == 3
+
+
+def test_a_program_that_forgot_its_values_can_be_planned_again(monkeypatch):
+    """As minigan explain does: the shapes suffice, those of groups of replicas too."""
+    monkeypatch.setattr(groups, "CACHE", 64)
+    step, state = update(replicas=(3,))
+    program = capture(step, *(normal(j, 3, 4, 3) for j in range(2)), state=state)
+    again = Plan(program, PASSES, 1)
+    assert len(program.plan.groups) == len(again.groups) == 3
+    for first, second in zip(program.plan.groups, again.groups, strict=True):
+        assert str(first) == str(second) and first.code.lines == second.code.lines
+    runs, start = [], {name: t.numpy() for name, t in state.items()}
+    batches = [[normal((k, j), 3, 4, 3).array for j in range(2)] for k in range(3)]
+    for plan in (program.plan, again):
+        for name, t in state.items():
+            t.array[...] = start[name]
+        plan.run(batches)
+        runs.append({name: t.numpy() for name, t in state.items()})
+    for name in start:
+        np.testing.assert_array_equal(runs[0][name], runs[1][name], err_msg=name)
+        assert np.any(runs[0][name] != start[name]), name
+
+
 def test_rows_that_replicas_share_are_no_replicas():
     """Three replicas of batches of three rows, all with the same noise."""
     w = normal(5, 3, 4)
@@ -673,6 +762,20 @@ def test_a_square_matrix_is_no_row_of_replicas():
     make = stateless(lambda x, y: P.tanh(x @ w) @ P.mT(w) + y, {"w": w})
     program = agree(make, lambda k: [normal((k, j), 3, 3) for j in range(2)], PASSES, threads=2)
     assert len(program.plan.groups) == 0
+
+
+# ── kernels
+@pytest.mark.parametrize("kernel", [
+    lambda xp, x, out=None: xp.cumsum(x, axis=-1, out=out),
+    lambda xp, x, out=None: xp.multiply(x, xp.isfinite(x).any(), out=out),
+    lambda xp, x, out=None: [y := xp.exp(x, out=out), xp.negative(y)][0],
+    lambda xp, x, out=None: xp.add(x[:1], x, out=out),
+], ids=["no ufunc", "a method", "not its last call", "an index"])  # fmt: skip
+def test_a_kernel_that_does_more_than_call_ufuncs_stays_whole(kernel):
+    """What a primitive added by a user computes is not looked into where that might change its value."""
+    own = Primitive("own", kernel)
+    program = agree(stateless(lambda x: P.tanh(own(x)) * 2.0), lambda k: [normal(k, 4, 3)], EXACT, exact=True)
+    assert operations(program) == {"primitive": 1, "tanh": 1, "multiply": 1}
 
 
 # ── all together

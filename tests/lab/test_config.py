@@ -647,3 +647,8 @@ def test_any_text_set_to_any_field_is_valid_or_refused(name, text):
     except ConfigError:
         return
     assert msgspec.json.decode(to_json(result), type=Config) == result
+
+
+def test_a_run_of_more_lines_of_metrics_than_can_be_read_again_is_refused():
+    assert made("steps=199900", "eval_every=1").steps == 199_900
+    assert "raise eval_every" in refused(sets=["steps=1000000", "eval_every=4"])

@@ -166,7 +166,7 @@ def test_rates_and_penalties_differ_between_replicas(dtype, varied):
 
 def test_experiments_of_another_structure_do_not_train_together():
     for other in ("batch=9", "r1=0", "generator.widths=[7]", "generator_optimizer.beta1=0.5", "steps=3"):
-        with pytest.raises(ConfigError, match="train together if they differ in seed, .*received 2 that do not"):
+        with pytest.raises(ConfigError, match="together if they differ in seed, .*received 2 that do not"):
             Ensemble([experiment(), experiment(other)])
 
 

@@ -535,3 +535,13 @@ def test_a_pipe_in_place_of_the_metrics_is_refused_and_not_waited_for(run):
     os.mkfifo(run.path / "metrics.jsonl")
     with pytest.raises(DataError, match="not a regular file"):
         run.read_metrics()
+
+
+def test_more_lines_of_metrics_than_are_read_are_refused(run, monkeypatch):
+    monkeypatch.setattr("minigan.lab.run.MAX_ROWS", 3)
+    for step in range(3):
+        run.append_metrics({"step": step})
+    assert len(run.read_metrics().rows) == 3
+    run.append_metrics({"step": 3})
+    with pytest.raises(DataError, match="more than the 3 lines that are read; thin it out"):
+        run.read_metrics()

@@ -15,6 +15,7 @@ from minigan.probability import (
     Empirical,
     Laplace,
     Mixture,
+    MultivariateDistribution,
     MultivariateNormal,
     Normal,
     StudentT,
@@ -393,7 +394,7 @@ def test_every_law_round_trips(law, w):
 @settings(max_examples=200, deadline=None)
 def test_any_text_is_a_law_or_a_value_error(text):
     try:
-        assert isinstance(parse(text), Distribution)
+        assert isinstance(parse(text), Distribution | MultivariateDistribution)  # as of 'spiral()'
     except ValueError as error:
         assert "\n" not in str(error)
 
