@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import minigan
+from minigan.backend import numpy_backend
 from minigan.engine.primitives import PRIMITIVES
 from minigan.gan.detectors import remedy
 from minigan.lab import checkpoint
@@ -35,6 +36,11 @@ TINY = (
 ENVIRON = {**os.environ, "PYTHONPATH": str(Path(minigan.__file__).parents[1]), "COLUMNS": "100"}
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 
+# Of a step of the default experiment: those whose results are arrays of their own.
+USED = (
+    "add", "subtract", "multiply", "divide", "negative", "square", "sqrt", "matmul", "sigmoid", "softplus",
+    "leaky_relu", "step", "sum", "broadcast_to", "getitem", "mT",
+)  # fmt: skip
 SIGINT_BEFORE = signal.getsignal(signal.SIGINT)  # ignored, where the tests run in the background
 
 
@@ -324,6 +330,34 @@ def test_a_watched_run_names_the_operation_the_step_and_the_line(tmp_path, resum
     assert f"in step {experiment.step + 1}, " in message and ".py:" in message and "\n" not in message
     assert any(name in message for name in PRIMITIVES) and "--detect-anomaly" not in message
     assert status(run.path)["status"] == "diverged"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", USED)
+def test_whatever_operation_fails_it_is_named_and_the_last_good_checkpoint_kept(
+    tmp_path, monkeypatch, name, value
+):
+    experiment, run = start(tmp_path, "steps=12", "checkpoint_seconds=0", "eval_every=1000")
+    experiment.watched = True
+    monkeypatch.setattr("minigan.lab.trainer.PATIENCE", 0.0)  # a checkpoint after every step
+    kind = numpy_backend.array_type
+    kernel = PRIMITIVES[name].bind(np)
+
+    def failing(*arrays, **options):
+        made = kernel(*arrays, **options)
+        if experiment.step == 8 and np.ndim(made):
+            made = np.array(made)
+            made[(0,) * made.ndim] = value
+        return made
+
+    monkeypatch.setitem(PRIMITIVES[name]._functions, kind, failing)
+    with (
+        run,
+        pytest.raises(DivergedError, match=f"in step 9, {name} made 1 of .*, at .*py:[0-9]+: ") as caught,
+    ):
+        train(experiment, run)
+    assert caught.value.exit_code == 4 and status(run.path)["status"] == "diverged"
+    assert reopen(run.path).experiment.step == 8
 
 
 def test_a_watched_run_that_goes_well_ends_as_others_do(tmp_path):

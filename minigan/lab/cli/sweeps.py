@@ -111,10 +111,9 @@ def _print_rates(ctx: click.Context, plan: Any, found: Any) -> None:
     )
     for rate in found.rates:
         ks = "" if rate.median_ks is None else f"{rate.median_ks:.4g}"
-        table.add_row(
-            *(escape(printable(str(rate.settings[name]))) for name in names),
-            str(rate.runs), str(rate.successes), f"{rate.share:.1%}", f"{rate.low:.1%} to {rate.high:.1%}", ks,
-        )  # fmt: skip
+        settings = [escape(printable(str(rate.settings[name]))) for name in names]
+        interval = f"{rate.low:.1%} to {rate.high:.1%}"
+        table.add_row(*settings, str(rate.runs), str(rate.successes), f"{rate.share:.1%}", interval, ks)
     to = console(ctx)
     to.print(f"success: {escape(plan.success)}")
     to.print(table)
