@@ -45,12 +45,18 @@ NO_PAGE = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")  # some of it
 PLAIN = """
 import asyncio, sys
 from distributed.comm import connect
-for address in sys.argv[1:]:
+
+async def accepted(address):
     try:
-        asyncio.run(asyncio.wait_for(connect(address), 5))
+        await asyncio.wait_for(connect(address), 4)
     except (OSError, asyncio.TimeoutError):
-        continue
-    sys.exit(address)
+        return None
+    return address
+
+async def main():
+    return await asyncio.gather(*map(accepted, sys.argv[1:]))
+
+sys.exit(", ".join(filter(None, asyncio.run(main()))) or None)
 """
 
 

@@ -24,6 +24,7 @@ SCHEMA = 1
 MAX_FILE = 2**30  # bytes
 MAX_HEADER = 2**20  # bytes
 DTYPES = {"F32": "float32", "F64": "float64", "I64": "int64", "U8": "uint8"}
+SIZES = {"F32": 4, "F64": 8, "I64": 8, "U8": 1}  # bytes of a number
 NAME = re.compile(r"step-(\d{8,10})\.safetensors")
 
 
@@ -309,9 +310,9 @@ def _vetted(what: str, text: bytes, size: int) -> tuple[Header, dict[str, str]]:
                 "shape": list(shape),
                 "data_offsets": [int(begin), int(end)],
                 **rest,
-            } if code in DTYPES and not rest and all(type(n) is int and n >= 0 for n in shape):
+            } if code in DTYPES and not rest and all(type(n) is int and 0 <= n <= MAX_FILE for n in shape):
                 dtype = DTYPES[code]
-                if end - begin != math.prod(shape) * np.dtype(dtype).itemsize:
+                if end - begin != math.prod(shape) * SIZES[code]:
                     raise _damaged(what, f"array {shown(name)} has a shape that its bytes do not fill")
                 spans.append((begin, end))
                 arrays[name] = (tuple(shape), dtype)
@@ -320,7 +321,7 @@ def _vetted(what: str, text: bytes, size: int) -> tuple[Header, dict[str, str]]:
     position = 0
     for begin, end in sorted(spans):
         if begin != position:
-            raise _damaged(what, f"its arrays do not follow each other at byte {position}")
+            raise _damaged(what, f"its arrays do not follow each other at byte {shown(position)}")
         position = end
     if position != size:
         raise _damaged(what, f"its arrays take {shown(position)} bytes, and {size} are there")

@@ -548,8 +548,8 @@ def check(config: Config, features: int | None = None, available: int | None = N
         )
     if config.steps // config.eval_every > MAX_ROWS - 100:  # a few early ones come on top
         raise ConfigError(
-            f"{config.steps} steps with a line of metrics every {config.eval_every} make more than {MAX_ROWS} "
-            "lines; raise eval_every"
+            f"{config.steps} steps with a line of metrics every {config.eval_every} make more than "
+            f"{MAX_ROWS} lines; raise eval_every"
         )
     if config.schedule.warmup > config.steps:
         raise ConfigError(
@@ -559,23 +559,25 @@ def check(config: Config, features: int | None = None, available: int | None = N
         raise ConfigError(f"the configuration takes more than {MAX_BYTES} bytes as JSON; name fewer columns")
     if features is None:
         features = 1 if config.data is not None else parse(config.target).features
-    estimate = memory_estimate(config, features)
     available = available_memory() if available is None else available
-    if available is not None and estimate > available:
-        raise ConfigError(
-            f"the networks and a batch of {config.batch} need about {_gib(estimate)}, but only "
-            f"{_gib(available)} of memory is free; reduce generator.widths, discriminator.widths or batch"
-        )
-    judged = 32 * config.eval_samples * features  # real and generated rows in float64, and a copy of each
-    if available is not None and judged > available:
-        raise ConfigError(
-            f"to judge {config.eval_samples} samples of {features} features takes at least {_gib(judged)}, "
-            f"but only {_gib(available)} of memory is free; reduce eval_samples"
-        )
+    training = f"training the networks on batches of {config.batch}"
+    advice = "reduce generator.widths, discriminator.widths or batch"
+    require_memory(memory_estimate(config, features), training, advice, available)
+    judging = f"judging {config.eval_samples} samples of {features} features"
+    # Real and generated rows in float64, and a copy of each.
+    require_memory(32 * config.eval_samples * features, judging, "reduce eval_samples", available)
 
 
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.3g} GiB"
+def require_memory(size: int, what: str, advice: str, available: int | None) -> None:
+    """Refuse work of so many bytes before it takes them.
+
+    Raises:  ConfigError – if they are more than the ``available`` ones, where these are known
+    """
+    if available is not None and size > available:
+        raise ConfigError(
+            f"{what} takes at least {size / 2**30:.3g} GiB, but only {available / 2**30:.3g} GiB of memory "
+            f"is free; {advice}"
+        )
 
 
 def memory_estimate(config: Config, features: int = 1) -> int:

@@ -466,6 +466,8 @@ def _game(
         o: Optimizer = getattr(c, of)
         rates = numbers("a rate", [getattr(config, of).rate for config in configs], 0.001)
         options = {name: getattr(o, field) for name, field in OPTIONS[o.name].items()}
+        if "epsilon" in options:
+            numbers("epsilon", [o.epsilon] * len(configs), 1e-8)
         return OPTIMIZERS[o.name](parameters, rates, **options)
 
     def penalty(name: str):

@@ -234,7 +234,7 @@ class RunDirectory:
                     row = _row(line)
                     if len(rows) == MAX_ROWS:
                         raise DataError(
-                            f"{shown(str(path))} has more than the {MAX_ROWS} lines that are read; thin it out"
+                            f"{shown(str(path))} has more than the {MAX_ROWS} lines that are read"
                         )
                     if row is None or rows and row.keys() != rows[0].keys():
                         skipped += 1

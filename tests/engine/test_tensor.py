@@ -231,6 +231,7 @@ def test_mixed_devices_are_refused_naming_both():
     (lambda a, b: P.mT(b), r"mT cannot take \(4,\)"),
     (lambda a, b: P.leaky_relu(a, slope=2.0), r"leaky_relu cannot take \(2, 3\): the slope lies in .* 2.0"),
     (lambda a, b: P.mean(a[:0]), r"mean of no numbers was asked for: shape \(0, 3\)"),
+    (lambda a, b: P.mean(a, axis=(0, 2)), r"mean over axes \(0, 2\) was asked of shape \(2, 3\); give axes"),
 ])  # fmt: skip
 def test_error_messages_name_the_operation_and_the_shapes(backend, use, words):
     a, b = variable(backend.array(np.ones((2, 3)))), variable(backend.array(np.ones(4)))

@@ -497,6 +497,13 @@ def test_a_draw_has_an_index(minigan_, trained):
     assert draws[0] == draws[1] != draws[2]
 
 
+@pytest.mark.parametrize("arguments", [("sample", "-n", "100000000"), ("eval", "-n", "10000000")])
+def test_memory_is_asked_for_before_it_is_taken(minigan_, monkeypatch, trained, arguments):
+    monkeypatch.setattr("minigan.lab.config.available_memory", lambda: 2**28)
+    code, out, err = minigan_(arguments[0], trained, *arguments[1:])
+    assert code == 2 and out == "" and "takes at least" in err and "only 0.25 GiB of memory is free" in err
+
+
 def test_samples_have_the_names_of_the_data(minigan_, place):
     names = ["plain", "with, comma", '"quoted" first', "αβγ"]
     with open("t.csv", "w", newline="", encoding="utf-8") as file:

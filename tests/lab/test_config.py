@@ -460,7 +460,7 @@ def test_target_that_does_not_parse_is_refused():
 
 def test_networks_beyond_the_memory_are_refused_with_estimate_and_free_memory():
     wide = Net(widths=(65536, 65536))
-    with pytest.raises(ConfigError, match=r"need about [\d.]+ GiB, but only 8 GiB of memory is free"):
+    with pytest.raises(ConfigError, match=r"takes at least [\d.]+ GiB, but only 8 GiB of memory is free"):
         check(Config(generator=wide, discriminator=wide), available=8 * 2**30)
     check(Config(generator=wide, discriminator=wide), available=2**50)
 
@@ -566,7 +566,7 @@ def test_a_system_that_does_not_tell_its_memory_sets_no_bound(machine, monkeypat
 
 def test_samples_to_judge_beyond_the_memory_are_refused():
     need = 32 * 10**7 * 3
-    with pytest.raises(ConfigError, match=r"to judge 10000000 samples of 3 features .* reduce eval_samples"):
+    with pytest.raises(ConfigError, match=r"judging 10000000 samples of 3 features .* reduce eval_samples"):
         check(Config(eval_samples=10**7), features=3, available=need - 1)
     check(Config(eval_samples=10**7), features=3, available=need)
 
@@ -620,9 +620,7 @@ def test_2000_mutated_files_are_valid_or_refused(tmp_path):
     rng = random.Random(20)
     config = made("data=x.csv", "columns=0,a")
     originals = {".json": to_json(config), ".toml": toml_of(json.loads(to_json(config))).encode()}
-    assert (
-        lab.build({n: (v, "") for n, v in lab.named(tomllib.loads(originals[".toml"].decode()))}) == config
-    )
+    assert lab.build({n: (v, "") for n, v in lab.named(tomllib.loads(originals[".toml"].decode()))}) == config
     outcomes = {True: 0, False: 0}
     for i in range(2000):
         suffix = (".json", ".toml")[i % 2]

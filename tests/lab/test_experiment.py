@@ -564,6 +564,15 @@ def test_a_target_of_the_plane_is_scaled_per_feature_and_judged_by_rows_of_its_o
     assert plain.shift.tolist() == [[0, 0]] and plain.scale.tolist() == [[1, 1]]
 
 
+@pytest.mark.parametrize(
+    "setting", ["generator_optimizer.epsilon=1e300", "discriminator_optimizer.epsilon=1e-60", "r1=1e300"]
+)
+def test_a_number_that_the_dtype_does_not_hold_is_refused(setting):
+    with pytest.raises(ConfigError, match="is 0 or infinite in float32; choose one nearer to"):
+        experiment(setting)
+    experiment(setting, "dtype=float64")
+
+
 @pytest.mark.parametrize("target", ["ring(8,1e120,1)", "grid(5,1e-120,1e-121)"])
 def test_targets_of_the_plane_beyond_float64_are_refused(target):
     with pytest.raises(ConfigError, match="beyond what float64 can judge"):

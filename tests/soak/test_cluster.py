@@ -1,4 +1,4 @@
-"""Sweeps in several processes and on a Dask cluster: kills, signals, a lost scheduler, a cut cable. 90 s."""
+"""Sweeps in several processes and on a Dask cluster: kills, signals, a lost scheduler, a cut cable. 80 s."""
 
 import contextlib
 import importlib.util
@@ -42,7 +42,7 @@ pytestmark = [
     ),
 ]
 needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl to make certificates")
-LONG = 2400  # steps: seconds, time to be disturbed in
+LONG = 1800  # steps: seconds, time to be disturbed in
 
 
 @pytest.fixture
@@ -91,6 +91,28 @@ def test_a_cluster_with_a_killed_worker_gives_every_result_and_lets_nobody_in(mo
     assert not any(result["failures"].values()), result["examples"]
     assert result["results"] == result["equal_to_the_run_alone"] == 6 and len(result["refused"]) == 3
     assert result["runs_of_the_killed_worker"] == 3 and result["network"].startswith("loopback")
+
+
+def test_the_measurement_finds_another_bit_an_open_port_and_a_client_that_gets_in(tmp_path):
+    path = create(tmp_path, read_sweep(write_sweep(tmp_path / "s.toml", 2, 60)))
+    run_sweep(path, local())
+    tally = Tally(*soak.KINDS)
+    assert soak.same_as_alone(path, 1, tally)
+    file = run_path(path, 1) / "metrics.jsonl"
+    file.write_text(file.read_text().replace('"ks": 0.', '"ks": 0.0', 1))
+    assert not soak.same_as_alone(path, 1, tally) and tally.failures["other bits than alone"] == 1
+    (run_path(path, 0) / "verdict.json").unlink()
+    assert not soak.same_as_alone(path, 0, tally) and tally.failures["missing result"] == 1
+    here = SimpleNamespace(pid=os.getpid())
+    with socket.socket() as everywhere:
+        everywhere.bind(("0.0.0.0", 0))
+        everywhere.listen()
+        assert ("0.0.0.0", everywhere.getsockname()[1]) in soak.sockets(here)
+    with Cluster(tmp_path, Loopback()) as open_to_all:
+        worker = open_to_all.worker(0)
+        command = [sys.executable, "-c", soak.PLAIN]
+        command += [f"tcp://{host}:{port}" for host, port in soak.sockets(worker)]
+        assert subprocess.run(command, capture_output=True, timeout=TIMEOUT).returncode == 1
 
 
 def start(folder, *arguments, log="driver"):
@@ -223,6 +245,24 @@ def test_a_sweep_that_was_stopped_starts_no_job(tmp_path):
     (path / sweep.DRIVER).write_bytes(sweep.STOPPED)
     assert run_job(str(path), [0]) is None and not run_path(path, 0).exists()
     assert run_sweep(path, local())[0].missing == ()  # a new driver
+
+
+def test_a_job_ends_when_another_drives_the_sweep_and_not_for_a_disk_that_is_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "LOOK_SECONDS", 0)
+    file = tmp_path / sweep.DRIVER
+    alone = sweep._stop(tmp_path)
+    assert not alone()
+    file.write_bytes(b"a")
+    of_a = sweep._stop(tmp_path)
+    assert alone() and not of_a()
+    file.unlink()
+    file.mkdir()  # it cannot be read
+    assert not of_a()
+    file.rmdir()
+    file.write_bytes(b"b")
+    assert of_a() and not sweep._stop(tmp_path)()
+    file.write_bytes(sweep.STOPPED)
+    assert sweep._stop(tmp_path)()
 
 
 # A cluster on this machine

@@ -1,4 +1,4 @@
-"""Damaged checkpoints: the short form of bench/soak/damage.py, and what a checksum cannot promise. A minute of one core."""
+"""Damaged checkpoints: the short form of bench/soak/damage.py, and the limits of a checksum. A minute."""
 
 import multiprocessing
 import random

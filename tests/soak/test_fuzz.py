@@ -1,4 +1,4 @@
-"""Damaged and random input to everything that reads: the short form of bench/soak/fuzz.py. A minute of one core.
+"""Damaged and random input to everything that reads: the short form of bench/soak/fuzz.py. A minute.
 
 20 000 configurations besides those of Hypothesis, 5 000 data files, 5 000 records of a run, 2 000 command
 lines, 500 seeds.

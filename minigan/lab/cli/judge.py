@@ -41,6 +41,7 @@ def sample(ctx: click.Context, run: str, count: int, output: str | None, index: 
 
     import numpy as np
 
+    from minigan.lab.config import available_memory, require_memory
     from minigan.lab.run import write_atomic
     from minigan.lab.trainer import reopen
 
@@ -49,6 +50,12 @@ def sample(ctx: click.Context, run: str, count: int, output: str | None, index: 
     opened = reopen(run, at=at)
     experiment = opened.experiment
     print_notes(opened.notes)
+    # Latent vectors, rows and copies in float64, and for CSV their text.
+    size = count * (24 * (experiment.latent_size + experiment.features))
+    if output is None or output.endswith(".csv"):
+        size += 60 * count * experiment.features
+    advice = "draw fewer at a time, each with another --index"
+    require_memory(size, f"drawing {count} rows", advice, available_memory())
     rows = experiment.sample(count, index=2**32 + index)
     if output is not None and output.endswith(".npy"):
         buffer = io.BytesIO()
@@ -96,6 +103,7 @@ def evaluate(
     if target is not None and data is not None:
         raise ConfigError("give --target or --data, not both")
     if os.path.isdir(subject):
+        from minigan.lab.config import available_memory, require_memory
         from minigan.lab.metrics import verdict as judge_run
         from minigan.lab.trainer import find_failures, reopen
 
@@ -104,7 +112,10 @@ def evaluate(
         opened = reopen(subject, at=at)
         experiment = opened.experiment
         print_notes(opened.notes)
-        verdict, _ = judge_run(experiment, count or experiment.config.eval_samples)
+        count = count or experiment.config.eval_samples
+        judging, advice = f"judging {count} rows", "reduce -n"
+        require_memory(32 * count * experiment.features, judging, advice, available_memory())
+        verdict, _ = judge_run(experiment, count)
         findings = find_failures(opened.run, experiment)
     elif at != "latest":
         raise ConfigError("--at chooses a checkpoint of a run; leave it out for a file")

@@ -76,6 +76,8 @@ def graph(source: str | None, player: str, program: bool, output: str | None, se
 
     Pictures other than .dot need Graphviz's `dot` program.
     """
+    import numpy as np
+
     from minigan.engine.show import as_dot, as_text
     from minigan.engine.tensor import constant
     from minigan.lab.experiment import Experiment, stream
@@ -87,7 +89,8 @@ def graph(source: str | None, player: str, program: bool, output: str | None, se
     config, data, _ = configure(source, sets, False, {})
     experiment = Experiment(config, data=data)
     if program:
-        experiment.advance(1)
+        with np.errstate(all="ignore"):
+            experiment.advance(1)
         click.echo(str(experiment.program))
         return
     game, rng = experiment.game, stream(config.seed, "latent")
