@@ -671,6 +671,15 @@ def built(backend, **options):
     return Game(G, D, *optimizers, **options)
 
 
+def test_players_of_other_replicas_or_of_the_same_parameters_are_refused(backend):
+    G = players(backend, replicas=[(1, 2), (3, 4), (5, 6)])[0]
+    with pytest.raises(ValueError, match=r"as many replicas each; received replicas \(3,\) and \(\)$"):
+        built(backend, G=G)
+    both = mlp((1, 4, 1), rngs=np.random.default_rng(0), backend=backend)
+    with pytest.raises(ValueError, match="two networks.* of the same parameters"):
+        built(backend, G=both, D=both)
+
+
 @pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu"])
 def test_a_discriminator_that_ends_in_an_activation_is_refused(backend, name):
     """Probabilities into a loss that applies σ again: it would train, badly and silently."""
@@ -797,5 +806,8 @@ def test_a_discriminator_alone_follows_the_factors_of_its_rate(backend, monkeypa
         np.testing.assert_array_equal(alone(factors), by_hand(factors))
     np.testing.assert_array_equal(alone([0.0] * 4), player()[0].parameters.flat.numpy())
     np.testing.assert_array_equal(alone(None), by_hand([1.0] * 4))
+    one, optimizer = player()
+    best_response(one, optimizer, Tensor(real.array[:1]), Tensor(fake.array[:1]), factors=[0.5])
+    np.testing.assert_array_equal(one.parameters.flat.numpy(), by_hand([0.5]))
     with pytest.raises(ValueError, match="4 steps need as many factors"):
         alone([1.0, 0.5])

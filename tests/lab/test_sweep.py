@@ -13,22 +13,12 @@ import pytest
 from minigan.lab import checkpoint, sweep
 from minigan.lab.cli import main
 from minigan.lab.config import resolve, to_json
+from minigan.lab.engines import jobs, local, run_sweep
 from minigan.lab.errors import BusyError, ConfigError, DataError, LabError, UnavailableError
 from minigan.lab.experiment import Experiment, structure
 from minigan.lab.run import RunDirectory, acquire
 from minigan.lab.signals import Interrupted
-from minigan.lab.sweep import (
-    Rate,
-    conditions,
-    create,
-    is_done,
-    jobs,
-    load,
-    local,
-    read_sweep,
-    run_path,
-    run_sweep,
-)
+from minigan.lab.sweep import Rate, conditions, create, is_done, load, read_sweep, run_path
 from minigan.lab.trainer import Session, train
 
 TINY = """

@@ -128,6 +128,8 @@ def test_summary_counts_the_parameters():
     assert "W [32, 32]  b [1, 32]" in lines[2] and lines[2].endswith("1,056")
     assert lines[4].split() == ["total", "float32", "1,153"]
     assert lines[5].split() == ["replicas", "2"]
+    alone = mlp((1, 32, 32, 1), rngs=generators(1)[0]).summary()
+    assert alone.splitlines() == lines[:5]  # what is counted is one of the replicas
 
 
 @pytest.mark.parametrize(

@@ -340,3 +340,9 @@ def test_a_gradient_too_few_or_of_another_shape_is_refused(backend):
         with pytest.raises(ValueError):
             SGD(parameters, 0.1).step(gradients)
     np.testing.assert_array_equal(parameters.flat.numpy(), 0.0)
+
+
+@pytest.mark.parametrize("cls", OPTIMIZERS.values())
+def test_only_parameters_are_moved(backend, cls):
+    with pytest.raises(TypeError, match="moves a network's parameters; received list"):
+        cls(list(parameters_of(backend, np.zeros(6))), 0.1)

@@ -552,3 +552,10 @@ def test_coinciding_rows_are_refused():
         kl_knn([0.0, 1.0], [[0.0, 1.0]], k=1)
     with pytest.raises(ValueError, match="k = 5 needs"):
         kl_knn([0.0, 1.0], [0.0, 1.0])
+
+
+def test_samples_of_three_axes_are_refused():
+    x = np.random.default_rng(0).normal(size=(20, 2))
+    for samples, which in (((x[:, :, None], x), "first"), ((x, x[None]), "second")):
+        with pytest.raises(ValueError, match=rf"the {which} sample must have shape \(n,\) or \(n, p\)"):
+            kl_knn(*samples)

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from minigan import backend
 from minigan.probability import (
@@ -24,6 +25,7 @@ from minigan.probability import (
     wasserstein1,
     wasserstein1_to,
 )
+from minigan.probability.verdict import wilson
 
 TARGET = Normal(4, 1.25)
 
@@ -380,3 +382,11 @@ def test_a_third_test_joins_those_of_features_by_bonferroni():
     assert apart.distinguishable and "level, tell these" in apart.sentence
     with pytest.raises(ValueError, match="one feature"):
         judge_two_sample(a[:, 0], b[:, 0], rng, 10).joined_by("judge", row, 0.5)
+
+
+@pytest.mark.parametrize(("successes", "count"), [(0, 1), (1, 1), (0, 40), (3, 10), (40, 40), (17, 23)])
+def test_the_interval_of_a_share_is_wilsons(successes, count):
+    expected = binomtest(successes, count).proportion_ci(0.95, method="wilson")
+    assert wilson(successes, count) == pytest.approx(expected, abs=1e-5)  # z is 1.96, not 1.959964
+    low, high = wilson(successes, count)
+    assert 0.0 <= low <= successes / count <= high <= 1.0

@@ -28,11 +28,12 @@ from bench.soak.cluster import (
     write_sweep,
 )
 from bench.soak.harness import ROOT, TIMEOUT, Tally
-from minigan.lab import sweep
+from minigan.lab import engines
 from minigan.lab.cli import main
+from minigan.lab.engines import local, run_job, run_sweep
 from minigan.lab.errors import ConfigError, UnavailableError
 from minigan.lab.run import RunDirectory
-from minigan.lab.sweep import create, is_done, load, local, read_sweep, run_job, run_path, run_sweep
+from minigan.lab.sweep import create, is_done, load, read_sweep, run_path, write_results
 
 pytestmark = [
     pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="finds workers by /proc"),
@@ -205,64 +206,64 @@ def test_runs_of_a_process_that_is_killed_each_time_are_given_up(tmp_path, monke
 def test_a_worker_that_was_cut_off_is_waited_for(tmp_path, monkeypatch):
     """Dask gives its job to another while it still trains: neither may touch what the other writes."""
     path = create(tmp_path, read_sweep(write_sweep(tmp_path / "s.toml", 2, 600)))
-    versions = sweep._versions()
+    versions = engines._versions()
     told = []
     first = threading.Thread(target=lambda: told.append(run_job(str(path), [0, 1])))
     first.start()
     wait(lambda: (run_path(path, 1) / "metrics.jsonl").exists(), "a run that trains")
-    assert sweep.run_job_elsewhere(str(path), [0, 1], False, versions) is None
+    assert engines.run_job_elsewhere(str(path), [0, 1], False, versions) is None
     assert first.is_alive() is False or is_done(path, 1)
     first.join()
-    sweep.write_results(path, load(path))
+    write_results(path, load(path))
     assert told == [None]
     assert_complete(path, 2)
 
 
 def test_a_run_that_stays_busy_fails_with_a_sentence(tmp_path, monkeypatch):
     path = create(tmp_path, read_sweep(write_sweep(tmp_path / "s.toml", 2, 60)))
-    monkeypatch.setattr(sweep, "BUSY_SECONDS", 0.2)
-    monkeypatch.setattr(sweep, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(engines, "LOOK_SECONDS", 0.05)
     with RunDirectory.create_at(run_path(path, 1), b"{}"):
-        said = sweep.run_job_elsewhere(str(path), [0, 1], False, sweep._versions())
+        said = engines.run_job_elsewhere(str(path), [0, 1], False, engines._versions())
         assert said.startswith("runs 0 to 1: another process writes to")
         with RunDirectory.open(run_path(path, 0), lock=True):
             pass  # the lock of the other run was given back
     shutil.rmtree(run_path(path, 1))
-    assert sweep.run_job_elsewhere(str(path), [0, 1], False, sweep._versions()) is None
+    assert engines.run_job_elsewhere(str(path), [0, 1], False, engines._versions()) is None
 
 
 def test_a_worker_of_another_kind_is_named(tmp_path):
     path = create(tmp_path, read_sweep(write_sweep(tmp_path / "s.toml", 1, 60)))
-    said = sweep.run_job_elsewhere(str(path), [0], False, sweep._versions() | {"numpy": "1.0"})
+    said = engines.run_job_elsewhere(str(path), [0], False, engines._versions() | {"numpy": "1.0"})
     assert "a worker has numpy" in said and "not 1.0" in said and "--allow-drift" in said
-    assert sweep.run_job_elsewhere(str(path), [0], True, sweep._versions() | {"numpy": "1.0"}) is None
-    said = sweep.run_job_elsewhere(str(tmp_path / "x"), [0], False, {})
+    assert engines.run_job_elsewhere(str(path), [0], True, engines._versions() | {"numpy": "1.0"}) is None
+    said = engines.run_job_elsewhere(str(tmp_path / "x"), [0], False, {})
     assert said.startswith("a worker does not see") and "share the directory" in said
 
 
 def test_a_sweep_that_was_stopped_starts_no_job(tmp_path):
     path = create(tmp_path, read_sweep(write_sweep(tmp_path / "s.toml", 1, 60)))
-    (path / sweep.DRIVER).write_bytes(sweep.STOPPED)
+    (path / engines.DRIVER).write_bytes(engines.STOPPED)
     assert run_job(str(path), [0]) is None and not run_path(path, 0).exists()
     assert run_sweep(path, local())[0].missing == ()  # a new driver
 
 
 def test_a_job_ends_when_another_drives_the_sweep_and_not_for_a_disk_that_is_away(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "LOOK_SECONDS", 0)
-    file = tmp_path / sweep.DRIVER
-    alone = sweep._stop(tmp_path)
+    monkeypatch.setattr(engines, "LOOK_SECONDS", 0)
+    file = tmp_path / engines.DRIVER
+    alone = engines._stop(tmp_path)
     assert not alone()
     file.write_bytes(b"a")
-    of_a = sweep._stop(tmp_path)
+    of_a = engines._stop(tmp_path)
     assert alone() and not of_a()
     file.unlink()
     file.mkdir()  # it cannot be read
     assert not of_a()
     file.rmdir()
     file.write_bytes(b"b")
-    assert of_a() and not sweep._stop(tmp_path)()
-    file.write_bytes(sweep.STOPPED)
-    assert sweep._stop(tmp_path)()
+    assert of_a() and not engines._stop(tmp_path)()
+    file.write_bytes(engines.STOPPED)
+    assert engines._stop(tmp_path)()
 
 
 # A cluster on this machine
@@ -272,7 +273,7 @@ def test_a_lost_scheduler_is_told_with_the_missing_runs_and_a_restart_runs_those
     loopback, tmp_path, monkeypatch, capfd
 ):
     loopback.worker(0, threads=2)
-    monkeypatch.setattr(sweep, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr(engines, "CONNECT_SECONDS", 2)
     out = tmp_path / "out"
 
     def kill():
@@ -313,7 +314,7 @@ def test_a_signal_to_the_driver_ends_the_jobs_of_a_cluster_with_checkpoints(loop
 
 
 def test_a_cluster_without_workers_is_named(loopback, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sweep, "ALONE_SECONDS", 0.5)
+    monkeypatch.setattr(engines, "ALONE_SECONDS", 0.5)
     wait(lambda: "Scheduler at" in (tmp_path / "scheduler.log").read_text(), "the scheduler")
     file = write_sweep(tmp_path / "s.toml", 2)
     arguments = ("--engine", "dask", "--scheduler", loopback.url, "--out", str(tmp_path / "out"), "-q")
@@ -345,12 +346,12 @@ def test_a_scheduler_that_cannot_be_trusted_is_refused(url, tmp_path, capsys):
     "url", ["tls://10.0.0.1:1", "tcp://127.8.8.8:1", "tcp://[::1]:1", "tcp://localhost:1"]
 )
 def test_a_scheduler_that_can_be_trusted_is_not(url):
-    assert sweep._require_trust(url)[0] == url[:3]
+    assert engines._require_trust(url)[0] == url[:3]
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["nobody listens", "silence"])
 def test_a_scheduler_that_does_not_answer_is_named_in_time(tmp_path, capfd, monkeypatch, silent):
-    monkeypatch.setattr(sweep, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(engines, "CONNECT_SECONDS", 1)
     file = write_sweep(tmp_path / "s.toml", 2)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -371,16 +372,16 @@ def test_tls_files_that_are_none_are_refused(tmp_path):
     for key in files:
         for wrong in (absent, str(text)):
             with pytest.raises(ConfigError, match="the TLS files are refused") as caught:
-                sweep.dask("tls://127.0.0.1:1", files | {key: wrong})
+                engines.dask("tls://127.0.0.1:1", files | {key: wrong})
             assert "\n" not in str(caught.value)
     with pytest.raises(ConfigError, match="certificates are for tls"):
-        sweep.dask("tcp://127.0.0.1:1", files)
+        engines.dask("tcp://127.0.0.1:1", files)
 
 
 def test_a_missing_extra_is_named(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UnavailableError, match=r"needs distributed; install .* 'minigan\[cluster\]'"):
-        sweep.dask("tcp://127.0.0.1:1", {})
+        engines.dask("tcp://127.0.0.1:1", {})
     file = write_sweep(tmp_path / "s.toml", 2)
     arguments = ("sweep", str(file), "--out", str(tmp_path / "out"))
     assert main([*arguments, "--engine", "dask", "--scheduler", "tcp://127.0.0.1:1"]) == 6

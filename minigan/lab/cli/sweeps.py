@@ -56,6 +56,7 @@ def sweep(
     this process, for --jobs of them (needs joblib), or for a Dask cluster. Each run is a directory, with the
     bits that it would have alone.
     """
+    from minigan.lab import engines
     from minigan.lab import sweep as sweeps
 
     if (file is None) == (resume is None):
@@ -66,9 +67,9 @@ def sweep(
         raise ConfigError("--engine dask and --scheduler URL belong together; give both or neither")
     if scheduler is None:
         workers = jobs or 1
-        run: Any = sweeps.local(workers)
+        run: Any = engines.local(workers)
     else:
-        run = sweeps.dask(scheduler, {"ca": tls_ca, "cert": tls_cert, "key": tls_key})
+        run = engines.dask(scheduler, {"ca": tls_ca, "cert": tls_cert, "key": tls_key})
         workers = jobs or run.slots
     if resume is None:
         plan = sweeps.read_sweep(str(file), sets)
@@ -76,7 +77,7 @@ def sweep(
     else:
         path, plan = Path(resume), sweeps.load(resume)
     with _progress(ctx, path, plan):
-        found, failures = sweeps.run_sweep(os.path.abspath(path), run, workers, allow_drift=allow_drift)
+        found, failures = engines.run_sweep(os.path.abspath(path), run, workers, allow_drift=allow_drift)
     files = {name: str(path / f) for name, f in (("results", "results.csv"), ("rates", "rates.json"))}
     try:
         files["figure"] = str(_figure(path, plan, found))
