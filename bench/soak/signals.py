@@ -76,14 +76,15 @@ def stop(root, reference, number, delay, case, tally):
     with started(train, told, *new(root), errors=errors) as process:
         _wait(lambda: made(root) or process.exitcode is not None)
         process.join(delay)
-        trains = RunDirectory.open(made(root)).read_status().get("status") == "running"
+        trains = (run := made(root)) and RunDirectory.open(run).read_status().get("status") == "running"
         began = time.perf_counter()
         if process.is_alive():
             os.kill(process.pid, number)
         process.join(TIMEOUT)
         seconds, code = time.perf_counter() - began, process.exitcode
     path, text = made(root), errors.read_text()
-    status = RunDirectory.open(path).read_status()
+    # A directory that is not a run yet is removed by whoever was making it.
+    status = {} if path is None else RunDirectory.open(path).read_status()
     if status.get("status") == "finished":  # whatever its code: it may have been about to leave with 0
         compare(path, reference, case, tally)
         return None
@@ -92,6 +93,10 @@ def stop(root, reference, number, delay, case, tally):
         tally.add("another end", f"{case}: exit code {code}, {text}")
     if "Traceback" in text or not message.startswith(("error: stopped by", "stopped")):
         tally.add("another message", f"{case}: {text}")
+    if path is None:
+        if trains:
+            tally.add("another status", f"{case}: the run is gone")
+        return seconds
     if trains and status.get("status") != "interrupted":
         tally.add("another status", f"{case}: {status.get('status')}")
     left = [entry.name for entry in path.rglob("*") if entry.name.endswith(".tmp")]
