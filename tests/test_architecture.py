@@ -19,7 +19,10 @@ BELOW = {  # which floors each floor may import; what stands on none (__init__.p
     "gan": {"backend", "engine", "nn", "probability"},
     "lab": {"backend", "engine", "nn", "probability", "gan"},
 }
-ONLY_IN_LAB = {"click", "rich", "msgspec", "safetensors", "matplotlib", "bokeh", "joblib", "dask", "distributed", "filelock"}
+ONLY_IN_LAB = {
+    "click", "rich", "msgspec", "safetensors", "matplotlib", "bokeh", "joblib", "dask", "distributed",
+    "filelock",
+}  # fmt: skip
 AT_TOP_LEVEL = {"numpy"}  # besides the standard library and minigan itself
 ALSO_AT_TOP_LEVEL = {
     "lab/config.py": {"msgspec"},

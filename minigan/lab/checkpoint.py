@@ -330,7 +330,8 @@ def _vetted(what: str, text: bytes, size: int) -> tuple[Header, dict[str, str]]:
 
 def _object(text: Any) -> dict[str, Any] | None:
     try:
-        value = json.loads(text)
+        # Of bytes json would guess the encoding, and load the codec of whatever it guessed.
+        value = json.loads(text.decode() if isinstance(text, bytes) else text)
     except (ValueError, TypeError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

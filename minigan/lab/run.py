@@ -480,7 +480,7 @@ def _row(line: bytes) -> dict[str, Any] | None:
 def read_object(text: bytes) -> dict[str, Any] | None:
     """The JSON object in ``text``; None if it holds none."""
     try:
-        value = json.loads(text)
+        value = json.loads(text.decode())  # of bytes json would guess the encoding
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

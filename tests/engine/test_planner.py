@@ -591,13 +591,17 @@ def test_numbers_meet_before_they_meet_an_array():
     assert [sizes[0].count(50), sizes[1].count(50)] == [2, 1]
 
 
-@pytest.mark.parametrize("first", ["an array", "a number"])
+@pytest.mark.parametrize("first", ["an array", "a number", "a literal"])
 def test_factors_that_are_arrays_stay(first):
-    """Of s · (t · x / y) both s and t have to be numbers: else nothing is saved."""
-    rate = normal(0, 1)
-    make = stateless(
-        lambda m, v: (m if first == "an array" else rate) * (v * m / (P.square(v) + 1.0)), {"rate": rate}
-    )
+    """Of s · (t · x / y) both s and t have to be computed numbers: else nothing is saved."""
+    rate, weight = normal(0, 1), normal(1, 1)
+
+    def step(m, v):
+        s = {"an array": m, "a number": rate, "a literal": 0.3}[first]
+        t = weight if first == "a literal" else v
+        return s * (t * m / (P.square(v) + 1.0))
+
+    make = stateless(step, {"rate": rate, "weight": weight})
     program = agree(make, lambda k: [normal((k, 0), 50), normal((k, 1), 50)], (factors,), exact=True)
     assert [n.size for n in program.plan.graph.nodes if n.op == "multiply"] == [50, 50]
 
@@ -787,10 +791,11 @@ def test_a_square_matrix_is_no_row_of_replicas():
 # ── kernels
 @pytest.mark.parametrize("kernel", [
     lambda xp, x, out=None: xp.cumsum(x, axis=-1, out=out),
+    lambda xp, x, out=None: xp.round(x, out=out),
     lambda xp, x, out=None: xp.multiply(x, xp.isfinite(x).any(), out=out),
     lambda xp, x, out=None: [y := xp.exp(x, out=out), xp.negative(y)][0],
     lambda xp, x, out=None: xp.add(x[:1], x, out=out),
-], ids=["no ufunc", "a method", "not its last call", "an index"])  # fmt: skip
+], ids=["along an axis", "no ufunc", "a method", "not its last call", "an index"])  # fmt: skip
 def test_a_kernel_that_does_more_than_call_ufuncs_stays_whole(kernel):
     """What a primitive added by a user computes is not looked into where that might change its value."""
     own = Primitive("own", kernel)

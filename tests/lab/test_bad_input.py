@@ -106,6 +106,7 @@ def place(tmp_path, monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.delitem(sys.modules, "minigan.lab.figures", raising=False)
+    monkeypatch.delattr("minigan.lab.figures", raising=False)  # an earlier test may have drawn
     return tmp_path
 
 

@@ -323,6 +323,14 @@ def test_file_faults_are_refused(tmp_path):
 # Another network
 
 
+def test_a_file_of_the_largest_size_is_read_and_no_larger_one(file, monkeypatch):
+    size = file.stat().st_size
+    monkeypatch.setattr(lab, "MAX_FILE", size)
+    equal(load(file)[0], arrays())
+    monkeypatch.setattr(lab, "MAX_FILE", size - 1)
+    assert f"has {size} bytes, more than the {size - 1} that are read" in refused(file)
+
+
 def test_require_accepts_what_was_saved_and_lists_each_difference():
     have = {"w": np.zeros((2, 3), np.float32), "b": np.zeros(3, np.float32)}
     require(have, {"w": ((2, 3), "float32"), "b": ((3,), np.float32)})
@@ -510,3 +518,17 @@ def test_a_reader_overtaken_by_a_writer_takes_the_newer_one(run, which, monkeypa
     found = find(run, which)
     assert found.state["step"] == 2 and found.warnings == ()
     assert steps(run) == ["step-00000002.safetensors"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
+def test_a_header_in_another_encoding_is_no_header(tmp_path, encoding):
+    """Python's json would guess it, and read what safetensors reads otherwise."""
+    path = tmp_path / "a.safetensors"
+    save(path, {"a": np.arange(3.0)}, {})
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = content[8 : 8 + length].decode().encode(encoding)
+    path.write_bytes(len(header).to_bytes(8, "little") + header + content[8 + length :])
+    for read in (load, inspect):
+        with pytest.raises(CheckpointError, match="its header is not a JSON object"):
+            read(path)

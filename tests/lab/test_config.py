@@ -577,6 +577,7 @@ def test_columns_without_data_are_refused():
 
 def test_warmup_longer_than_the_run_is_refused():
     assert "schedule.warmup" in refused(sets=["schedule.warmup=11", "steps=10"])
+    assert made("schedule.warmup=10", "steps=10").schedule.warmup == 10
 
 
 def test_configuration_too_long_to_be_given_back_is_refused():
