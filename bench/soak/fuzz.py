@@ -496,7 +496,8 @@ def arguments(numbers, tally, folder):
                 continue
             tally.slowest = max(tally.slowest, (perf_counter() - started, what))
             tally.counts[f"exit_{code}"] += 1
-            allowed = before | {"runs"} | {os.path.normpath(word.partition("=")[2] or word) for word in line}
+            named = [*line, *(word.partition("=")[2] for word in line)]
+            allowed = before | {"runs"} | {os.path.normpath(word) for word in named if word}
             there = {path.name for path in folder.iterdir()}
             new, before = there - {str(name).split("/")[0] for name in allowed}, there
             if code not in CODES:

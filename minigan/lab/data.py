@@ -383,9 +383,11 @@ def _scale_notes(values: np.ndarray, names: tuple[str, ...], low: np.ndarray, hi
                 f"column {shown(name)} reaches {largest:.3g}; give it in a unit that keeps it nearer to 1"
             )
         if span > OUTLYING * (third - first) > 0:
+            with np.errstate(over="ignore"):
+                times = span / (third - first)
             notes.append(
-                f"column {shown(name)} spans {span / (third - first):.1g} times its interquartile range; "
-                "a few values will decide its mean and standard deviation"
+                f"column {shown(name)} spans {times:.1g} times its interquartile range; a few values will "
+                "decide its mean and standard deviation"
             )
     return notes
 

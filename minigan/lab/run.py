@@ -434,8 +434,9 @@ def read_bounded(path: Path, most: int = MAX_JSON) -> bytes:
             raise DataError(f"{shown(str(path))} is not a regular file; restore it")
         with open(path, "rb") as file:
             content = file.read(most + 1)
-    except OSError as error:
-        raise DataError(f"{shown(str(path))} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{shown(str(path))} cannot be read: {reason}") from None
     if len(content) > most:
         raise DataError(
             f"{shown(str(path))} is longer than the {most} bytes such a file may have; restore it"

@@ -220,7 +220,7 @@ class GalaxyImages:
     noise: float = NOISE
 
     def __post_init__(self):
-        if self.size != int(self.size) or not 4 <= self.size <= 128:
+        if not 4 <= self.size <= 128 or self.size != int(self.size):
             raise ValueError(
                 f"galaxies need a size from 4 to 128 pixels, a whole number; received {self.size}"
             )

@@ -412,6 +412,12 @@ def test_an_outlier_is_noted(read):
     assert any("interquartile range" in note for note in read(text).notes)
 
 
+def test_a_range_beyond_any_number_is_noted(read):
+    values = np.concatenate([np.linspace(0, 1e-322, 99), [1.0]])[:, None]
+    (note,) = (note for note in read(values, "a.npy").notes if "interquartile" in note)
+    assert "spans inf times" in note
+
+
 def test_duplicated_rows_are_noted(read):
     assert any("6 of 8 repeat another" in note for note in read("1\n2\n" * 4).notes)
     assert read("1\n2\n3\n3\n").notes == ()
