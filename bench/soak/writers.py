@@ -43,7 +43,7 @@ def measure(count):
 def endless(root):
     """A run directory whose training goes on for ever, with a checkpoint after every block."""
     sets = [part for field in (*TINY, "checkpoint_seconds=0.001") for part in ("--set", field)]
-    arguments = ("train", "--out", root, "--steps", 10**8, *sets)
+    arguments = ("train", "--out", root, "--steps", 2 * 10**6, *sets)
     with started(minigan, *arguments):
         limit = time.monotonic() + TIMEOUT
         while not list(root.glob("*/checkpoints/latest")):
