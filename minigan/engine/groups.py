@@ -6,6 +6,7 @@ has in one piece; and threads need not wait for each other within a block of ste
 
 import numpy as np
 
+from minigan import backend
 from minigan.engine.blocks import Worker, run_shared
 
 CACHE = 2**17  # bytes of the largest value of a group, some ten of which are in use at a time
@@ -15,7 +16,10 @@ class Part:
     """A program of some of the replicas: the same instructions on slices of the same arrays."""
 
     def __init__(self, program, first, last, count):
-        self._range, self._count, self._arrays = slice(first, last), count, {}
+        self._range, self._count = slice(first, last), count
+        # What all replicas are given has a buffer in each part: threads are not at the same step.
+        shared = (a for a in program.inputs if replica_axis(a.shape, count) is None)
+        self._arrays = {id(a): (a.copy(), a) for a in shared}
         self.state = {}  # it has no replicas to divide further
         self.constants = {id(self._slice(a)): self._slice(a) for a in program.constants.values()}
         self.inputs = [self._slice(a) for a in program.inputs]
@@ -58,7 +62,10 @@ def replicas_of(program):
     if len(counts) != 1:
         return 1
     (count,) = counts
+    shared = {id(a) for a in program.inputs if replica_axis(a.shape, count) is None}
     for i in program.instructions:
+        if i.is_view and id(backend.owner(i.output)) in shared:
+            return 1  # a part has a copy of it, which no view of it would see
         shapes = [i.output.shape, *(x.shape for x in i.inputs if not isinstance(x, (int, float)))]
         if len({min(len(shape), 3) for shape in shapes if len(shape) > 1 and shape[0] != 1}) > 1:
             return 1  # rows that all replicas share

@@ -44,6 +44,8 @@ def jobs(sweep: Sweep, missing: Sequence[int], workers: int = 1) -> list[list[in
         block = min(50 * 8 * config.batch, BLOCK_NUMBERS)
         each = 2 * memory_estimate(config) + 8 * block
         most = max(1, int(0.5 * (available_memory() or 2**30) / workers / each))
+        if config.threads > 1:  # which share the rows of a run alone, and the replicas of several: other bits
+            most = 1
         size = min(TOGETHER, most, -(-len(group) // workers))
         found += [group[k : k + size] for k in range(0, len(group), size)]
     return found

@@ -365,6 +365,8 @@ class Experiment(Steps):
 class Ensemble(Steps):
     """Experiments that differ in numbers alone, trained together as one program with a replica axis.
 
+    Each has the bits that it has alone with one thread, whatever the number of threads here.
+
     They go on from where they are, all at one step: just made, or loaded from checkpoints.
 
     Raises:  ConfigError – if they differ in more than REPLICATED, or in whether a penalty is 0

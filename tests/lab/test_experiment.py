@@ -170,6 +170,28 @@ def test_experiments_of_another_structure_do_not_train_together():
             Ensemble([experiment(), experiment(other)])
 
 
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ("batch=4096", "generator.widths=[64,64]", "discriminator.widths=[64,64]"),
+        ("batch=512", "generator.widths=[128,128]", "discriminator.widths=[128,128]", "average.name=ema"),
+    ],
+)
+def test_threads_of_an_ensemble_change_no_bit(sets):
+    """They go through a block of steps each at its own pace, with rates and averages that change."""
+    found = []
+    for threads in (1, 2):
+        together = ensemble(*sets, f"threads={threads}", "schedule.warmup=20", seeds=[0, 1, 2])
+        together.advance(6)
+        assert together.program_threads == threads
+        found.append([e.arrays() for e in together.experiments])
+    for one, other in zip(*found, strict=True):
+        equal_bits(one, other)
+    alone = experiment(*sets, "schedule.warmup=20")
+    alone.advance(6)
+    equal_bits(alone.arrays(), found[0][0])
+
+
 def test_an_ensemble_goes_on_from_where_its_experiments_are():
     seeds = [2, 5]
     whole, before = (ensemble(seeds=seeds) for _ in range(2))

@@ -196,6 +196,14 @@ def test_a_large_group_is_split_among_workers_and_by_memory(tmp_path, monkeypatc
     assert sum(sizes) == 150 and max(sizes) < 30
 
 
+def test_runs_of_several_threads_train_alone(tmp_path):
+    """Alone they share a run's rows among threads, which together they would not."""
+    made = plan(tmp_path, TINY + "[vary]\nseed = [1, 2]\nthreads = [1, 2]\n")
+    groups = jobs(made, range(4))
+    assert sorted(map(len, groups)) == [1, 1, 2]
+    assert {made.configs[n].threads for group in groups if len(group) == 1 for n in group} == {2}
+
+
 # ── running
 
 
