@@ -16,27 +16,24 @@ class Part:
     """A program of some of the replicas: the same instructions on slices of the same arrays."""
 
     def __init__(self, program, first, last, count):
-        self._range, self._count = slice(first, last), count
         # What all replicas are given has a buffer in each part: threads are not at the same step.
-        shared = (a for a in program.inputs if replica_axis(a.shape, count) is None)
-        self._arrays = {id(a): (a.copy(), a) for a in shared}
+        shared = {id(a): (a.copy(), a) for a in program.inputs if replica_axis(a.shape, count) is None}
+        self._range, self._count, self._arrays = slice(first, last), count, dict(shared)
         self.state = {}  # it has no replicas to divide further
         self.constants = {id(self._slice(a)): self._slice(a) for a in program.constants.values()}
         self.inputs = [self._slice(a) for a in program.inputs]
         self.returned = [self._slice(a) for a in program.returned]
-        self.instructions = [
-            i._replace(
-                inputs=[x if isinstance(x, (int, float)) else self._slice(x) for x in i.inputs],
-                params={key: self._shape(v) if key == "shape" else v for key, v in i.params.items()},
-                output=self._slice(i.output),
-            )
-            for i in program.instructions
-        ]
+        self.instructions = []
+        for i in program.instructions:
+            inputs = [x if isinstance(x, (int, float)) else self._slice(x) for x in i.inputs]
+            params = {key: self._shape(v) if key == "shape" else v for key, v in i.params.items()}
+            if i.is_view and id(backend.owner(i.output)) in shared:  # of the copy
+                self._arrays[id(i.output)] = i.kernel(np, *inputs, **params), i.output
+            self.instructions.append(i._replace(inputs=inputs, params=params, output=self._slice(i.output)))
 
     def _slice(self, array):
-        if id(array) not in self._arrays:
-            self._arrays[id(array)] = self.take(array), array  # kept alive, so that its id stays its own
-        return self._arrays[id(array)][0]
+        # With the array, which is kept alive, so that its id stays its own.
+        return self._arrays.setdefault(id(array), (self.take(array), array))[0]
 
     def _shape(self, shape):
         axis = replica_axis(shape, self._count)
@@ -62,10 +59,7 @@ def replicas_of(program):
     if len(counts) != 1:
         return 1
     (count,) = counts
-    shared = {id(a) for a in program.inputs if replica_axis(a.shape, count) is None}
     for i in program.instructions:
-        if i.is_view and id(backend.owner(i.output)) in shared:
-            return 1  # a part has a copy of it, which no view of it would see
         shapes = [i.output.shape, *(x.shape for x in i.inputs if not isinstance(x, (int, float)))]
         if len({min(len(shape), 3) for shape in shapes if len(shape) > 1 and shape[0] != 1}) > 1:
             return 1  # rows that all replicas share
