@@ -375,6 +375,7 @@ def _hook(event, arguments):
 def quick(folder):
     """Yields a function that runs command lines in ``folder``, in runs of two steps, without figures."""
     global _hooked
+    from minigan import lab
     from minigan.engine import gradcheck
     from minigan.lab import cli, explain
 
@@ -383,6 +384,7 @@ def quick(folder):
         _hooked = True
     before = dict(os.environ), os.getcwd(), gradcheck.check_primitive, explain.SECONDS
     drawing = {name: sys.modules.pop(name, None) for name in ("matplotlib", "minigan.lab.figures")}
+    drawn = vars(lab).pop("figures", None)  # the package remembers its module too
 
     def run(arguments):
         streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="replace") for _ in range(2)]
@@ -415,6 +417,8 @@ def quick(folder):
         gradcheck.check_primitive, explain.SECONDS = before[2:]
         sys.modules.pop("matplotlib")
         sys.modules.update({name: module for name, module in drawing.items() if module is not None})
+        if drawn is not None:
+            lab.figures = drawn
 
 
 def words(folder):
