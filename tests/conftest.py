@@ -1,12 +1,31 @@
-"""What all tests share: the backends on which one body runs, and a header that says which ones did."""
+"""What all tests share: the backends and the methods with which one body runs, and a header of the former."""
+
+from functools import cache
 
 import pytest
 
 from minigan import backend as backends
 
 BACKENDS = ("numpy", "strict", "cupy")
+METHODS = {  # options of a Game: as in test_game.py, and what their combinations add
+    "alternating": {}, "minimax": {"objective": "minimax"}, "simultaneous": {"order": "simultaneous"},
+    "several steps": {"discriminator_steps": 3, "generator_steps": 2}, "no penalties": {"r1": 0.0, "r2": 0.0},
+    "R1 alone": {"r2": 0.0}, "R2 alone": {"r1": 0.0}, "no average": {"average": None},
+    "WGAN-GP": {"objective": "wasserstein", "wgan_gp": 10.0, "r1": 0.0, "discriminator_steps": 2},
+    "zero-GP": {"objective": "hinge", "zero_gp": 2.0}, "clip": {"objective": "wasserstein", "clip": 0.2},
+    "relativistic": {"objective": "relativistic", "discriminator_steps": 2},
+    "extragradient": {"order": "extragradient"},
+    "extragradient with WGAN-GP": {"order": "extragradient", "objective": "alpha_ns(0.5, 1)", "wgan_gp": 1.0},
+    "consensus": {"order": "simultaneous", "consensus": 0.3}, "packs of 2": {"packing": 2},
+    "packs of 4 with WGAN-GP": {"packing": 4, "wgan_gp": 1.0},
+    "unrolled": {"unrolled": 2, "unrolled_rate": 0.2},
+    "unrolled with zero-GP": {"unrolled": 1, "zero_gp": 0.5, "generator_steps": 2},
+    "all at once": {"order": "simultaneous", "consensus": 0.3, "packing": 2, "objective": "relativistic",
+                    "zero_gp": 0.5},
+}  # fmt: skip
 
 
+@cache
 def unavailable(name):
     """Why the backend cannot be used here; None if it can."""
     try:
@@ -17,9 +36,13 @@ def unavailable(name):
 
 def pytest_addoption(parser):
     parser.addoption("--backend", choices=BACKENDS, help="run the tests of the engine on this backend only")
+    parser.addoption("--require-gpu", action="store_true", help="fail where a test of the GPU cannot run")
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "gpu: needs a GPU, and is skipped where there is none")
+    if config.getoption("--require-gpu") and unavailable("cupy"):
+        raise pytest.UsageError(f"--require-gpu: {unavailable('cupy')}")
     wanted = config.getoption("--backend")
     reason = wanted and unavailable(wanted)
     if reason:  # a skipped test would look like a passed one to whoever asked for this backend
@@ -36,11 +59,21 @@ def pytest_report_header(config):
     chosen = selected(config)
     running = [name for name, reason in chosen.items() if reason is None]
     skipped = [f"{name} skipped: {reason}" for name, reason in chosen.items() if reason]
-    gpu = "yes" if "cupy" in running else "no"
+    gpu = "no (strict double and host-compiled kernels)"
+    if "cupy" in running:
+        gpu = f"yes, {backends.get('cupy').describe()}"
     return [
         f"backends: {', '.join(running)}" + "".join(f" ({s})" for s in skipped),
         f"GPU kernels executed: {gpu}",
     ]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.skipped and item.get_closest_marker("gpu") and item.config.getoption("--require-gpu"):
+        report.outcome, report.longrepr = "failed", f"skipped, but --require-gpu was given: {report.longrepr}"
+    return report
 
 
 def pytest_generate_tests(metafunc):
@@ -48,6 +81,15 @@ def pytest_generate_tests(metafunc):
         # An absent device is named once, in the header and by test_switch, not per test.
         names = [name for name, reason in selected(metafunc.config).items() if reason is None]
         metafunc.parametrize("backend", names, indirect=True)
+    chosen = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "method" in metafunc.fixturenames and "method" not in chosen:
+        metafunc.parametrize("method", METHODS, indirect=True)
+
+
+@pytest.fixture
+def method(request):
+    """The options of a game; the test runs once for each."""
+    return METHODS[request.param]
 
 
 @pytest.fixture

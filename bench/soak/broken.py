@@ -7,8 +7,10 @@ import contextlib
 import os
 from pathlib import Path
 
+import numpy as np
+
 from minigan.lab import checkpoint, run, trainer
-from minigan.lab.experiment import Experiment
+from minigan.lab.experiment import Experiment, Steps
 from minigan.lab.signals import Interrupted
 
 
@@ -154,6 +156,37 @@ def unpinned_threads():
         return threadpool_limits(1 + os.getpid() % 2, user_api="blas")
 
     return _set((trainer, "pinned", unpinned))
+
+
+def leak():
+    """Each block of steps leaves a MiB, a hundred objects and an open file."""
+    kept = []
+
+    def keep():
+        kept.append([np.ones(2**17), *([] for _ in range(100))])
+        os.open(os.devnull, os.O_RDONLY)
+
+    return _with_each_block(keep)
+
+
+def tangle():
+    """Each block of steps leaves a MiB in a cycle, which the garbage collector alone can free."""
+
+    def tie():
+        knot = [np.ones(2**17)]
+        knot.append(knot)
+
+    return _with_each_block(tie)
+
+
+def _with_each_block(action):
+    draw = Steps._draw
+
+    def drawn(self, block):
+        action()
+        return draw(self, block)
+
+    return _set((Steps, "_draw", drawn))
 
 
 def leave_with_0():

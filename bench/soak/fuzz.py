@@ -32,7 +32,7 @@ from minigan.lab.run import RunDirectory
 SHARES = {"configurations": 1, "data": 0.2, "records": 0.1, "arguments": 0.1, "seeds": 0.001}
 CHUNK = 500  # cases of one task
 CODES = {0, 2, 3, 4, 5, 6, 7, 8, 130, 143}  # the documented ones without 1, which means a bug
-ENDLESS = {"studio"}  # commands that serve until they are stopped
+ENDLESS = {"studio", "bench"}  # commands that serve until they are stopped, or measure for minutes
 SLOW = {"explain", "doctor"}  # commands that are asked less often
 MESSAGE = 700  # characters of a refusal, beside those of names and texts it may quote
 FAILURES = (

@@ -7,18 +7,22 @@ import sys
 import tempfile
 from pathlib import Path
 
-SETTLED = 10_000  # steps after which nothing may grow any more
+SETTLED = 10_000  # steps after which nothing may grow any more, a third of fewer
 LIMIT = 2.0  # MiB
 POINTS = 100  # looks at the process
 
 
-def measure(count):
-    """``count`` steps of the default experiment through the trainer, with and without collector."""
+def measure(count, collectors=("on", "off"), broken=None):
+    """``count`` steps of the default experiment through the trainer, with and without collector.
+
+    broken  the function of bench/soak/broken.py that the process calls first, to prove that growth is found
+    """
     results = {"steps": count}
     failures = {"memory grew": 0, "descriptors grew": 0, "objects grew": 0, "the run failed": 0}
     examples = {}
-    for collector in ("on", "off"):
+    for collector in collectors:
         command = [sys.executable, "-m", "bench.soak.growth", str(count), collector]
+        command += [] if broken is None else [broken.__name__]
         root = Path(__file__).parents[2]
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -57,7 +61,8 @@ def train_long(count, collector):
     # Frames are kept by design, 200 at most, of 6 kB each: that growth is within the limit.
     sets = f"steps={count}", f"eval_every={max(100, count // 500)}", "checkpoint_seconds=1"
     config = resolve(environ={}, sets=sets)
-    looks = [SETTLED + k * (count - SETTLED) // POINTS for k in range(POINTS)]
+    settled = min(SETTLED, count // 3)
+    looks = [settled + k * (count - settled) // POINTS for k in range(POINTS)]
     seen = []
 
     def look(step):
@@ -75,4 +80,8 @@ def train_long(count, collector):
 
 
 if __name__ == "__main__":
+    from bench.soak import broken
+
+    for name in sys.argv[3:]:
+        getattr(broken, name)()
     train_long(int(sys.argv[1]), sys.argv[2])

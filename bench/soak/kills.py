@@ -12,6 +12,7 @@ import signal
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,9 +21,10 @@ from minigan.lab import checkpoint
 from minigan.lab.errors import CheckpointError, LabError
 from minigan.lab.run import RunDirectory
 
+STEPS = 2000
 FIELDS = (
-    "steps=2000", "batch=16", "generator.widths=[8]", "discriminator.widths=[8]", "checkpoint_seconds=0.005",
-    "eval_every=100", "eval_samples=200",
+    f"steps={STEPS}", "batch=16", "generator.widths=[8]", "discriminator.widths=[8]", "eval_every=100",
+    "eval_samples=200", "checkpoint_seconds=0.005",
 )  # fmt: skip
 SHORT = ("steps=80", "eval_every=40", "checkpoint_seconds=0.0001")  # one after every block
 KINDS = (
@@ -31,21 +33,30 @@ KINDS = (
 )  # fmt: skip
 
 
+class Reference(NamedTuple):
+    """A run that nothing stops: its directory, and the seconds until its end, its first save, and a next."""
+
+    path: Path
+    seconds: float
+    first: float
+    pause: float
+
+
 def measure(count):
-    """``count`` kills, in as many runs as that takes; from a count of 1000 also one at each operation."""
+    """``count`` kills, in two runs or more; from a count of 1000 also one at each operation."""
     tally, rng = Tally(*KINDS), random.Random(count)
     with tempfile.TemporaryDirectory() as root:
-        reference, duration = uninterrupted(Path(root) / "reference")
+        reference = uninterrupted(Path(root) / "reference")
         kills = runs = before_the_first = 0
-        while kills < count:
-            fallen, early = kill_until_it_ends(Path(root) / "killed", reference, duration, rng, tally)
+        while kills < count or runs < 2:
+            fallen, early = kill_until_it_ends(Path(root) / "killed", reference, rng, tally)
             kills, runs, before_the_first = kills + fallen, runs + 1, before_the_first + early
         at_operations = kill_at_operations(Path(root) / "short", max(1000 // count, 1), tally)
     figures = {
         "kills": kills,
         "before_the_first_checkpoint": before_the_first,
         "runs": runs,
-        "seconds_of_a_run": round(duration, 3),
+        "seconds_of_a_run": round(reference.seconds, 3),
         "at_operations": at_operations,
     }
     return figures | tally.as_dict()
@@ -80,16 +91,48 @@ def made(root):
 
 
 def uninterrupted(root):
-    """The directory of a run that nothing stops, and the seconds it took."""
+    """A run that nothing stops, measured."""
+    told, errors = root.with_name("told"), root.with_name("errors")
+    told.write_bytes(b"")
     finished(int)  # the first process waits for the imports of its server
     began = time.perf_counter()
-    code = finished(train, root.with_name("told"), *new(root), errors=root.with_name("errors"))
+    with started(train, told, *new(root), errors=errors) as process:
+        wait(process, told, 1)
+        first = time.perf_counter() - began
+        process.join(TIMEOUT)
+        seconds, code = time.perf_counter() - began, process.exitcode
     if code != 0:
-        raise RuntimeError(f"the reference run left with {code}: {root.with_name('errors').read_text()}")
-    return made(root), time.perf_counter() - began
+        raise RuntimeError(f"the reference run left with {code}: {errors.read_text()}")
+    return Reference(made(root), seconds, first, (seconds - first) / len(acknowledged(told)))
 
 
-def kill_until_it_ends(root, reference, duration, rng, tally):
+def acknowledged(told):
+    """The steps of the saves that returned."""
+    return [int(line) for line in told.read_text().split()]
+
+
+def moment(reference, share, rng, since=0, starting=0.3):
+    """A random moment, as a step to be acknowledged and seconds after that: what ``wait`` waits for.
+
+    With the probability ``starting`` it is while the process starts, else on the ``share`` of the way that
+    follows the step ``since``, however fast the machine is by now.
+    """
+    if rng.random() < starting:
+        return 0, rng.uniform(0, reference.first)
+    return since + rng.uniform(1, share * STEPS), rng.uniform(0, 2 * reference.pause)
+
+
+def wait(process, told, step, seconds=0.0):
+    """Wait for a save of ``step`` or a later one, and so many seconds, or for the end of the process."""
+    limit = time.monotonic() + TIMEOUT
+    while process.is_alive() and max(acknowledged(told), default=0) < step:
+        if time.monotonic() > limit:
+            raise TimeoutError(f"no save of step {step:.0f} or a later one")
+        process.join(0.001)
+    process.join(seconds)
+
+
+def kill_until_it_ends(root, reference, rng, tally):
     """Start, kill and resume one run until it ends; the kills, and how many of them before a checkpoint."""
     shutil.rmtree(root, ignore_errors=True)
     told, errors = root.with_name("told"), root.with_name("errors")
@@ -99,13 +142,14 @@ def kill_until_it_ends(root, reference, duration, rng, tally):
         path = made(root)
         arguments = new(root) if path is None else ("--resume", path)
         errors.write_bytes(b"")
+        since = max(acknowledged(told), default=0)
         with started(train, told, *arguments, errors=errors) as process:
-            process.join(rng.uniform(0, 0.4 * duration))
+            wait(process, told, *moment(reference, 0.4, rng, since, starting=0.5))
             process.kill()
             process.join(TIMEOUT)
             code = process.exitcode
         if code == 0:
-            compare(made(root), reference, f"after {kills} kills", tally)
+            compare(made(root), reference.path, f"after {kills} kills", tally)
             return kills, early
         if code != -signal.SIGKILL:
             tally.add("another end", f"kill {kills}: exit code {code}, {errors.read_text()}")
@@ -155,8 +199,7 @@ def _train_and_die(number, told, *arguments):
 
 def check(path, told, case, tally):
     """Count what a kill did to the checkpoints; whether there is one."""
-    acknowledged = [int(line) for line in told.read_text().split()]
-    newest = None
+    steps, newest = acknowledged(told), None
     if path is not None:
         run = RunDirectory.open(path)
         for file in checkpoint.paths(run):
@@ -168,8 +211,8 @@ def check(path, told, case, tally):
             newest = checkpoint.latest(run).state["step"]
         except LabError:
             pass
-    if acknowledged and (newest is None or newest < acknowledged[-1]):
-        tally.add("acknowledged step lost", f"{case}: {newest} instead of {acknowledged[-1]}")
+    if steps and (newest is None or newest < steps[-1]):
+        tally.add("acknowledged step lost", f"{case}: {newest} instead of {steps[-1]}")
     return newest is not None
 
 

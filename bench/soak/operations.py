@@ -480,13 +480,22 @@ def _survivors(synced, content):
 
 def fill_small_disk(place, count, tally):
     """Runs of growing checkpoints on a disk of 256 KiB; the number of runs, or why there is no such disk."""
+
+    def fill(case, told):
+        _check_full(place, told, finished(_fill, place, case, None, output=told, errors=told), tally)
+
+    return _on_small_disk(place, count, fill)
+
+
+def _on_small_disk(place, count, action):
+    """action(case, told) so often, ``told`` being a file that is not there yet; the number, or why not."""
     with small_disk(place) as reason:
         if reason:
             return f"skipped: {reason}"
         for case in range(count):
             told = place.with_name("told")
             told.unlink(missing_ok=True)
-            _check_full(place, told, finished(_fill, place, case, None, output=told, errors=told), tally)
+            action(case, told)
         return count
 
 
@@ -585,27 +594,24 @@ def fill_output(place, count, tally):
 
 def fill_by_training(place, count, tally):
     """Whole trainings on a disk of 256 KiB; the number of trainings, or why there is no such disk."""
-    with small_disk(place) as reason:
-        if reason:
-            return f"skipped: {reason}"
-        for case in range(count):
-            told = place.with_name("told")
-            told.unlink(missing_ok=True)
-            fields = (f"seed={case}", f"generator.widths=[{24 + 4 * (case % 10)},48]", "batch=16",
-                      "discriminator.widths=[48]", "checkpoint_seconds=0.005", "eval_samples=200",
-                      "eval_every=100")  # fmt: skip
-            sets = [part for field in fields for part in ("--set", field)]
-            code = finished(minigan, "train", "--out", place, "--steps", 10**7, *sets, errors=told)
-            text = told.read_text()
-            if code != 8:
-                tally.add("another end", f"a full disk while training: exit code {code}, {text}")
-            *_, message = text.splitlines() or [""]
-            if text.count("error: ") != 1 or "MiB are free there" not in message or "Traceback" in text:
-                tally.add("another message", f"a full disk while training: {text[-400:]}")
-            (path,) = place.iterdir()
-            try:
-                reopen(path)
-            except LabError as error:
-                tally.add("no checkpoint verifies", f"a full disk while training: {error}")
-            shutil.rmtree(path)
-        return count
+
+    def fill(case, told):
+        fields = (f"seed={case}", f"generator.widths=[{24 + 4 * (case % 10)},48]", "batch=16",
+                  "discriminator.widths=[48]", "checkpoint_seconds=0.005", "eval_samples=200",
+                  "eval_every=100")  # fmt: skip
+        sets = [part for field in fields for part in ("--set", field)]
+        code = finished(minigan, "train", "--out", place, "--steps", 10**7, *sets, errors=told)
+        text = told.read_text()
+        if code != 8:
+            tally.add("another end", f"a full disk while training: exit code {code}, {text}")
+        *_, message = text.splitlines() or [""]
+        if text.count("error: ") != 1 or "MiB are free there" not in message or "Traceback" in text:
+            tally.add("another message", f"a full disk while training: {text[-400:]}")
+        (path,) = place.iterdir()
+        try:
+            reopen(path)
+        except LabError as error:
+            tally.add("no checkpoint verifies", f"a full disk while training: {error}")
+        shutil.rmtree(path)
+
+    return _on_small_disk(place, count, fill)

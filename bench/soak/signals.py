@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.soak import kills
 from bench.soak.harness import TIMEOUT, Tally, finished, started
-from bench.soak.kills import compare, made, new, train, uninterrupted
+from bench.soak.kills import compare, made, moment, new, train, uninterrupted, wait
 from minigan.lab import checkpoint
 from minigan.lab.errors import LabError
 from minigan.lab.run import RunDirectory
@@ -38,22 +38,22 @@ def measure(count):
     few = max(count // 10, 4)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        reference, duration = uninterrupted(root / "reference")
+        reference = uninterrupted(root / "reference")
         figures = {}
         for number in NUMBERS:
-            figures |= stop_often(root / "stopped", reference, duration, number, count, rng, tally)
+            figures |= stop_often(root / "stopped", reference, number, count, rng, tally)
         figures["second_signals"] = stop_twice(root / "twice", reference, few, tally)
-        figures["halts"] = halt(root / "halted", reference, duration, few, 2.0, rng, tally)
+        figures["halts"] = halt(root / "halted", reference, few, 2.0, rng, tally)
         figures["clocks"] = change_clock(root / "clocks", reference, few, tally)
     return figures | tally.as_dict()
 
 
-def stop_often(root, reference, duration, number, count, rng, tally):
+def stop_often(root, reference, number, count, rng, tally):
     """``count`` runs that are sent a signal each; how many were, while they trained, and the slowest end."""
     ends = []
     for case in range(count):
         what = f"{number.name} {case}"
-        ends.append(stop(root, reference, number, rng.uniform(0, 0.8 * duration), what, tally))
+        ends.append(stop(root, reference, number, moment(reference, 0.8, rng), what, tally))
     obeyed = [seconds for seconds in ends if seconds is not None]
     if len(obeyed) < count / 2:  # the others were at their end, which is rare
         tally.add("signal ignored", f"{number.name}: {count - len(obeyed)} of {count} times")
@@ -64,18 +64,15 @@ def stop_often(root, reference, duration, number, count, rng, tally):
     }
 
 
-def stop(root, reference, number, delay, case, tally):
-    """One signal, ``delay`` seconds after there is a run directory, and a resume.
+def stop(root, reference, number, when, case, tally):
+    """One signal at the moment ``when``, of a run that has its directory, and a resume.
 
     Returns the seconds until the end; None if the run was finished before it noticed.
     """
-    shutil.rmtree(root, ignore_errors=True)
-    told, errors = root.with_name("told"), root.with_name("errors")
-    for file in (told, errors):
-        file.write_bytes(b"")
+    told, errors = _anew(root)
     with started(train, told, *new(root), errors=errors) as process:
-        _wait(lambda: made(root) or process.exitcode is not None)
-        process.join(delay)
+        _begun(root, process)
+        wait(process, told, *when)
         trains = (run := made(root)) and RunDirectory.open(run).read_status().get("status") == "running"
         began = time.perf_counter()
         if process.is_alive():
@@ -86,7 +83,7 @@ def stop(root, reference, number, delay, case, tally):
     # A directory that is not a run yet is removed by whoever was making it.
     status = {} if path is None else RunDirectory.open(path).read_status()
     if status.get("status") == "finished":  # whatever its code: it may have been about to leave with 0
-        compare(path, reference, case, tally)
+        compare(path, reference.path, case, tally)
         return None
     *_, message = text.splitlines() or [""]
     if code != 128 + number:
@@ -115,6 +112,15 @@ def stop(root, reference, number, delay, case, tally):
     return seconds
 
 
+def _anew(root):
+    """Nothing of an earlier case; the empty files for what a process reports, and says on stderr."""
+    shutil.rmtree(root, ignore_errors=True)
+    files = root.with_name("told"), root.with_name("errors")
+    for file in files:
+        file.write_bytes(b"")
+    return files
+
+
 def resume(path, reference, case, tally):
     """Let a run go on to its end, and compare it."""
     told, errors = path.parent.with_name("told"), path.parent.with_name("errors")
@@ -123,7 +129,7 @@ def resume(path, reference, case, tally):
     if code != 0:
         tally.add("resume refused", f"{case}: exit code {code}, {errors.read_text()}")
     else:
-        compare(path, reference, case, tally)
+        compare(path, reference.path, case, tally)
 
 
 # ── a second signal while the first is obeyed
@@ -132,10 +138,7 @@ def resume(path, reference, case, tally):
 def stop_twice(root, reference, count, tally):
     """The first signal comes as a save begins, the second at an operation of it; the number of runs."""
     for case in range(count):
-        shutil.rmtree(root, ignore_errors=True)
-        told, errors = root.with_name("told"), root.with_name("errors")
-        for file in (told, errors):
-            file.write_bytes(b"")
+        told, errors = _anew(root)
         number, at = NUMBERS[case % 2], 1 + case // 2 * 3
         code = finished(_train_and_stop_twice, number, at, told, *new(root), errors=errors)
         text, what, path = errors.read_text(), f"second {number.name} at operation {at} of a save", made(root)
@@ -176,16 +179,13 @@ def _train_and_stop_twice(number, at, told, *arguments):
 # ── time
 
 
-def halt(root, reference, duration, count, seconds, rng, tally):
+def halt(root, reference, count, seconds, rng, tally):
     """SIGSTOP at a random moment and SIGCONT ``seconds`` later; the number of runs."""
     for case in range(count):
-        shutil.rmtree(root, ignore_errors=True)
-        told, errors = root.with_name("told"), root.with_name("errors")
-        for file in (told, errors):
-            file.write_bytes(b"")
+        told, errors = _anew(root)
         with started(train, told, *new(root), errors=errors) as process:
-            _wait(lambda: made(root) or process.exitcode is not None)
-            process.join(rng.uniform(0, 0.5 * duration))
+            _begun(root, process)
+            wait(process, told, *moment(reference, 0.5, rng))
             if process.is_alive():
                 os.kill(process.pid, signal.SIGSTOP)
                 time.sleep(seconds)
@@ -195,7 +195,7 @@ def halt(root, reference, duration, count, seconds, rng, tally):
         if code != 0:
             tally.add("another end", f"halt {case}: exit code {code}, {errors.read_text()}")
         else:
-            compare(made(root), reference, f"halt {case}", tally)
+            compare(made(root), reference.path, f"halt {case}", tally)
     return count
 
 
@@ -210,7 +210,7 @@ def change_clock(root, reference, count, tally):
         if code != 0:
             tally.add("another end", f"a clock that {kind}: exit code {code}, {errors.read_text()}")
         else:
-            compare(made(root), reference, f"a clock that {kind}", tally)
+            compare(made(root), reference.path, f"a clock that {kind}", tally)
     return count
 
 
@@ -239,9 +239,10 @@ def _train_by(kind, told, *arguments):
     return train(told, *arguments)
 
 
-def _wait(condition):
+def _begun(root, process):
+    """Wait for the run directory, or for the end of the process."""
     limit = time.monotonic() + TIMEOUT
-    while not condition():
+    while process.is_alive() and not made(root):
         if time.monotonic() > limit:
             raise TimeoutError("no run directory appears")
-        time.sleep(0.001)
+        process.join(0.001)

@@ -145,14 +145,30 @@ def read(path, count, tally):
     """Read a run while it is trained, in four ways in turn; the reads, and the steps trained meanwhile."""
     run = RunDirectory.open(path)
     before = checkpoint.latest(run).state["step"]
-    seen = {"step": before}
     with started(minigan, "train", "--resume", path):
+        before = _later(run, before)
+        seen = {"step": before}
         for number in range(count):
             try:
                 (_status, _metrics, _latest, _sample)[number % 4](run, seen, tally)
             except Exception as error:  # whatever it is, a reader must not meet it
                 tally.add("unreadable", f"read {number}: {type(error).__name__}: {error}")
-    return count, checkpoint.latest(run).state["step"] - before
+        after = _later(run, before)  # so it was trained until now
+    return count, after - before
+
+
+def _later(run, step):
+    """The step of the newest checkpoint, once it is later than ``step``."""
+    limit = time.monotonic() + TIMEOUT
+    while time.monotonic() < limit:
+        try:
+            newest = checkpoint.latest(run).state["step"]
+        except LabError:  # of a build that is broken
+            continue
+        if newest > step:
+            return newest
+        time.sleep(0.005)
+    raise TimeoutError(f"no checkpoint after step {step}")
 
 
 def _status(run, seen, tally):

@@ -14,9 +14,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minigan.lab.config import Config, memory_estimate, to_json
 from minigan.lab.errors import BusyError, CheckpointError, ConfigError, LabError, UnavailableError, shown
-from minigan.lab.sweep import Results, Sweep, data_of, is_done, load, run_path, write_results
+from minigan.lab.sweep import Results, Sweep, data_of, features_of, is_done, load, run_path, write_results
+
+# Trains the jobs of the sweep in a directory, with or without drift allowed; gives what each returned.
+Engine = Callable[[str, list[list[int]], bool], Iterator[str | None]]
 
 TOGETHER = 64  # runs of one program: more do not get cheaper
 DRIVER = ".driver"  # in a sweep's directory: who drives it, or STOPPED
@@ -32,7 +37,7 @@ SAME = ("minigan", "numpy", "scipy")  # versions that all processes of a sweep s
 def jobs(sweep: Sweep, missing: Sequence[int], workers: int = 1) -> list[list[int]]:
     """The missing runs in groups that train together, large ones split among the workers."""
     from minigan.lab.config import available_memory
-    from minigan.lab.experiment import BLOCK_NUMBERS, structure
+    from minigan.lab.experiment import structure
 
     groups: dict[bytes, list[int]] = {}
     for number in missing:
@@ -40,15 +45,26 @@ def jobs(sweep: Sweep, missing: Sequence[int], workers: int = 1) -> list[list[in
     found = []
     for group in groups.values():
         config = sweep.configs[group[0]]
-        # Twice what training holds for the recorded first step, and a block of random numbers.
-        block = min(50 * 8 * config.batch, BLOCK_NUMBERS)
-        each = 2 * memory_estimate(config) + 8 * block
-        most = max(1, int(0.5 * (available_memory() or 2**30) / workers / each))
+        most = max(1, int(0.5 * (available_memory() or 2**30) / workers / memory_of(config)))
         if config.threads > 1:  # which share the rows of a run alone, and the replicas of several: other bits
             most = 1
         size = min(TOGETHER, most, -(-len(group) // workers))
         found += [group[k : k + size] for k in range(0, len(group), size)]
     return found
+
+
+def memory_of(config: Config) -> int:
+    """The bytes that a run takes at most while it trains among others."""
+    from minigan.lab.experiment import block_length, step_numbers
+
+    features, data = features_of(config), data_of(config)
+    numbers = block_length(config, features) * step_numbers(config, features)
+    rows = config.eval_samples if data is None else 2 * len(data.values)  # as they are, and sorted
+    # The recorded first step holds what all of its updates compute, as measured; each number is there twice,
+    # of this run and among those of the others.
+    updates = config.discriminator_steps + config.generator_steps + 2 * config.unrolled
+    step = updates * (1 + (config.order == "extragradient")) * memory_estimate(config, features)
+    return step + 2 * numbers * np.dtype(config.dtype).itemsize + 8 * rows * features
 
 
 # ── a job
@@ -186,29 +202,29 @@ def _open_all(path: str, sweep: Sweep, numbers: Sequence[int], stack: ExitStack)
             RunDirectory.create_at(where, to_json(sweep.configs[number])).close()
         runs.append(RunDirectory.open(where))
     steps = [{str(checkpoint.step_of(file)) for file in checkpoint.paths(run)} for run in runs]
-    for step in (*sorted(set.intersection(*steps), key=int, reverse=True), None):
-        with ExitStack() as attempt:
-            opened = []
-            try:
-                for n, run in zip(numbers, runs, strict=True):
-                    opened.append(_open(sweep.configs[n], run.path, step))
-                    attempt.enter_context(opened[-1].run)
-            except CheckpointError:
-                continue  # one of them is damaged: the step before
-            stack.push(attempt.pop_all())
-            return opened
-    raise AssertionError  # of no step at all nothing can be damaged
+    configs = [sweep.configs[number] for number in numbers]
+    for step in sorted(set.intersection(*steps), key=int, reverse=True):
+        with suppress(CheckpointError):  # one of them is damaged: the step before
+            return _open_at(step, configs, runs, stack)
+    return _open_at(None, configs, runs, stack)
 
 
-def _open(config: Config, path: Path, step: str | None) -> Any:
+def _open_at(step: str | None, configs: Sequence[Config], runs: Sequence[Any], stack: ExitStack) -> list[Any]:
+    """The runs with their locks, at one step; none of the locks if it fails."""
     from minigan.lab.trainer import reopen
 
-    return reopen(path, at=step, lock=True, data=data_of(config))
+    opened = []
+    with ExitStack() as attempt:
+        for config, run in zip(configs, runs, strict=True):
+            opened.append(reopen(run.path, at=step, lock=True, data=data_of(config)))
+            attempt.enter_context(opened[-1].run)
+        stack.push(attempt.pop_all())
+    return opened
 
 
 def run_sweep(
     path: str | Path,
-    engine: Callable[[str, list[list[int]], bool], Iterator[str | None]],
+    engine: Engine,
     workers: int = 1,
     *,
     allow_drift: bool = False,
@@ -266,7 +282,7 @@ def _driven(path: str | Path) -> Iterator[list[int]]:
             write_atomic(file, STOPPED)
 
 
-def local(workers: int = 1) -> Callable[[str, list[list[int]], bool], Iterator[str | None]]:
+def local(workers: int = 1) -> Engine:
     """Jobs in this process, or with joblib in several.
 
     Raises:  UnavailableError – if joblib is needed and missing

@@ -28,6 +28,7 @@ from minigan.lab.errors import (
     nearest,
     shown,
 )
+from minigan.probability.distributions import parse
 from minigan.probability.verdict import wilson
 
 SCHEMA = 1  # of sweep.json
@@ -184,7 +185,7 @@ def _values(name: str, given: Any) -> list[Any]:
 
 
 def _checked(config: Config) -> None:
-    check(config, features=None if config.data is None else data_of(config).values.shape[1])
+    check(config, features=None if config.data is None else features_of(config))
 
 
 @lru_cache(maxsize=4)
@@ -208,6 +209,12 @@ def data_of(config: Config) -> Any:
     except (OSError, ValueError):
         version = 0, 0  # the reader says why
     return _read(config.data, version, config.columns, config.drop_nonfinite)
+
+
+def features_of(config: Config) -> int:
+    """How many features a row of a configuration's target or data has.    Raises:  DataError – as data_of"""
+    data = data_of(config)
+    return parse(config.target).features if data is None else data.values.shape[1]
 
 
 def conditions(success: str) -> list[tuple[str, str, float]]:

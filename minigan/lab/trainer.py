@@ -77,8 +77,9 @@ class Session:
         self._best, self.improved = math.inf, False  # the least KS so far; whether it is of the newest line
         self._trained, self._started = 0.0, time.perf_counter()  # seconds before this process
         self._bits: dict[str, Any] = {}
+        self._watched = False  # whether any step so far was, and so has other last bits
 
-    def start(self, resumed: "Reopened | None", allow_drift: bool) -> None:
+    def start(self, resumed: Reopened | None, allow_drift: bool) -> None:
         """Begin, or go on with what was reopened; BLAS has its threads by now.
 
         Raises:  CheckpointError – if that was made with other versions, processor or threads
@@ -90,7 +91,10 @@ class Session:
             if before != self._bits and not allow_drift:
                 raise CheckpointError(_drift(before, self._bits))
             self.resume(resumed.arrays, resumed.state)
-        self.run.write_status("running", backend_used=self.experiment.backend.describe())
+            self._watched = resumed.state.get("watched") is True
+        self._watched |= self.experiment.watched
+        backend = self.experiment.backend.describe()
+        self.run.write_status("running", backend_used=backend, watched=self._watched)
 
     def resume(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
         """Go on from a checkpoint, whose arrays the experiment has; from the beginning where there is none.
@@ -141,6 +145,7 @@ class Session:
             "seconds": round(self.seconds, 3),
             "best": self._best if math.isfinite(self._best) else None,
             "environment": self._bits,
+            "watched": self._watched,
         }
         self.run.sync_metrics()
         checkpoint.save_step(self.run, experiment.step, arrays, state, keep, best=self.improved)

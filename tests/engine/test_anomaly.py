@@ -106,23 +106,6 @@ def test_a_rule_that_fails_at_one_step_is_named(backend, monkeypatch, name, plac
     assert f"in the derivative of {name}, called at {line}" in str(e)
 
 
-METHODS = {
-    "alternating": {}, "minimax": {"objective": "minimax"}, "simultaneous": {"order": "simultaneous"},
-    "several steps": {"discriminator_steps": 3, "generator_steps": 2}, "no penalties": {"r1": 0.0, "r2": 0.0},
-    "R1 alone": {"r2": 0.0}, "R2 alone": {"r1": 0.0}, "no average": {"average": None},
-    "WGAN-GP": {"objective": "wasserstein", "wgan_gp": 10.0, "r1": 0.0, "discriminator_steps": 2},
-    "zero-GP": {"objective": "hinge", "zero_gp": 2.0}, "clip": {"objective": "wasserstein", "clip": 0.2},
-    "relativistic": {"objective": "relativistic", "discriminator_steps": 2},
-    "extragradient": {"order": "extragradient"},
-    "extragradient with WGAN-GP": {"order": "extragradient", "objective": "alpha_ns(0.5, 1)", "wgan_gp": 1.0},
-    "consensus": {"order": "simultaneous", "consensus": 0.3}, "packs of 2": {"packing": 2},
-    "unrolled": {"unrolled": 2, "unrolled_rate": 0.2},
-    "unrolled with zero-GP": {"unrolled": 1, "zero_gp": 0.5, "generator_steps": 2},
-    "all at once": {"order": "simultaneous", "consensus": 0.3, "packing": 2, "objective": "relativistic",
-                    "zero_gp": 0.5},
-}  # fmt: skip
-
-
 def game_of(
     backend=numpy_backend, activation="tanh", optimizer="adam", packing=1, dtype="float32", **options
 ):
@@ -163,10 +146,10 @@ class Names:
             self.calls.append((primitive.name, "backward" if backward else "forward"))
 
 
-@pytest.mark.parametrize("method", ["alternating", "consensus", "WGAN-GP"])
+@pytest.mark.parametrize("method", ["alternating", "consensus", "WGAN-GP"], indirect=True)
 def test_every_call_of_a_round_is_watched(monkeypatch, method):
-    """A NaN at the k-th call of a whole round is found at the k-th call, for every k."""
-    game = game_of(**METHODS[method])
+    """A NaN at the k-th call of a whole round is found at the k-th call: every k, of many every third."""
+    game = game_of(**method)
     batch, kind = batch_of(game), numpy_backend.array_type
     names, count, target = Names(), 0, None
     token = observer.set(names)
@@ -188,7 +171,8 @@ def test_every_call_of_a_round_is_watched(monkeypatch, method):
             monkeypatch.setitem(primitive._functions, kind, failing(primitive._functions[kind]))
     assert len(names.calls) > 100 and {d for _, d in names.calls} == {"forward", "backward"}
     state = {name: t.numpy() for name, t in game.state.items()}
-    for target, expected in enumerate(names.calls):
+    every = 3 if len(names.calls) > 400 else 1
+    for target, expected in list(enumerate(names.calls))[::every]:
         for name, t in game.state.items():
             assign(t, constant(state[name]))
         count = 0
@@ -214,10 +198,9 @@ def same_with_and_without(**options):
     assert left[0] == left[1]
 
 
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_no_method_is_accused(method, dtype):
-    same_with_and_without(dtype=dtype, **METHODS[method])
+    same_with_and_without(dtype=dtype, **method)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

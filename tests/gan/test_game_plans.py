@@ -19,22 +19,6 @@ from minigan.nn.network import mlp
 from minigan.nn.optim import OPTIMIZERS
 from minigan.nn.schedules import Average
 
-METHODS = {  # as in test_game.py, and what their combinations add
-    "alternating": {}, "minimax": {"objective": "minimax"}, "simultaneous": {"order": "simultaneous"},
-    "several steps": {"discriminator_steps": 3, "generator_steps": 2}, "no penalties": {"r1": 0.0, "r2": 0.0},
-    "R1 alone": {"r2": 0.0}, "R2 alone": {"r1": 0.0}, "no average": {"average": None},
-    "WGAN-GP": {"objective": "wasserstein", "wgan_gp": 10.0, "r1": 0.0, "discriminator_steps": 2},
-    "zero-GP": {"objective": "hinge", "zero_gp": 2.0}, "clip": {"objective": "wasserstein", "clip": 0.2},
-    "relativistic": {"objective": "relativistic", "discriminator_steps": 2},
-    "extragradient": {"order": "extragradient"},
-    "extragradient with WGAN-GP": {"order": "extragradient", "objective": "alpha_ns(0.5, 1)", "wgan_gp": 1.0},
-    "consensus": {"order": "simultaneous", "consensus": 0.3}, "packs of 2": {"packing": 2},
-    "packs of 4 with WGAN-GP": {"packing": 4, "wgan_gp": 1.0},
-    "unrolled": {"unrolled": 2, "unrolled_rate": 0.2},
-    "unrolled with zero-GP": {"unrolled": 1, "zero_gp": 0.5, "generator_steps": 2},
-    "all at once": {"order": "simultaneous", "consensus": 0.3, "packing": 2, "objective": "relativistic",
-                    "zero_gp": 0.5},
-}  # fmt: skip
 NAMES = ("real", "latent_d", "latent_g", "factor", "weight", "mix", "noise_x", "noise_d", "noise_g")
 ROUNDS, TOLERANCE = 3, 1e-9
 
@@ -122,12 +106,11 @@ def check(passes=PASSES, threads=1, rows=8, noisy=False, **options):
     return program
 
 
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     ("noisy", "replicas"), [(False, 0), (True, 0), (False, 2)], ids=["plain", "noisy", "replicas"]
 )
 def test_every_method(method, noisy, replicas):
-    check(noisy=noisy, replicas=replicas, **METHODS[method])
+    check(noisy=noisy, replicas=replicas, **method)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -162,19 +145,18 @@ def test_every_size_of_a_batch(rows):
 
 
 @pytest.mark.parametrize("length", range(len(PASSES)))
-@pytest.mark.parametrize("method", ["WGAN-GP", "extragradient"])
+@pytest.mark.parametrize("method", ["WGAN-GP", "extragradient"], indirect=True)
 def test_every_prefix_of_the_passes(method, length):
-    check(passes=PASSES[:length], **METHODS[method])
+    check(passes=PASSES[:length], **method)
 
 
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_blocks_of_rows(method, threads, monkeypatch):
     """Every batch counts as large, so that the work on rows is cut in blocks wherever it can be."""
     for name, value in {"CACHE": 0, "SHARED": 0, "ROWS": 4}.items():
         monkeypatch.setattr(blocks, name, value)
     linear = {"sizes": ((1, 4, 1), (1,)), "activation": ("silu", "leaky_relu")}
-    check(rows=16, threads=threads, **(linear if threads == 2 else {}), **METHODS[method])
+    check(rows=16, threads=threads, **(linear if threads == 2 else {}), **method)
 
 
 def test_blocks_are_cut_where_they_can_be(monkeypatch):
@@ -184,11 +166,10 @@ def test_blocks_are_cut_where_they_can_be(monkeypatch):
     assert any(node.op == "segment" for node in program.plan.graph.nodes)
 
 
-@pytest.mark.parametrize("method", METHODS)
 def test_a_replica_in_a_group_is_the_single_game_bit_for_bit(method, monkeypatch):
     """Groups of one or two replicas on two threads; replicas all at once are in test_game.py."""
     monkeypatch.setattr(groups, "CACHE", 64)
-    options = {"replicas": 3, "dtype": "float32", "activation": ("silu", "leaky_relu"), **METHODS[method]}
+    options = {"replicas": 3, "dtype": "float32", "activation": ("silu", "leaky_relu"), **method}
     game = game_of(**options)
     together, program = play(game, batches(game, replicas=3, rounds=2), PASSES, threads=2)
     assert len(program.plan.groups) > 1

@@ -171,9 +171,9 @@ def test_every_truncation_is_refused(file):
     refused(file)
 
 
-def test_2000_random_bit_flips_are_refused(file):
+def test_500_random_bit_flips_are_refused(file):
     whole, rng = file.read_bytes(), random.Random(5)
-    for _ in range(2000):
+    for _ in range(500):
         bit = rng.randrange(8 * len(whole))
         flipped = bytearray(whole)
         flipped[bit // 8] ^= 1 << bit % 8

@@ -452,7 +452,7 @@ def test_memory_stays_within_four_tables(tmp_path):
             tracemalloc.stop()
 
 
-def test_2000_mutated_files_are_finite_tables_or_refused(tmp_path):
+def test_500_mutated_files_are_finite_tables_or_refused(tmp_path):
     rng = random.Random(4)
     np.save(tmp_path / "b.npy", np.arange(8.0).reshape(4, 2))
     originals = [
@@ -462,7 +462,7 @@ def test_2000_mutated_files_are_finite_tables_or_refused(tmp_path):
         ("a.npy", (tmp_path / "b.npy").read_bytes()),
     ]
     outcomes = {True: 0, False: 0}
-    for i in range(2000):
+    for i in range(500):
         name, content = originals[i % len(originals)]
         content = bytearray(content)
         for _ in range(rng.randint(1, 3)):

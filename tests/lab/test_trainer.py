@@ -369,6 +369,26 @@ def test_a_watched_run_that_goes_well_ends_as_others_do(tmp_path):
     assert experiment.program is None and outcome.row["ks"] == pytest.approx(plain.row["ks"], abs=0.1)
 
 
+@pytest.mark.parametrize("watched", [(False, False), (True, False), (False, True)])
+def test_a_run_says_whether_any_of_its_steps_was_watched(tmp_path, watched):
+    """Also after a resume without: its last bits are others from then on."""
+    experiment, run = start(tmp_path, "steps=12", "checkpoint_seconds=0")
+    experiment.watched = watched[0]
+
+    def interrupt(step):
+        if step >= 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    with run, pytest.raises(Interrupted):
+        train(experiment, run, on_step=interrupt)
+    assert status(run.path)["watched"] is watched[0]
+    again = reopen(run.path, lock=True)
+    again.experiment.watched = watched[1]
+    with again.run:
+        train(again.experiment, again.run, resumed=again)
+    assert status(run.path)["watched"] is checkpoint.latest(run).state["watched"] is any(watched)
+
+
 def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(tmp_path, monkeypatch):
     experiment, run = start(tmp_path, "checkpoint_seconds=0")
     save = checkpoint.save_step

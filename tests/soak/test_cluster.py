@@ -43,7 +43,7 @@ pytestmark = [
     ),
 ]
 needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl to make certificates")
-LONG = 1800  # steps: seconds, time to be disturbed in
+LONG = 1800  # steps: time to be disturbed in
 
 
 @pytest.fixture
@@ -135,14 +135,39 @@ def children(process):
     return found
 
 
+def halt(process):
+    """Nothing of it happens until ``go_on``, however fast the machine is."""
+    os.kill(process.pid, signal.SIGSTOP)
+
+
+def go_on(*processes):
+    """Let them go on; jobs look at once who drives their sweep."""
+    time.sleep(engines.LOOK_SECONDS)
+    for process in processes:
+        os.kill(process.pid, signal.SIGCONT)
+
+
+def driven_by(path):
+    """What the directory of a sweep says of its driver."""
+    return (path / engines.DRIVER).read_bytes()
+
+
 @pytest.fixture
 def driver(tmp_path):
-    """A sweep of 4 runs in 2 processes, which are training and have saved; killed at the end."""
+    """A sweep of 4 runs in 2 processes, each of which was halted as it had saved; killed at the end."""
     file = write_sweep(tmp_path / "s.toml", 4, LONG)
     process = start(tmp_path, file, "--out", tmp_path / "out", "--jobs", 2, "-q")
     process.path = sweep_path(tmp_path / "out")
-    process.training = lambda: [c for c in children(process) if trained_by(c, process.path)]
-    wait(lambda: len(process.training()) == 2, "two processes that train")
+    process.training = {}
+
+    def halted():
+        for child in children(process):
+            if child.pid not in process.training and trained_by(child, process.path):
+                halt(child)
+                process.training[child.pid] = child
+        return len(process.training) == 2
+
+    wait(halted, "two processes that train")
     yield process
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -150,8 +175,12 @@ def driver(tmp_path):
 
 
 def test_a_killed_process_is_replaced_and_goes_on_from_its_checkpoints(driver, tmp_path):
-    wait(lambda: min(steps(driver.path).values()) >= LONG // 6, "a sixth of the way")
-    os.kill(driver.training()[0].pid, signal.SIGKILL)
+    first, second = driver.training.values()
+    go_on(first)
+    wait(lambda: max(steps(driver.path).values()) >= LONG // 6, "a sixth of the way")
+    os.kill(first.pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # joblib may have ended it as well
+        go_on(second)
     assert driver.wait(TIMEOUT) == 0 and told(tmp_path)
     assert_complete(driver.path, 4)
 
@@ -162,6 +191,8 @@ def test_a_signal_ends_all_processes_with_checkpoints_and_the_sweep_goes_on(driv
         os.killpg(driver.pid, number)  # as Ctrl-C
     else:
         driver.send_signal(number)
+    wait(lambda: driven_by(driver.path) == engines.STOPPED, "the signal to be noted")
+    go_on(*driver.training.values())
     assert driver.wait(TIMEOUT) == 128 + number
     text = told(tmp_path)
     assert (
@@ -174,11 +205,12 @@ def test_a_signal_ends_all_processes_with_checkpoints_and_the_sweep_goes_on(driv
 
 
 def test_jobs_of_a_killed_driver_make_room_for_the_next(driver, tmp_path):
-    workers = driver.training()
+    before = driven_by(driver.path)
     driver.kill()
     driver.wait(TIMEOUT)
-    assert all(os.path.exists(f"/proc/{w.pid}") for w in workers)  # they train on
     again = start(tmp_path, "--resume", driver.path, "--jobs", 2, "-q", log="again")
+    wait(lambda: driven_by(driver.path) != before, "another driver")
+    go_on(*driver.training.values())  # they train on
     assert again.wait(TIMEOUT) == 0 and told(tmp_path, "again")
     assert_complete(driver.path, 4)
 
@@ -272,12 +304,12 @@ def test_a_job_ends_when_another_drives_the_sweep_and_not_for_a_disk_that_is_awa
 def test_a_lost_scheduler_is_told_with_the_missing_runs_and_a_restart_runs_those(
     loopback, tmp_path, monkeypatch, capfd
 ):
-    loopback.worker(0, threads=2)
-    monkeypatch.setattr(engines, "CONNECT_SECONDS", 2)
-    out = tmp_path / "out"
+    worker, out = loopback.worker(0, threads=2), tmp_path / "out"
 
     def kill():
         wait(lambda: len(list(out.glob("*/runs/*/metrics.jsonl"))) == 4, "runs that train")
+        halt(worker)
+        monkeypatch.setattr(engines, "CONNECT_SECONDS", 2)
         loopback.scheduler.kill()
 
     killer = threading.Thread(target=kill)
@@ -291,18 +323,24 @@ def test_a_lost_scheduler_is_told_with_the_missing_runs_and_a_restart_runs_those
     path, err = sweep_path(out), capfd.readouterr().err
     assert err.count("\n") == 1 and "4 of 4 runs are missing (0, 1, 2, 3): the scheduler" in err
     assert "does not answer" in err and f"minigan sweep --resume {path}" in err
+    go_on(worker)
     assert main(["sweep", "--resume", str(path), "--jobs", "2", "-q"]) == 0
     assert_complete(path, 4)
 
 
 def test_a_signal_to_the_driver_ends_the_jobs_of_a_cluster_with_checkpoints(loopback, tmp_path):
     """One worker with two threads: two jobs of one process, neither in its main thread."""
-    loopback.worker(0, threads=2)
+    worker = loopback.worker(0, threads=2)
     file = write_sweep(tmp_path / "s.toml", 4, LONG)
     driver = loopback.sweep(file, "--out", tmp_path / "out", "-q")
     path = sweep_path(tmp_path / "out")
-    wait(lambda: len(list((path / "runs").glob("*/checkpoints/latest"))) == 4, "runs that train")
+    saved = (path / "runs").glob
+    wait(lambda: driver.poll() or len(list(saved("*/checkpoints/latest"))) == 4, "runs that train")
+    assert driver.poll() is None, told(tmp_path)
+    halt(worker)
     driver.terminate()
+    wait(lambda: driven_by(path) == engines.STOPPED, "the signal to be noted")
+    go_on(worker)
     assert driver.wait(TIMEOUT) == 143
     assert told(tmp_path).startswith("error: stopped by SIGTERM")
     status = [json.loads((run / "run.json").read_text()) for run in (path / "runs").iterdir()]

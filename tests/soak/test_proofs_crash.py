@@ -168,7 +168,7 @@ def test_kills_find(tmp_path, tally, build, reference, breakage, found):
     build(breakage)
     rng = random.Random(0)
     for _ in range(20):  # a kill has to come at a bad moment
-        kills.kill_until_it_ends(tmp_path / "killed", *reference, rng, tally)
+        kills.kill_until_it_ends(tmp_path / "killed", reference, rng, tally)
         if found & failed(tally):
             break
     assert found & failed(tally)
@@ -185,5 +185,5 @@ def test_kills_find(tmp_path, tally, build, reference, breakage, found):
 )
 def test_signals_find(tmp_path, tally, build, reference, breakage, found):
     build(breakage)
-    signals.stop_often(tmp_path / "stopped", *reference, signals.NUMBERS[1], 3, random.Random(1), tally)
+    signals.stop_often(tmp_path / "stopped", reference, signals.NUMBERS[1], 3, random.Random(1), tally)
     assert found <= failed(tally)

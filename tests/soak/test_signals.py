@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    """A run that nothing stopped, and its seconds."""
+    """A run that nothing stopped."""
     return signals.uninterrupted(tmp_path_factory.mktemp("runs") / "reference")
 
 
@@ -29,22 +29,21 @@ def nothing_failed(tally):
 
 @pytest.mark.parametrize("number", signals.NUMBERS, ids=lambda number: number.name)
 def test_10_signals_at_random_moments_end_the_run_with_a_checkpoint(tmp_path, tally, reference, number):
-    rng, (path, duration) = random.Random(int(number)), reference
-    ends = signals.stop_often(tmp_path / "run", path, duration, number, 10, rng, tally)
+    ends = signals.stop_often(tmp_path / "run", reference, number, 10, random.Random(int(number)), tally)
     assert nothing_failed(tally)
     assert ends[f"{number.name}_obeyed"] >= 5
 
 
 def test_a_second_signal_during_a_save_ends_the_run_at_once(tmp_path, tally, reference):
-    assert signals.stop_twice(tmp_path / "run", reference[0], 8, tally) == 8 and nothing_failed(tally)
+    assert signals.stop_twice(tmp_path / "run", reference, 8, tally) == 8 and nothing_failed(tally)
 
 
 def test_a_run_that_is_halted_for_two_seconds_has_the_same_bits(tmp_path, tally, reference):
-    rng, (path, duration) = random.Random(0), reference
-    assert signals.halt(tmp_path / "run", path, duration, 1, 2.0, rng, tally) == 1 and nothing_failed(tally)
+    rng = random.Random(0)
+    assert signals.halt(tmp_path / "run", reference, 1, 2.0, rng, tally) == 1 and nothing_failed(tally)
 
 
 def test_a_run_by_another_clock_has_the_same_bits(tmp_path, tally, reference):
     count = len(signals.CLOCKS)
-    assert signals.change_clock(tmp_path / "run", reference[0], count, tally) == count
+    assert signals.change_clock(tmp_path / "run", reference, count, tally) == count
     assert nothing_failed(tally)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.soak import writers
-from bench.soak.harness import Tally
+from bench.soak.harness import TIMEOUT, Tally
 from minigan.lab import checkpoint
 from minigan.lab.run import RunDirectory
 
@@ -31,13 +31,13 @@ def nothing_failed(tally):
 def test_of_8_processes_exactly_one_writes_25_times(path, tally):
     starts, slowest = writers.contend(path, 25, tally)
     assert starts == 200 and nothing_failed(tally)
-    assert slowest < 10
+    assert slowest < TIMEOUT / 2  # it did not wait for the writer
 
 
 def test_of_8_trainings_exactly_one_runs_and_after_its_kill_another(path, tally):
     starts, slowest = writers.contend_by_training(path, 3, tally)
     assert starts == 24 and nothing_failed(tally)
-    assert slowest < 10
+    assert slowest < TIMEOUT / 2
 
 
 def test_500_reads_during_training_see_whole_files_and_whole_rows(path, tally):

@@ -32,7 +32,7 @@ from minigan.lab.errors import ConfigError, LabError, UnavailableError, shown
 )
 @click.option("--data", help="CSV or NPY file to learn instead; p features per row.")
 @set_option
-@click.option("--backend", help="auto, numpy, cupy or strict.")
+@click.option("--backend", help="auto, numpy, cupy (an NVIDIA GPU) or strict (a GPU's rules on NumPy).")
 @click.option("--dtype", help="float32 or float64.")
 @click.option("--seed", help="Root of all randomness.")
 @click.option("--steps", help="Length of the run.")
@@ -48,7 +48,8 @@ from minigan.lab.errors import ConfigError, LabError, UnavailableError, shown
 @click.option(
     "--detect-anomaly",
     is_flag=True,
-    help="Check every operation, and name the first whose result is not finite; slow.",
+    help="Check every operation, and name the first whose result is not finite; slow, and with other last "
+    "bits, as steps are not planned.",
 )
 @require_option
 @click.option(

@@ -20,20 +20,8 @@ from minigan.lab.errors import UnavailableError
 from minigan.lab.run import RunDirectory
 
 COMMANDS = ("train", "sweep", "sample", "eval", "compare", "inspect", "export", "presets", "gradcheck",
-            "graph", "explain", "doctor", "schema", "completion")  # fmt: skip
+            "graph", "explain", "bench", "doctor", "schema", "completion")  # fmt: skip
 CODES = {0, 1, 2, 3, 4, 5, 6, 7, 8, 130, 143}
-TINY = tuple(
-    part
-    for setting in (
-        "generator.widths=4",
-        "discriminator.widths=4",
-        "batch=8",
-        "steps=6",
-        "eval_every=3",
-        "eval_samples=100",
-    )
-    for part in ("--set", setting)
-)
 ENVIRON = {key: value for key, value in os.environ.items() if not key.startswith("MINIGAN_")} | {
     "PYTHONPATH": str(Path(minigan.__file__).parents[1]), "COLUMNS": "100", "PYTHONWARNINGS": "error",
 }  # fmt: skip
@@ -218,8 +206,8 @@ def test_a_backend_that_is_absent_leaves_with_6(minigan_, place):
 # train
 
 
-def test_train_reports_on_stdout_and_talks_on_stderr(minigan_, place):
-    code, out, err = minigan_("train", *TINY)
+def test_train_reports_on_stdout_and_talks_on_stderr(minigan_, tiny, place):
+    code, out, err = minigan_("train", *tiny)
     assert code == 0
     (path,) = (place / "runs").iterdir()
     assert "perfect sampler" in out and "KS" in out and "Kolmogorov-Smirnov" in " ".join(out.split())
@@ -241,8 +229,8 @@ def test_train_without_arguments_is_the_default_experiment(monkeypatch, minigan_
     assert seen["config"] == resolve(environ={}) and seen["config"].target == "normal(4, 1.25)"
 
 
-def test_json_is_one_object_and_nothing_else(minigan_):
-    code, out, err = minigan_("train", *TINY, "--json")
+def test_json_is_one_object_and_nothing_else(minigan_, tiny):
+    code, out, err = minigan_("train", *tiny, "--json")
     result = one_object(out)
     assert code == 0 and {"run", "seconds", "verdict", "metrics", "files"} <= result.keys() and err
     assert Path(result["run"], "metrics.jsonl").samefile(result["files"]["metrics"])
@@ -250,14 +238,14 @@ def test_json_is_one_object_and_nothing_else(minigan_):
     json.loads(out, parse_constant=finite)
 
 
-def test_numbers_that_are_not_finite_are_null_in_json(minigan_):
-    _, out, _ = minigan_("train", *TINY, "--json", "--target", "student(0.5)")
+def test_numbers_that_are_not_finite_are_null_in_json(minigan_, tiny):
+    _, out, _ = minigan_("train", *tiny, "--json", "--target", "student(0.5)")
     json.loads(out, parse_constant=finite)
 
 
 @pytest.mark.parametrize("where", [0, 1, -1])
-def test_quiet_is_understood_anywhere(minigan_, where):
-    arguments = ["train", *TINY]
+def test_quiet_is_understood_anywhere(minigan_, tiny, where):
+    arguments = ["train", *tiny]
     arguments.insert(where if where >= 0 else len(arguments), "-q")
     code, out, err = minigan_(*arguments)
     assert code == 0 and err == "" and "perfect sampler" in out
@@ -289,29 +277,29 @@ def test_fast_dev_run_goes_through_everything(minigan_, place):
         "spiral(2,0.02)",
     ],
 )
-def test_targets_by_text(minigan_, target):
-    code, out, err = minigan_("train", *TINY, "--target", target)
+def test_targets_by_text(minigan_, tiny, target):
+    code, out, err = minigan_("train", *tiny, "--target", target)
     assert code == 0 and "Learning " in err and "perfect sampler" in out
 
 
 @pytest.mark.parametrize(("name", "features"), [("one.csv", 1), ("three.csv", 3), ("two.npy", 2)])
-def test_data_files(minigan_, files, name, features):
-    code, out, err = minigan_("train", *TINY, "--data", files / name, "--json")
+def test_data_files(minigan_, tiny, files, name, features):
+    code, out, err = minigan_("train", *tiny, "--data", files / name, "--json")
     result = one_object(out)
     assert code == 0 and f"G {features}-4-{features}" in err and "would pass" in err and "60 to judge" in err
     assert (result["verdict"]["energy"] is not None) == (features > 1)
 
 
-def test_the_shipped_galaxies(minigan_):
+def test_the_shipped_galaxies(minigan_, tiny):
     path = Path(minigan.__file__).parent / "lab" / "datasets" / "galaxies.csv"
-    code, out, err = minigan_("train", *TINY, "--data", path)
+    code, out, err = minigan_("train", *tiny, "--data", path)
     assert code == 0 and "82 rows" in err and "82 real ones" in " ".join(out.split())
 
 
-def test_columns_of_data(minigan_, files):
-    code, _, err = minigan_("train", *TINY, "--data", files / "three.csv", "--set", "columns=c")
+def test_columns_of_data(minigan_, tiny, files):
+    code, _, err = minigan_("train", *tiny, "--data", files / "three.csv", "--set", "columns=c")
     assert code == 0 and "G 1-4-1" in err
-    code, _, err = minigan_("train", *TINY, "--data", files / "three.csv", "--set", "columns=d")
+    code, _, err = minigan_("train", *tiny, "--data", files / "three.csv", "--set", "columns=d")
     assert code == 3 and "'d'" in sentence(err)
 
 
@@ -324,49 +312,49 @@ BAD_DATA = [
 
 
 @pytest.mark.parametrize("name", BAD_DATA)
-def test_bad_data_are_refused(minigan_, files, place, name):
-    code, out, err = minigan_("train", *TINY, "--data", files / name)
+def test_bad_data_are_refused(minigan_, tiny, files, place, name):
+    code, out, err = minigan_("train", *tiny, "--data", files / name)
     assert code == 3 and out == ""
     sentence(err)
     assert list(place.iterdir()) == []
 
 
-def test_a_row_that_is_not_finite_is_named_and_can_be_dropped(minigan_, files):
+def test_a_row_that_is_not_finite_is_named_and_can_be_dropped(minigan_, tiny, files):
     _, _, err = minigan_("train", "--data", files / "nan.csv")
     assert "row 3 of 4" in err and "drop_nonfinite=true" in err
-    code, _, err = minigan_("train", *TINY, "--data", files / "nan.csv", "--set", "drop_nonfinite=true")
+    code, _, err = minigan_("train", *tiny, "--data", files / "nan.csv", "--set", "drop_nonfinite=true")
     assert code == 0 and "1 of 4 rows" in err
 
 
 @pytest.mark.parametrize("rate", ["generator_optimizer.rate=1e38", "discriminator_optimizer.rate=1e38"])
 @pytest.mark.parametrize("steps", [1, 6])
-def test_divergence_leaves_with_4_in_one_sentence(minigan_, place, rate, steps):
-    code, out, err = minigan_("train", *TINY, "--set", rate, "--steps", steps, "-q")
+def test_divergence_leaves_with_4_in_one_sentence(minigan_, tiny, place, rate, steps):
+    code, out, err = minigan_("train", *tiny, "--set", rate, "--steps", steps, "-q")
     assert code == 4 and out == "" and "smaller rates" in sentence(err)
     (path,) = (place / "runs").iterdir()
     assert json.loads((path / "run.json").read_text())["status"] == "diverged"
 
 
-def test_a_missed_quality_leaves_with_5_after_the_report(minigan_):
-    code, out, err = minigan_("train", *TINY, "--require-ks", "0.9999", "--json", "-q")
+def test_a_missed_quality_leaves_with_5_after_the_report(minigan_, tiny):
+    code, out, err = minigan_("train", *tiny, "--require-ks", "0.9999", "--json", "-q")
     assert code == 5 and one_object(out)["verdict"]["pvalue"] < 0.9999
     assert "below the required 0.9999" in sentence(err)
-    assert minigan_("train", *TINY, "--require-ks", "0")[0] == 0
+    assert minigan_("train", *tiny, "--require-ks", "0")[0] == 0
 
 
-def test_where_nothing_can_be_written_the_exit_code_is_8(minigan_, place):
+def test_where_nothing_can_be_written_the_exit_code_is_8(minigan_, tiny, place):
     (place / "file").write_text("x")
     for out_ in ("file", "file/below", "/dev/null/runs", "x" * 300):
-        code, out, err = minigan_("train", *TINY, "--out", out_)
+        code, out, err = minigan_("train", *tiny, "--out", out_)
         assert code == 8 and out == ""
         sentence(err)
     assert [p.name for p in place.iterdir()] == ["file"]
 
 
-def test_runs_go_where_the_environment_says(minigan_, place, monkeypatch):
+def test_runs_go_where_the_environment_says(minigan_, tiny, place, monkeypatch):
     monkeypatch.setenv("MINIGAN_RUNS", "elsewhere")
     monkeypatch.setenv("MINIGAN_STEPS", "4")
-    _, out, _ = minigan_("train", *TINY[:6], "--set", "eval_samples=100", "--json")
+    _, out, _ = minigan_("train", *tiny[:6], "--set", "eval_samples=100", "--json")
     assert one_object(out)["metrics"]["step"] == 4 and [p.name for p in place.iterdir()] == ["elsewhere"]
 
 
@@ -377,12 +365,12 @@ def test_a_runs_config_can_be_given_back(minigan_, trained):
     assert code == 0 and {**first, "wall": 0} == {**second, "wall": 0}
 
 
-def test_a_failure_that_nobody_foresaw_is_logged_and_leaves_with_1(minigan_, place, monkeypatch):
+def test_a_failure_that_nobody_foresaw_is_logged_and_leaves_with_1(minigan_, tiny, place, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("unforeseen")
 
     monkeypatch.setattr("minigan.lab.metrics.Observer.row", fail)
-    code, out, err = minigan_("train", *TINY, "-q")
+    code, out, err = minigan_("train", *tiny, "-q")
     (path,) = (place / "runs").iterdir()
     assert code == 1 and out == "" and "unforeseen" in err and str(path.name) in err
     assert "RuntimeError: unforeseen" in (path / "log.txt").read_text()
@@ -404,14 +392,14 @@ def test_debug_shows_the_traceback(capsys):
     assert "Traceback" in captured.err and captured.out == ""
 
 
-def test_without_matplotlib_a_run_ends_with_a_note(minigan_, place, monkeypatch):
+def test_without_matplotlib_a_run_ends_with_a_note(minigan_, tiny, place, monkeypatch):
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"
         "from minigan.lab.cli import main\n"
         "raise SystemExit(main(sys.argv[1:]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, "train", *TINY, "--json"], env=ENVIRON, capture_output=True, text=True
+        [sys.executable, "-c", code, "train", *tiny, "--json"], env=ENVIRON, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert "no figure: figures need matplotlib; install it with: pip install 'minigan[plot]'" in done.stderr
@@ -467,11 +455,11 @@ def test_memory_is_asked_for_before_it_is_taken(minigan_, monkeypatch, trained, 
     assert code == 2 and out == "" and "takes at least" in err and "only 0.25 GiB of memory is free" in err
 
 
-def test_samples_have_the_names_of_the_data(minigan_, place):
+def test_samples_have_the_names_of_the_data(minigan_, tiny, place):
     names = ["plain", "with, comma", '"quoted" first', "αβγ"]
     with open("t.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([names, *np.random.default_rng(0).normal(size=(30, 4)).tolist()])
-    run = one_object(minigan_("train", *TINY, "--data", "t.csv", "--json")[1])["run"]
+    run = one_object(minigan_("train", *tiny, "--data", "t.csv", "--json")[1])["run"]
     code, out, _ = minigan_("sample", run, "-n", 200, "-o", "new.csv")
     assert code == 0
     with open("new.csv", newline="", encoding="utf-8") as file:
@@ -547,8 +535,8 @@ WILD = (
 )  # fmt: skip
 
 
-def test_what_went_wrong_is_named_with_the_next_thing_to_try(minigan_, place):
-    code, out, _ = minigan_("train", *TINY, *WILD)
+def test_what_went_wrong_is_named_with_the_next_thing_to_try(minigan_, tiny, place):
+    code, out, _ = minigan_("train", *tiny, *WILD)
     assert code == 0
     after = out.split("95 % of cases).")[1]
     assert after.lstrip().startswith("What went wrong, and what to try next:")
@@ -566,10 +554,10 @@ def test_what_went_wrong_is_named_with_the_next_thing_to_try(minigan_, place):
     assert finding == json.loads((run / "run.json").read_text())["findings"][0]
 
 
-def test_nothing_is_said_where_nothing_went_wrong(minigan_, trained):
-    code, out, _ = minigan_("train", *TINY, "--json")
+def test_nothing_is_said_where_nothing_went_wrong(minigan_, tiny, trained):
+    code, out, _ = minigan_("train", *tiny, "--json")
     assert code == 0 and one_object(out)["findings"] == []
-    assert "wrong" not in minigan_("train", *TINY)[1] + minigan_("eval", trained)[1]
+    assert "wrong" not in minigan_("train", *tiny)[1] + minigan_("eval", trained)[1]
 
 
 def test_eval_of_a_file(minigan_, files):
@@ -581,8 +569,8 @@ def test_eval_of_a_file(minigan_, files):
     assert code == 0 and "3 features" in " ".join(out.split())
 
 
-def test_a_law_of_the_plane_from_training_to_evaluation(minigan_, place):
-    code, out, err = minigan_("train", *TINY, "--target", "ring(8,1,0.01)", "--json")
+def test_a_law_of_the_plane_from_training_to_evaluation(minigan_, tiny, place):
+    code, out, err = minigan_("train", *tiny, "--target", "ring(8,1,0.01)", "--json")
     result = one_object(out)
     run = Path(result["run"])
     assert (
@@ -694,8 +682,8 @@ def test_gradcheck_finds_a_planted_error(minigan_, monkeypatch):
 
 
 @pytest.mark.parametrize("player", ["D", "G"])
-def test_graph_as_text_and_dot(minigan_, place, player):
-    code, out, err = minigan_("graph", *TINY, "--player", player)
+def test_graph_as_text_and_dot(minigan_, tiny, place, player):
+    code, out, err = minigan_("graph", *tiny, "--player", player)
     assert (
         code == 0
         and err == ""
@@ -703,21 +691,21 @@ def test_graph_as_text_and_dot(minigan_, place, player):
         and "D.0.W" in out
         and ("x" in out if player == "D" else "G.0.W" in out)
     )
-    code, out, err = minigan_("graph", *TINY, "--player", player, "-o", "g.dot")
+    code, out, err = minigan_("graph", *tiny, "--player", player, "-o", "g.dot")
     assert code == 0 and out == "" and (place / "g.dot").read_text().startswith("digraph")
 
 
-def test_graph_as_a_program(minigan_, place):
-    code, out, _ = minigan_("graph", *TINY, "--program")
+def test_graph_as_a_program(minigan_, tiny, place):
+    code, out, _ = minigan_("graph", *tiny, "--program")
     assert code == 0 and "input0: float32[1, 8, 1]" in out and "matmul" in out and list(place.iterdir()) == []
 
 
-def test_graph_of_data(minigan_, files):
-    assert minigan_("graph", *TINY, "--set", f"data={files / 'three.csv'}", "--player", "D")[0] == 0
+def test_graph_of_data(minigan_, tiny, files):
+    assert minigan_("graph", *tiny, "--set", f"data={files / 'three.csv'}", "--player", "D")[0] == 0
 
 
-def test_graph_as_a_picture_needs_dot(minigan_, place):
-    code, out, err = minigan_("graph", *TINY, "-o", "g.svg")
+def test_graph_as_a_picture_needs_dot(minigan_, tiny, place):
+    code, out, err = minigan_("graph", *tiny, "-o", "g.svg")
     if shutil.which("dot"):
         assert code == 0 and "<svg" in (place / "g.svg").read_text()
     else:
@@ -726,7 +714,7 @@ def test_graph_as_a_picture_needs_dot(minigan_, place):
 
 @POSIX
 @pytest.mark.parametrize("works", [True, False])
-def test_graph_asks_dot_for_the_picture(minigan_, place, monkeypatch, works):
+def test_graph_asks_dot_for_the_picture(minigan_, tiny, place, monkeypatch, works):
     program = place / "bin" / "dot"
     program.parent.mkdir()
     program.write_text(
@@ -734,7 +722,7 @@ def test_graph_asks_dot_for_the_picture(minigan_, place, monkeypatch, works):
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
-    code, _, err = minigan_("graph", *TINY, "-o", "g.svg")
+    code, _, err = minigan_("graph", *tiny, "-o", "g.svg")
     if works:
         assert code == 0 and (place / "g.svg").read_text().startswith("-Tsvg\ndigraph")
     else:
@@ -745,17 +733,17 @@ def test_graph_asks_dot_for_the_picture(minigan_, place, monkeypatch, works):
     ("arguments", "code"),
     [(["-o", "g.gif"], 2), (["-o", "g.dot", "--program"], 2), (["-o", "absent/g.dot"], 8)],
 )
-def test_bad_graphs_are_refused(minigan_, place, arguments, code):
-    got, out, err = minigan_("graph", *TINY, *arguments)
+def test_bad_graphs_are_refused(minigan_, tiny, place, arguments, code):
+    got, out, err = minigan_("graph", *tiny, *arguments)
     assert got == code and out == "" and list(place.iterdir()) == []
     sentence(err)
 
 
-def test_explain_as_text_and_json(minigan_, place, files, monkeypatch):
+def test_explain_as_text_and_json(minigan_, tiny, place, files, monkeypatch):
     monkeypatch.setattr("minigan.lab.explain.SECONDS", 0.01)
-    code, out, err = minigan_("explain", *TINY, "--seeds", 2, "--set", f"data={files / 'three.csv'}")
+    code, out, err = minigan_("explain", *tiny, "--seeds", 2, "--set", f"data={files / 'three.csv'}")
     assert code == 0 and err == "" and "2 seeds at once" in out and "GFLOP/s" in out
-    code, out, err = minigan_("explain", *TINY, "--passes", "exact", "--json")
+    code, out, err = minigan_("explain", *tiny, "--passes", "exact", "--json")
     told = one_object(out)
     assert code == 0 and err == "" and told["passes"] == "exact" and list(place.iterdir()) == []
     assert [stage["name"] for stage in told["stages"]][0] == "as recorded"
@@ -809,7 +797,7 @@ class Terminal(io.StringIO):
         ({}, ("-q",), False, None),
     ],
 )
-def test_a_bar_only_on_a_terminal(monkeypatch, environ, arguments, bar, colour):
+def test_a_bar_only_on_a_terminal(monkeypatch, environ, arguments, bar, colour, tiny):
     for name in ("CI", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -819,7 +807,7 @@ def test_a_bar_only_on_a_terminal(monkeypatch, environ, arguments, bar, colour):
     err, out = Terminal(), io.StringIO()
     monkeypatch.setattr(sys, "stderr", err)
     monkeypatch.setattr(sys, "stdout", out)
-    assert cli.main(["train", *TINY, *arguments]) == 0
+    assert cli.main(["train", *tiny, *arguments]) == 0
     text = err.getvalue()
     assert ("━" in text or "6/6" in text) == bar
     assert "\x1b" not in out.getvalue()
@@ -847,8 +835,8 @@ def test_a_process_leaves_with_the_same_code(place):
     assert process("--version").stdout.decode().strip() == f"minigan {minigan.__version__}"
 
 
-def test_a_whole_run_with_its_figure_in_a_process(place):
-    done = process("train", *TINY, "--json")
+def test_a_whole_run_with_its_figure_in_a_process(place, tiny):
+    done = process("train", *tiny, "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert Path(result["files"]["figure"]).read_bytes().startswith(b"\x89PNG")
@@ -881,7 +869,7 @@ def test_a_full_disk_behind_stdout_is_8(trained):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["train", *TINY, "--json", "--out"],
+        ["train", "--json", "--out"],
         ["sample"],
         ["eval"],
         ["train"],
@@ -916,6 +904,13 @@ WORDS = (
 )  # fmt: skip
 
 
+def nothing_measured(*_):
+    """Instead of five minutes of timings."""
+    from minigan.lab.timings import Record
+
+    return Record("2026-11-23T00:00Z", {}, [], True, 0, [])
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_random_arguments_leave_with_a_documented_code(seed, capsys, place, files, trained, monkeypatch):
     """50 vectors a seed, most of them beginning with a command; the environment cuts runs to 2 steps."""
@@ -929,6 +924,7 @@ def test_random_arguments_leave_with_a_documented_code(seed, capsys, place, file
         monkeypatch.setenv(f"MINIGAN_{name}", value)
     monkeypatch.setattr("minigan.engine.gradcheck.check_primitive", lambda name, order: 1)
     monkeypatch.setattr("minigan.lab.explain.SECONDS", 0.01)
+    monkeypatch.setattr("minigan.lab.benchmark.measure", nothing_measured)
     rng = np.random.default_rng(seed)
     for _ in range(50):
         words = list(rng.choice(WORDS, rng.integers(0, 6)))
@@ -958,26 +954,26 @@ def test_a_collapsed_sample_is_judged(minigan_, files):
     assert code == 0 and one_object(out)["verdict"]["distinguishable"]
 
 
-def test_a_run_is_named_after_what_it_learns(minigan_, files):
+def test_a_run_is_named_after_what_it_learns(minigan_, tiny, files):
     for arguments, name in (
         (("--target", "student(40)"), "student-40"),
         (("--data", files / "one.csv"), "one"),
         (("--target", "student(40)", "--set", "name=mine"), "mine"),
         (("student",), "student"),
     ):
-        code, out, _ = minigan_("train", *arguments, *TINY, "--json")
+        code, out, _ = minigan_("train", *arguments, *tiny, "--json")
         assert code == 0 and f"-{name}-" in Path(one_object(out)["run"]).name
 
 
-def test_a_target_and_data_together_are_refused(minigan_, files):
-    code, _, err = minigan_("train", "--target", "normal(0,1)", "--data", files / "one.csv", *TINY)
+def test_a_target_and_data_together_are_refused(minigan_, tiny, files):
+    code, _, err = minigan_("train", "--target", "normal(0,1)", "--data", files / "one.csv", *tiny)
     assert code == 2 and "not both" in sentence(err)
 
 
-def test_data_that_changed_since_the_run_are_refused(minigan_, tmp_path):
+def test_data_that_changed_since_the_run_are_refused(minigan_, tiny, tmp_path):
     table = tmp_path / "table.csv"
     table.write_text("x\n" + "\n".join(str(k % 7 + 0.5 * (k % 3)) for k in range(60)))
-    code, out, _ = minigan_("train", "--data", table, *TINY, "--json")
+    code, out, _ = minigan_("train", "--data", table, *tiny, "--json")
     run = one_object(out)["run"]
     assert code == 0 and minigan_("eval", run)[0] == 0
     table.write_text("x\n" + "\n".join(str(k % 5) for k in range(60)))
@@ -990,17 +986,18 @@ def test_the_graph_of_a_loss_names_its_data(minigan_):
     assert code == 0 and "matmul(x, D.0.W)" in out
 
 
-def test_the_report_says_what_the_loss_of_d_means(minigan_):
-    code, out, _ = minigan_("train", *TINY)
+def test_the_report_says_what_the_loss_of_d_means(minigan_, tiny):
+    code, out, _ = minigan_("train", *tiny)
     assert code == 0 and "ln 4 = 1.3863" in out and "JS ≥ (ln 4 − V)/2" in out
 
 
 @pytest.mark.parametrize("objective", ["hinge", "wasserstein", "least_squares", "alpha(0.5, 1)"])
-def test_a_run_with_another_objective_is_drawn_and_reported(minigan_, tmp_path, objective):
-    code, out, err = minigan_("train", "--out", str(tmp_path), "--set", f"objective={objective}", *TINY)
+def test_a_run_with_another_objective_is_drawn_and_reported(minigan_, tiny, tmp_path, objective):
+    code, out, err = minigan_("train", "--out", str(tmp_path), "--set", f"objective={objective}", *tiny)
     assert code == 0, err
     assert "The cross-entropy of σ(D) is V" in out and "its loss is ln 4" not in err
-    from minigan.lab.figures import save_overview
+    if objective in ("wasserstein", "alpha(0.5, 1)"):  # without a ratio of densities in D, and with one
+        from minigan.lab.figures import save_overview
 
-    (run,) = tmp_path.iterdir()
-    assert save_overview(RunDirectory.open(run)).is_file()
+        (run,) = tmp_path.iterdir()
+        assert save_overview(RunDirectory.open(run)).is_file()

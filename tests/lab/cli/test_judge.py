@@ -148,6 +148,14 @@ def test_a_verified_checkpoint_says_so_and_a_damaged_one_is_refused(minigan_, pl
         assert code == 3 and out == "" and err.startswith("error: ") and err.count("\n") == 1
 
 
+@pytest.mark.parametrize(("flags", "said"), [((), "false"), (("--detect-anomaly",), "true")])
+def test_a_checkpoint_says_whether_its_steps_were_watched(minigan_, place, tiny, flags, said):
+    assert minigan_("train", *tiny, *flags, "--out", "runs", "-q")[0] == 0
+    (file,) = place.glob(f"runs/*/checkpoints/{NAME}")
+    code, out, _ = minigan_("inspect", file)
+    assert code == 0 and f"  watched = {said}\n" in out
+
+
 def test_a_run_lists_its_checkpoints_and_what_names_them(minigan_, place, trained):
     run = Path(shutil.copytree(trained, "run"))
     folder = run / "checkpoints"
