@@ -29,7 +29,11 @@ test = [
 setup(
     version=version,
     packages=find_packages(include=["minigan", "minigan.*"]),
-    package_data={"minigan": ["py.typed"], "minigan.lab": ["datasets/*", "schema.json"]},
+    package_data={
+        "minigan": ["py.typed"],
+        "minigan.backend": ["*.json", "kernels/*"],
+        "minigan.lab": ["datasets/*", "schema.json"],
+    },
     install_requires=[
         "numpy>=2.0",  # the engine
         "scipy>=1.14",  # special functions and statistics
@@ -46,8 +50,13 @@ setup(
         "cluster": cluster,
         "bench": bench,
         "test": test,
-        "cuda12": ["cupy-cuda12x[ctk]>=14,<15"],  # one of the two, never both
-        "cuda13": ["cupy-cuda13x[ctk]>=14,<15"],
+        # One of the four, never two: CuPy's wheels overwrite each other's files. The bare wheel takes cuBLAS,
+        # NVRTC and the headers from a CUDA toolkit, or from PyTorch's nvidia-* wheels; [ctk] brings its own,
+        # 1 to 2 GB, which those who have them need not download.
+        "cuda12": ["cupy-cuda12x>=14,<15"],
+        "cuda12-ctk": ["cupy-cuda12x[ctk]>=14,<15"],
+        "cuda13": ["cupy-cuda13x>=14,<15"],
+        "cuda13-ctk": ["cupy-cuda13x[ctk]>=14,<15"],
     },
     entry_points={"console_scripts": ["minigan = minigan.lab.cli:main"]},
 )

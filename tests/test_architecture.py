@@ -36,7 +36,9 @@ FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 CODE_WRITER = (
     "backend/executor.py"  # may exec and compile: its source is written from a graph, never from data
 )
-ENGINE_BUDGET = 2800  # lines; a reader's two evenings: the planner is the second
+ENGINE_BUDGET = (
+    3400  # lines; a reader's three evenings: the planner is the second, the stages of a GPU the third
+)
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}

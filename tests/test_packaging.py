@@ -116,6 +116,7 @@ def test_every_import_is_a_dependency_or_an_extra():
         *(r for extra in arguments["extras_require"].values() for r in extra),
     ]
     known = {name.replace("-", "_") for r in listed for name in re.findall(r"^[\w-]+|(?<=\[)[\w-]+", r)} | {
+        "cuda",  # cuda-pathfinder, which CuPy needs itself
         "cupy",
         "minigan",
     }
@@ -195,7 +196,11 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_every_module_and_nothing_else(wheel):
     names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "minigan").rglob("*.py")}
-    data = {str(path.relative_to(ROOT)) for path in (ROOT / "minigan" / "lab" / "datasets").iterdir()}
+    data = {
+        str(path.relative_to(ROOT))
+        for pattern in ("lab/datasets/*", "backend/*.json", "backend/kernels/*.cuh", "backend/kernels/*.h")
+        for path in (ROOT / "minigan").glob(pattern)
+    }
     assert names == modules | data | {"minigan/py.typed", "minigan/lab/schema.json"}
 
 

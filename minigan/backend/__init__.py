@@ -4,7 +4,9 @@ Everything above this floor reaches an array library through ``backend.of(array)
 imports one by name for engine work, so moving a run from the processor to a GPU changes no other line.
 """
 
-from functools import partial
+import os
+import time
+from functools import cache, partial
 from typing import Any
 
 import numpy
@@ -22,6 +24,11 @@ class Backend:
     name: str = "numpy"
     xp: Any = numpy  # NumPy, or something that behaves like it
     array_type: type = numpy.ndarray
+    executions: tuple[str, ...] = ("planned", "recorded")  # the ways in which a captured step can run
+
+    def execution(self, program):
+        """The one of the executions that should be the fastest for a program."""
+        return "planned"
 
     def array(self, values, dtype=None):
         """A new array with a copy of host ``values``: the only way in."""
@@ -30,6 +37,25 @@ class Backend:
     def to_host(self, array):
         """A NumPy copy of ``array``: the only way out."""
         return numpy.array(array)
+
+    def span(self, array):
+        """Where an array is: the address of its first byte, and of the one after its last."""
+        return numpy.lib.array_utils.byte_bounds(array)
+
+    def synchronize(self):
+        """Wait until the device has done all that it was asked for."""
+
+    def timer(self):
+        """``with backend.timer() as timer: …``, then ``timer.seconds`` of the device."""
+        return Timer()
+
+    def memory(self):
+        """Bytes of the device, as far as they are known: "used", "held" for later, "free" and "total"."""
+        try:
+            page = os.sysconf("SC_PAGE_SIZE")
+            return {"free": page * os.sysconf("SC_AVPHYS_PAGES"), "total": page * os.sysconf("SC_PHYS_PAGES")}
+        except (AttributeError, OSError, ValueError):
+            return {}
 
     def compile(self, instructions):
         """A function of no arguments that runs the instructions in order, writing each output in place."""
@@ -45,8 +71,23 @@ class Backend:
         """What runs the kernels, as text for logs."""
         return f"NumPy {numpy.__version__} on the CPU"
 
+    def facts(self):
+        """What runs the kernels, as JSON for results."""
+        return {"backend": self.name, "device": "CPU", "numpy": numpy.__version__}
+
     def __repr__(self):
         return f"<backend {self.name}>"
+
+
+class Timer:
+    """Seconds spent inside ``with``."""
+
+    def __enter__(self):
+        self._start = time.perf_counter()
+        return self
+
+    def __exit__(self, *_):
+        self.seconds = time.perf_counter() - self._start
 
 
 numpy_backend = Backend()
@@ -77,15 +118,41 @@ def get(name="auto"):
 
     Raises:  ValueError – for another name;  BackendError – if the backend cannot be used here
     """
-    if name in ("numpy", "auto"):  # "auto" has one choice until the CUDA backend is built
+    if name == "numpy":
         return numpy_backend
     if name == "strict":
         from minigan.backend.strict import strict
 
         return _BY_TYPE.setdefault(strict.array_type, strict)
     if name == "cupy":
-        raise BackendError("the cupy backend is not built yet in this version; use --backend numpy")
+        try:
+            return _cupy()
+        except BackendError as error:
+            raise BackendError(f"{error}; or use --backend numpy") from None
+    if name == "auto":
+        return automatic()[0]
     raise ValueError(f"backend must be one of {', '.join(NAMES)}; received {name!r}")
+
+
+@cache
+def _cupy():
+    from minigan.backend import cuda
+
+    backend = cuda.load()
+    return _BY_TYPE.setdefault(backend.array_type, backend)
+
+
+@cache
+def automatic():
+    """(backend, why): what "auto" takes, and the reason; None without CuPy, where there is no choice."""
+    from importlib.util import find_spec
+
+    if find_spec("cupy") is None:
+        return numpy_backend, None
+    try:
+        return _cupy(), "there is a GPU that CuPy can use"
+    except BackendError as error:
+        return numpy_backend, str(error)
 
 
 def owner(array):

@@ -112,8 +112,8 @@ class Program:
         self._known[id(backend.owner(output))] = output
         self.instructions.append(Instruction(primitive, inputs, params, output))
 
-    def _compile(self, passes, threads):
-        """Make the function that runs the step, planned by these passes, or as recorded if it cannot be."""
+    def _compile(self, passes, threads, execution):
+        """Make what runs the step, planned if it can be, else as recorded."""
         work = [i for i in self.instructions if not i.is_view]
         if not work:
             raise CaptureError("the step computed nothing, so there is nothing to replay")
@@ -123,17 +123,36 @@ class Program:
         overwritten = [i.output for i in work if i.primitive.name == "assign"] + self.returned
         self._overwrites = set(map(written_memory, overwritten))
         home = backend.of(next(iter((*self.inputs, *self.state.values())), work[0].output))
-        self.plan = None
-        if home is backend.numpy_backend:
-            try:
-                self.plan = Plan(self, passes, threads)
-            except UnplannableError:
-                pass
+        if execution == "auto" and passes != PASSES and "planned" not in home.executions:
+            execution = "recorded"  # without all passes, bits are wanted
+        self.execution = execution if execution != "auto" else home.execution(self)
+        if self.execution not in home.executions:
+            raise CaptureError(
+                f"on {home.name} a step is executed as {' or '.join(home.executions)}; received {execution!r}"
+            )
+        self.plan = self._plan(home, passes, threads)
         if self.plan is None:
-            self._run = self._as_recorded(home, work)
+            if execution not in ("auto", "recorded", "planned"):
+                raise CaptureError(f"this step cannot be {execution}: capture it with execution='auto'")
+            self.execution, self._run = "recorded", self._as_recorded(home, work)
         else:
-            self._run = self.plan.run
+            self._run = self.plan.each
             self._forget()
+
+    def _plan(self, home, passes, threads):
+        """The step otherwise than it was recorded; None if it has to be as it was, or cannot be otherwise."""
+        try:
+            if self.execution == "planned":
+                return Plan(self, passes, threads)
+            if self.execution == "recorded":
+                return None
+            from minigan.backend import fusion
+            from minigan.engine.stages import stages_of
+
+            kind = getattr(fusion, self.execution.capitalize())
+            return kind(home, stages_of(self, home, kind)).load()
+        except UnplannableError:
+            return None
 
     def _forget(self):
         """Free what the first run computed: the plan has buffers of its own, and needs only the shapes."""
@@ -142,7 +161,7 @@ class Program:
         made = {}
 
         def remember(a):
-            if not isinstance(a, backend.numpy_backend.array_type) or id(backend.owner(a)) in kept:
+            if isinstance(a, (int, float, Made)) or id(backend.owner(a)) in kept:
                 return a
             if id(a) not in made:
                 owner, order = backend.owner(a), order_of(a)
@@ -165,7 +184,8 @@ class Program:
             if type(a) is not type(buffer) or a.shape != buffer.shape or a.dtype != buffer.dtype:
                 raise _not_as_captured(buffer, a)
         own = {id(buffer) for buffer in self.inputs}  # one may be returned by the step, and fed back
-        return self._replay([[_copy(a) if id(backend.owner(a)) in own else a for a in arrays]])
+        arrays = [_copy(a) if id(backend.owner(a)) in own else a for a in arrays]
+        return self._replay([a[None] for a in arrays], 1)
 
     def each(self, *blocks):
         """Run the step for every first index of these Tensors or arrays: on block[0], on block[1] …
@@ -182,20 +202,18 @@ class Program:
         lengths = {a.shape[0] for a in blocks}
         if len(lengths) != 1 or not min(lengths):
             raise CaptureError(f"each takes blocks of one length, at least 1; received {sorted(lengths)}")
-        if self.plan is not None:
-            return self._replay(zip(*arrays, strict=True))
-        return self._replay([a[k] for a in arrays] for k in range(lengths.pop()))
+        return self._replay(arrays, lengths.pop())
 
     def _as_recorded(self, home, work):
         steps = home.compile(work)
 
-        def run(batches):
-            for arrays in batches:
-                for buffer, a in zip(self.inputs, arrays, strict=True):
-                    home.xp.copyto(buffer, a)
+        def each(blocks, count):
+            for k in range(count):
+                for buffer, block in zip(self.inputs, blocks, strict=True):
+                    home.xp.copyto(buffer, block[k])
                 steps()
 
-        return run
+        return each
 
     def _arrays(self, inputs):
         if reason := refusal("replay"):
@@ -204,9 +222,9 @@ class Program:
             raise CaptureError(f"captured with {len(self.inputs)} inputs, called with {len(inputs)}")
         return [x.array if type(x) is Tensor else x for x in inputs]
 
-    def _replay(self, batches):
+    def _replay(self, blocks, count):
         with np.errstate(over="ignore"):  # e⁻ˣ = ∞ is a sigmoid of 0, as primitives.py says
-            self._run(batches)
+            self._run(blocks, count)
         mark_replayed(self._overwrites)
         return self.outputs
 
@@ -239,7 +257,7 @@ class Program:
         return "\n".join(lines)
 
 
-def capture(step, *inputs, state=(), passes=PASSES, threads=1):
+def capture(step, *inputs, state=(), passes=PASSES, threads=1, execution="auto"):
     """Run step(*inputs) once, for real, and return the Program that runs it again, bit for bit.
 
     inputs  Tensors or arrays; each gets a private buffer, so the caller's arrays are never written, and
@@ -247,10 +265,15 @@ def capture(step, *inputs, state=(), passes=PASSES, threads=1):
             of the step
     state   the arrays or Tensors that the step reads and assigns, a list or {name: …}: parameters, optimiser
             state (the checkpoint's list); a printed program calls them by these names
+    execution  how it is run again: "recorded", one call or launch per instruction, with the eager step's
+            bits; "planned" (NumPy) by ``passes`` on ``threads``; on a GPU "launches", a graph of one fused
+            launch per depth, or "block", one launch for many steps, a thread block per replica; the last
+            three sum in another order, and "auto" takes what should be fastest
 
     Tensors made inside the step belong to the program: a replay overwrites them; keep only what it returns.
 
-    Raises:  CaptureError – if captures nest, an array enters from nowhere, or a value is read during the step
+    Raises:  CaptureError – if captures nest, an array enters from nowhere, a value is read during the step,
+             or it cannot be executed so
     """
     if reason := refusal("capture"):
         raise CaptureError(reason)
@@ -264,10 +287,10 @@ def capture(step, *inputs, state=(), passes=PASSES, threads=1):
     finally:
         observer.reset(token)
     program.outputs = _without_history(outputs)
-    program._compile(passes, threads)
+    program._compile(passes, threads, execution)
     if program.plan is not None:  # the first step too has the plan's bits, so that a resumed run has them
         for array, content in zip((*program.inputs, *program.state.values()), before, strict=True):
-            np.copyto(array, content)
+            backend.of(array).xp.copyto(array, content)
         program(*program.inputs)
     return program
 

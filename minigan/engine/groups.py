@@ -13,11 +13,15 @@ CACHE = 2**17  # bytes of the largest value of a group, some ten of which are in
 
 
 class Part:
-    """A program of some of the replicas: the same instructions on slices of the same arrays."""
+    """A program of some of the replicas: the same instructions on slices of the same arrays.
 
-    def __init__(self, program, first, last, count):
-        # What all replicas are given has a buffer in each part: threads are not at the same step.
-        shared = {id(a): (a.copy(), a) for a in program.inputs if replica_axis(a.shape, count) is None}
+    shared  whether inputs that all replicas are given are the same arrays too
+    """
+
+    def __init__(self, program, first, last, count, shared=False):
+        # Else they have a buffer in each part: threads are not at the same step.
+        common = [] if shared else [a for a in program.inputs if replica_axis(a.shape, count) is None]
+        shared = {id(a): (a.copy(), a) for a in common}
         self._range, self._count, self._arrays = slice(first, last), count, dict(shared)
         self.state = {}  # it has no replicas to divide further
         self.constants = {id(self._slice(a)): self._slice(a) for a in program.constants.values()}

@@ -141,7 +141,7 @@ class Memory:
         elif node.op in VIEWS:
             array = self.arrays[node.inputs[0]]
             try:
-                self.arrays[node] = _view(node, array)
+                self.arrays[node] = view_of(node, array)
             except AttributeError:  # another shape of columns is no view: they are copied
                 self._own(node)
                 self.copies[node] = [(node.inputs[0], self.arrays[node].reshape(array.shape))]
@@ -246,7 +246,8 @@ def _aligned(nbytes, k):
     return memory[start : start + nbytes]
 
 
-def _view(node, array):
+def view_of(node, array):
+    """What a view of a value is, where the value is this array."""
     params = node.params
     if node.op == "part":
         k = params["index"]

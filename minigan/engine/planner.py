@@ -68,6 +68,10 @@ class Plan:
         self.code = executor.write(self.memory)
         self.run = self.code.compile([self.memory.inputs.get(id(a), a) for a in program.inputs])
 
+    def each(self, blocks, count):
+        """The step for every first index of the inputs' blocks."""
+        self.run(zip(*blocks, strict=True) if blocks else [()] * count)
+
     def __len__(self):
         return len(self.code.lines)
 

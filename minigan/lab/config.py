@@ -37,7 +37,9 @@ ScheduleName = Literal["constant", "linear", "cosine", "exponential"]
 AverageName = Literal["none", "ema", "tail"]
 Order = Literal["alternating", "simultaneous", "extragradient"]
 DType = Literal["float32", "float64"]
+ExecutionName = Literal["auto", "planned", "recorded", "launches", "block"]
 BackendName = Literal["auto", "numpy", "cupy", "strict"]
+RandomName = Literal["numpy", "philox"]
 
 Width = Annotated[int, Meta(ge=1, le=65536)]
 Share = Annotated[float, Meta(ge=0, le=1)]  # of the steps, or of the data
@@ -176,12 +178,20 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     steps: Annotated[int, Meta(ge=1, le=10**9, description="length of the run, in steps")] = 5000
 
     dtype: Annotated[DType, Meta(description="number format of parameters and data")] = "float32"
-    backend: Annotated[BackendName, Meta(description="what computes; auto is a GPU where one pays")] = "auto"
+    backend: Annotated[BackendName, Meta(description="what computes; auto is a GPU where one works")] = "auto"
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1, description="root of all randomness")] = 0
+    random: Annotated[
+        RandomName,
+        Meta(description="what draws for a step: NumPy on the CPU, or Philox where the step runs"),
+    ] = "numpy"
     eval_every: Annotated[int, Meta(ge=1, le=10**9, description="steps between two lines of metrics")] = 200
     eval_samples: Annotated[
         int, Meta(ge=100, le=10**7, description="generated samples each is made from")
     ] = 10000
+    execution: Annotated[
+        ExecutionName,
+        Meta(description="how a step is run again: planned, recorded (numpy); recorded, launches, block"),
+    ] = "auto"
     threads: Annotated[int, Meta(ge=1, le=1024, description="threads for large batches, many replicas")] = 1
     checkpoint_seconds: Annotated[
         float, Meta(ge=0, description="time between two checkpoints; 0 for one after every block of steps")

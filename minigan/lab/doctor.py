@@ -1,16 +1,18 @@
 """What this machine offers a run, what is in its way, and what to do about it.
 
-Nothing optional is imported: packages are found by their metadata, so a broken one cannot stop the diagnosis.
+Nothing optional is imported: packages are found by their metadata, so a broken one cannot stop the diagnosis,
+and a GPU is tried in a process of its own.
 """
 
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from minigan.backend.cuda import installed
 from minigan.lab.config import available_memory
 from minigan.lab.errors import StorageError
 from minigan.lab.run import environment, version, write_atomic
@@ -24,6 +26,7 @@ KERNELS = {
 FLAGS = {"AVX-512": "avx512f", "AVX2": "avx2", "AVX": "avx"}
 REQUIRED = ("numpy", "scipy", "click", "rich", "msgspec", "safetensors", "filelock", "threadpoolctl")
 EXTRAS = {"plot": "matplotlib"}
+GPU_SECONDS = 120.0  # for a first kernel: a driver that hangs must not hang the doctor
 MIN_FREE = 2**28  # bytes: below this even a small run may be refused memory or disk
 
 
@@ -56,7 +59,7 @@ def diagnose(
         _memory(available_memory()),
         write_finding(Path(runs)),
         *(_extra(extra, name) for extra, name in EXTRAS.items()),
-        cupy_finding(_cupy_wheels()),
+        cupy_finding(installed()),
     ]
 
 
@@ -157,25 +160,47 @@ def write_finding(runs: Path) -> Finding:
     return Finding("runs", text, free >= MIN_FREE, None if free >= MIN_FREE else "make room for the runs")
 
 
-def _cupy_wheels() -> list[str]:
-    """The installed distributions that provide cupy, as ``name version``."""
-    from importlib import metadata
-
-    names = {
-        (distribution.metadata["Name"] or "").lower(): distribution.version
-        for distribution in metadata.distributions()
-    }
-    return [
-        f"{name} {names[name]}" for name in sorted(names) if re.fullmatch(r"cupy(-cuda\S+|-rocm\S+)?", name)
-    ]
+TRY_GPU = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from minigan import backend
+chosen, why = backend.automatic()
+print(json.dumps([chosen.name, chosen.describe(), why]))
+"""
 
 
-def cupy_finding(wheels: list[str]) -> Finding:
-    """What CuPy is installed: at most one wheel may be, for two overwrite each other's files."""
+def gpu_answer(code: str = TRY_GPU, timeout: float = GPU_SECONDS) -> tuple[str, str, str | None]:
+    """What "auto" takes on this machine: its name, its description and the reason."""
+    import json
+    import subprocess
+    import sys
+
+    root = str(Path(__file__).parents[2])
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, root], capture_output=True, text=True, timeout=timeout, check=True
+        )
+        name, description, why = json.loads(done.stdout.splitlines()[-1])
+    except subprocess.TimeoutExpired:
+        return "numpy", "", f"a first kernel did not end within {timeout:g} s; look at nvidia-smi"
+    except (subprocess.CalledProcessError, OSError, ValueError, IndexError) as error:
+        return "numpy", "", f"trying it failed ({str(error)[-200:]}); look at nvidia-smi"
+    return name, description, why
+
+
+def cupy_finding(
+    wheels: list[str], answer: Callable[[], tuple[str, str, str | None]] = gpu_answer
+) -> Finding:
+    """What CuPy is installed, and whether it works: of two wheels each overwrites the other's files."""
     if len(wheels) > 1:
         names = " ".join(wheel.split()[0] for wheel in wheels)
         return Finding(
             "cupy", ", ".join(wheels), False, f"pip uninstall {names}, then install the one for your CUDA"
         )
-    advice = "the cupy backend is not built in this version; runs use numpy"
-    return Finding("cupy", wheels[0] if wheels else "not installed", True, advice)
+    if not wheels:
+        advice = "runs use NumPy; for an NVIDIA GPU, pip install 'minigan[cuda13]'"
+        return Finding("cupy", "not installed (optional)", True, advice)
+    name, description, why = answer()
+    if name == "cupy":
+        return Finding("cupy", f"{wheels[0]}: {description}")
+    return Finding("cupy", wheels[0], True, f"runs use NumPy: {why}")

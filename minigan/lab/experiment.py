@@ -11,8 +11,9 @@ from typing import Any, Self
 import numpy as np
 
 from minigan import backend as backends
+from minigan.backend import philox
 from minigan.engine.capture import Program, capture
-from minigan.engine.tensor import constant, mark_written
+from minigan.engine.tensor import CaptureError, constant, mark_written
 from minigan.gan.game import PENALTIES, Game, Losses, best_response
 from minigan.lab.config import Config, Net, Optimizer, replace, to_json
 from minigan.lab.data import Data
@@ -25,11 +26,13 @@ from minigan.probability.distributions import (
     Distribution,
     Empirical,
     MultivariateDistribution,
+    Normal,
     location_scale,
     parse,
 )
 
 STREAMS = ("init", "data", "latent", "eval", "scale", "split", "verdict", "best", "noise", "held")
+COUNTED = ("real", "latent_d", "latent_g", "mix", "noise_x", "noise_d", "noise_g")  # the streams of Philox
 BLOCK = 50  # steps whose random numbers are drawn at once, fewer if they are large
 BLOCK_NUMBERS = 2**23
 CHUNK = 2**16  # rows that pass a network at once outside training
@@ -73,16 +76,21 @@ class Steps:
         self._program: Program | None = None
         self._losses: Losses | None = None
 
-    def draw(self, block: int, K: int) -> dict[str, np.ndarray]:
-        """The inputs of a block of K steps by the names that Game.round has for them, on the host."""
+    def draw(self, block: int, K: int) -> dict[str, Any]:
+        """The inputs of a block of K steps by the names that Game.round has for them.
+
+        NumPy's are on the host; what Philox draws is on the backend.
+        """
         raise NotImplementedError
 
     def settle(self) -> None:
         """Make each experiment that trains here show where it stands now."""
 
     def _draw(self, block: int) -> dict[str, Any]:
+        drawn = self.draw(block, self.block_length)
         return {
-            name: self.backend.array(array) for name, array in self.draw(block, self.block_length).items()
+            name: self.backend.array(array) if type(array) is np.ndarray else array
+            for name, array in drawn.items()
         }
 
     def advance(self, steps: int) -> None:
@@ -97,8 +105,8 @@ class Steps:
                 self._watched([constant(numbers[k]) for numbers in self._numbers.values()])
             elif self._program is None:
                 count, inputs = 1, [constant(numbers[k]) for numbers in self._numbers.values()]
-                threads = self.config.threads
-                self._program = capture(self._round, *inputs, state=self.game.state, threads=threads)
+                how = {"threads": self.config.threads, "execution": self.config.execution}
+                self._program = self._capture(inputs, **how)
                 self._losses = self._program.outputs
                 if self.program_threads > 1:
                     from threadpoolctl import threadpool_limits
@@ -108,6 +116,14 @@ class Steps:
                 self._program.each(*(numbers[k : k + count] for numbers in self._numbers.values()))
             self.step += count
             steps -= count
+
+    def _capture(self, inputs: list[Any], **how: Any) -> Program:
+        try:
+            return capture(self._round, *inputs, state=self.game.state, **how)
+        except CaptureError as error:  # of a step that is recorded, but cannot be executed so
+            if self.config.execution == "auto":
+                raise
+            raise ConfigError(f"{error}; --set execution=auto takes what is possible") from None
 
     def _watched(self, batches: list[Any]) -> None:
         """One step as Python runs it, every call looked at."""
@@ -156,7 +172,13 @@ class Experiment(Steps):
 
     def __init__(self, config: Config, *, data: Data | None = None) -> None:
         self.config, self.backend = config, get_backend(config.backend)
+        if config.execution not in ("auto", *self.backend.executions):
+            raise ConfigError(
+                f"execution is auto, {' or '.join(self.backend.executions)} on {self.backend.name}; received "
+                f"{config.execution!r}"
+            )
         self._read(data)
+        self.notes += backend_notes(config.backend)
         self.latent_size = config.latent.size or self.features
         self._scale()
         self.game = _game([config], self.backend, self.latent_size, self.features)
@@ -168,7 +190,7 @@ class Experiment(Steps):
             self.averaging = Averaging(a.name, config.steps, a.decay, a.start)
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        super().__init__(_block_length(config, self.latent_size, self.features))
+        super().__init__(block_length(config, self.features))
 
     # ── data ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -227,20 +249,45 @@ class Experiment(Steps):
 
     # ── training ────────────────────────────────────────────────────────────────────────────────────────
 
-    def draw(self, block: int, K: int) -> dict[str, np.ndarray]:
+    def draw(self, block: int, K: int) -> dict[str, Any]:
+        if self.config.random == "philox":
+            return self.drawn_by_numpy(block, K) | _drawn_by_philox([self], block, K)
+        return self.drawn_by_numpy(block, K)
+
+    def drawn_by_numpy(self, block: int, K: int) -> dict[str, np.ndarray]:
+        """What NumPy draws of a block: all, or what Philox cannot; and what follows from the steps alone."""
         c = self.config
         t = block * K + np.arange(K)
-        data, latent = stream(c.seed, "data", block), stream(c.seed, "latent", block)
-        rows = self.law.sample(data, (K, c.discriminator_steps, c.batch))
-        return {
-            "real": ((rows.reshape(*rows.shape[:3], self.features) - self.shift) / self.scale).astype(
-                c.dtype
-            ),
-            "latent_d": self.draw_latent(latent, (K, c.discriminator_steps, c.batch)),
-            "latent_g": self.draw_latent(latent, (K, c.generator_steps, c.batch)),
-            **self._draw_noise(stream(c.seed, "noise", block), t),
-            "factor": self.schedule(t).astype(c.dtype)[:, None],
-            "weight": self.averaging(t).astype(c.dtype)[:, None],
+        numbers: dict[str, np.ndarray] = {}
+        if c.random == "numpy" or not self.normal_target:
+            rows = self.law.sample(stream(c.seed, "data", block), (K, c.discriminator_steps, c.batch))
+            scaled = (rows.reshape(*rows.shape[:3], self.features) - self.shift) / self.scale
+            numbers["real"] = scaled.astype(c.dtype)
+        if c.random == "numpy" or c.latent.law == "one":
+            latent = stream(c.seed, "latent", block)
+            numbers["latent_d"] = self.draw_latent(latent, (K, c.discriminator_steps, c.batch))
+            numbers["latent_g"] = self.draw_latent(latent, (K, c.generator_steps, c.batch))
+        if c.random == "numpy":
+            numbers |= self._draw_noise(stream(c.seed, "noise", block), t)
+        numbers["factor"] = self.schedule(t).astype(c.dtype)[:, None]
+        numbers["weight"] = self.averaging(t).astype(c.dtype)[:, None]
+        return numbers
+
+    @property
+    def normal_target(self) -> bool:
+        """Whether real data are a shifted and scaled standard normal number."""
+        return isinstance(self.law, Normal)
+
+    def noise_sd(self, t: np.ndarray) -> dict[str, np.ndarray]:
+        """The sd, in scaled data, of the noise on each input of D at the steps t, if any.
+
+        Shapes:  → (len(t), 1, 1, p)
+        """
+        c = self.config
+        fading = c.instance_noise * np.maximum(0.0, 1.0 - t / c.steps).reshape(-1, 1, 1, 1)
+        own = {"noise_x": 0.0, "noise_d": c.observation_noise, "noise_g": c.observation_noise}
+        return {  # two independent noises are one
+            name: np.hypot(fading, sd / self.scale) for name, sd in own.items() if c.instance_noise or sd
         }
 
     def _draw_noise(self, rng: np.random.Generator, t: np.ndarray) -> dict[str, np.ndarray]:
@@ -249,16 +296,9 @@ class Experiment(Steps):
         numbers: dict[str, np.ndarray] = {}
         if c.wgan_gp or c.zero_gp:
             numbers["mix"] = rng.random((len(t), c.discriminator_steps, c.batch // c.packing, 1), dtype=dtype)
-        fading = c.instance_noise * np.maximum(0.0, 1.0 - t / c.steps).reshape(-1, 1, 1, 1)
-        for name, updates, own in (
-            ("noise_x", c.discriminator_steps, 0.0),
-            ("noise_d", c.discriminator_steps, c.observation_noise),
-            ("noise_g", c.generator_steps, c.observation_noise),
-        ):
-            if c.instance_noise or own:
-                sd = np.hypot(fading, own / self.scale)  # two independent noises are one
-                draws = rng.standard_normal((len(t), updates, c.batch, self.features), dtype=dtype)
-                numbers[name] = (sd * draws).astype(dtype)
+        for name, sd in self.noise_sd(t).items():
+            shape = (len(t), updates_of(c, name), c.batch, self.features)
+            numbers[name] = (sd * rng.standard_normal(shape, dtype=dtype)).astype(dtype)
         return numbers
 
     def draw_latent(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -365,7 +405,8 @@ class Experiment(Steps):
 class Ensemble(Steps):
     """Experiments that differ in numbers alone, trained together as one program with a replica axis.
 
-    Each has the bits that it has alone with one thread, whatever the number of threads here.
+    Each has the bits that it has alone with one thread, whatever the number of threads here; on a GPU where
+    both run in the same execution, which many small replicas may choose otherwise than one.
 
     They go on from where they are, all at one step: just made, or loaded from checkpoints.
 
@@ -398,13 +439,16 @@ class Ensemble(Steps):
         """One experiment per seed."""
         return cls([Experiment(replace(config, seed=seed), data=data) for seed in seeds])
 
-    def draw(self, block: int, K: int) -> dict[str, np.ndarray]:
-        parts = [experiment.draw(block, K) for experiment in self._experiments]
+    def draw(self, block: int, K: int) -> dict[str, Any]:
+        parts = [experiment.drawn_by_numpy(block, K) for experiment in self._experiments]
         shared = ("factor", "weight")  # functions of the step alone
-        return {
+        numbers: dict[str, Any] = {
             name: array if name in shared else np.stack([part[name] for part in parts], axis=2)
             for name, array in parts[0].items()
         }
+        if self.config.random == "philox":
+            numbers |= _drawn_by_philox(self._experiments, block, K, replicated=True)
+        return numbers
 
     @property
     def experiments(self) -> list[Experiment]:
@@ -426,6 +470,54 @@ class Ensemble(Steps):
     def sample(self, count: int, index: int = 0, *, averaged: bool = True) -> np.ndarray:
         """``count`` generated rows of each experiment.    Shapes:  → (R, count, p)"""
         return np.stack([e.sample(count, index, averaged=averaged) for e in self.experiments])
+
+
+def updates_of(config: Config, name: str) -> int:
+    """How many updates of a step take the input of that name: those of G, or of D."""
+    return config.generator_steps if name.endswith("_g") else config.discriminator_steps
+
+
+def _drawn_by_philox(
+    experiments: Sequence[Experiment], block: int, K: int, *, replicated: bool = False
+) -> dict[str, Any]:
+    """The random inputs of a block of K steps on the backend, but of laws that only NumPy draws from.
+
+    Each experiment's numbers are functions of its seed, the step and the input, with the same bits on every
+    backend, in blocks of any length, and alone or together.
+
+    Shapes:  → (K, updates, batch, n), replicated (K, updates, R, batch, n)
+    """
+    first, steps = experiments[0], range(block * K, (block + 1) * K)
+    c, backend, features = first.config, first.backend, first.features
+    xp, seeds = backend.xp, [experiment.config.seed for experiment in experiments]
+
+    def draw(law: Any, name: str, rows: int, n: int) -> Any:
+        return law(
+            backend, (updates_of(c, name), rows, n), seed=seeds if replicated else seeds[0],
+            stream=COUNTED.index(name), steps=steps, axis=1, dtype=c.dtype,
+        )  # fmt: skip
+
+    def numbers(own: list[np.ndarray]) -> Any:
+        return backend.array((np.stack(own, axis=2) if replicated else own[0]).astype(c.dtype))
+
+    drawn = {}
+    if first.normal_target:
+        sd = numbers([np.reshape(e.law.sd / e.scale, (1, 1, 1, 1)) for e in experiments])
+        mean = numbers([np.reshape((e.law.mean - e.shift) / e.scale, (1, 1, 1, 1)) for e in experiments])
+        drawn["real"] = xp.add(xp.multiply(draw(philox.normal, "real", c.batch, 1), sd), mean)
+    for name in ("latent_d", "latent_g"):
+        if c.latent.law == "normal":
+            drawn[name] = draw(philox.normal, name, c.batch, first.latent_size)
+        elif c.latent.law == "uniform":
+            twice = xp.multiply(draw(philox.uniform, name, c.batch, first.latent_size), 2.0)
+            drawn[name] = xp.subtract(twice, 1.0)
+    if c.wgan_gp or c.zero_gp:
+        drawn["mix"] = draw(philox.uniform, "mix", c.batch // c.packing, 1)
+    noises = [experiment.noise_sd(np.arange(steps.start, steps.stop)) for experiment in experiments]
+    for name in noises[0]:
+        sd = numbers([own[name] for own in noises])
+        drawn[name] = xp.multiply(draw(philox.normal, name, c.batch, features), sd)
+    return drawn
 
 
 def structure(config: Config) -> bytes:
@@ -495,13 +587,18 @@ def _game(
         raise ConfigError(str(error)) from None
 
 
-def _block_length(c: Config, latent: int, features: int) -> int:
+def block_length(config: Config, features: int) -> int:
+    """The steps whose random numbers are drawn at once, for data of so many ``features``."""
+    return max(1, min(BLOCK, BLOCK_NUMBERS // step_numbers(config, features)))
+
+
+def step_numbers(config: Config, features: int) -> int:
+    """At most how many random numbers a step takes: real rows, latent vectors, noise."""
+    c, latent = config, config.latent.size or features
     noise = features if c.instance_noise or c.observation_noise else 0
     mix = 1 if c.wgan_gp or c.zero_gp else 0
-    numbers = c.discriminator_steps * (features + latent + 2 * noise + mix) + c.generator_steps * (
-        latent + noise
-    )
-    return max(1, min(BLOCK, BLOCK_NUMBERS // (numbers * c.batch)))
+    of_d, of_g = features + latent + 2 * noise + mix, latent + noise
+    return (c.discriminator_steps * of_d + c.generator_steps * of_g) * c.batch
 
 
 def numbered(name: str, count: int) -> tuple[str, ...]:
@@ -557,3 +654,9 @@ def get_backend(name: str) -> backends.Backend:
         return backends.get(name)
     except backends.BackendError as error:
         raise UnavailableError(str(error)) from None
+
+
+def backend_notes(name: str) -> tuple[str, ...]:
+    """What "auto" chose and why, wherever it had a choice."""
+    chosen, why = backends.automatic() if name == "auto" else (None, None)
+    return () if chosen is None or why is None else (f"--backend auto took {chosen.name}: {why}",)

@@ -272,7 +272,7 @@ def explain(config: Config, *, data: Data | None = None, seeds: int = 1, passes:
             "recorded": len(program),
             "capture": recording.took,
         }
-        plan = program.plan
+        plan = program.plan if program.execution == "planned" else None
         if plan is not None and plan.threads > 1:
             threadpool_limits(1, user_api="blas")  # each of the plan's own threads calls it, as in training
         known |= {

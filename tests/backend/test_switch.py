@@ -1,6 +1,11 @@
 """The switch: names, types, and what is refused."""
 
 import gc
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,13 +27,41 @@ def test_another_name_is_refused_with_the_known_ones(name):
         backends.get(name)
 
 
+@pytest.mark.gpu
 def test_cupy_is_a_backend_or_a_sentence():
     try:
         cupy = backends.get("cupy")
     except backends.BackendError as error:
-        assert "cupy" in str(error) and "numpy" in str(error)  # what is missing, and what to use instead
+        assert "CuPy" in str(error)  # what is missing
+        assert str(error).endswith("; or use --backend numpy")  # and what to use instead
         pytest.skip(f"no test runs on a GPU: {error}")
     assert cupy.name == "cupy" and backends.get("auto") is cupy
+
+
+def test_a_run_of_the_tests_says_whether_a_gpu_ran_and_can_insist_on_one():
+    tests = Path(__file__).parents[1]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--collect-only",
+        "-p",
+        "no:cacheprovider",
+        str(tests / "backend" / "test_numpy.py"),
+    ]
+    environ = {**os.environ, "PYTHONPATH": str(tests.parent)}
+    runs = [
+        subprocess.run(
+            [*command, *more], cwd=tests.parent, env=environ, capture_output=True, text=True, timeout=120
+        )
+        for more in ([], ["--require-gpu"])
+    ]
+    said = re.search("GPU kernels executed: (.+)", runs[0].stdout)[1]
+    if runs[1].returncode == 0:
+        assert said.startswith("yes, CuPy ")
+    else:
+        assert said == "no (strict double and host-compiled kernels)"
+        assert runs[1].returncode == pytest.ExitCode.USAGE_ERROR and "--require-gpu: " in runs[1].stderr
 
 
 def test_the_backend_is_read_off_the_array(backend):

@@ -295,7 +295,7 @@ def test_replays_leave_no_memory_behind(name):
         after, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert after - before < 2000, after - before
+    assert after - before < 5000, after - before  # an object per step would be 6400 at least
     assert peak - before < 10_000, peak - before
 
 

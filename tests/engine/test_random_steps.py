@@ -11,8 +11,10 @@ import math
 import numpy as np
 import pytest
 
-from minigan.backend import numpy_backend
+from minigan import backend as backends
+from minigan.backend import fusion, host, numpy_backend
 from minigan.engine import primitives as P
+from minigan.engine import stages
 from minigan.engine.autodiff import assign, filled, grad
 from minigan.engine.capture import capture
 from minigan.engine.planner import EXACT, PASSES
@@ -20,6 +22,7 @@ from minigan.engine.tensor import Tensor, constant, variable
 from minigan.nn.parameters import Parameters
 
 REPLAYS, TOLERANCE = 4, 1e-11
+FUSED = (2, 6, 8, 9, 15, 16, 25, 32, 34, 40)  # steps with nothing that only an array library can do
 
 # Continuous, so that an error of rounding stays one.
 UNARY = (
@@ -43,8 +46,8 @@ LINES = (
 class RandomStep:
     """A step of a seed, its state and its inputs; two of one seed are equal and share nothing."""
 
-    def __init__(self, seed, dtype="float64"):
-        self.seed, self.dtype, rng = seed, dtype, np.random.default_rng((1, seed))
+    def __init__(self, seed, dtype="float64", backend=numpy_backend):
+        self.seed, self.dtype, self.backend, rng = seed, dtype, backend, np.random.default_rng((1, seed))
         self.replicas = () if rng.random() < 0.6 else (int(rng.integers(1, 4)),)
         self.rows, self.features = int(rng.choice([1, 2, 3, 4, 6])), int(rng.integers(1, 4))
         a = int(rng.integers(1, 5))
@@ -56,18 +59,21 @@ class RandomStep:
         self._make_state(np.random.default_rng((2, seed)))
 
     def _make_state(self, rng):
-        self.p = Parameters(self.shapes, numpy_backend, self.dtype, self.replicas)
+        self.p = Parameters(self.shapes, self.backend, self.dtype, self.replicas)
         flat = self.p.flat.shape
-        self.p.update(constant((0.7 * rng.standard_normal(flat)).astype(self.dtype)))
-        m, v = (0.5 * rng.standard_normal((2, *flat))).astype(self.dtype)
-        self.state = {"flat": self.p.flat, "m": constant(m), "v": constant(v), "g": filled(self.p.flat, 0.0)}
-        self.state["t"] = constant(np.ones((*self.replicas, 1), self.dtype))
+        self.p.update(self._constant(0.7 * rng.standard_normal(flat)))
+        m, v = map(self._constant, 0.5 * rng.standard_normal((2, *flat)))
+        self.state = {"flat": self.p.flat, "m": m, "v": v, "g": filled(self.p.flat, 0.0)}
+        self.state["t"] = self._constant(np.ones((*self.replicas, 1)))
         self.slots = [Tensor(view) for view in self.p.views_of(self.state["g"].array)]
+
+    def _constant(self, values):
+        return constant(self.backend.array(values.astype(self.dtype)))
 
     def inputs(self, k):
         rng, batch = np.random.default_rng((3, self.seed, k)), (*self.replicas, self.rows, self.features)
         shapes = ((2, *batch), batch, batch, (1,), (*self.replicas, 1, 1))
-        return [constant(rng.standard_normal(shape).astype(self.dtype)) for shape in shapes]
+        return [self._constant(rng.standard_normal(shape)) for shape in shapes]
 
     def __call__(self, *inputs):
         self.rng = np.random.default_rng((4, self.seed))
@@ -196,11 +202,12 @@ def contents(step, outputs):
     return [t.numpy() for t in (*step.state.values(), *outputs)]
 
 
-def eager_and_planned(seed, passes, dtype="float64"):
+def eager_and_planned(seed, passes=PASSES, dtype="float64", backend=numpy_backend, execution="auto"):
     """For every replay what the eager and what the planned step left behind, and the program."""
-    eager, planned = RandomStep(seed, dtype), RandomStep(seed, dtype)
+    eager, planned = RandomStep(seed, dtype), RandomStep(seed, dtype, backend)
     expected = [contents(eager, eager(*eager.inputs(k))) for k in range(REPLAYS)]
-    program = capture(planned, *planned.inputs(0), state=planned.state, passes=passes)
+    inputs = planned.inputs(0)
+    program = capture(planned, *inputs, state=planned.state, passes=passes, execution=execution)
     received = [contents(planned, program.outputs)]
     for k in range(1, REPLAYS):
         received.append(contents(planned, program(*planned.inputs(k))))
@@ -268,3 +275,20 @@ def test_an_error_of_one_in_a_billion_in_a_pass_is_found(broken):
 
     passes = tuple(careless(p) if p.__name__ == broken else p for p in PASSES)
     assert max(disagreement(*eager_and_planned(seed, passes)[:2]) for seed in range(25)) > TOLERANCE
+
+
+@pytest.mark.parametrize("execution", ["launches", "block"])
+@pytest.mark.parametrize("large", [False, True])
+def test_fused_steps_agree_to_rounding(monkeypatch, execution, large):
+    """The CUDA sources of a GPU, run on its double, with sums of three terms in parts and little memory."""
+    strict = backends.get("strict")
+    monkeypatch.setattr(host, "FLAGS", tuple("-O0" if flag == "-O2" else flag for flag in host.FLAGS))
+    monkeypatch.setattr(strict, "shared_memory", 0 if large else 2**16)
+    for name, value in {"LONG": 3, "PART": 1}.items():
+        monkeypatch.setattr(stages, name, value)
+    if large:
+        monkeypatch.setattr(fusion.Launches, "large", 1)
+    for seed in FUSED[large::2]:
+        expected, received, program = eager_and_planned(seed, backend=strict, execution=execution)
+        worst = disagreement(expected, received)
+        assert worst <= TOLERANCE, f"seed {seed}: {worst:.3g}\n{program}\n\n{program.plan.stages}"

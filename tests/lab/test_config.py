@@ -617,13 +617,13 @@ def toml_of(values, prefix=""):
     return "\n".join(lines + inner)
 
 
-def test_2000_mutated_files_are_valid_or_refused(tmp_path):
-    rng = random.Random(20)
+def test_500_mutated_files_are_valid_or_refused(tmp_path):
+    rng = random.Random(22)
     config = made("data=x.csv", "columns=0,a")
     originals = {".json": to_json(config), ".toml": toml_of(json.loads(to_json(config))).encode()}
     assert lab.build({n: (v, "") for n, v in lab.named(tomllib.loads(originals[".toml"].decode()))}) == config
     outcomes = {True: 0, False: 0}
-    for i in range(2000):
+    for i in range(500):
         suffix = (".json", ".toml")[i % 2]
         file = tmp_path / f"c{suffix}"
         file.write_bytes(mutated(rng, originals[suffix]))

@@ -103,9 +103,33 @@ def test_an_unknown_library_is_mentioned():
 def test_two_cupy_wheels_are_refused_and_one_or_none_is_not():
     finding = cupy_finding(["cupy-cuda12x 14.2.0", "cupy-cuda13x 14.2.0"])
     assert not finding.ok and "pip uninstall cupy-cuda12x cupy-cuda13x" in finding.advice
-    for wheels in ([], ["cupy-cuda12x 14.2.0"]):
-        finding = cupy_finding(wheels)
-        assert finding.ok and "not built in this version" in finding.advice
+    finding = cupy_finding([])
+    assert finding.ok and "runs use NumPy" in finding.advice and "minigan[cuda13]" in finding.advice
+
+
+def test_a_gpu_is_named_and_one_that_cannot_be_used_comes_with_the_reason():
+    wheels = ["cupy-cuda13x 14.2.0"]
+    finding = cupy_finding(wheels, lambda: ("cupy", "CuPy 14.2.0 on a GPU", "because"))
+    assert finding == Finding("cupy", "cupy-cuda13x 14.2.0: CuPy 14.2.0 on a GPU")
+    finding = cupy_finding(wheels, lambda: ("numpy", "NumPy", "no driver was found"))
+    assert finding.ok and finding.advice == "runs use NumPy: no driver was found"
+
+
+def test_a_gpu_is_tried_in_a_process_of_its_own():
+    name, description, _ = doctor.gpu_answer()
+    assert name in ("numpy", "cupy") and description
+
+
+@pytest.mark.parametrize(("code", "reason"), [
+    ("import time; time.sleep(60)", "did not end within 0.5 s"),
+    ("import os; os.abort()", "trying it failed"),
+    ("print('no JSON')", "trying it failed"), ("", "trying it failed"),
+    ("raise SystemExit(3)", "exit status 3"),
+])  # fmt: skip
+def test_a_gpu_that_hangs_or_crashes_stops_no_diagnosis(code, reason):
+    timeout = 0.5 if "sleep" in code else 60.0
+    name, _, why = doctor.gpu_answer(code, timeout)
+    assert name == "numpy" and reason in why and "nvidia-smi" in why
 
 
 def test_a_missing_package_comes_with_the_line_that_installs_it(monkeypatch):

@@ -19,6 +19,7 @@ from minigan.lab.experiment import (
     Ensemble,
     Experiment,
     get_backend,
+    step_numbers,
     stream,
 )
 
@@ -417,6 +418,22 @@ def test_large_batches_make_short_blocks():
         assert e.block_length * step <= BLOCK_NUMBERS < (e.block_length + 1) * step
 
 
+@pytest.mark.parametrize(
+    "sets",
+    [
+        (), ("target=ring(8,1,0.1)", "generator_steps=2"), ("discriminator_steps=3", "zero_gp=1"),
+        ("wgan_gp=1", "instance_noise=0.1", "latent.size=3"),
+    ],
+    ids=", ".join,
+)  # fmt: skip
+def test_a_step_takes_the_numbers_that_are_counted(sets):
+    e = experiment(*sets)
+    drawn = e.draw(0, 5)
+    assert 5 * step_numbers(e.config, e.features) == sum(
+        array.size for name, array in drawn.items() if name not in ("factor", "weight")
+    )
+
+
 def test_each_step_sees_fresh_numbers_and_no_block_repeats_another():
     e = experiment()
     drawn = [e._draw(block)[name] for block in (0, 1) for name in BATCHES]
@@ -539,6 +556,87 @@ def test_many_rows_pass_in_chunks_of_the_same_values():
         e.generate(z)[[0, 70_000, -1]], e.generate(z[[0, 70_000, -1]]), rtol=1e-5, atol=1e-6
     )
     assert e.generate(z).shape == (150_000, 1)
+
+
+# Philox
+
+
+PHILOX = [
+    (), ("latent.law=uniform", "latent.size=3", "zero_gp=1", "generator_steps=2", "dtype=float64"),
+    ("standardise=false", "packing=2", "observation_noise=0.4", "instance_noise=0.3"),
+    ("target=laplace(0,1)", "latent.law=one", "wgan_gp=1", "discriminator_steps=2", "observation_noise=0.1"),
+    ("target=ring(8,1,0.1)", "instance_noise=0.2"),
+]  # fmt: skip
+
+
+def by_philox(*sets):
+    return experiment("random=philox", *sets)
+
+
+@pytest.mark.parametrize("sets", PHILOX, ids=" ".join)
+def test_philox_draws_the_same_bits_on_every_backend(backend, sets):
+    there, here = by_philox(f"backend={backend.name}", *sets), by_philox("backend=numpy", *sets)
+    for block in (0, 7):
+        drawn = {name: backend.to_host(array) for name, array in there._draw(block).items()}
+        equal_bits(drawn, here._draw(block))
+
+
+@pytest.mark.parametrize("sets", PHILOX, ids=" ".join)
+def test_philox_draws_what_numpy_draws_in_other_numbers(sets):
+    plain, counted = experiment(*sets).draw(1, 9), by_philox(*sets).draw(1, 9)
+    assert plain.keys() == counted.keys()
+    for name, array in plain.items():
+        assert counted[name].shape == array.shape and counted[name].dtype == array.dtype, name
+    kept = {"factor", "weight"} | ({"real"} if "target" in str(sets) else set())
+    kept |= {"latent_d", "latent_g"} if "latent.law=one" in sets else set()
+    assert {name for name in plain if plain[name].tobytes() == counted[name].tobytes()} == kept
+
+
+@pytest.mark.parametrize("sets", PHILOX, ids=" ".join)
+def test_what_philox_draws_depends_on_the_step_alone_and_not_on_its_block(sets):
+    e = by_philox(*sets)
+    long, short = e.draw(1, 12), [e.draw(block, 4) for block in (3, 4, 5)]
+    for name in long.keys() - ({"real"} if "target" in str(sets) else set()):
+        assert long[name].tobytes() == b"".join(part[name].tobytes() for part in short), name
+
+
+@pytest.mark.parametrize("sets", PHILOX, ids=" ".join)
+def test_by_philox_a_replica_is_the_single_run_of_its_seed(sets):
+    seeds = [3, 0, 2**40 + 3]
+    together = ensemble("random=philox", *sets, seeds=seeds)
+    together.advance(BLOCK + 3)
+    for seed, replica in zip(seeds, together.experiments, strict=True):
+        alone = by_philox(*sets, f"seed={seed}")
+        alone.advance(BLOCK + 3)
+        equal_bits(replica.arrays(), alone.arrays())
+
+
+def test_by_philox_loading_continues_bit_for_bit():
+    straight, resumed = (by_philox("zero_gp=1", "instance_noise=0.1") for _ in range(2))
+    straight.advance(57)
+    arrays = straight.arrays()
+    straight.advance(30)
+    resumed.load(arrays, 57)
+    resumed.advance(30)
+    equal_bits(resumed.arrays(), straight.arrays())
+
+
+def test_numbers_by_philox_follow_their_laws():
+    """Means and sds of 409 600 numbers each; 5 sd of their errors."""
+    sets = "target=normal(4,1.25)", "standardise=false", "batch=4096", "dtype=float64", "zero_gp=1"
+    e = by_philox(*sets, "latent.law=uniform", "instance_noise=0.5", "steps=100000000", "eval_every=1000000")
+    numbers = [e.draw(block, 50) for block in (0, 1)]
+    for name, mean, sd in (
+        ("real", 4, 1.25), ("latent_d", 0, 3**-0.5), ("latent_g", 0, 3**-0.5), ("mix", 0.5, 12**-0.5),
+        ("noise_x", 0, 0.5), ("noise_d", 0, 0.5), ("noise_g", 0, 0.5),
+    ):  # fmt: skip
+        values = np.concatenate([drawn[name].ravel() for drawn in numbers])
+        assert abs(values.mean() - mean) < 5 * sd / np.sqrt(values.size), name
+        assert abs(values.std() / sd - 1) < 5 / np.sqrt(values.size), name
+    columns = np.array(
+        [numbers[0][name].ravel() for name in ("real", "latent_d", "latent_g", "mix", "noise_x")]
+    )
+    assert abs(np.corrcoef(columns)[np.triu_indices(5, 1)]).max() < 6 / np.sqrt(columns.shape[1])
 
 
 # Scale

@@ -1,0 +1,460 @@
+"""NVIDIA GPUs through CuPy: the only file that imports it.
+
+``CudaBackend`` is built on a library object that is CuPy, or its double made of NumPy (strict.py), so what is
+tested without a GPU is the code that runs on one. All work goes to one stream, which every thread that comes
+through the backend's doors makes its current one.
+"""
+
+import gc
+import re
+import threading
+from functools import cached_property, partial
+from importlib.util import find_spec
+
+import numpy as np
+
+from minigan.backend import Backend, BackendError, fusion, kernels, owner
+from minigan.backend.cublas import Gemm
+
+OLDEST = 14  # of CuPy's major versions: before it, NumPy scalars did not promote as NumPy's own do
+NO_DRIVER, NO_DEVICE, OUT_OF_DEVICE_MEMORY = 35, 100, 2  # statuses of CUDA
+STATIC_SHARED = 48 * 1024  # bytes of a block; a kernel has to ask for more
+INSTALL = "pip install 'minigan[cuda13]', or 'minigan[cuda13-ctk]' where there is no CUDA toolkit"
+
+
+class DeviceMemoryError(BackendError, MemoryError):
+    """The GPU has no room for an array."""
+
+
+class CudaBackend(Backend):
+    """The switch's ``cupy`` position.
+
+    cp      CuPy, or its double
+    stream  where all work goes
+    """
+
+    name, executions = "cupy", ("launches", "block", "recorded")
+    tf32 = False  # whether float32 products by cuBLAS may round their factors to 10 bits
+
+    def __init__(self, cp, library=None):
+        self.cp, self.array_type, self._library = cp, cp.ndarray, library
+        self.stream = cp.cuda.Stream(non_blocking=True)
+        self._thread = threading.local()
+        self.xp = Namespace(self)
+
+    def enter(self):
+        """Make the stream current in this thread. All doors do it; CuPy's own functions do not."""
+        if not hasattr(self._thread, "entered"):
+            self.stream.use()
+            self._thread.entered = True
+
+    def array(self, values, dtype=None):
+        self.enter()
+        try:
+            return self.cp.array(values, dtype)
+        except MemoryError as error:
+            raise self._no_room(error) from None
+
+    def to_host(self, array):
+        self.enter()
+        return self.cp.asnumpy(array)
+
+    def span(self, array):
+        return _span(array.data.ptr, array)
+
+    def execution(self, program):
+        return fusion.fastest(program)
+
+    @cached_property
+    def shared_memory(self):
+        """Bytes of shared memory that a thread block can have."""
+        return self.cp.cuda.Device().attributes["MaxSharedMemoryPerBlockOptin"]
+
+    def synchronize(self):
+        self.stream.synchronize()
+
+    def timer(self):
+        self.enter()
+        return DeviceTimer(self)
+
+    def memory(self):
+        pool, (free, total) = self.cp.get_default_memory_pool(), self.cp.cuda.runtime.memGetInfo()
+        used, held = pool.used_bytes(), pool.total_bytes()
+        return {"used": used, "held": held, "free": free, "total": total}
+
+    @cached_property
+    def gemm(self):
+        """Products of matrices that may be captured."""
+        self.enter()
+        return Gemm(self.cp, self.stream, self._library, module=self.module)
+
+    def module(self, source, options=()):
+        """CUDA C, compiled: ``module(source).kernel(name)(grid, block, args, shared=0)`` launches one of it.
+
+        Raises:  BackendError – if it does not compile; when the first kernel is asked for
+        """
+        return Module(self, source, options)
+
+    def graph(self, call, pool=None):
+        """What ``call()`` launches as one graph, which ``.launch()`` runs; nothing runs before.
+
+        The call has run once outside, so that all it needs is loaded, and uses no value of the host that may
+        change. What it allocates lives as long as the graph.
+
+        Raises:  BackendError – if it does what a capture cannot hold
+        """
+        return Graph(self, call, pool)
+
+    def compile(self, instructions):
+        steps = [(i, partial(i.kernel, self.xp, *i.inputs, out=i.output, **i.params)) for i in instructions]
+        if not steps:
+            return lambda: None
+
+        def run():
+            for instruction, step in steps:
+                try:
+                    step()
+                except (NotImplementedError, RuntimeError) as error:
+                    if isinstance(error, MemoryError):
+                        raise
+                    what = getattr(instruction, "primitive", instruction.kernel)
+                    raise BackendError(f"{what} cannot be part of a graph: {error}") from error
+
+        self.enter()
+        written = {id(a): a for a in (owner(i.output) for i in instructions)}.values()
+        before = [self.cp.array(a) for a in written]
+        pool = self.cp.cuda.MemoryPool()
+        with self.cp.cuda.using_allocator(pool.malloc):
+            try:
+                run()  # compiles and loads kernels, and makes the pool as large as it has to be
+            except MemoryError as error:
+                raise self._no_room(error) from None
+            finally:
+                for array, content in zip(written, before, strict=True):
+                    self.cp.copyto(array, content)
+        return self.graph(run, pool).launch
+
+    def _no_room(self, error):
+        if isinstance(error, DeviceMemoryError):
+            return error
+        asked = re.search(r"allocating ([\d,]+) bytes", str(error))
+        size = f"{_bytes(int(asked[1].replace(',', '')))} " if asked else ""
+        memory = self.memory()
+        return DeviceMemoryError(
+            f"the GPU has no room for {size}more: {_bytes(memory['used'])} in use by arrays, "
+            f"{_bytes(memory['held'] - memory['used'])} kept for later ones, {_bytes(memory['free'])} free; "
+            "use a smaller batch or fewer units, or --backend numpy"
+        )
+
+    def describe(self):
+        f = self.facts()
+        return f"CuPy {f['cupy']} on {f['device']} (CUDA {f['cuda']}, driver {f['driver']})"
+
+    def facts(self):
+        runtime = self.cp.cuda.runtime
+        device = runtime.getDeviceProperties(self.cp.cuda.Device().id)
+        name = device["name"]
+        return {
+            "backend": self.name,
+            "device": name.decode() if isinstance(name, bytes) else name,
+            "compute_capability": f"{device['major']}.{device['minor']}",
+            "multiprocessors": device["multiProcessorCount"],
+            "memory": device["totalGlobalMem"],
+            "cuda": _version(runtime.runtimeGetVersion()),
+            "driver": _version(runtime.driverGetVersion()),
+            "cupy": self.cp.__version__,
+            "numpy": np.__version__,
+        }
+
+
+class Namespace:
+    """CuPy's functions, on the backend's stream, with products that may be captured."""
+
+    def __init__(self, backend):
+        self._backend = backend
+
+    def matmul(self, a, b, out=None):
+        for x in (a, b):
+            if type(x) is not self._backend.array_type:
+                raise TypeError(
+                    f"Unsupported type {type(x)}; bring host values in with backend.array(values)"
+                )
+        if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+            raise ValueError("a product of matrices needs (…, n, k) and (…, k, m)")
+        np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        self._backend.enter()
+        try:
+            return self._backend.gemm(a, b, out, tf32=self._backend.tf32)
+        except MemoryError as error:
+            raise self._backend._no_room(error) from None
+
+    dot = matmul
+
+    def asarray(self, values):
+        if isinstance(values, (np.ndarray, list, tuple)):
+            raise TypeError(
+                "implicit copy from host to device; bring host values in with backend.array(values)"
+            )
+        self._backend.enter()
+        return self._backend.cp.asarray(values)
+
+    def __getattr__(self, name):
+        found = getattr(self._backend.cp, name)
+        if callable(found) and not isinstance(found, type):
+            found = self._on_stream(found)
+        setattr(self, name, found)
+        return found
+
+    def _on_stream(self, function):
+        backend = self._backend
+
+        def on_stream(*args, **kwargs):
+            backend.enter()
+            try:
+                return function(*args, **kwargs)
+            except MemoryError as error:
+                raise backend._no_room(error) from None
+
+        on_stream.__name__ = getattr(function, "__name__", type(function).__name__)
+        if hasattr(function, "reduce"):
+            on_stream.reduce = self._on_stream(function.reduce)
+        return on_stream
+
+
+class DeviceTimer:
+    """Seconds that the device needs for the work inside ``with``; reading them waits for it."""
+
+    def __init__(self, backend):
+        self._backend = backend
+        self._start, self._end = backend.cp.cuda.Event(), backend.cp.cuda.Event()
+
+    def __enter__(self):
+        self._start.record(self._backend.stream)
+        return self
+
+    def __exit__(self, *_):
+        self._end.record(self._backend.stream)
+
+    @property
+    def seconds(self):
+        """From the first to the last of it, as the device's own clock has it."""
+        self._end.synchronize()
+        return self._backend.cp.cuda.get_elapsed_time(self._start, self._end) / 1e3
+
+
+class Module:
+    """CUDA C, compiled when its first kernel is asked for."""
+
+    def __init__(self, backend, source, options=()):
+        self._backend, self._kernels = backend, {}
+        self._module = backend.cp.RawModule(code=source, options=(f"-I{kernels.FOLDER}", *options))
+
+    def kernel(self, name):
+        """One of its kernels: kernel(grid, block, args, shared=0), sizes as numbers or tuples.
+
+        Arguments are contiguous arrays of this backend and NumPy scalars of exactly the parameters' types;
+        shared is in bytes.
+
+        Raises:  BackendError – if the source does not compile, or has no such kernel
+        """
+        if name not in self._kernels:
+            self._backend.enter()
+            try:
+                self._kernels[name] = Kernel(self._backend, self._module.get_function(name), name)
+            except BackendError:
+                raise
+            except Exception as error:  # NVRTC's are of several classes, and not all are RuntimeErrors
+                text = " ".join(str(error).split())[:500]
+                raise BackendError(f"the kernel {name} does not compile: {text}") from error
+        return self._kernels[name]
+
+
+class Kernel:
+    """A kernel that is ready to be launched."""
+
+    def __init__(self, backend, function, name):
+        self._backend, self._function, self.name, self._shared = backend, function, name, STATIC_SHARED
+
+    def __call__(self, grid, block, args, shared=0):
+        self._backend.enter()
+        for k, a in enumerate(args):
+            if isinstance(a, np.generic):
+                continue
+            if type(a) is not self._backend.array_type:
+                raise TypeError(
+                    f"{self.name}, argument {k + 1}: a kernel takes arrays of its device and NumPy scalars, "
+                    f"as np.int32(n); received {type(a).__name__}"
+                )
+            if not a.flags.forc:
+                raise ValueError(
+                    f"{self.name}, argument {k + 1}: the array is not contiguous; a kernel sees no strides"
+                )
+        if shared > self._shared:
+            self._function.max_dynamic_shared_size_bytes = self._shared = shared
+        self._function(_sizes(grid), _sizes(block), tuple(args), shared_mem=shared)
+
+
+class Graph:
+    """Launches that were captured once, and run again by one call.
+
+    CUDA's graph keeps nothing alive that its kernels use; this object does: the pool of the capture's
+    temporaries, and the call with all it holds.
+    """
+
+    def __init__(self, backend, call, pool=None):
+        cp, stream = backend.cp, backend.stream
+        backend.enter()
+        self._call, self._stream, self.pool = call, stream, pool or cp.cuda.MemoryPool()
+        first, self._graph = None, None
+        collects = gc.isenabled()
+        gc.disable()  # what a finalizer does would be captured too
+        try:
+            with stream, cp.cuda.using_allocator(self.pool.malloc):
+                stream.begin_capture()
+                try:
+                    self._results = call()
+                except BaseException as error:
+                    first = error
+                try:
+                    self._graph = stream.end_capture()
+                except BaseException as error:
+                    first = first or error
+        finally:
+            if collects:
+                gc.enable()
+        if isinstance(first, (NotImplementedError, RuntimeError)) and not isinstance(first, BackendError):
+            raise BackendError(f"the call cannot be a graph: {first}") from first
+        if first is not None:
+            raise first
+        self._graph.upload(stream)
+
+    def launch(self):
+        """Run it, on the backend's stream."""
+        self._graph.launch(self._stream)
+
+
+def load():
+    """The backend on this machine's GPU, after a first kernel of each kind.
+
+    Raises:  BackendError – if there is none, or something that it needs is missing, with what to do
+    """
+    if find_spec("cupy") is None:
+        raise BackendError(f"the cupy backend needs CuPy, which is not installed: {INSTALL}")
+    wheels = installed()
+    if len(wheels) > 1:
+        names = " ".join(wheel.split()[0] for wheel in wheels)
+        raise BackendError(
+            f"{' and '.join(wheels)} are installed, and overwrite each other's files: pip uninstall {names}, "
+            "then install the one for your CUDA"
+        )
+    try:
+        import cupy
+    except (ImportError, OSError, RuntimeError) as error:
+        raise BackendError(f"CuPy cannot be imported ({_short(error)}): install it anew") from None
+    return usable(cupy)
+
+
+def installed():
+    """The installed distributions that provide cupy, as ``name version``."""
+    from importlib import metadata
+
+    found = {}
+    for distribution in metadata.distributions():
+        name = (distribution.metadata["Name"] or "").lower()
+        if re.fullmatch(r"cupy(-cuda\S+|-rocm\S+)?", name):
+            found[name] = distribution.version
+    return [f"{name} {found[name]}" for name in sorted(found)]
+
+
+def usable(cp):
+    """The backend on this CuPy.
+
+    Raises:  BackendError – if it is too old, sees no GPU, or a kernel does not run
+    """
+    if int(re.match(r"\d*", cp.__version__)[0] or 0) < OLDEST:
+        raise BackendError(f"CuPy {cp.__version__} is too old, {OLDEST} is needed: {INSTALL}")
+    if not cp.cuda.is_available():
+        raise BackendError(f"CuPy {cp.__version__} finds no GPU: {_why_no_gpu(cp.cuda.runtime)}")
+    try:
+        backend = CudaBackend(cp)
+        _probe(backend)
+    except MemoryError as error:
+        raise BackendError(f"the GPU has no room even for a first array ({error})") from None
+    except Exception as error:  # those of CuPy's parts have no base in common
+        own = isinstance(error, BackendError) and error.__cause__ is None
+        raise BackendError(_short(error) if own else _what_is_missing(error)) from None
+    return backend
+
+
+def _why_no_gpu(runtime):
+    try:
+        count = runtime.getDeviceCount()
+    except RuntimeError as error:
+        status = getattr(error, "status", None)
+        if status == NO_DRIVER and not runtime.driverGetVersion():
+            return "no NVIDIA driver was found; install it"
+        if status == NO_DRIVER:
+            return (
+                f"the driver is for CUDA {_version(runtime.driverGetVersion())}, CuPy for "
+                f"{_version(runtime.runtimeGetVersion())}; update the driver"
+            )
+        if status == NO_DEVICE:
+            return "there is a driver, but no GPU that it sees; look at nvidia-smi and CUDA_VISIBLE_DEVICES"
+        return f"{_short(error)}; look at nvidia-smi"
+    return f"{count} devices, of which none can be used; look at nvidia-smi and CUDA_VISIBLE_DEVICES"
+
+
+def _what_is_missing(error):
+    text = _short(error)
+    for what, pattern in (
+        ("the headers of CUDA", r"header|vector_types|cuda_runtime\.h|cuda_fp16|cannot open source file"),
+        ("NVRTC, CUDA's compiler,", r"nvrtc"),
+        ("cuBLAS", r"cublas"),
+        ("the CUDA runtime", r"cudart"),
+    ):
+        if re.search(pattern, f"{type(error).__name__} {error}", re.IGNORECASE):
+            return (
+                f"there is a GPU, but {what} cannot be used ({text}): pip install 'minigan[cuda13-ctk]', or "
+                "install a CUDA toolkit and set CUDA_PATH to it"
+            )
+    return f"there is a GPU, but a first kernel failed ({text}): look at nvidia-smi"
+
+
+def _probe(backend):
+    """An elementwise kernel, a reduction and a product."""
+    xp, a = backend.xp, backend.array([[1.0, 2.0], [3.0, 4.0]], "float32")
+    shifted = xp.add(a, 1.0)
+    found = [
+        backend.to_host(x).ravel().tolist()
+        for x in (xp.add.reduce(shifted, axis=(0, 1)), xp.matmul(a, shifted))
+    ]
+    expected = [[14.0], [10.0, 13.0, 22.0, 29.0]]
+    if found != expected:
+        raise BackendError(f"the GPU computes {found} where {expected} is right; it or its driver is broken")
+
+
+def _span(first, array):
+    """[first byte, one after the last) of an array that begins there."""
+    if not array.size:
+        return first, first
+    reach = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)]
+    return (
+        first + sum(r for r in reach if r < 0),
+        first + sum(r for r in reach if r > 0) + array.itemsize,
+    )
+
+
+def _sizes(sizes):
+    return (sizes,) if isinstance(sizes, (int, np.integer)) else tuple(sizes)
+
+
+def _version(number):
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def _bytes(size):
+    return f"{size / 2**30:.3g} GiB" if size >= 2**29 else f"{size / 2**20:.3g} MiB"
+
+
+def _short(error):
+    return " ".join(str(error).split())[:300] or type(error).__name__

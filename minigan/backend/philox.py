@@ -1,0 +1,291 @@
+"""Random numbers by counter: functions of (seed, replica, stream, step, element), alike on every backend.
+
+Philox4x32-10 with the counter (element // 4, stream, low and high word of the step) and a key of seed and
+replica; in float64 a counter makes two elements, not four. So a number can be drawn again from its indices
+alone, and does not depend on what is drawn beside it, on the number of replicas or on the lengths of blocks.
+kernels/philox.cuh is the same in CUDA C, to the last bit. The normals are Box and Muller's, with a logarithm
+and a sine of our own: of +, -, *, / and sqrt, each rounded once, so that no library decides.
+
+Source:  J. K. Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (2011); logarithm: FreeBSD's msun
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigan.backend import Backend, kernels
+
+MULTIPLIERS, WEYL = (0xD2511F53, 0xCD9E8D57), (0x9E3779B9, 0xBB67AE85)
+ROUNDS, WORD = 10, 0xFFFFFFFF
+CHUNK = 2**13  # counters at once, so that what they need stays in the cache
+THREADS = 256  # of a block on a GPU
+
+
+class Format(NamedTuple):
+    """What the construction of one type of float is made of; unsigned is an integer of its size."""
+
+    unsigned: Any
+    signed: Any
+    mantissa: int
+    half: int  # the bits of sqrt(1/2)
+    ln2: tuple[float, float]  # a high part, whose product with an exponent is exact, and the rest
+    logarithm: tuple[float, ...]  # the highest power first
+    sine: tuple[float, ...]
+
+
+FORMATS = {
+    np.dtype("float32"): Format(
+        np.uint32, np.int32, 23, 0x3F3504F3, (0.6931381, 9.058001e-06),
+        (0.24279079, 0.28498787, 0.40000972, 0.6666666),
+        (0.00015016996, -0.004671238, 0.07968818, -0.64596343, 0.5707963),
+    ),
+    np.dtype("float64"): Format(
+        np.uint64, np.int64, 52, 0x3FE6A09E667F3BCD, (6.93147180369123816490e-01, 1.90821492927058770002e-10),
+        (1.479819860511658591e-01, 1.531383769920937332e-01, 1.818357216161805012e-01,
+         2.222219843214978396e-01, 2.857142874366239149e-01, 3.999999999940941908e-01,
+         6.666666666666735130e-01),
+        (7.171082075839656e-12, -6.737144381287702e-10, 5.6930083773637533e-08, -3.5988505489121733e-06,
+         0.00016044118832630316, -0.004681754136250138, 0.07969262624628796, -0.6459640975062523,
+         0.5707963267948967),
+    ),
+}  # fmt: skip
+
+
+def uniform(
+    backend: Backend,
+    shape: Sequence[int],
+    *,
+    seed: int | Sequence[int],
+    stream: int,
+    steps: range,
+    replicas: int | Sequence[int] | None = None,
+    axis: int = 0,
+    dtype: Any = "float32",
+) -> Any:
+    """Numbers strictly between 0 and 1 for a block of steps: ``shape`` for each step of each replica.
+
+    Without ``replicas``, one ``seed`` draws without a replica axis; several draw one replica each, as each
+    does alone. With them, a count or their numbers, one seed is shared by all. The replica axis stands at
+    ``axis`` of a step's shape.
+
+    Shapes:  → (len(steps), *shape), with replicas (len(steps), *shape[:axis], R, *shape[axis:])
+    """
+    return _draw("uniform", backend, shape, seed, stream, steps, replicas, axis, dtype)
+
+
+def normal(
+    backend: Backend,
+    shape: Sequence[int],
+    *,
+    seed: int | Sequence[int],
+    stream: int,
+    steps: range,
+    replicas: int | Sequence[int] | None = None,
+    axis: int = 0,
+    dtype: Any = "float32",
+) -> Any:
+    """Standard normal numbers, otherwise as ``uniform``; at most 6.8 in float32 and 9.5 in float64."""
+    return _draw("normal", backend, shape, seed, stream, steps, replicas, axis, dtype)
+
+
+def key(seed: int, replica: int = 0) -> tuple[int, int]:
+    """The two words of a key: (seed, replica), where the seed is less than 2³².
+
+    The upper word of a larger seed is mixed with the replica: seeds differ at equal replicas, and replicas at
+    equal seeds.
+    """
+    return seed & WORD, (replica + (seed >> 32) * WEYL[0]) & WORD
+
+
+def philox(counter: Sequence[Any], keys: Sequence[Any]) -> list[np.ndarray]:
+    """The four words that Philox4x32-10 makes of each counter: uint64 arrays below 2³².
+
+    Counters and keys are words below 2³² or arrays of them, which broadcast.
+    """
+    counter, keys = ([np.asarray(x, np.uint64) for x in words] for words in (counter, keys))
+    shape = np.broadcast_shapes(*(x.shape for x in (*counter, *keys)))
+    even, odd, products, spare = (np.empty((2, *shape), np.uint64) for _ in range(4))
+    for k in range(2):
+        even[k], odd[k] = counter[2 * k], counter[2 * k + 1]
+    ends = (2, *(1 for _ in shape))
+    multipliers, weyl = (np.array(x, np.uint64).reshape(ends) for x in (MULTIPLIERS, WEYL))
+    word, half = np.uint64(WORD), np.uint64(32)
+    key = np.stack(np.broadcast_arrays(*keys))
+    key = key.reshape(2, *(1,) * (len(shape) + 1 - key.ndim), *key.shape[1:])
+    for _ in range(ROUNDS):
+        np.multiply(even, multipliers, out=products)
+        crossed = products[::-1]
+        np.right_shift(crossed, half, out=even)
+        np.bitwise_xor(even, odd, out=even)  # whose upper half is cut off below
+        np.bitwise_xor(even, key, out=even)
+        np.bitwise_and(even, word, out=even)
+        odd, products, spare = crossed, spare, products
+        key = key + weyl  # its upper half goes the same way
+    odd = odd & word
+    return [even[0], odd[0], even[1], odd[1]]
+
+
+def _draw(law, backend, shape, seed, stream, steps, replicas, axis, dtype):
+    keys, single = _keys(seed, replicas)
+    shape, dtype = tuple(shape), np.dtype(dtype)
+    size, inner = math.prod(shape), math.prod(shape[axis:])
+    if dtype not in FORMATS:
+        raise ValueError(f"random numbers are float32 or float64; {dtype} was asked for")
+    if steps.step != 1 or len(steps) and not 0 <= steps.start < steps.stop <= 2**64:
+        raise ValueError(f"a block of steps is a range without gaps, of steps below 2⁶⁴; received {steps}")
+    if not 0 <= stream <= WORD or size > WORD:
+        raise ValueError(f"a stream and the elements of a step are below 2³²; received {stream} and {size}")
+    final = (len(steps), *shape) if single else (len(steps), *shape[:axis], len(keys), *shape[axis:])
+    if backend.xp is np:
+        return _on_host(law, size, inner, keys, stream, steps, dtype).reshape(final)
+    out = backend.xp.empty(final, dtype)
+    counters = len(steps) * len(keys) * -(-size // (16 // dtype.itemsize))
+    if counters:
+        arguments = (
+            out, _on_device(backend, keys), np.uint64(steps.start), np.uint32(stream),
+            *map(np.int64, (len(steps), len(keys), size, inner)),
+        )  # fmt: skip
+        kernel = _module(backend).kernel(f"philox_{law}_{dtype.name}")
+        kernel((-(-counters // THREADS), 1, 1), (THREADS, 1, 1), arguments)
+    return out
+
+
+def _keys(seed, replicas):
+    """((key of each replica), whether there is one without an axis)."""
+    several = not isinstance(seed, (int, np.integer))
+    if replicas is None:
+        seeds = seed if several else (seed,)
+        return tuple(key(int(s)) for s in seeds), not several
+    numbers = range(replicas) if isinstance(replicas, (int, np.integer)) else replicas
+    seeds = seed if several else (seed,) * len(numbers)
+    if len(seeds) != len(numbers):
+        raise ValueError(f"{len(seeds)} seeds for {len(numbers)} replicas; one for all, or one for each")
+    return tuple(key(int(s), int(r)) for s, r in zip(seeds, numbers, strict=True)), False
+
+
+@functools.lru_cache(maxsize=4)
+def _module(backend):
+    return backend.module(kernels.source("philox"))
+
+
+@functools.lru_cache(maxsize=64)
+def _on_device(backend, keys):
+    return backend.array(np.array(keys, np.uint32))
+
+
+# ── NumPy ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _on_host(law, size, inner, keys, stream, steps, dtype):
+    """(steps, outer, replicas, inner) numbers; as many counters at once as the cache holds."""
+    per_counter, number = 16 // dtype.itemsize, np.uint64
+    blocks, count, replicas = -(-size // per_counter), len(steps), len(keys)
+    made = np.empty((replicas, count, blocks, per_counter), dtype)
+    fill = _uniforms if law == "uniform" else _normals
+    together = max(1, CHUNK // max(1, blocks))  # steps
+    beside = max(1, CHUNK // max(1, blocks * count))  # replicas
+    for part in _parts(replicas, beside):
+        key = np.array(keys[part], number).T[:, :, None]
+        for some in _parts(count, together):
+            step = np.arange(some.stop - some.start, dtype=number) + number(steps.start + some.start)
+            for few in _parts(blocks, CHUNK):
+                width = few.stop - few.start
+                block = np.tile(np.arange(few.start, few.stop, dtype=number), len(step))
+                at = np.repeat(step, width)
+                words = philox((block, stream, at & number(WORD), at >> number(32)), key)
+                out = made[part, some, few].reshape(-1, len(block), per_counter)
+                fill(_integers(words, dtype), out)
+    made = made.reshape(replicas, count, blocks * per_counter)[:, :, :size]
+    made = made.reshape(replicas, count, size // max(1, inner), inner)
+    return np.ascontiguousarray(made.transpose(1, 2, 0, 3))
+
+
+def _parts(count, length):
+    return [slice(k, min(k + length, count)) for k in range(0, count, length)]
+
+
+def _integers(words, dtype):
+    """The words, or in float64 pairs of them, as integers of the float's size."""
+    if dtype.itemsize == 4:
+        return [w.astype(np.uint32) for w in words]
+    return [low | high << np.uint64(32) for low, high in (words[:2], words[2:])]
+
+
+def _uniforms(integers, out):
+    for k, x in enumerate(integers):
+        _interval(x, out[..., k])
+
+
+def _interval(x, out):
+    """Strictly between 0 and 1, exactly: the upper bits of x, and a half."""
+    f = FORMATS[out.dtype]
+    bits = out.dtype.itemsize * 8 - f.mantissa
+    np.copyto(out, np.right_shift(x, f.unsigned(bits)).view(f.signed), casting="same_kind")
+    np.add(out, out.dtype.type(0.5), out=out)
+    np.multiply(out, out.dtype.type(0.5**f.mantissa), out=out)
+
+
+def _normals(integers, out):
+    for k in range(0, out.shape[-1], 2):
+        x, y = integers[k : k + 2]
+        f, radius, side = FORMATS[out.dtype], _radius(x, out.dtype), np.empty(x.shape, out.dtype)
+        top = f.unsigned(1 << (out.dtype.itemsize * 8 - 1))
+        _interval(y << f.unsigned(2), side)
+        for j, a in enumerate((np.subtract(out.dtype.type(1), side), side)):
+            value = _sine(a)
+            np.multiply(radius, value, out=value)
+            bits = value.view(f.unsigned)
+            bits ^= (y << f.unsigned(j)) & top  # the sign
+            out[..., k + j] = value
+
+
+def _sine(a):
+    """sin(π a / 2) = a + a S(a²) for a in (0, 1)."""
+    value = _series(FORMATS[a.dtype].sine, a * a)
+    np.multiply(value, a, out=value)
+    return np.add(value, a, out=value)
+
+
+def _series(coefficients, z):
+    """A polynomial, the highest power first, by Horner's scheme."""
+    number = z.dtype.type
+    y = z * number(coefficients[0])
+    for c in coefficients[1:-1]:
+        np.add(y, number(c), out=y)
+        np.multiply(y, z, out=y)
+    return np.add(y, number(coefficients[-1]), out=y)
+
+
+def _radius(x, dtype):
+    """sqrt(-2 ln u), u in (0, 1] of all bits of x, as its small values make the tails."""
+    f, number, bits = FORMATS[dtype], dtype.type, dtype.itemsize * 8
+    u = x.astype(dtype)
+    np.multiply(u, number(0.5**bits), out=u)
+    np.add(u, number(0.5 ** (bits + 1)), out=u)
+    # u = 2^exponent (1 + r), 1 + r from sqrt(1/2) to sqrt(2)
+    whole = u.view(f.signed)
+    exponents = whole - f.signed(f.half)
+    np.right_shift(exponents, f.signed(f.mantissa), out=exponents)
+    exponent = exponents.astype(dtype)
+    np.left_shift(exponents, f.signed(f.mantissa), out=exponents)
+    np.subtract(whole, exponents, out=whole)
+    r = np.subtract(u, number(1), out=u)
+    s = r + number(2)
+    np.divide(r, s, out=s)
+    z = s * s
+    series = _series(f.logarithm, z)
+    np.multiply(series, z, out=series)
+    half = np.multiply(r, r, out=z)
+    np.multiply(half, number(0.5), out=half)
+    low = np.add(series, half, out=series)
+    np.multiply(low, s, out=low)
+    np.add(low, np.multiply(exponent, number(f.ln2[1]), out=s), out=low)
+    np.subtract(half, low, out=half)
+    np.subtract(half, r, out=half)
+    np.multiply(exponent, number(f.ln2[0]), out=exponent)
+    log = np.subtract(exponent, half, out=exponent)
+    np.multiply(log, number(-2), out=log)
+    return np.sqrt(log, out=log)
