@@ -58,6 +58,8 @@ def test_nothing_makes_code_of_data_but_the_one_exec():
         ("backend/executor.py", "exec"), ("backend/executor.py", "compile"),
         ("lab/data.py", "np.load"),  # with allow_pickle=False, or the keyword would be here too
         ("lab/cli/study.py", "subprocess.run"),  # Graphviz's dot, for a picture that was asked for
+        ("backend/host.py", "subprocess.run"),  # g++, for CUDA C on the CPU
+        ("lab/doctor.py", "subprocess.run"), ("lab/benchmark.py", "subprocess.run"),  # Python itself
     }  # fmt: skip
 
 

@@ -14,7 +14,6 @@ interval of that median. A peer that is not installed is named and left out.
 
 import argparse
 import json
-import math
 import os
 import random
 import statistics
@@ -28,6 +27,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from bench.common import table, write
 from minigan import __version__
+from minigan.lab.timings import interval_of_median
 
 PEERS = ("numpy_by_hand", "ours", "torch_peer", "jax_peer", "autograd_peer", "dezero_peer")
 BASE = "numpy_by_hand"
@@ -191,7 +191,7 @@ def result(process, yardstick):
         "yardstick": process is yardstick,
         "microseconds": [1e6 * q for q in quartiles(process.bursts)],
         "ratio": statistics.median(ratios),
-        "interval": interval_of_median(ratios),
+        "interval": list(interval_of_median(ratios)),
         "bursts": [1e6 * burst for burst in process.bursts],
         "disturbed": process.disturbed,
         "control": statistics.median(process.controls),
@@ -202,17 +202,6 @@ def result(process, yardstick):
 def quartiles(values):
     """The quartiles of at least one number."""
     return statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else 3 * values
-
-
-def interval_of_median(values, confidence=0.95):
-    """Order statistics around the median, with at least this probability where there are six or more."""
-    n, values = len(values), sorted(values)
-    k, tail = 0, 0.5**n  # of P(fewer than k + 1 of n lie below the median)
-    while tail <= (1 - confidence) / 2:
-        k += 1
-        tail += math.comb(n, k) * 0.5**n
-    k = max(k - 1, 0)
-    return [values[k], values[n - 1 - k]]
 
 
 def tabulate(results):

@@ -1,4 +1,4 @@
-"""JAX on the CPU: one compiled call per step, and many steps in one by lax.scan."""
+"""JAX: one compiled call per step, and many steps in one by lax.scan."""
 
 from bench.peers.common import BETA1, BETA2, EPSILON, MEAN, RATE, SD, Variant, split, width_of
 
@@ -20,12 +20,32 @@ def ensembles(batch, width, threads, replicas):
     return {"vmap, lax.scan": Variant(Jax)}
 
 
-class Jax:
-    """State is a tuple that every call takes and returns; its memory is reused."""
+def on_gpu(batch, width, replicas=0):
+    """The same on a GPU, where float32 products are told to be that; and with products in TF32."""
+    many = "vmap, " if replicas else ""
+    found = {
+        f"{many}lax.scan": Variant(lambda *given: Jax(*given, products="float32")),
+        f"{many}lax.scan, TF32": Variant(lambda *given: Jax(*given, products="tensorfloat32")),
+    }
+    if not replicas:
+        found["jit per step, GPU"] = Variant(lambda *given: Jax(*given, scan=1, products="float32"))
+    return found
 
-    def __init__(self, weights, batch, seed=0, *, scan=None, ahead=True):
+
+class Jax:
+    """State is a tuple that every call takes and returns; its memory is reused.
+
+    products: their precision on a GPU; None on the CPU, where there is one only.
+    """
+
+    def __init__(self, weights, batch, seed=0, *, scan=None, ahead=True, products=None):
         import jax
         import jax.numpy as jnp
+
+        if products is not None:
+            if jax.default_backend() != "gpu":
+                raise RuntimeError(f"JAX would run on {jax.default_backend()} here, not on a GPU")
+            jax.config.update("jax_default_matmul_precision", products)
 
         width, lead = width_of(weights["G"]), weights["G"].shape[:-1]
         count = batch * (lead[0] if lead else 1)

@@ -92,8 +92,12 @@ def make(peer, variant, batch, width, threads, replicas=0):
     """The function that makes this variant."""
     module = import_module(f"bench.peers.{peer}")
     if replicas:
-        return module.ensembles(batch, width, threads, replicas)[variant].make
-    return module.variants(batch, width, threads)[variant].make
+        found = module.ensembles(batch, width, threads, replicas)
+    else:
+        found = module.variants(batch, width, threads)
+    if variant not in found and hasattr(module, "on_gpu"):  # what bench.gpu_probe alone asks for
+        found = module.on_gpu(batch, width, replicas)
+    return found[variant].make
 
 
 def distance(own, expected, which=slice(None)):

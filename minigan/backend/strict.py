@@ -180,6 +180,8 @@ class DeviceArray:
         return self._cp._made(partial(np.array, order=order), (self,))
 
     def fill(self, value):
+        if isinstance(value, DeviceArray):
+            self._cp._sync("fill with a value of the device", to_host=1)  # it asks whether that is 0
         self[...] = value
 
     def get(self, stream=None, order="C", out=None, blocking=True):

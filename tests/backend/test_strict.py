@@ -439,7 +439,7 @@ def test_a_launch_repeats_and_values_of_the_host_are_frozen(a, stream):
         lambda a: cp.einsum("ij,ij->i", a, a), lambda a: a.dot(a.T), lambda a: cp.inner(a, a),
     )),
     *((RuntimeError, f) for f in (
-        host, lambda a: a.get(), lambda a: a[0, 0].item(), lambda a: a.tolist(),
+        host, lambda a: a.get(), lambda a: a[0, 0].item(), lambda a: a.tolist(), lambda a: a.fill(a[0, 0]),
         lambda a: cp.asarray(np.ones(2)),
         lambda a: cp.array([1.0, 2.0]), lambda a: strict.array(np.ones(2)), lambda a: cp.nonzero(a),
         lambda a: cp.where(a), lambda a: a[a > 1.0], lambda a: cp.unique(a), lambda a: a.nonzero(),

@@ -1,7 +1,7 @@
 """The command line: its group of commands, and how it ends.
 
 train (cli/train.py); sample, eval, compare, inspect, export (judge.py); presets, gradcheck, graph, explain,
-doctor, schema (study.py); completion (completion.py).
+bench, doctor, schema (study.py); completion (completion.py).
 
 Results go to stdout, progress and messages to stderr; ``--json`` prints one JSON object. Exit codes: 0 ok, 1
 unexpected failure, 2 usage or configuration, 3 refused input, 4 diverged, 5 quality missed, 6 backend or
@@ -63,7 +63,8 @@ def cli(ctx: click.Context, debug: bool, no_color: bool, quiet: bool) -> None:
 
 for _command in (
     *(train.train, sweeps.sweep, judge.sample, judge.evaluate, judge.compare, judge.inspect, judge.export),
-    *(study.presets, study.gradcheck, study.graph, study.explain, study.doctor, study.schema, completion),
+    *(study.presets, study.gradcheck, study.graph, study.explain, study.bench, study.doctor, study.schema),
+    completion,
 ):
     cli.add_command(_command)
 
