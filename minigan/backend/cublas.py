@@ -86,6 +86,11 @@ class Gemm:
         else:
             raise BackendError("products need cuBLAS, or a way to compile kernels; received neither")
 
+    @property
+    def library_name(self) -> str:
+        """Who makes the products: "cuBLAS" or "own kernel", which has no TF32."""
+        return "cuBLAS" if isinstance(self.products, Cublas) else "own kernel"
+
     def __call__(
         self, a: Any, b: Any, out: Any = None, *, tf32: bool = False, accumulate: bool = False
     ) -> Any:

@@ -163,6 +163,7 @@ class CudaBackend(Backend):
             "cuda": _version(runtime.runtimeGetVersion()),
             "driver": _version(runtime.driverGetVersion()),
             "cupy": self.cp.__version__,
+            "products": self.gemm.library_name,
             "numpy": np.__version__,
         }
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from minigan.backend import kernels
+from minigan.backend import kernels, owner
 
 EXPRESSION = {  # of a function of the array library, in CUDA C
     "add": "{} + {}", "subtract": "{} - {}", "multiply": "{} * {}", "divide": "{} / {}",
@@ -24,6 +24,7 @@ LARGE = 2**22  # multiplications of a product, above which cuBLAS is worth a lau
 THREADS = 128  # of a thread block of a launch
 BLOCKS = 1024  # of one stage of a launch, at most
 UNROLLED = 10  # steps of a CUDA graph, so that launching it costs each step little
+FAR = 2**30  # elements from a pointer, from where on 32 bits may not do
 C_TYPE = {"float32": "float", "float64": "double"}
 SMALL = 2**22  # multiplications of a step, up to which one thread block is sooner done than launches are
 MANY = 16  # as many replicas make up for blocks that work as many times longer
@@ -63,6 +64,8 @@ class Code:
         first = array.__array_interface__["data"][0]
         low, _, pointer, start = next(r for r in self.regions if r[0] <= first < r[1])
         offset = start + (first - low) // array.itemsize
+        if offset >= FAR:
+            pointer, offset = f"({pointer} + {offset}LL)", 0
         terms = [str(offset)] if offset else []
         for n, stride, i in zip(array.shape[::-1], array.strides[::-1], at[::-1], strict=False):
             if n > 1 and stride and i != "0":
@@ -250,6 +253,8 @@ class _Function:
 
 def literal(value, dtype):
     """A number in CUDA C."""
+    with np.errstate(over="ignore"):
+        value = float(np.dtype(dtype).type(value))
     if not math.isfinite(value):  # written so that NVRTC needs no header for it
         infinity = "-1e300 * 1e300" if value < 0 else "1e300 * 1e300"
         return f"T(0 * ({infinity}))" if math.isnan(value) else f"T({infinity})"
@@ -343,6 +348,7 @@ class Launches:
         self._tick = module.kernel("tick")
         self._arguments = [*(e.device for e in self.kept), *self.staging, self.scratch, self.step]
         self._calls = [self._products_of(level) for level in self.stages.levels]
+        self.stages.devices = {}  # the arrays of the first step are free
         self._steps(1)  # loads all that a capture may not load
         self._graphs = {n: home.graph(lambda n=n: self._steps(n)) for n in (UNROLLED, 1)}
         return self
@@ -452,6 +458,7 @@ class Block:
         """Compile."""
         self.scratch = self.home.xp.empty((max(self.length * self.replicas, 1),), self.stages.dtype)
         self._kernel = self.home.module(self.source).kernel("train")
+        self.stages.devices = {}  # the arrays of the first step are free
         return self
 
     def _text(self, names):
@@ -504,9 +511,16 @@ class Block:
         yield "        }"
         yield "        __syncthreads();"
 
+    def _apart(self, block):
+        """A block of inputs that no step overwrites while it is read."""
+        xp, whole = self.home.xp, owner(block)
+        if any(owner(e.device) is whole for e in self.kept):
+            return xp.array(block)
+        return xp.ascontiguousarray(block)
+
     def each(self, blocks, count):
         """The step for every first index of the inputs' blocks."""
-        blocks = [self.home.xp.ascontiguousarray(block) for block in blocks]
+        blocks = [self._apart(block) for block in blocks]
         arguments = [*(e.device for e in self.kept), *blocks, self.scratch, np.int32(count)]
         size = self.shared_length * self.stages.dtype.itemsize
         self._kernel((self.replicas,), (self.size,), arguments, shared=size)

@@ -19,6 +19,7 @@ from minigan.engine.simplify import fold
 COST = {"exp": 8, "expm1": 10, "log": 8, "logaddexp": 20, "tanh": 12, "divide": 6, "sqrt": 6, "power": 20}
 RECOMPUTE = 30  # up to this cost a value that several stages need is computed in each of them
 LONG, PART = 64, 16  # a sum of more terms than this may be taken in parts, none of fewer terms than that
+MOST = 2**30  # elements of a value: kernels count them by 32 bits
 TILE = 4  # rows and columns of a product that one thread computes
 SUMS = ("matmul", "sum", "partial", "total")
 
@@ -56,6 +57,10 @@ class Stages:
     spans   {node of scratch: (first, last depth at which it is needed)}
     large   the products that a library makes, just before the stage that begins with them
 
+    home    {node: the stage that computes it}, of sums and of what goes to memory (saved, kept)
+    reads   {node: [(stage, view of it, whether in a sum)]}: who reads it from memory
+    direct  {node: the store in whose memory it is computed}
+
     externals, replicas and devices are what `stages_of` says of the program.
     """
 
@@ -63,13 +68,13 @@ class Stages:
 
     def __init__(self, graph, kind, externals=(), replicas=1, devices=None):
         self.externals, self.replicas, self.devices = externals, replicas, devices or {}
-        graph = outer(graph)
+        graph = apart(outer(graph))
         self.large = [node for node in graph.nodes if _is_large(node, kind.large)]
         for node in self.large:
             node.inputs = tuple(_at_one_place(x) for x in node.inputs)
         self.graph = split(graph.refresh(), kind.items, self.large).schedule()
         kinds = {node.dtype for node in self.graph.nodes}
-        if len(kinds) != 1:
+        if len(kinds) != 1 or max(node.size for node in self.graph.nodes) >= MOST:
             raise UnplannableError
         (self.dtype,), self.padded = kinds, kind.padded
         self.users, self.at = self.graph.users(), {node: k for k, node in enumerate(self.graph.nodes)}
@@ -97,12 +102,11 @@ class Stages:
 
     def _saved(self):
         """The elementwise nodes that go to memory: operands, stored values, bases of views, dear ones."""
-        saved, cost, loads = set(), {}, {}
-        last_stores = {}
+        saved, cost, loads, overwritten = set(), {}, {}, {}
         for node in self.graph.nodes:
             if node.op == "load":
                 later = [self.at[s] for s in self.graph.overlapping(node.span) if s.time > node.time]
-                last_stores[node] = min(later, default=math.inf)
+                overwritten[node] = min(later, default=math.inf)
         for node in self.graph.nodes:
             if node.op == "store":
                 saved.add(node.inputs[0])
@@ -118,7 +122,7 @@ class Stages:
             cost[node] = COST.get(node.op, 1) + sum(cost[x] for x in inner)
             loads[node] = {x for x in xs if x.op == "load"}.union(*(loads[x] for x in inner))
             users = self._readers(node)
-            gone = min((last_stores[x] for x in loads[node]), default=math.inf)
+            gone = min((overwritten[x] for x in loads[node]), default=math.inf)
             if cost[node] > RECOMPUTE and len(users) > 1 or any(self.at[u] > gone for u in users):
                 saved.add(node)
         return {node for node in saved if is_ufunc(node.op)}
@@ -176,21 +180,20 @@ class Stages:
             return None
         return leaf if self.home[leaf] is stage else None
 
-    def _read(self, stage, leaves):
+    def _read(self, stage, leaves, summed=False):
         for leaf, seen in leaves:
-            inside = self._in_register(leaf, seen, stage)
-            if inside is None:
+            if self._in_register(leaf, seen, stage) is None:
                 if leaf.op != "load" and leaf not in self.kept:
                     self.kept.add(leaf)
                     self.home[leaf].outputs.append(leaf)
-                self.reads.setdefault(leaf, []).append((stage, seen))
+                self.reads.setdefault(leaf, []).append((stage, seen, summed))
 
     def _place_sum(self, node):
         leaves = self.leaves(node)
         depth = max((self._need(leaf) for leaf, _ in leaves), default=0)
         stage = self.home[node] = Stage(depth, node.shape, node)
         self.stages.append(stage)
-        self._read(stage, leaves)
+        self._read(stage, leaves, summed=True)
 
     def _place(self, node):
         leaves = self.leaves(node)
@@ -220,10 +223,10 @@ class Stages:
         value = store.inputs[0]
         overlapping = self.graph.overlapping(store.span)
         older = [s for s in overlapping if s.time < store.time]
-        readers = [
-            (stage, seen is leaf and leaf.op == "load" and _same(leaf.array, store.array))
+        readers = [  # (stage, whether each of its threads reads what that thread alone overwrites)
+            (stage, not summed and seen is leaf and leaf.op == "load" and _same(leaf.array, store.array))
             for leaf, found in self.reads.items()
-            for stage, seen in found
+            for stage, seen, summed in found
             if self._lives_in(leaf, store)
         ]
         free = max((self.depth_of_store[s] + 1 for s in older), default=0)
@@ -267,7 +270,7 @@ class Stages:
             elif node in self.kept:
                 self.arrays[node] = self._scratch(node)
                 self.own.append(node)
-                ends = [stage.depth for stage, _ in self.reads.get(node, ())]
+                ends = [stage.depth for stage, *_ in self.reads.get(node, ())]
                 self.spans[node] = self.home[node].depth, max([self.home[node].depth, *ends])
         for node in self.graph.nodes:
             if node.op in VIEWS and base(node) in self.arrays:
@@ -276,10 +279,13 @@ class Stages:
     def _scratch(self, node):
         """An array for a value; padded, its rows begin in different banks of shared memory."""
         shape = node.shape
-        reshaped = any(user.op == "reshape" for user in self.users[node])
-        if not self.padded or reshaped or len(shape) < 2 or shape[-1] % 2 or shape[-2] == 1:
+        if not self.padded or self._is_reshaped(node) or len(shape) < 2 or shape[-1] % 2 or shape[-2] == 1:
             return np.empty(shape, node.dtype)
         return np.empty((*shape[:-1], shape[-1] + 1), node.dtype)[..., :-1]
+
+    def _is_reshaped(self, node):
+        views = [user for user in self.users[node] if user.op in VIEWS]
+        return any(view.op == "reshape" or self._is_reshaped(view) for view in views)
 
     def register(self, node, stage):
         """The node that a stage has in a register for this one; None if it is read from memory."""
@@ -313,9 +319,13 @@ def _factors(node):
 
 def _is_large(node, least):
     """Whether a product of two arrays has so many multiplications."""
-    if node.op != "matmul" or any(base(x).op == "constant" for x in node.inputs):
+    if node.op != "matmul" or any(base(x).op == "constant" or _is_stretched(x) for x in node.inputs):
         return False
     return node.size * node.inputs[0].shape[-1] >= least
+
+
+def _is_stretched(x):
+    return x.op == "broadcast_to" or x.op in VIEWS and _is_stretched(x.inputs[0])
 
 
 def _at_one_place(x):
@@ -338,6 +348,17 @@ def outer(graph):
         if node.op == "matmul" and node.inputs[0].shape[-1] == 1:
             node.op = "multiply"
     return graph
+
+
+def apart(graph):
+    """A value that is memory, and goes to the same memory laid out otherwise, is a copy of it first."""
+    for store in graph.stores:
+        (value,) = store.inputs
+        below = base(value)
+        if below.op == "load" and below.span[0] < store.span[1] and store.span[0] < below.span[1]:
+            kind = {"shape": value.shape, "dtype": value.dtype, "time": store.time}
+            store.inputs = (Node("positive", [value], **kind),)
+    return graph.refresh()
 
 
 def split(graph, items, whole=()):

@@ -13,7 +13,7 @@ from minigan.backend import fusion, host
 from minigan.engine import stages
 from minigan.engine.autodiff import assign
 from minigan.engine.capture import CaptureError, capture
-from minigan.engine.primitives import PRIMITIVES, embed
+from minigan.engine.primitives import PRIMITIVES, broadcast_to, embed, mT, reshape, sum_over
 from minigan.engine.tensor import Tensor
 from minigan.gan.game import Game
 from minigan.gan.objectives import OBJECTIVES
@@ -239,6 +239,109 @@ def test_names_of_states_become_names_of_c():
     program()
     assert [float(strict.to_host(a)[0, 0]) for a in arrays] == [0.0, 4.0 + 3.0, 8.0 + 6.0, 12.0 + 9.0]
     assert "int x" not in program.plan.source
+
+
+# ── memory that is read and written in one step
+def matrices(*shapes, seed=7):
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(shape) for shape in shapes]
+
+
+IN_PLACE = {
+    "A ← A B": lambda A, B: assign(A, A @ B),
+    "A ← A B + 1": lambda A, B: assign(A, A @ B + 1.0),
+    "A ← B A / 2": lambda A, B: assign(A, (B @ A) * 0.5),
+    "A ← A + A B": lambda A, B: assign(A, A + A @ B),
+    "A ← sums of A": lambda A, B: assign(A, broadcast_to(sum_over(A * B, axis=(0,)), shape=A.shape)),
+    "A ← Aᵀ": lambda A, B: assign(A, mT(A)),
+    "A ← A + Aᵀ": lambda A, B: assign(A, A + mT(A)),
+    "A ← A upside down": lambda A, B: assign(A, A[::-1]),
+    "rows change places": lambda A, B: assign(A[1:], A[:-1]),
+    "A, B ← B, A": lambda A, B: (lambda old: (assign(A, B * 1.0), assign(B, old)))(A + 0.0),
+}
+
+
+@pytest.mark.parametrize("execution", FUSED)
+@pytest.mark.parametrize("case", IN_PLACE)
+def test_a_step_may_overwrite_what_it_reads(monkeypatch, execution, case):
+    monkeypatch.setattr(stages, "LONG", 100)  # a sum in parts is written after all of it was read
+
+    def run(backend, rounds, **how):
+        A, B = (Tensor(backend.array(a)) for a in matrices((6, 6), (6, 6)))
+
+        def step():
+            IN_PLACE[case](A, B)
+
+        if how:
+            program = capture(step, state=[A, B], **how)
+            for _ in range(rounds - 1):
+                program()
+        else:
+            for _ in range(rounds):
+                step()
+        return A.numpy(), B.numpy()
+
+    ours = run(backends.get("strict"), 3, execution=execution)
+    for a, b in zip(ours, run(backends.numpy_backend, 3), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("execution", FUSED)
+@pytest.mark.parametrize("shared", [0, 2**16])
+def test_outputs_and_state_may_be_fed_back(monkeypatch, execution, shared):
+    strict = backends.get("strict")
+    monkeypatch.setattr(strict, "shared_memory", shared)
+    x, W = matrices((6, 6), (6, 6))
+    W = 0.4 * W
+
+    def step_on(weights):
+        def step(x):
+            y = (x @ weights) * 0.5 + mT(x)
+            assign(weights, weights + 0.1 * mT(y))
+            return y
+
+        return step
+
+    w, v = Tensor(W.copy()), Tensor(strict.array(W))
+    y = step_on(w)(Tensor(x))
+    program = capture(step_on(v), strict.array(x), state=[v], execution=execution)
+    z = program.outputs
+    for _ in range(3):
+        y, z = step_on(w)(Tensor(y.numpy())), program(z)
+    y, z = step_on(w)(Tensor(w.numpy())), program(v)
+    np.testing.assert_allclose(z.numpy(), y.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(v.numpy(), w.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("execution", FUSED)
+def test_views_of_values_and_numbers_beyond_float32(execution):
+    x = np.ones((2, 4, 6), "float32")
+
+    def step(x):
+        return reshape(PRIMITIVES["tanh"](x)[0], shape=(24,)) * 2.0, x * 1e39, x * -1e39
+
+    program = capture(step, backends.get("strict").array(x), execution=execution)
+    y, high, low = (t.numpy() for t in program.outputs)
+    np.testing.assert_allclose(y, 2 * np.tanh(np.ones(24)), rtol=1e-6)
+    assert np.isposinf(high).all() and np.isneginf(low).all()
+
+
+@pytest.mark.parametrize("execution", FUSED)
+def test_memory_far_from_its_pointer_is_reached_by_64_bits(monkeypatch, execution):
+    monkeypatch.setattr(fusion, "FAR", 0)
+    assert "LL)[" in check(execution, r1=0.0, r2=0.0).plan.source
+
+
+def test_values_too_large_for_32_bits_are_recorded(monkeypatch):
+    monkeypatch.setattr(stages, "MOST", 30)
+    x = backends.get("strict").array(np.ones((6, 6)))
+    with pytest.raises(CaptureError, match="cannot be launches"):
+        capture(lambda x: x + 1.0, x, execution="launches")
+
+
+def test_the_arrays_of_the_first_step_are_freed():
+    program = check("launches", r2=0.0)
+    assert program.plan.stages.devices == {}
 
 
 # ── races
