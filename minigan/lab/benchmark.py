@@ -3,8 +3,9 @@
 The same work on the same numbers everywhere: products, elementwise work, a layer there and back, whole steps
 of one GAN and of many. Every variant is warmed, then they take turns, the first one twice: its second timing
 is the control. A timing is of a block of calls with one synchronisation at its end; data and parameters stay
-where they are computed with, and transfers and cold starts are measured apart. No variant of a step is
-trusted before its losses were those of the first one.
+where they are computed with, and transfers and cold starts are measured apart. Every variant of a step, of
+one GAN or of many, is asked for its losses: one whose losses are not those of the first is noted, and takes
+part in no crossover. What products, elementwise work and layers compute is compared by the tests alone.
 
 Source:  Lee et al., "Debunking the 100X GPU vs. CPU myth", ISCA 2010; Hoefler & Belli, "Scientific
          benchmarking of parallel computing systems", SC 2015
@@ -27,6 +28,7 @@ from typing import Any, Literal
 import numpy as np
 
 from minigan import backend as backends
+from minigan.backend import fusion
 from minigan.engine.autodiff import grad
 from minigan.engine.capture import CaptureError, capture
 from minigan.engine.primitives import mean
@@ -62,7 +64,7 @@ TURNS, SLOW_TURNS = 7, 3  # of all variants; of those of a cell whose turns take
 SECONDS, QUICK_SECONDS = 0.05, 0.02  # of one timing, at least
 CELL = 10.0  # seconds
 WARM = {"numpy": 0.2, "cupy": 1.5}  # seconds of real work first
-CHECKED = 20  # steps until losses are compared, fewer of long ones
+CHECKED, FEWEST = 20, 2  # steps until losses are compared; of long ones: after two, both nets have moved
 CHECK = 2.0  # seconds that they may take
 TOLERANCE = {"float32": 1e-3, "float64": 1e-3, "tf32": 2e-2}  # between losses: what rounding adds up to
 LIVE = 50  # arrays of a step, as large as a hidden layer, that are alive at most
@@ -142,7 +144,8 @@ STEPS = (
     Variant(execution="planned", threads="program"),
     Variant(execution="planned", dtype="float64", most=1e11),
     Variant(execution="eager", most=1e11),
-    *(Variant("cupy", execution) for execution in ("eager", "recorded", "launches", "block")),
+    *(Variant("cupy", execution) for execution in ("eager", "recorded", "launches")),
+    Variant("cupy", "block", most=1e10),  # of one multiprocessor
     Variant("cupy", "launches", tf32=True),
     Variant("cupy", "launches", dtype="float64"),
 )
@@ -380,7 +383,7 @@ def measure(
     for home in homes:
         say(f"cold start of {home.name}")
         record.starts.extend(starts(home.name, 1 if quick else STARTS))
-    record.crossovers.extend(crossovers(record.cells))
+    record.crossovers.extend(crossovers(record.cells, record.losses))
     return record
 
 
@@ -501,24 +504,34 @@ class Bench:
         )  # fmt: skip
 
     def _losses(self, what: str, size: Size, tasks: dict[Variant, tuple[Task, int]]) -> None:
-        """Every variant from the same weights on the same draws, beside the first."""
-        pace = max(cell.median * max(size.replicas, 1) for cell in self.record.cells[-len(tasks) :])
-        count = max(1, min(CHECKED, int(CHECK / pace / len(tasks))))
-        expected = None
+        """Every variant from the same weights on the same draws, beside the first after as many steps."""
+        first, share = next(iter(tasks)), max(size.replicas, 1)
+        cells = self.record.cells[-len(tasks) :]
+        paces = {variant: cell.median * share for variant, cell in zip(tasks, cells, strict=True)}
+        found: dict[tuple[Variant, int], np.ndarray] = {}
+
+        def losses(variant: Variant, count: int) -> np.ndarray:
+            task, _ = tasks[variant]
+            if task.losses and (variant, count) not in found:
+                self._limit(variant)
+                both = [np.asarray(loss, "float64") for loss in task.losses(count)]
+                found[variant, count] = np.stack(both)
+            return found[variant, count]
+
         for variant, (task, _) in tasks.items():
             if task.losses is None:
                 continue
-            self._limit(variant)
-            both = np.stack([np.asarray(loss, "float64") for loss in task.losses(count)])
-            expected = both if expected is None else expected
-            difference = float(np.max(np.abs(both - expected)))
+            pace = max(paces[variant], paces[first])
+            count = max(FEWEST, min(CHECKED, int(CHECK / pace / len(tasks))))
+            both = losses(variant, count)
+            difference = float(np.max(np.abs(both - losses(first, count))))
             alike = difference <= TOLERANCE["tf32" if variant.tf32 else variant.dtype]
             d, g = (float(loss.mean()) for loss in both)
             self.record.losses.append(Loss(what, *size, variant.name, count, d, g, difference, alike))
             if not alike:
                 self.record.notes.append(
                     f"{what} {size}: after {count} steps the losses of {variant.name} are {difference:.2g} "
-                    f"from those of {next(iter(tasks)).name}: it computes something else, "
+                    f"from those of {first.name}: it computes something else, "
                     "and its time means nothing"
                 )
 
@@ -534,7 +547,8 @@ class Bench:
             plain = Variant(variant.backend, dtype=variant.dtype, tf32=variant.tf32)
             product = make(home, KINDS["gemm"], plain, Size(n, n))
             rate = 2 * n**3 / best(product, 3) / 1e9
-            source, target = (home.xp.zeros(count, variant.dtype) for _ in range(2))
+            # Ones, as all pages of untouched zeros are the same one, which stays in the cache.
+            source, target = (home.xp.ones(count, variant.dtype) for _ in range(2))
             copy = Task(home, partial(home.xp.copyto, target, source))
             bytes_ = 2 * count * np.dtype(variant.dtype).itemsize
             self._ceilings[key] = Ceiling(*key, rate, bytes_ / best(copy, 5) / 1e9)
@@ -544,7 +558,7 @@ class Bench:
     def transfers(self, home: backends.Backend) -> None:
         """From the host and back, in three sizes."""
         for size in TRANSFERS[:2] if self.quick else TRANSFERS:
-            values = np.zeros(size // 4, "float32")
+            values = np.ones(size // 4, "float32")  # touched, as in ceiling
             there, back = [], []
             for _ in range(self.record.turns):
                 started = time.perf_counter()
@@ -567,6 +581,7 @@ def make(home: backends.Backend, kind: Kind, variant: Variant, size: Size) -> Ta
         return kind.make(home, variant, size)
     if not hasattr(home, "tf32"):
         raise backends.BackendError(f"{home.name} does not offer products in TF32")
+    refuse_what_has_no_tf32(home, variant, size)
 
     def in_tf32(function: Callable) -> Callable:
         def call(*arguments: Any) -> Any:
@@ -609,6 +624,20 @@ def refuse_what_does_not_fit(size: Size, variant: Variant) -> None:
     if free is not None and 2 * need > free:
         raise MemoryError(
             f"it may take {need / 2**30:.1f} GiB, more than half of the {free / 2**30:.1f} free"
+        )
+
+
+def refuse_what_has_no_tf32(home: Any, variant: Variant, size: Size) -> None:
+    """Raises:  BackendError – if no product of the variant would be in TF32 on this GPU, or at this size"""
+    if home.gemm.library_name != "cuBLAS":
+        raise backends.BackendError(
+            f"TF32 needs cuBLAS, but the products of {home.name} are by its {home.gemm.library_name}"
+        )
+    largest = size.batch * size.width**2 * max(size.replicas, 1)
+    if variant.execution == "launches" and largest < fusion.LARGE:
+        raise backends.BackendError(
+            f"at {size} nothing is in TF32: the fused graph leaves products to cuBLAS from {fusion.LARGE} "
+            f"multiplications on, and the largest has {largest}"
         )
 
 

@@ -6,6 +6,7 @@ A result is a file of JSON; it says what timed it, and holds every single timing
 import math
 import os
 import statistics
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -105,6 +106,11 @@ class Loss:
     generator: float
     difference: float
     alike: bool
+
+    @property
+    def key(self) -> tuple:
+        """That of its cell."""
+        return self.what, self.batch, self.width, self.replicas, self.variant
 
 
 @dataclass(frozen=True)
@@ -239,9 +245,13 @@ def interval_of_median(values: list[float], confidence: float = 0.95) -> tuple[f
     return values[k], values[n - 1 - k]
 
 
-def crossovers(cells: list[Cell]) -> list[Crossover]:
-    """Per kind, where the fastest float32 column of the GPU overtakes that of the CPU."""
-    found = []
+def crossovers(cells: list[Cell], losses: Iterable[Loss] = ()) -> list[Crossover]:
+    """Per kind, where the fastest float32 column of the GPU overtakes that of the CPU.
+
+    losses  those of the cells; one whose losses are not alike computes something else, and is left out
+    """
+    wrong, found = {loss.key for loss in losses if not loss.alike}, []
+    cells = [cell for cell in cells if cell.key not in wrong]
     for what in dict.fromkeys(cell.what for cell in cells):
         own = [cell for cell in cells if cell.what == what]
         nets = dict.fromkeys((c.batch, c.width) if c.replicas else (0, 0) for c in own)

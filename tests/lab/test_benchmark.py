@@ -97,7 +97,7 @@ def test_every_execution_has_the_losses_of_numpy(home, execution):
 @pytest.mark.parametrize(("what", "where", "how"), [
     ("gemm", "numpy", "call"), ("gemm", "strict", "call"), ("elementwise", "numpy", "call"),
     ("elementwise", "strict", "call"), ("layer", "numpy", "planned"), ("layer", "strict", "eager"),
-    ("layer", "strict", "recorded"),
+    ("layer", "strict", "recorded"), ("layer", "strict", "launches"),
 ])  # fmt: skip
 def test_the_other_kinds_compute_what_they_say(what, where, how):
     (B, H, _), home, rng = TINY, backends.get(where), np.random.default_rng(0)
@@ -129,6 +129,54 @@ def test_a_variant_that_computes_something_else_is_told(monkeypatch):
     assert {loss.variant for loss in found.losses if not loss.alike} == {"NumPy, 1 thread, eager"}
     assert [note for note in found.notes if "computes something else" in note and "eager" in note]
     assert sum("computes something else" in note for note in found.notes) == 1
+
+
+@pytest.fixture
+def compared(monkeypatch):
+    """A function: the losses of variants that take so many seconds a step, and what each was asked for."""
+
+    def compare(**seconds):
+        asked, found = [], record()
+        tasks = {}
+        for name, pace in seconds.items():
+            variant = Variant(name)
+
+            def losses(count, name=name):
+                asked.append((name, count))
+                return np.full(1, count), np.full(1, -count)
+
+            tasks[variant] = Task(None, None, losses=losses), 1
+            found.cells.append(cell(variant.name, pace))
+        benchmark.Bench(found, {}, True, lambda count: None, lambda text: None)._losses("step", TINY, tasks)
+        return found.losses, asked
+
+    return compare
+
+
+def test_a_slow_variant_is_compared_after_fewer_steps_and_the_others_after_all(compared):
+    losses, asked = compared(a=1e-3, slow=0.1, b=1e-4, stuck=50.0)
+    assert [loss.step for loss in losses] == [20, 5, 20, benchmark.FEWEST]
+    assert all(loss.alike for loss in losses)  # each beside the first after as many steps
+    assert sorted(asked) == [("a", 2), ("a", 5), ("a", 20), ("b", 20), ("slow", 5), ("stuck", 2)]
+    losses, _ = compared(a=50.0, b=1e-4)
+    assert [loss.step for loss in losses] == [benchmark.FEWEST] * 2
+
+
+def test_after_the_fewest_steps_both_moves_show(monkeypatch):
+    """Losses after one step have not seen G's move; those after the fewest have."""
+    start = benchmark.make_step(backends.numpy_backend, Variant(execution="eager"), TINY)
+    before, expected = np.array(start.losses(1)), np.array(start.losses(benchmark.FEWEST))
+    made = benchmark.make_game
+
+    def still(*arguments):
+        game, state = made(*arguments)
+        game.generator_optimizer.step = lambda *_: None
+        return game, state
+
+    monkeypatch.setattr(benchmark, "make_game", still)
+    task = benchmark.make_step(backends.numpy_backend, Variant(execution="eager"), TINY)
+    np.testing.assert_array_equal(task.losses(1), before)
+    assert np.max(np.abs(np.array(task.losses(benchmark.FEWEST)) - expected)) > 1e-4
 
 
 # ── timing
@@ -223,6 +271,22 @@ def test_the_half_of_the_gpu_runs_on_its_double(double, monkeypatch):
     assert {t.backend for t in found.transfers} == {"numpy", "cupy"}
 
 
+def test_memory_that_is_copied_was_touched(double, monkeypatch):
+    """Untouched zeros are one page, which stays in the cache: a copy of them is no copy from memory."""
+    calls, read = [], []
+    monkeypatch.setattr(benchmark, "best", lambda task, trials: calls.append(task.call) or 1.0)
+    for home in (backends.numpy_backend, double):
+        bench = benchmark.Bench(record(), {home.name: home}, True, lambda count: None, lambda text: None)
+        bench.ceiling(Variant(home.name))
+        _, source = calls[-1].args
+        read.append(home.to_host(source))
+        array = type(home).array
+        with monkeypatch.context() as patched:
+            patched.setattr(type(home), "array", lambda h, x, array=array: (read.append(x), array(h, x))[1])
+            bench.transfers(home)
+    assert len(read) == 2 * (1 + 2 * record().turns) and all(x.size and x.all() for x in read)
+
+
 def test_products_in_tf32_are_switched_on_only_while_they_run(double, monkeypatch):
     monkeypatch.setattr(type(double), "tf32", False, raising=False)
     seen = []
@@ -232,6 +296,43 @@ def test_products_in_tf32_are_switched_on_only_while_they_run(double, monkeypatc
     assert seen == [True, False] and double.tf32 is False
     with pytest.raises(backends.BackendError, match="TF32"):
         benchmark.make(backends.numpy_backend, kind, Variant(tf32=True), TINY)
+
+
+@pytest.mark.parametrize("least", [128, 129])
+def test_a_fused_step_without_a_product_by_cublas_is_not_one_in_tf32(double, monkeypatch, least):
+    """(8, 4) has products of 128 multiplications: at that bound they are by cuBLAS, above it none is."""
+    monkeypatch.setattr(benchmark.fusion, "LARGE", least)
+    monkeypatch.setattr(benchmark.fusion.Launches, "large", least)
+    task = benchmark.make_step(double, Variant("cupy", "launches"), TINY)
+    assert bool(task.program.plan.stages.large) is (least == 128)
+    ways = Variant(execution="planned"), Variant("cupy", "launches", tf32=True)
+    monkeypatch.setitem(KINDS, "step", replace(KINDS["step"], variants=ways))
+    monkeypatch.setattr(benchmark, "timed", lambda task, count: (1.0, 1.0))
+    monkeypatch.setattr(benchmark.Bench, "_losses", lambda *_: None)
+    monkeypatch.setattr(benchmark.Bench, "transfers", lambda *_: None)
+    found = benchmark.measure("auto", (TINY,), ("step",), quick=True)
+    reasons = [left.why for left in found.left_out if left.variant == ways[1].name]
+    if least == 128:
+        assert not reasons and ways[1].name in {c.variant for c in found.cells}
+    else:
+        assert reasons == [
+            "at (8, 4) nothing is in TF32: the fused graph leaves products to cuBLAS from 129 "
+            "multiplications on, and the largest has 128"
+        ]
+
+
+def test_tf32_is_refused_where_products_are_by_our_own_kernel(double, monkeypatch):
+    facts = type(double).facts
+    name = property(lambda gemm: "own kernel")
+    monkeypatch.setattr(type(double.gemm), "library_name", name, raising=False)
+    monkeypatch.setattr(
+        type(double), "facts", lambda home: facts(home) | {"products": home.gemm.library_name}
+    )
+    found = benchmark.measure("auto", (TINY,), ("gemm",), quick=True)
+    assert [(left.variant, left.why) for left in found.left_out] == [
+        ("CuPy TF32", "TF32 needs cuBLAS, but the products of cupy are by its own kernel")
+    ]
+    assert timings.Fact("cupy", "products", "own kernel") in found.facts
 
 
 def test_what_a_backend_cannot_do_is_left_out_with_a_reason():
@@ -279,9 +380,12 @@ def test_what_takes_minutes_is_left_out(monkeypatch):
         (ways[1].name, "at (8, 4) a step has more than 1e-06 GFLOP")
     ]
     slow = [v for v in STEPS if v.most < benchmark.flops_of_step(Size(8192, 1024))]
-    assert {v.backend for v in slow} == {"numpy"} and all(
-        v.execution == "eager" or v.dtype == "float64" for v in slow
-    )
+    assert {(v.backend, v.execution, v.dtype) for v in slow} == {
+        ("numpy", "planned", "float64"), ("numpy", "eager", "float32"), ("cupy", "block", "float32"),
+    }  # fmt: skip
+    (block,) = (v for v in STEPS if v.execution == "block")
+    flops = benchmark.flops_of_step
+    assert flops(Size(2048, 256)) < block.most < flops(Size(4096, 512))  # it is one multiprocessor's work
 
 
 def test_threads_of_blas_are_set_and_put_back():
@@ -354,6 +458,20 @@ def test_one_that_always_wins_is_named(ratios, said):
 def test_only_like_is_compared_with_like():
     assert not timings.crossovers(list(lines([2.0, 0.5], tf32=True)))
     assert not timings.crossovers(list(lines([2.0, 0.5], dtype="float64")))
+
+
+def test_what_computes_something_else_crosses_nothing():
+    """The fastest of the GPU does not win by another computation; the next one counts."""
+    cells = [
+        *lines([4.0, 2.0, 0.5, 0.1]),
+        *(cell("wrong", 1e-3, Size(2**k, 4), backend="cupy") for k in (1, 2)),
+    ]
+    losses = [
+        timings.Loss("step", 2**k, 4, 0, name, 20, 0.0, 0.0, 0.0, name != "wrong")
+        for k in (1, 2, 3, 4) for name in ("cpu", "slower cpu", "gpu", "wrong")
+    ]  # fmt: skip
+    assert timings.crossovers(cells, losses) == timings.crossovers(list(lines([4.0, 2.0, 0.5, 0.1])))
+    assert timings.crossovers(cells) != timings.crossovers(cells, losses)
 
 
 def test_replicas_cross_for_each_net():
