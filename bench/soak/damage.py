@@ -5,6 +5,7 @@ saved; nothing may be imported, run or opened besides it, and no more memory tak
 A file that was made by ``save`` with other content is no damage: the digest is a checksum, not a signature.
 """
 
+import contextlib
 import hashlib
 import json
 import multiprocessing
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import minigan
+from bench.soak import harness
 from minigan.lab import checkpoint
 from minigan.lab.errors import CheckpointError
 
@@ -59,22 +61,20 @@ def _hook(event, arguments):
         events.append(f"{event} {arguments!r}"[:200])
 
 
-class watched:
-    """The audit events of a block that are no reading of ``path``."""
-
-    def __init__(self, path):
-        global _hooked
-        if not _hooked:  # once: a hook cannot be taken back
-            sys.addaudithook(_hook)
-            _hooked = True
-        self.path, self.events = str(path), []
-
-    def __enter__(self):
-        _watched.append((self.path, threading.get_ident(), self.events))
-        return self.events
-
-    def __exit__(self, *_):
-        _watched.clear()
+@contextlib.contextmanager
+def watched(path):
+    """Yields the audit events of the block that are no reading of ``path``."""
+    global _hooked
+    if not _hooked:  # once: a hook cannot be taken back
+        sys.addaudithook(_hook)
+        _hooked = True
+    events = []
+    with harness.uncollected():
+        _watched.append((str(path), threading.get_ident(), events))
+        try:
+            yield events
+        finally:
+            _watched.clear()
 
 
 # ── the original

@@ -24,6 +24,7 @@ import msgspec
 import numpy as np
 
 from bench.soak.damage import Tally
+from bench.soak.harness import uncollected
 from minigan.lab.config import fields, flatten, from_json, resolve, to_json
 from minigan.lab.data import read_data
 from minigan.lab.errors import ConfigError, DataError, LabError
@@ -389,12 +390,13 @@ def quick(folder):
     def run(arguments):
         streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="replace") for _ in range(2)]
         paths = []
-        _inside.append((os.path.realpath(folder), threading.get_ident(), paths))
-        try:
-            with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
-                code = cli.main(list(arguments))
-        finally:
-            _inside.clear()
+        with uncollected():
+            _inside.append((os.path.realpath(folder), threading.get_ident(), paths))
+            try:
+                with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
+                    code = cli.main(list(arguments))
+            finally:
+                _inside.clear()
         for stream in streams:
             stream.flush()
         return code, *(stream.buffer.getvalue().decode(errors="replace") for stream in streams), paths

@@ -1,6 +1,7 @@
 """What the injections of faults share: processes to kill, cheap to start, and a tally of what failed."""
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -37,6 +38,18 @@ class Tally:
     def as_dict(self):
         """The two as a measurement reports them."""
         return {"failures": dict(self.failures), "examples": dict(self.examples)}
+
+
+@contextlib.contextmanager
+def uncollected():
+    """A block without garbage collection, which would run destructors of other objects in its thread."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextlib.contextmanager

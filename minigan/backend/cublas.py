@@ -8,7 +8,7 @@ import ctypes
 import itertools
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ctypes import c_int, c_longlong, c_size_t, c_void_p
 from typing import Any, NamedTuple
 
@@ -74,7 +74,7 @@ class Gemm:
         self.cp = cp
         if library is None:
             try:
-                library = load()
+                library = load("cublas", SONAMES)
             except BackendError:
                 if module is None:
                     raise
@@ -87,7 +87,7 @@ class Gemm:
             raise BackendError("products need cuBLAS, or a way to compile kernels; received neither")
 
     @property
-    def library_name(self) -> str:
+    def maker(self) -> str:
         """Who makes the products: "cuBLAS" or "own kernel", which has no TF32."""
         return "cuBLAS" if isinstance(self.products, Cublas) else "own kernel"
 
@@ -164,7 +164,7 @@ class Cublas:
     """The products of cuBLAS, with a handle of its own and a workspace of its own per thread."""
 
     def __init__(self, cp: Any, stream: Any, library: Any) -> None:
-        self.cp, self.stream, self.library = cp, stream, library
+        self.cp, self.stream, self._cublas = cp, stream, library
         self._local, self._lock = threading.local(), threading.Lock()
         self._handles: list[tuple[c_void_p, Any]] = []  # each with its workspace
         for name, types in FUNCTIONS.items():
@@ -173,7 +173,7 @@ class Cublas:
 
     def call(self, name: str, *arguments: Any) -> None:
         """One function of cuBLAS.    Raises:  BackendError – if its status is not success"""
-        status = getattr(self.library, name)(*arguments)
+        status = getattr(self._cublas, name)(*arguments)
         if status:
             raise BackendError(f"{name}: CUBLAS_STATUS_{STATUS.get(status, status)}")
 
@@ -260,25 +260,25 @@ class Tiles:
         """Nothing is held."""
 
 
-def load() -> Any:
-    """cuBLAS, from where CuPy takes it: NVIDIA's wheels, a toolkit, or the system's libraries.
+def load(name: str, sonames: Sequence[str]) -> Any:
+    """One of NVIDIA's libraries, from where CuPy takes it: NVIDIA's wheels, a toolkit, or the system's own.
 
     Raises:  BackendError – if it is nowhere
     """
-    names = list(SONAMES)
+    paths = list(sonames)
     try:
         from cuda.pathfinder import load_nvidia_dynamic_lib
 
-        names.insert(0, load_nvidia_dynamic_lib("cublas").abs_path)
+        paths.insert(0, load_nvidia_dynamic_lib(name).abs_path)
     except Exception:  # not there, or it found nothing: each of its errors is its own class
         pass
-    for name in names:
+    for path in paths:
         try:
-            return ctypes.CDLL(name)
+            return ctypes.CDLL(path)
         except OSError:
             continue
     raise BackendError(
-        "cuBLAS was not found; install CuPy with its libraries: pip install 'minigan[cuda13-ctk]'"
+        f"lib{name} was not found; install CuPy with its libraries: pip install 'minigan[cuda13-ctk]'"
     )
 
 

@@ -163,7 +163,7 @@ class CudaBackend(Backend):
             "cuda": _version(runtime.runtimeGetVersion()),
             "driver": _version(runtime.driverGetVersion()),
             "cupy": self.cp.__version__,
-            "products": self.gemm.library_name,
+            "products": self.gemm.maker,
             "numpy": np.__version__,
         }
 

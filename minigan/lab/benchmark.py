@@ -629,9 +629,9 @@ def refuse_what_does_not_fit(size: Size, variant: Variant) -> None:
 
 def refuse_what_has_no_tf32(home: Any, variant: Variant, size: Size) -> None:
     """Raises:  BackendError – if no product of the variant would be in TF32 on this GPU, or at this size"""
-    if home.gemm.library_name != "cuBLAS":
+    if home.gemm.maker != "cuBLAS":
         raise backends.BackendError(
-            f"TF32 needs cuBLAS, but the products of {home.name} are by its {home.gemm.library_name}"
+            f"TF32 needs cuBLAS, but the products of {home.name} are by its {home.gemm.maker}"
         )
     largest = size.batch * size.width**2 * max(size.replicas, 1)
     if variant.execution == "launches" and largest < fusion.LARGE:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from minigan.backend import fusion, kernels, numpy_backend
+from minigan.backend import BackendError, fusion, kernels, numpy_backend
+from minigan.backend.cublas import load
 from minigan.backend.strict import strict
 from minigan.engine.stages import stages_of
 from minigan.lab.config import Config, Net, replace
@@ -87,35 +88,18 @@ class Nvrtc:
     """NVRTC, which has ptxas inside."""
 
     def __init__(self, library):
-        self.library = library
+        self.nvrtc = library
 
     def log(self, text):
         made = [
-            by_nvrtc(text, self.library, "CUBIN", f"--gpu-architecture={a}", "--ptxas-options=-v")
+            by_nvrtc(text, self.nvrtc, "CUBIN", f"--gpu-architecture={a}", "--ptxas-options=-v")
             for a in ARCHITECTURES
         ]
         assert all(cubin for cubin, _ in made)
         return "\n".join(log for _, log in made)
 
     def ptx(self, text):
-        return by_nvrtc(text, self.library, "PTX", "--gpu-architecture=compute_90")[0].decode()
-
-
-def nvrtc():
-    """NVRTC, or None."""
-    names = list(LIBRARIES)
-    try:
-        from cuda.pathfinder import load_nvidia_dynamic_lib
-
-        names.insert(0, load_nvidia_dynamic_lib("nvrtc").abs_path)
-    except Exception:  # not there, or nothing found: each of its errors is its own class
-        pass
-    for name in names:
-        try:
-            return ctypes.CDLL(name)
-        except OSError:
-            continue
-    return None
+        return by_nvrtc(text, self.nvrtc, "PTX", "--gpu-architecture=compute_90")[0].decode()
 
 
 @pytest.fixture(scope="module")
@@ -123,10 +107,10 @@ def compiler(tmp_path_factory):
     """A compiler for GPUs."""
     if shutil.which("nvcc"):
         return Nvcc(tmp_path_factory)
-    library = nvrtc()
-    if library is None:
+    try:
+        return Nvrtc(load("nvrtc", LIBRARIES))
+    except BackendError:
         pytest.skip("there is neither nvcc nor NVRTC here")
-    return Nvrtc(library)
 
 
 def spills(log):

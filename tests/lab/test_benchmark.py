@@ -324,10 +324,8 @@ def test_a_fused_step_without_a_product_by_cublas_is_not_one_in_tf32(double, mon
 def test_tf32_is_refused_where_products_are_by_our_own_kernel(double, monkeypatch):
     facts = type(double).facts
     name = property(lambda gemm: "own kernel")
-    monkeypatch.setattr(type(double.gemm), "library_name", name, raising=False)
-    monkeypatch.setattr(
-        type(double), "facts", lambda home: facts(home) | {"products": home.gemm.library_name}
-    )
+    monkeypatch.setattr(type(double.gemm), "maker", name, raising=False)
+    monkeypatch.setattr(type(double), "facts", lambda home: facts(home) | {"products": home.gemm.maker})
     found = benchmark.measure("auto", (TINY,), ("gemm",), quick=True)
     assert [(left.variant, left.why) for left in found.left_out] == [
         ("CuPy TF32", "TF32 needs cuBLAS, but the products of cupy are by its own kernel")

@@ -1,5 +1,6 @@
 """Damaged checkpoints: the short form of bench/soak/damage.py, and the limits of a checksum. A minute."""
 
+import gc
 import multiprocessing
 import random
 
@@ -51,6 +52,29 @@ def test_a_mutant_is_accepted_only_where_nothing_was_changed_in_meaning(result):
 def test_memory_was_watched(result):
     """The largest refusal that is traced is not nothing, and far from the 64 MiB beyond 4 files."""
     assert 0.5 < result["peak_traced_mib"] < 64
+
+
+def test_a_destructor_that_a_collection_would_run_is_not_taken_for_the_file_s_doing(tmp_path):
+    """And collections go on afterwards."""
+
+    class Loud:
+        def __init__(self):
+            self.itself = self
+
+        def __del__(self):
+            (tmp_path / "other").touch()
+
+    before = gc.get_threshold()
+    try:
+        gc.set_threshold(1)
+        with damage.watched(tmp_path / "c") as events:
+            Loud()
+            kept = [[] for _ in range(1000)]  # each allocation asks the collector
+        assert events == [] and len(kept) == 1000 and gc.isenabled()
+        kept = [[] for _ in range(1000)]
+        assert (tmp_path / "other").exists()
+    finally:
+        gc.set_threshold(*before)
 
 
 @pytest.mark.parametrize("mutation", damage.MUTATIONS, ids=lambda f: f.__name__)
