@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = setup.py pyproject.toml minigan/_version.py
+PARALLEL = -n logical --maxprocesses 4 --dist loadscope  # a module stays in one process, with its fixtures
 
 .PHONY: run test coverage lint bench soak peers clean
 
@@ -9,11 +10,11 @@ run: .venv/installed-plot
 	$(BIN)/minigan train
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 # Branch coverage by the whole suite: 95 % of the package, 100 % of the engine, the checkpoints and the configuration.
 coverage: .venv/installed-test
-	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=
 	$(BIN)/coverage report --show-missing --fail-under=95
 	$(BIN)/coverage report --include='minigan/engine/*,minigan/lab/checkpoint.py,minigan/lab/config.py' --fail-under=100
 

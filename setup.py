@@ -17,6 +17,7 @@ test = [
     *bench,
     "setuptools>=77",  # builds the wheel that the packaging tests open
     "pytest-timeout>=2.3",  # a test that hangs fails instead
+    "pytest-xdist>=3.6",  # a process of tests per core: make test in half the time
     "pytest-cov>=7",  # branches, those of the processes that tests start among them: make coverage
     "hypothesis>=6.100",  # properties over shapes, configs and files
     "autograd>=1.8",  # HIPS autograd: the independent oracle of gradients in every run

@@ -1,5 +1,6 @@
 """What all tests share: the backends and the methods with which one body runs, and a header of the former."""
 
+import os
 from functools import cache
 
 import pytest
@@ -41,6 +42,8 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "gpu: needs a GPU, and is skipped where there is none")
+    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
+        del os.environ[name]  # a pytest that a test starts is nobody's worker
     if config.getoption("--require-gpu") and unavailable("cupy"):
         raise pytest.UsageError(f"--require-gpu: {unavailable('cupy')}")
     wanted = config.getoption("--backend")

@@ -93,8 +93,9 @@ def _by_address(roots):
 
 
 def _poison(a):
-    """Make a hold what nobody wants to read."""
-    a.fill(np.nan if a.dtype.kind in "fc" else np.array(-1).astype(a.dtype) if a.dtype.kind in "iu" else 1)
+    """Make every byte of a 255: NaN, -1 or true, also to whoever reads the memory as another type."""
+    a = a.view(np.uint8) if a.dtype == bool else a  # of which NumPy would fill 1
+    a.fill(np.frombuffer(b"\xff" * a.itemsize, a.dtype)[0])
 
 
 class _Memory:

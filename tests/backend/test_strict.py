@@ -502,6 +502,26 @@ def test_a_graph_that_leans_on_a_freed_value_meets_nan(stream):
     assert np.isnan(host(out)).all()
 
 
+def test_freed_memory_is_nan_to_a_reader_of_another_type(stream):
+    """The block was one of float32 first; a float32 NaN, twice, is a number in float64."""
+    out, first = xp.zeros((3,), "float64"), [xp.full((6,), 2.0, "float32")]
+    known, _ = captured(stream, lambda: xp.multiply(first[0], 1.0, out=first[0]))
+    first.clear()
+    second = [xp.full((3,), 2.0, "float64")]
+    graph, _ = captured(stream, lambda: xp.multiply(second[0], 1.0, out=out))
+    graph.launch()
+    assert host(out).tolist() == [2.0] * 3
+    second.clear()
+    graph.launch()
+    assert np.isnan(host(out)).all() and known is not None
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64", "bool", "int8", "uint64"])
+def test_new_memory_has_no_byte_of_a_plausible_value(dtype):
+    made = cp.empty((2, 3), dtype)
+    assert bytes(host(made).view(np.uint8)) == b"\xff" * made.nbytes
+
+
 def test_a_graph_that_reads_a_temporary_before_writing_it_meets_nan(stream):
     """It would find what the launch before left there."""
     total, one = xp.zeros((3,), "float64"), xp.full((3,), 1.0, "float64")

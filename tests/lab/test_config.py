@@ -3,6 +3,7 @@
 import json
 import random
 import tomllib
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -54,16 +55,16 @@ def test_exit_codes(error, code):
 # Precedence and provenance
 
 
-def test_precedence_is_defaults_preset_file_environment_set(tmp_path):
-    file = tmp_path / "c.toml"
+def test_precedence_is_defaults_preset_file_environment_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = Path("c.toml")
     file.write_text('target = "normal(1, 2)"\nseed = 1\nsteps = 10\nbatch = 8\n')
     environ = {"MINIGAN_SEED": "2", "MINIGAN_STEPS": "20"}
     config, sources = lab.resolve_with_sources("far", file, environ, ["steps=30"])
     assert (config.name, config.target, config.batch) == ("far", "normal(1, 2)", 8)
     assert (config.seed, config.steps, config.r1) == (2, 30, Config().r1)
-    label = f"file {str(file)!r}" if len(str(file)) < 80 else sources["batch"]
     assert sources["name"] == "preset far"
-    assert sources["target"] == sources["batch"] == label
+    assert sources["target"] == sources["batch"] == "file 'c.toml'"
     assert sources["seed"] == "MINIGAN_SEED"
     assert sources["steps"] == "--set"
     assert sources["r1"] == "default"
