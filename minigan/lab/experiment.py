@@ -15,6 +15,7 @@ from minigan.backend import philox
 from minigan.engine.capture import Program, capture
 from minigan.engine.tensor import CaptureError, constant, mark_written
 from minigan.gan.game import PENALTIES, Game, Losses, best_response
+from minigan.lab.blas import set_threads
 from minigan.lab.config import Config, Net, Optimizer, replace, to_json
 from minigan.lab.data import Data
 from minigan.lab.data import location_scale as scale_of_rows
@@ -109,9 +110,7 @@ class Steps:
                 self._program = self._capture(inputs, **how)
                 self._losses = self._program.outputs
                 if self.program_threads > 1:
-                    from threadpoolctl import threadpool_limits
-
-                    threadpool_limits(1, user_api="blas")  # each of the program's own threads calls it
+                    set_threads(1)  # each of the program's own threads calls it
             else:
                 self._program.each(*(numbers[k : k + count] for numbers in self._numbers.values()))
             self.step += count
@@ -364,6 +363,7 @@ class Experiment(Steps):
         rows = self.law.sample(stream(self.config.seed, "verdict", index), (count,))
         return rows.reshape(count, self.features)
 
+    @np.errstate(invalid="ignore")  # a flag without a NaN: of OpenBLAS's AVX-512 products of five columns
     def _apply(self, network, x: np.ndarray) -> np.ndarray:
         parts = []
         for start in range(0, x.shape[-2], CHUNK):

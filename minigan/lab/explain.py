@@ -23,6 +23,7 @@ from minigan.engine.blocks import Segment
 from minigan.engine.capture import Program, capture
 from minigan.engine.groups import Part, sizes
 from minigan.engine.tensor import constant
+from minigan.lab.blas import limited, set_threads
 from minigan.lab.config import Config, available_memory
 from minigan.lab.data import Data
 from minigan.lab.errors import ConfigError
@@ -255,9 +256,7 @@ def explain(config: Config, *, data: Data | None = None, seeds: int = 1, passes:
 
     Raises:  ConfigError – if so many seeds do not fit into memory
     """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(config.threads, user_api="blas"), np.errstate(all="ignore"):
+    with limited(config.threads), np.errstate(all="ignore"):
         if seeds > 1:
             _refuse_sizes(_Recording(config, data, 1, "none").program, seeds)
         recording = _Recording(config, data, seeds, passes)
@@ -274,7 +273,7 @@ def explain(config: Config, *, data: Data | None = None, seeds: int = 1, passes:
         }
         plan = program.plan if program.execution == "planned" else None
         if plan is not None and plan.threads > 1:
-            threadpool_limits(1, user_api="blas")  # each of the plan's own threads calls it, as in training
+            set_threads(1)  # each of the plan's own threads calls it, as in training
         known |= {
             "step": _time_of_a_step(program, blocks),
             "eager": _typical(recording.step, SECONDS / 8),

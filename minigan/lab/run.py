@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from minigan._version import __version__
+from minigan.lab import blas
 from minigan.lab.errors import BusyError, ConfigError, DataError, StorageError, shown
 
 SCHEMA = 1  # of run.json and metrics.jsonl
@@ -521,7 +522,7 @@ def environment() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
-        "blas": blas(),
+        "blas": blas.describe(),
     }
 
 
@@ -540,26 +541,6 @@ def cpu_model() -> str:
     except OSError:
         found = None
     return found[1] if found else platform.processor() or "unknown"
-
-
-def blas() -> dict[str, Any]:
-    """The library behind NumPy's matrix products: name, version, kernel architecture and number of threads.
-
-    The bits of a product depend on all four.
-    """
-    import numpy  # noqa: F401  loaded, so that its library is among those listed
-    import threadpoolctl
-
-    found = [entry for entry in threadpoolctl.threadpool_info() if entry.get("user_api") == "blas"]
-    # SciPy brings a second copy, which may have other settings.
-    found.sort(key=lambda entry: "numpy" not in str(entry.get("filepath")))
-    entry = found[0] if found else {}
-    return {
-        "name": entry.get("internal_api"),
-        "version": entry.get("version"),
-        "architecture": entry.get("architecture"),
-        "threads": entry.get("num_threads"),
-    }
 
 
 def command(arguments: Iterable[str] | None = None, home: str | None = None) -> str:

@@ -7,11 +7,10 @@ had: random numbers are found by the step's index, and all else that a step read
 import json
 import math
 import signal
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,9 +19,10 @@ import numpy as np
 
 from minigan.gan.detectors import Finding, diagnose, remedy
 from minigan.lab import checkpoint
+from minigan.lab.blas import pinned
 from minigan.lab.config import check, flatten, from_json
 from minigan.lab.data import Data, read_data
-from minigan.lab.errors import CheckpointError, ConfigError, DataError, DivergedError, LabError, shown
+from minigan.lab.errors import CheckpointError, DataError, DivergedError, LabError, shown
 from minigan.lab.experiment import Experiment, Steps
 from minigan.lab.metrics import Observer, expected_modes, verdict
 from minigan.lab.run import RunDirectory, environment, write_atomic
@@ -383,31 +383,3 @@ def _drift(before: Any, here: dict[str, Any]) -> str:
         f"the last bits would be others than those of the run so far: {'; '.join(differences)}; go on "
         "where it began, or add --allow-drift"
     )
-
-
-_pins: list[Any] = []  # what holds BLAS, and a name for each run that wants it held
-_pins_lock = threading.Lock()
-
-
-@contextmanager
-def pinned(threads: int) -> Iterator[None]:
-    """BLAS uses so many threads, which decide the last bits of a product; restored when the last run ends.
-
-    Raises:  ConfigError – if another run of this process has pinned another number
-    """
-    from threadpoolctl import threadpool_limits
-
-    with _pins_lock:
-        if _pins and _pins[0][0] != threads:
-            raise ConfigError(
-                f"another run of this process computes with {_pins[0][0]} threads, this one asks for "
-                f"{threads}; give both one number, or a process each"
-            )
-        _pins.append(_pins[0] if _pins else (threads, threadpool_limits(threads, user_api="blas")))
-    try:
-        yield
-    finally:
-        with _pins_lock:
-            _, limits = _pins.pop()
-            if not _pins:
-                limits.restore_original_limits()

@@ -287,6 +287,19 @@ def test_one_seed_in_a_list_keeps_the_replica_axis():
     assert experiment().sample(4).shape == (4, 1)
 
 
+def test_flags_that_blas_raises_for_nothing_are_no_warnings(monkeypatch):
+    """A network whose numbers are right, and whose products leave "invalid" behind."""
+    e = experiment()
+    expected, network = e.sample(4), e.averaged
+
+    def flagging(x):
+        np.subtract(np.inf, np.inf)
+        return network(x)
+
+    monkeypatch.setattr(e, "averaged", flagging)
+    assert e.sample(4).tobytes() == expected.tobytes()
+
+
 # Steps
 
 

@@ -23,7 +23,7 @@ from minigan.lab.experiment import Experiment
 from minigan.lab.metrics import LAST
 from minigan.lab.run import RunDirectory
 from minigan.lab.signals import Interrupted, Terminated
-from minigan.lab.trainer import Session, find_failures, next_evaluation, pinned, reopen, train
+from minigan.lab.trainer import Session, find_failures, next_evaluation, reopen, train
 
 TINY = (
     "generator.widths=[5]",
@@ -634,22 +634,6 @@ def test_two_runs_train_in_two_threads_with_the_bits_of_each_alone(finished, tmp
         thread.join()
     same_results(results[5].path, finished[0].path)
     assert metrics(results[6].path)[-1]["ks"] != metrics(results[5].path)[-1]["ks"]
-
-
-def test_runs_of_one_process_agree_on_the_threads_of_blas():
-    from threadpoolctl import threadpool_info
-
-    def threads():
-        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
-
-    before = threads()
-    with pinned(1):
-        with pinned(1):
-            assert set(threads()) <= {1}
-        assert set(threads()) <= {1}
-        with pytest.raises(ConfigError, match="computes with 1 threads, this one asks for 2"), pinned(2):
-            pass
-    assert threads() == before
 
 
 # Reopening
