@@ -6,6 +6,7 @@ from functools import cache
 import pytest
 
 from minigan import backend as backends
+from minigan.lab.blas import limited
 
 BACKENDS = ("numpy", "strict", "cupy")
 METHODS = {  # options of a Game: as in test_game.py, and what their combinations add
@@ -50,6 +51,13 @@ def pytest_configure(config):
     reason = wanted and unavailable(wanted)
     if reason:  # a skipped test would look like a passed one to whoever asked for this backend
         raise pytest.UsageError(f"--backend {wanted}: {reason}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_of_blas():
+    """As in a run: more than one may sum in another order."""
+    with limited(1):
+        yield
 
 
 def selected(config):
