@@ -1052,7 +1052,10 @@ class Library(FakeCublas):
 
 
 class Products:
-    """A Gemm: what comes in a new layout goes through cuBLAS's double, later it is NumPy's product."""
+    """A Gemm: what comes in a new layout goes through cuBLAS's double too, but the numbers are NumPy's.
+
+    Where an operand is copied for cuBLAS, the product may have other last bits: they must not depend on history.
+    """
 
     def __init__(self, gemm):
         self._gemm, self._cp, self._shapes = gemm, gemm.cp, {}
@@ -1063,11 +1066,11 @@ class Products:
         layout = x.shape, x.strides, x.dtype, y.shape, y.strides, y.dtype, place
         shape = self._shapes.get(layout)
         if shape is None or any(options.values()):
-            result = self._gemm(a, b, out, **options)
-            if x.size and y.size and result._a.flags.c_contiguous:
-                self._shapes[layout] = result.shape
-            return result
-        if out is None:
+            out = self._gemm(a, b, out, **options)
+            if any(options.values()) or not (x.size and y.size and out._a.flags.c_contiguous):
+                return out
+            self._shapes[layout] = out.shape
+        elif out is None:
             out = self._cp.empty(shape, x.dtype)
         self._cp._launch(partial(np.matmul, x, y, out=out._a), (x, y, out._a))
         return out

@@ -327,6 +327,24 @@ def test_every_new_layout_of_operands_goes_through_cublas():
     assert (mine.to_host(out) == 3.0).all()
 
 
+def test_the_first_product_of_a_layout_has_the_bits_of_the_next(monkeypatch):
+    """A repeated number is copied for cuBLAS; NumPy multiplies it where it is, maybe in another order."""
+    mine = StrictBackend()
+    fake = mine.gemm.products._cublas
+    multiply = fake._multiply
+
+    def otherwise(left, right, result, accumulate):
+        multiply(left, right, result, accumulate)
+        result += 1e-6
+
+    monkeypatch.setattr(fake, "_multiply", otherwise)
+    a, one = np.full((5, 8), 0.1, "f4"), np.broadcast_to(np.full(1, 0.3, "f4"), (8, 1))
+    there = mine.array(a), mine.xp.broadcast_to(mine.array(one[:1, 0]), (8, 1))
+    for out in (None, mine.xp.empty((5, 1), "float32")):
+        for _ in range(3):
+            assert mine.to_host(mine.xp.matmul(*there, out=out)).tobytes() == np.matmul(a, one).tobytes()
+
+
 def like(backend, x):
     """x on the device, lying in memory as it does here."""
     if x.base is None:
