@@ -1054,7 +1054,7 @@ class Library(FakeCublas):
 class Products:
     """A Gemm: what comes in a new layout goes through cuBLAS's double too, but the numbers are NumPy's.
 
-    Where an operand is copied for cuBLAS, the product may have other last bits: they must not depend on history.
+    Where an operand is copied for cuBLAS, its product may have other last bits, and history must not matter.
     """
 
     def __init__(self, gemm):
