@@ -10,8 +10,9 @@ from minigan.engine import primitives as P
 from minigan.engine.autodiff import assign, filled
 from minigan.engine.capture import capture
 from minigan.engine.graph import Node, UnplannableError, is_ufunc
+from minigan.engine.groups import replicas_of
 from minigan.engine.stages import base, stages_of
-from minigan.engine.tensor import constant
+from minigan.engine.tensor import Tensor, constant
 from minigan.lab.config import Config
 from minigan.lab.experiment import Ensemble, Experiment
 
@@ -114,6 +115,35 @@ def test_outer_products_are_elementwise_and_long_sums_of_few_results_taken_in_pa
 def test_what_cannot_be_stages_is_refused(step):
     with pytest.raises(UnplannableError):
         stages_of(recorded(step, numbers(8, 8)), numpy_backend, ANY)
+
+
+@pytest.mark.parametrize("views", [
+    lambda a: {"x": a.T},  # nobody says where its columns lie
+    lambda a: {"x": a[:5], "y": a[3:]},  # neither holds the other
+])  # fmt: skip
+def test_state_that_lies_otherwise_in_memory_is_refused(views):
+    state = {name: Tensor(a) for name, a in views(np.ones((8, 8))).items()}
+
+    def step(x):
+        return x + sum(P.sum_over(t, axis=(0, 1)) for t in state.values())
+
+    with pytest.raises(UnplannableError):
+        stages_of(recorded(step, numbers(8, 8), state=state), numpy_backend, ANY)
+
+
+def test_what_has_a_replica_in_several_pieces_is_refused():
+    """As an output that repeats all replicas; of an input each piece is a step."""
+    state = {"w": Tensor(np.ones((3, 4, 4)))}
+
+    def step(x):
+        assign(state["w"], state["w"] + x)
+        return P.broadcast_to(x, shape=(2, 3, 4, 4)) * 2.0
+
+    program = recorded(step, numbers(3, 4, 4), state=state)
+    assert replicas_of(program) == 3
+    with pytest.raises(UnplannableError):
+        stages_of(program, numpy_backend, fusion.Block)
+    assert stages_of(program, numpy_backend, ANY).replicas == 1
 
 
 def test_replicas_are_one_replica_and_a_stride():
