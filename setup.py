@@ -32,8 +32,11 @@ setup(
     packages=find_packages(include=["minigan", "minigan.*"]),
     package_data={
         "minigan": ["py.typed"],
-        "minigan.backend": ["*.json", "kernels/*"],
-        "minigan.lab": ["datasets/*", "schema.json"],
+        "minigan.backend": ["kernels/*"],
+        "minigan.cli": ["schema.json"],
+        "minigan.testing": ["*.h"],
+        "minigan.testing.strict": ["*.json"],
+        "minigan.training": ["datasets/*"],
     },
     install_requires=[
         "numpy>=2.0",  # the engine
@@ -59,5 +62,5 @@ setup(
         "cuda13": ["cupy-cuda13x>=14,<15"],
         "cuda13-ctk": ["cupy-cuda13x[ctk]>=14,<15"],
     },
-    entry_points={"console_scripts": ["minigan = minigan.lab.cli:main"]},
+    entry_points={"console_scripts": ["minigan = minigan.cli:main"]},
 )

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from minigan import backend as backends
-from minigan.engine.capture import CaptureError
-from minigan.lab import benchmark
-from minigan.lab.benchmark import KINDS
-from minigan.lab.timings import Size
+from minigan.compiler.capture import CaptureError
+from minigan.profiling import benchmark
+from minigan.profiling.benchmark import KINDS
+from minigan.profiling.timings import Size
 
 SIZES = Size(64, 16), Size(128, 32), Size(512, 128), Size(4096, 512)
 REPLICAS = tuple(Size(128, 32, R) for R in (1, 64, 1024))

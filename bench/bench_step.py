@@ -14,7 +14,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import minigan as mg
-from minigan.engine.planner import EXACT, PASSES
+from minigan.compiler.planner import EXACT, PASSES
 from minigan.engine.primitives import add, matmul, tanh
 
 STEPS = {(64, 16): 64, (128, 32): 32, (256, 64): 16, (512, 128): 4, (2048, 256): 1}  # of a block

@@ -14,7 +14,7 @@ import sys
 import numpy as np
 
 from bench.common import table, write
-from minigan.gan.classifiers import GaussianClassifier, LogisticRegression, SoftmaxRegression, posterior
+from minigan.models.classifiers import GaussianClassifier, LogisticRegression, SoftmaxRegression, posterior
 from minigan.probability.distributions import MultivariateNormal
 
 SIZES = (1_000, 10_000, 100_000)
@@ -35,19 +35,24 @@ class Problem:
 
     def __init__(self, means, covariances, priors):
         p = len(means[0])
-        self.laws = [
+        self.distributions = [
             MultivariateNormal(m, np.array(c)[:p, :p]) for m, c in zip(means, covariances, strict=True)
         ]
         self.priors = np.array(priors)
 
     def sample(self, n, rng):
         """n labelled rows."""
-        y = rng.choice(len(self.laws), n, p=self.priors)
-        return np.stack([law.sample(rng, (n,)) for law in self.laws])[y, np.arange(n)], y
+        y = rng.choice(len(self.distributions), n, p=self.priors)
+        return np.stack([distribution.sample(rng, (n,)) for distribution in self.distributions])[
+            y, np.arange(n)
+        ], y
 
     def posterior(self, X):
         """The exact one."""
-        return posterior(np.stack([law.log_density(X) for law in self.laws], axis=1) + np.log(self.priors))
+        return posterior(
+            np.stack([distribution.log_density(X) for distribution in self.distributions], axis=1)
+            + np.log(self.priors)
+        )
 
 
 def differences(p, q):

@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from minigan.lab.run import environment
-from minigan.probability.verdict import wilson as wilson  # for the benchmarks
+from minigan.evaluation.verdict import wilson as wilson  # for the benchmarks
+from minigan.machine import environment
 
 RESULTS = Path(__file__).parent / "results"
 

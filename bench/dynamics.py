@@ -14,8 +14,8 @@ import sys
 import numpy as np
 
 from bench.common import table, wilson, write
-from minigan.gan import two_gaussians
-from minigan.gan.dynamics import DIRAC, ORDERS, eigenvalues
+from minigan.gan.theory import two_gaussians
+from minigan.gan.theory.dynamics import DIRAC, ORDERS, eigenvalues
 
 DYNAMICS = {  # of the two Gaussians: what G moves against
     "1 gradient step of D, simultaneous": {},

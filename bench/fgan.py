@@ -1,13 +1,13 @@
-"""The univariate f-GAN: how near the game comes to the normal law closest to a mixture, for each divergence.
+"""The univariate f-GAN: how near the game comes to the closest normal distribution, for each divergence.
 
     python -m bench.fgan                       20 seeds of every mixture and divergence
     python -m bench.fgan --only "paper, kl"    this line anew; repeatable
 
-G is μ + σz and the target a mixture of two normal laws, so no G is perfect and each divergence has a best
-one of its own, which direct minimisation finds (``minigan.gan.likelihood.closest_normal``). The excess is how
-much farther than that the trained law is, D_f(p‖N(μ, σ²))/min D_f − 1 by quadrature: nothing in it is
-estimated from samples, or by D. The seeds of a line train together on the replica axis, on one core; each
-equals a run of its own. Seconds are those of the processor.
+G is μ + σz and the target a mixture of two normal distributions, so no G is perfect and each divergence has a
+best one of its own, which direct minimisation finds (``minigan.models.likelihood.closest_normal``). The
+excess is how much farther than that the trained distribution is, D_f(p‖N(μ, σ²))/min D_f − 1 by quadrature:
+nothing in it is estimated from samples, or by D. The seeds of a line train together on the replica axis, on
+one core; each equals a run of its own. Seconds are those of the processor.
 
 What makes it exact: draws are stratified, the B numbers of a batch falling one into each of B intervals of
 equal mass, of the data as of z; real batches are four times as large, because e⁻ᵃ makes their tails loud; D
@@ -28,7 +28,7 @@ import numpy as np
 
 import minigan as mg
 from bench.common import RESULTS, table, write
-from minigan.gan.likelihood import closest_normal
+from minigan.models.likelihood import closest_normal
 from minigan.probability.distributions import Normal, parse
 from minigan.probability.information import f_divergence
 
@@ -61,14 +61,14 @@ def players(seeds):
     return G, D
 
 
-def draws(law, seeds, steps):
+def draws(distribution, seeds, steps):
     """Real batches and two of latents for every step, stratified, from each seed's own generator.
 
     Shapes:  (1, R, REAL, 1), (1, R, BATCH, 1) twice, a step
     """
     from scipy.special import ndtr, ndtri
 
-    values = (law.quantile(ndtr(SCORES)) - law.mean) / (law.sd * UNIT)
+    values = (distribution.quantile(ndtr(SCORES)) - distribution.mean) / (distribution.sd * UNIT)
     rngs = [np.random.default_rng([seed, 1]) for seed in seeds]
 
     def normal(size):
@@ -80,7 +80,7 @@ def draws(law, seeds, steps):
         yield from zip(*(a.astype("float32") for a in (real, normal(BATCH), normal(BATCH))), strict=True)
 
 
-def train(law, name, seeds, steps=STEPS):
+def train(distribution, name, seeds, steps=STEPS):
     """μ and σ of the trained generators.    Shapes:  (seeds,) each"""
     G, D = players(seeds)
     average = mg.Average(G.parameters)
@@ -94,37 +94,42 @@ def train(law, name, seeds, steps=STEPS):
     )
     factor, weight = mg.Schedule("cosine", steps, hold=0.1), mg.Averaging("tail", steps, start=0.8)
     program = None
-    for t, batches in zip(range(steps), draws(law, seeds, steps), strict=False):
+    for t, batches in zip(range(steps), draws(distribution, seeds, steps), strict=False):
         inputs = *batches, *(np.array([f(t)], "float32") for f in (factor, weight))
         if program is None:
             program = mg.capture(game.round, *inputs, state=game.state)
         else:
             program(*inputs)
     μ, σ = (average.parameters[key].numpy()[:, 0, 0].astype("float64") for key in ("0.b", "0.W"))
-    return law.mean + law.sd * UNIT * μ, law.sd * UNIT * np.abs(σ)
+    return distribution.mean + distribution.sd * UNIT * μ, distribution.sd * UNIT * np.abs(σ)
 
 
 def measure(task):
-    """One line: the trained laws of all seeds beside the best one."""
+    """One line: the trained distributions of all seeds beside the best one."""
     from threadpoolctl import threadpool_limits
 
     line, seeds, steps = task
     mixture, name = line.split(", ")
-    law = parse(MIXTURES[mixture])
+    distribution = parse(MIXTURES[mixture])
     with threadpool_limits(1, user_api="blas"):
         started = time.process_time()
-        μ, σ = train(law, name, seeds, steps)
+        μ, σ = train(distribution, name, seeds, steps)
         seconds = time.process_time() - started
-    best = closest_normal(name, law)
+    best = closest_normal(name, distribution)
     finite = np.isfinite(μ) & np.isfinite(σ) & (σ > 0)
     reached = [
-        f_divergence(name, law, Normal(m, s)) if ok else np.inf for m, s, ok in zip(μ, σ, finite, strict=True)
+        f_divergence(name, distribution, Normal(m, s)) if ok else np.inf
+        for m, s, ok in zip(μ, σ, finite, strict=True)
     ]
     excess = 100 * (np.array(reached) / best.divergence - 1)
     return {
         "name": line,
         "target": MIXTURES[mixture],
-        "optimum": {"mean": best.law.mean, "sd": best.law.sd, "divergence": best.divergence},
+        "optimum": {
+            "mean": best.distribution.mean,
+            "sd": best.distribution.sd,
+            "divergence": best.divergence,
+        },
         "bar_per_cent": BARS[name],
         "seeds": len(seeds),
         "within": int((excess <= BARS[name]).sum()),

@@ -18,13 +18,13 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 
 from bench.common import table, write
-from minigan.gan.c2st import classifier_two_sample_test
-from minigan.lab.config import resolve
-from minigan.lab.experiment import Experiment
-from minigan.lab.metrics import LAST
+from minigan.evaluation.classifier_test import classifier_two_sample_test
+from minigan.evaluation.morphology import fit_sersic, measure
+from minigan.evaluation.two_sample import ks_two_sample, perfect_ks_band
 from minigan.probability.distributions import parse
-from minigan.probability.morphology import fit_sersic, measure
-from minigan.probability.two_sample import ks_two_sample, perfect_ks_band
+from minigan.training.config import resolve
+from minigan.training.experiment import Experiment
+from minigan.training.metrics import LAST
 
 PRESET = "galaxy-images"
 STATISTICS = ("flux", "half-light radius", "ellipticity", "Sérsic index", "Sérsic radius")
@@ -88,8 +88,8 @@ def main(arguments=None):
     parser.add_argument("--no-write", action="store_true", help="print only")
     options = parser.parse_args(arguments)
     config = resolve(PRESET, environ={}, sets=options.sets)
-    law, rng = parse(config.target), np.random.default_rng(0)
-    real = law.fresh(rng, options.count)
+    distribution, rng = parse(config.target), np.random.default_rng(0)
+    real = distribution.fresh(rng, options.count)
     measured, results = statistics(real), []
     seeds = range(options.first, options.first + options.seeds)
     with ProcessPoolExecutor(options.jobs) as pool:
@@ -97,7 +97,7 @@ def main(arguments=None):
         for result in pool.map(line, tasks):
             results.append(result)
             print("  ".join(map(str, cells(result))), file=sys.stderr, flush=True)
-    perfect = compared(law.fresh(rng, options.count), real, measured, rng)
+    perfect = compared(distribution.fresh(rng, options.count), real, measured, rng)
     results.append({"name": "a perfect sampler", "seconds": None, **perfect})
     header = ("", "judge's accuracy", *(f"KS {name}" for name in STATISTICS), "training, s on one core")
     print(table(header, [cells(result) for result in results]))

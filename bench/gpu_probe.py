@@ -35,10 +35,11 @@ from bench import common
 from bench.common import table
 from bench.peers.__main__ import installed
 from minigan import backend as backends
-from minigan.lab import benchmark
-from minigan.lab.benchmark import Variant
-from minigan.lab.run import environment, write_atomic
-from minigan.lab.timings import Size
+from minigan.machine import environment
+from minigan.profiling import benchmark
+from minigan.profiling.benchmark import Variant
+from minigan.profiling.timings import Size
+from minigan.storage.directory import write_atomic
 
 ROOT = Path(__file__).parents[1]
 SIZES = Size(128, 32), Size(512, 128), Size(4096, 512), Size(8192, 1024)

@@ -17,10 +17,10 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 
 from bench.common import table, wilson, write
-from minigan.lab.config import resolve
-from minigan.lab.metrics import LAST
+from minigan.evaluation.modes import modes_of
 from minigan.probability.distributions import parse
-from minigan.probability.modes import modes_of
+from minigan.training.config import resolve
+from minigan.training.metrics import LAST
 
 GROUP = 4  # seeds trained together
 RING = {"high_quality": (0.95, 0.993), "reverse_kl": 0.01}  # what a seed has to reach, beside all modes
@@ -41,7 +41,7 @@ def train_group(task):
     """Train a group of seeds together; (seed, modes captured, HQ share, reverse KL) of each."""
     from threadpoolctl import threadpool_limits
 
-    from minigan.lab.experiment import Ensemble
+    from minigan.training.experiment import Ensemble
 
     preset, sets, seeds = task
     config = resolve(preset, environ={}, sets=sets)
@@ -62,8 +62,8 @@ def judged(seed, x, target):
 
 def perfect(target, n, count=400):
     """The same rows for samples drawn from the target itself."""
-    law, rng = parse(target), np.random.default_rng(0)
-    return [judged(k, law.sample(rng, (n,)), target) for k in range(count)]
+    distribution, rng = parse(target), np.random.default_rng(0)
+    return [judged(k, distribution.sample(rng, (n,)), target) for k in range(count)]
 
 
 def summary(name, rows, of, bar, settings, seconds=None):

@@ -2,11 +2,11 @@
 
     python -m bench.optimal_discriminator
 
-p and q are normal laws, from near to far; q is that of a frozen G(z) = mean + sd·z. D is trained on their
-samples alone, without penalties, several seeds together on the replica axis. Its distance from D* is the mean
-of |D − D*| under (p + q)/2. Its implied JS, (ln 4 − V)/2, is taken twice: with V by quadrature, the exact
-expectation, which no D can push above JS(p, q); and with V from fresh samples, as a user would see it, whose
-own noise is then most of the error.
+p and q are normal distributions, from near to far; q is that of a frozen G(z) = mean + sd·z. D is trained on
+their samples alone, without penalties, several seeds together on the replica axis. Its distance from D* is
+the mean of |D − D*| under (p + q)/2. Its implied JS, (ln 4 − V)/2, is taken twice: with V by quadrature, the
+exact expectation, which no D can push above JS(p, q); and with V from fresh samples, as a user would see it,
+whose own noise is then most of the error.
 """
 
 import argparse
@@ -17,8 +17,8 @@ import numpy as np
 
 from bench.common import table, write
 from minigan.engine.tensor import constant
-from minigan.gan.diagnostics import implied_js, optimal_discriminator, value_function
 from minigan.gan.game import best_response
+from minigan.gan.theory.diagnostics import implied_js, optimal_discriminator, value_function
 from minigan.nn.network import mlp
 from minigan.nn.optim import Adam
 from minigan.nn.schedules import Schedule
@@ -46,7 +46,10 @@ def trained(p, q, seeds, steps, batch):
         return constant(((x - middle) / scale).astype("float32")[..., None])
 
     D = mlp((1, *WIDTHS, 1), rngs=rngs, activation="tanh")
-    real, fake = (scaled(np.stack([law.sample(r, (steps, batch)) for r in rngs], axis=1)) for law in (p, q))
+    real, fake = (
+        scaled(np.stack([distribution.sample(r, (steps, batch)) for r in rngs], axis=1))
+        for distribution in (p, q)
+    )
     factors = Schedule("cosine", steps)(np.arange(steps))
     best_response(D, Adam(D.parameters, RATE), real, fake, factors=factors)
     return lambda x: D(scaled(x)).numpy()[..., 0].astype("float64")
@@ -57,7 +60,10 @@ def measure(p, q, seeds=5, steps=3000, batch=512, count=100_000):
     started = time.process_time()
     logits = trained(p, q, seeds, steps, batch)
     seconds = time.process_time() - started
-    ends = [(law.mean - REACH * law.sd, law.mean + REACH * law.sd) for law in (p, q)]
+    ends = [
+        (distribution.mean - REACH * distribution.sd, distribution.mean + REACH * distribution.sd)
+        for distribution in (p, q)
+    ]
     x = np.linspace(min(low for low, _ in ends), max(high for _, high in ends), POINTS)
     a, at_p, at_q = logits(x), p.density(x), q.density(x)
     seen = at_p + at_q > 0
@@ -65,7 +71,9 @@ def measure(p, q, seeds=5, steps=3000, batch=512, count=100_000):
     gap[:, seen] = np.abs(_sigmoid(a[:, seen]) - optimal_discriminator(at_p[seen], at_q[seen]))
     values = np.trapezoid(at_p * np.logaddexp(0.0, -a) + at_q * np.logaddexp(0.0, a), x)
     fresh = [np.random.default_rng([seed, 1]) for seed in range(seeds)]
-    sampled = [logits(np.stack([law.sample(rng, (count,)) for rng in fresh])) for law in (p, q)]
+    sampled = [
+        logits(np.stack([distribution.sample(rng, (count,)) for rng in fresh])) for distribution in (p, q)
+    ]
     return {
         "p": str(p),
         "q": str(q),
@@ -125,8 +133,10 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--batch", type=int, default=512, help="samples of each law in one step")
-    parser.add_argument("--count", type=int, default=100_000, help="samples of each law for the sampled JS")
+    parser.add_argument("--batch", type=int, default=512, help="samples of each distribution in one step")
+    parser.add_argument(
+        "--count", type=int, default=100_000, help="samples of each distribution for the sampled JS"
+    )
     parser.add_argument("--no-write", action="store_true", help="print only")
     options = parser.parse_args(arguments)
     settings = {name: getattr(options, name) for name in ("seeds", "steps", "batch", "count")}

@@ -13,13 +13,13 @@ import tempfile
 import time
 
 from bench.common import RESULTS, table, write
-from minigan.lab.config import resolve, to_json
-from minigan.lab.data import read_data
-from minigan.lab.errors import DivergedError
-from minigan.lab.experiment import Experiment
-from minigan.lab.presets import PRESETS
-from minigan.lab.run import RunDirectory
-from minigan.lab.trainer import train
+from minigan.errors import DivergedError
+from minigan.storage.directory import RunDirectory
+from minigan.training.config import resolve, to_json
+from minigan.training.data import read_data
+from minigan.training.experiment import Experiment
+from minigan.training.presets import PRESETS
+from minigan.training.trainer import train
 
 KEPT = ("ks", "ks_p", "w1", "mean", "std", "modes", "hq", "reverse_kl")  # of the last row of metrics
 HEADER = ("preset", "s", "KS", "p", "mean", "sd", "modes", "HQ", "reverse KL", "verdict")

@@ -4,9 +4,9 @@
     python -m bench.quality --ablation    what each choice of the method is worth, 20 seeds each
 
 KS, its p-value and W1 judge 10 000 generated values; "model error" is sup |F_θ − F| of the generator's own
-law, computed without sampling, so that it shows what 10 000 values cannot. Seeds train together on the
-replica axis, in groups that fit the cache, one group per processor core; a replica's result is bit for bit
-that of `minigan train --seed S`.
+distribution, computed without sampling, so that it shows what 10 000 values cannot. Seeds train together on
+the replica axis, in groups that fit the cache, one group per processor core; a replica's result is bit for
+bit that of `minigan train --seed S`.
 """
 
 import argparse
@@ -19,11 +19,11 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 
 from bench.common import RESULTS, table, wilson, write
-from minigan.gan.diagnostics import latent_cells, pushforward_cdf
-from minigan.lab.config import resolve
-from minigan.lab.metrics import LAST
+from minigan.evaluation.two_sample import ks_one_sample, wasserstein1_to
+from minigan.gan.theory.diagnostics import latent_cells, pushforward_cdf
 from minigan.probability.distributions import parse
-from minigan.probability.two_sample import ks_one_sample, wasserstein1_to
+from minigan.training.config import resolve
+from minigan.training.metrics import LAST
 
 GROUP = 5  # seeds trained together
 TARGETS = (
@@ -61,7 +61,7 @@ ABLATION = {  # each changes one thing of the base; the default's rates are five
     "minimax": ("objective=minimax",),
     "simultaneous": ("order=simultaneous",),
     "not standardised": ("standardise=false",),
-    "uniform latent": ("latent.law=uniform",),
+    "uniform latent": ("latent.distribution=uniform",),
     "beta2 0.9": ("generator_optimizer.beta2=0.9", "discriminator_optimizer.beta2=0.9"),
     "1000 steps": ("steps=1000",),
     "12 000 steps": ("steps=12000",),
@@ -72,29 +72,34 @@ def train_group(task):
     """Train a group of seeds together; (seed, KS, p, W1/sd, model error) of each."""
     from threadpoolctl import threadpool_limits
 
-    from minigan.lab.experiment import Ensemble
+    from minigan.training.experiment import Ensemble
 
     preset, sets, seeds = task
     config = resolve(preset, environ={}, sets=sets)
-    ensemble, law = Ensemble.of_seeds(config, seeds), parse(config.target)
+    ensemble, distribution = Ensemble.of_seeds(config, seeds), parse(config.target)
     with threadpool_limits(1, user_api="blas"):
         ensemble.advance(config.steps)
         samples = ensemble.sample(config.eval_samples, index=LAST)[..., 0]
-        z, mass = latent_cells(config.latent.law)
+        z, mass = latent_cells(config.latent.distribution)
         images = [experiment.generate(z[:, None])[:, 0] for experiment in ensemble.experiments]
-    points = law.quantile(np.linspace(0.0005, 0.9995, 1000))
+    points = distribution.quantile(np.linspace(0.0005, 0.9995, 1000))
     return [
-        judged(seed, x, law, np.abs(pushforward_cdf(mass, image, points) - law.cdf(points)).max())
+        judged(
+            seed,
+            x,
+            distribution,
+            np.abs(pushforward_cdf(mass, image, points) - distribution.cdf(points)).max(),
+        )
         for seed, x, image in zip(seeds, samples, images, strict=True)
     ]
 
 
-def judged(seed, x, law, model_error):
+def judged(seed, x, distribution, model_error):
     """(seed, KS, p, W1/sd, model error) of one sample."""
     if not np.isfinite(x).all():
         return seed, 1.0, 0.0, np.inf, 1.0
-    ks = ks_one_sample(x, law)
-    return seed, ks.statistic, ks.pvalue, wasserstein1_to(x, law) / law.sd, model_error
+    ks = ks_one_sample(x, distribution)
+    return seed, ks.statistic, ks.pvalue, wasserstein1_to(x, distribution) / distribution.sd, model_error
 
 
 def measure(pool, sets, count, first=0, preset=None):
@@ -106,8 +111,8 @@ def measure(pool, sets, count, first=0, preset=None):
 
 def perfect(target, n, count=400):
     """The same rows for samples drawn from the target itself."""
-    law, rng = parse(target), np.random.default_rng(0)
-    return [judged(k, law.sample(rng, (n,)), law, 0.0) for k in range(count)]
+    distribution, rng = parse(target), np.random.default_rng(0)
+    return [judged(k, distribution.sample(rng, (n,)), distribution, 0.0) for k in range(count)]
 
 
 def summary(name, rows, seconds=None):
@@ -179,7 +184,10 @@ def main(arguments=None):
     else:
         count = options.seeds or TARGET_SEEDS
         plan = [(default.target, None, (), options.seeds or 100, 0)]
-        plan += [(law, None, (f"target={law}",), count, 1000 * (k + 1)) for k, law in enumerate(TARGETS)]
+        plan += [
+            (distribution, None, (f"target={distribution}",), count, 1000 * (k + 1))
+            for k, distribution in enumerate(TARGETS)
+        ]
         plan.append(("the preset mixture", "mixture", (), count, 0))
     results = []
     with ProcessPoolExecutor(options.jobs) as pool:

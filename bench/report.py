@@ -257,14 +257,14 @@ def draw(records):
     """The picture: a panel per number of threads, µs per step against operations, log-log."""
     from matplotlib.figure import Figure
 
-    from minigan.lab import figures
+    from minigan.reports import overview
 
     panels = [records[name] for name in ("peers-1", "peers-2")]
     rows = [r for record in panels for r in record["results"]]
     sizes = sorted({(r["batch"], r["width"]) for r in rows}, key=flops)
     values = [r["microseconds"][1] for r in rows]
-    with figures.style():
-        figure = Figure(figsize=(13.0, 5.4), dpi=figures.DPI)
+    with overview.style():
+        figure = Figure(figsize=(13.0, 5.4), dpi=overview.DPI)
         figure.subplots_adjust(left=0.09, right=0.89, top=0.84, bottom=0.135, wspace=0.62)
         figure.text(0.075, 0.94, HEADING)
         for k, record in enumerate(panels, 1):
@@ -326,7 +326,7 @@ def main(arguments=None):
         print(error, file=sys.stderr)
         return 2
     print(markdown(records))
-    from minigan.lab.figures import save
+    from minigan.reports.overview import save
 
     save(draw(records), options.figure)
     return 0

@@ -1,14 +1,14 @@
-"""Maximum likelihood beside the GAN: the same best normal law three times, and what others prefer."""
+"""Maximum likelihood beside the GAN: the best normal distribution three times, and what others prefer."""
 
 import numpy as np
 
 import minigan as mg
-from minigan.gan.likelihood import closest_normal, fit_by_gradient, fit_normal, mean_log_likelihood
+from minigan.models.likelihood import closest_normal, fit_by_gradient, fit_normal, mean_log_likelihood
 from minigan.probability.distributions import Normal, parse
 
 
 def adversarial_normal(x, objective, steps, batch=256):
-    """The law μ + σz that a game finds without ever computing a likelihood."""
+    """The distribution μ + σz that a game finds without ever computing a likelihood."""
     rng = np.random.default_rng(1)
 
     def noise(*shape):
@@ -35,29 +35,29 @@ def adversarial_normal(x, objective, steps, batch=256):
 
 
 def main(steps=3000, figure=None):
-    """Fit a normal law to two modes in four ways; returns the laws."""
+    """Fit a normal distribution to two modes in four ways; returns the distributions."""
     p = parse("0.35*normal(-2, 0.5) + 0.65*normal(2, 0.8)")
     x = p.sample(np.random.default_rng(0), (5000,))
     reverse = closest_normal("reverse_kl", p)
-    laws = {
+    distributions = {
         "maximum likelihood, closed form": fit_normal(x),  # [T12]: forward KL, from the data
         "maximum likelihood, by the engine": fit_by_gradient(x),
         "a GAN that plays for the KL": adversarial_normal(x, "kl", steps),  # [T13]: p_θ is never evaluated
-        "least KL(p‖q), exactly": closest_normal("kl", p).law,
-        "least KL(q‖p), exactly": reverse.law,
+        "least KL(p‖q), exactly": closest_normal("kl", p).distribution,
+        "least KL(q‖p), exactly": reverse.distribution,
         "a local minimum of KL(q‖p)": reverse.others[0][0],
     }
     print(f"{'':34}    μ       σ     ⟨ln p_θ⟩ of the data")
-    for name, law in laws.items():
-        print(f"{name:34} {law.mean:6.3f}  {law.sd:6.3f}   {mean_log_likelihood(law, x):8.4f}")
+    for name, made in distributions.items():
+        print(f"{name:34} {made.mean:6.3f}  {made.sd:6.3f}   {mean_log_likelihood(made, x):8.4f}")
     mixture = fit_by_gradient(x, 2)
     print(f"two components, by the engine: {mean_log_likelihood(mixture, x):.4f}; {mixture}")
     if figure is not None:
-        draw(p, x, laws, figure)
-    return laws
+        draw(p, x, distributions, figure)
+    return distributions
 
 
-def draw(p, x, laws, path):
+def draw(p, x, distributions, path):
     """The forward KL covers both modes, the reverse KL takes one of them."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -67,9 +67,9 @@ def draw(p, x, laws, path):
     axes.hist(x, 80, density=True, color="0.9", label="data")
     axes.plot(t, p.density(t), color="0.3", lw=2.5, label="p")
     styles = (("C0", "-", 2), (None,) * 3, ("C1", "--", 2), (None,) * 3, ("C3", "-", 2), ("C3", ":", 2))
-    for (name, law), (color, dashes, width) in zip(laws.items(), styles, strict=True):
+    for (name, distribution), (color, dashes, width) in zip(distributions.items(), styles, strict=True):
         if color:
-            axes.plot(t, law.density(t), color=color, ls=dashes, lw=width, label=name)
+            axes.plot(t, distribution.density(t), color=color, ls=dashes, lw=width, label=name)
     axes.set(xlabel="x", ylabel="density", title="KL(p‖q) covers all modes, KL(q‖p) seeks one")
     axes.legend(frameon=False, fontsize=8)
     FigureCanvasAgg(picture).print_figure(path, dpi=150)

@@ -3,8 +3,8 @@
 import numpy as np
 
 import minigan as mg
+from minigan.evaluation.verdict import judge
 from minigan.probability.distributions import Normal
-from minigan.probability.verdict import judge
 
 
 def main(steps=4000, batch=256):

@@ -6,8 +6,8 @@ Three generators at once, on the replica axis: one far from the data, one near, 
 import numpy as np
 
 import minigan as mg
-from minigan.gan.diagnostics import implied_js, optimal_discriminator
 from minigan.gan.game import best_response
+from minigan.gan.theory.diagnostics import implied_js, optimal_discriminator
 from minigan.probability.distributions import Normal
 from minigan.probability.information import js_quadrature
 
@@ -19,7 +19,7 @@ X = np.linspace(-8.0, 14.0, 2201)
 def learned(D):
     """σ(D), its mean distance from D* and its implied JS, for each generator."""
     a = D(mg.constant((X[:, None] - 4.0).astype("float32"))).numpy()[..., 0].astype("float64")
-    p, q = P.density(X), np.stack([law.density(X) for law in GENERATED.values()])
+    p, q = P.density(X), np.stack([distribution.density(X) for distribution in GENERATED.values()])
     d, best = np.exp(-np.logaddexp(0.0, -a)), optimal_discriminator(np.broadcast_to(p, q.shape), q)
     distance = np.trapezoid(0.5 * (p + q) * np.abs(d - best), X)
     value = np.trapezoid(p * np.logaddexp(0.0, -a) + q * np.logaddexp(0.0, a), X)  # V, without sampling
@@ -46,7 +46,7 @@ def main(steps=3000, batch=512, looks=30, figure="d_against_d_star.png"):
     print(f"{'q':<16} {'mean |D − D*|':>14} {'JS':>9} {'implied by D':>13}")
     for k, q in enumerate(GENERATED.values()):
         print(f"{q!s:<16} {distance[k]:14.5f} {js_quadrature(P, q):9.5f} {implied[k].round(5) + 0.0:13.5f}")
-    print("Where neither law lives nothing teaches D, and there it may be anything.")
+    print("Where neither distribution lives nothing teaches D, and there it may be anything.")
     if figure:
         draw(figure, d, ends, np.array(distances))
         print(f"drawn into {figure}")
@@ -59,13 +59,13 @@ def draw(path, d, ends, distances):
 
     page = Figure(figsize=(13.5, 6.6), layout="constrained")
     grid = page.add_gridspec(2, len(GENERATED), height_ratios=(1.25, 1))
-    for k, (name, law) in enumerate(GENERATED.items()):
-        ax, p, q = page.add_subplot(grid[0, k]), P.density(X), law.density(X)
+    for k, (name, distribution) in enumerate(GENERATED.items()):
+        ax, p, q = page.add_subplot(grid[0, k]), P.density(X), distribution.density(X)
         for density, colour, label in ((p, "#0072B2", "data p"), (q, "#D55E00", "generated q")):
             ax.fill_between(X, density, color=colour, alpha=0.3, linewidth=0, label=label)
         ax.plot(X, d[k], color="#009E73", linewidth=3, label="D, learned")
         ax.plot(X, optimal_discriminator(p, q), "k--", linewidth=1.2, label="D* = p/(p + q)")
-        ax.set(xlabel="x", xlim=(-4, 9), ylim=(0, 1.02), title=f"{name}: q = {law}")
+        ax.set(xlabel="x", xlim=(-4, 9), ylim=(0, 1.02), title=f"{name}: q = {distribution}")
         if k == 0:
             ax.set_ylabel("probability that x is real; densities")
             ax.legend(frameon=False, fontsize=9, loc="center right")

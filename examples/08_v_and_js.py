@@ -8,8 +8,8 @@ and the same statement reads 2 JS − ln 4. Any other D has a larger V: (ln 4 �
 import numpy as np
 
 import minigan as mg
-from minigan.gan.diagnostics import LN4, implied_js, value_at_optimum
 from minigan.gan.game import best_response
+from minigan.gan.theory.diagnostics import LN4, implied_js, value_at_optimum
 from minigan.probability.distributions import Normal
 from minigan.probability.information import js_quadrature
 
@@ -29,8 +29,14 @@ def trained(steps, batch):
     rngs = [np.random.default_rng(0) for _ in SHIFTS]  # all begin alike
     D = mg.mlp((1, 16, 16, 1), activation="tanh", rngs=rngs)
     real, fake = (
-        np.stack([law.sample(rng, (steps, batch, 1)) for law, rng in zip(laws, rngs, strict=True)], 1)
-        for laws in ([P] * len(rngs), [Normal(d, 1.0) for d in SHIFTS])
+        np.stack(
+            [
+                distribution.sample(rng, (steps, batch, 1))
+                for distribution, rng in zip(distributions, rngs, strict=True)
+            ],
+            1,
+        )
+        for distributions in ([P] * len(rngs), [Normal(d, 1.0) for d in SHIFTS])
     )
     batches = (mg.constant((0.5 * x).astype("float32")) for x in (real, fake))
     factors = mg.Schedule("cosine", steps)(np.arange(steps))
@@ -41,9 +47,14 @@ def trained(steps, batch):
 
 def main(lengths=(5, 20, 1000), batch=512, figure="v_and_js.png"):
     """Print V of the best D and of trained ones, draw; returns the implied JS after each length, and JS."""
-    laws = [Normal(d, 1.0) for d in SHIFTS]
-    js = np.array([js_quadrature(P, law) for law in laws])
-    best = np.array([value(P.log_density(X) - law.log_density(X), law) for law in laws])
+    distributions = [Normal(d, 1.0) for d in SHIFTS]
+    js = np.array([js_quadrature(P, distribution) for distribution in distributions])
+    best = np.array(
+        [
+            value(P.log_density(X) - distribution.log_density(X), distribution)
+            for distribution in distributions
+        ]
+    )
     reached = np.array([trained(steps, batch) for steps in lengths])
     print(f"p = {P}, G makes N(d, 1). V of D* by quadrature, and what trained D say of JS = (ln 4 − V)/2:")
     print(f"{'d':>5} {'V(G, D*)':>10} {'ln 4 − 2 JS':>12} {'JS':>8} "
@@ -64,15 +75,21 @@ def draw(path, lengths, reached, js):
     page = Figure(figsize=(12, 4.8), layout="constrained")
     left, right = page.subplots(1, 2, width_ratios=(1.25, 1))
     d = np.linspace(-1.0, 6.0, 71)
-    laws = [Normal(shift, 1.0) for shift in d]
+    distributions = [Normal(shift, 1.0) for shift in d]
     left.axhline(LN4, color="#8C8C8C", linewidth=1)
     left.text(5.95, LN4 + 0.02, "ln 4: G makes the data, or D tosses a coin", ha="right", fontsize=9)
     for at in FIXED:
         a = P.log_density(X) - Normal(at, 1.0).log_density(X)
         name = "V(G, D) of three fixed D, each the best for one G" if at == FIXED[0] else None
-        left.plot(d, [value(a, law) for law in laws], color="#CC79A7", linewidth=1, label=name)
+        left.plot(
+            d,
+            [value(a, distribution) for distribution in distributions],
+            color="#CC79A7",
+            linewidth=1,
+            label=name,
+        )
         left.plot(at, value(a, Normal(at, 1.0)), "o", color="#CC79A7", markersize=5)
-    least = [value_at_optimum(js_quadrature(P, law)) for law in laws]
+    least = [value_at_optimum(js_quadrature(P, distribution)) for distribution in distributions]
     left.plot(d, least, "k--", linewidth=2, label="V(G, D*) = ln 4 − 2 JS: the least of all D")
     for values, steps, colour in zip(reached, lengths, GREENS, strict=True):
         left.plot(SHIFTS, values, "o", color=colour, markersize=5, label=f"V after {steps} steps of D")

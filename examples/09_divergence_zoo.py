@@ -1,17 +1,17 @@
-"""All objectives side by side: their three curves, what they cost as two laws part, and what they train to.
+"""All objectives side by side: three curves, what they cost as distributions part, and what they train to.
 
-A generator that can make every law ends at p = q under each of them. One that cannot shows their taste: here
-G is linear, so it makes normal laws, and the data have two modes. "In theory" lets G move by small gradient
-steps against the exact best D of each objective; "trained" is a GAN.
+A generator that can make every distribution ends at p = q under each of them. One that cannot shows their
+taste: here G is linear, so it makes normal distributions, and the data have two modes. "In theory" lets G
+move by small gradient steps against the exact best D of each objective; "trained" is a GAN.
 """
 
 import numpy as np
 
 from minigan.engine.tensor import constant
 from minigan.gan.objectives import OBJECTIVES
-from minigan.lab.config import resolve
-from minigan.lab.experiment import Experiment
 from minigan.probability.distributions import Normal, parse
+from minigan.training.config import resolve
+from minigan.training.experiment import Experiment
 
 TARGET = "0.33*normal(-1,0.25) + 0.67*normal(2,1.4)"
 SETTINGS = ("generator.widths=[]", "discriminator.activation=tanh", "r1=0", "r2=0",
@@ -30,10 +30,10 @@ def cost(objective, d):
     return np.trapezoid(objective.value(p, p, x) - objective.value(p, q, x), x)
 
 
-def in_theory(objective, law, moves):
+def in_theory(objective, distribution, moves):
     """(mean, sd) of a normal generator after gradient steps, each against D* as it then is."""
-    x = np.linspace(law.mean - 6 * law.sd, law.mean + 6 * law.sd, 241)
-    p, dx, mean, log_sd = law.density(x), x[1] - x[0], law.mean, np.log(law.sd)
+    x = np.linspace(distribution.mean - 6 * distribution.sd, distribution.mean + 6 * distribution.sd, 241)
+    p, dx, mean, log_sd = distribution.density(x), x[1] - x[0], distribution.mean, np.log(distribution.sd)
     for t in range(moves):
         sd = np.exp(log_sd)
         q, z = Normal(mean, sd).density(x), (x - mean) / sd
@@ -58,11 +58,11 @@ def trained(name, steps):
 
 def main(steps=2000, moves=1000, figure="divergence_zoo.png"):
     """Print the table, draw; returns {name: ((mean, sd) in theory, (mean, sd) trained)}."""
-    law, found = parse(TARGET), {}
-    print(f"{'':24}between N(0,1) and N(d,1)    normal law that G comes to, mean and sd")
+    distribution, found = parse(TARGET), {}
+    print(f"{'':24}between N(0,1) and N(d,1)    normal distribution that G comes to, mean and sd")
     print(f"{'objective':<20}{'d = 1':>12}{'d = 3':>14}{'in theory':>20}{'trained':>17}")
     for name, objective in OBJECTIVES.items():
-        found[name] = in_theory(objective, law, moves), trained(name, steps)
+        found[name] = in_theory(objective, distribution, moves), trained(name, steps)
         costs = f"{cost(objective, 1.0):12.4f}{cost(objective, 3.0):14.4f}"
         print(f"{name:<20}{costs}", *(f"{mean:12.2f}{sd:5.2f}" for mean, sd in found[name]))
     if figure:

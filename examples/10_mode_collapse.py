@@ -8,10 +8,10 @@ and learns as fast as G leaves no slope to run down.
 
 import numpy as np
 
-from minigan.lab.config import resolve
-from minigan.lab.experiment import Ensemble
-from minigan.probability.modes import modes_of
+from minigan.evaluation.modes import modes_of
 from minigan.probability.planar import ring
+from minigan.training.config import resolve
+from minigan.training.experiment import Ensemble
 
 LAW = ring(8)
 FAST = ("r1=0", "r2=0", "generator_optimizer.rate=0.003", "discriminator_optimizer.rate=0.0003",

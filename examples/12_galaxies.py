@@ -7,12 +7,12 @@ pixels in an .npy file, `minigan train --data FILE --set observation_noise=SD` d
 
 import numpy as np
 
-from minigan.gan.c2st import classifier_two_sample_test
-from minigan.lab.config import resolve
-from minigan.lab.experiment import Experiment
+from minigan.evaluation.classifier_test import classifier_two_sample_test
+from minigan.evaluation.morphology import fit_sersic, measure
+from minigan.evaluation.two_sample import ks_two_sample
 from minigan.probability.distributions import parse
-from minigan.probability.morphology import fit_sersic, measure
-from minigan.probability.two_sample import ks_two_sample
+from minigan.training.config import resolve
+from minigan.training.experiment import Experiment
 
 
 def measurements(images, fitted):

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 
-from minigan.lab import checkpoint
-from minigan.lab.config import resolve, to_json
-from minigan.lab.experiment import Experiment
-from minigan.lab.run import RunDirectory
-from minigan.lab.trainer import train
+from minigan.storage import checkpoint
+from minigan.storage.directory import RunDirectory
+from minigan.training.config import resolve, to_json
+from minigan.training.experiment import Experiment
+from minigan.training.trainer import train
 
 
 def trained(folder, *sets):

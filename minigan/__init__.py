@@ -2,8 +2,9 @@
 
 from minigan._version import __version__
 from minigan.backend import get as get_backend
+from minigan.backend import register as _register
+from minigan.compiler.capture import capture
 from minigan.engine.autodiff import assign, grad
-from minigan.engine.capture import capture
 from minigan.engine.gradcheck import check_grads
 from minigan.engine.tensor import Tensor, constant, variable
 from minigan.gan.game import Game
@@ -19,3 +20,12 @@ __all__ = [
     "OptimisticAdam", "Parameters", "RMSProp", "Schedule", "Tensor", "__version__", "assign", "capture",
     "check_grads", "constant", "get_backend", "grad", "mlp", "variable",
 ]  # fmt: skip
+
+
+def _strict():
+    from minigan.testing.strict.namespace import strict
+
+    return strict
+
+
+_register("strict", _strict)

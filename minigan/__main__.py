@@ -1,6 +1,6 @@
 """``python -m minigan``: the command line."""
 
-from minigan.lab.cli import main
+from minigan.cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

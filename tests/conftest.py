@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 
 from minigan import backend as backends
-from minigan.lab.blas import limited
+from minigan.machine import limited
 
 BACKENDS = ("numpy", "strict", "cupy")
 METHODS = {  # options of a Game: as in test_game.py, and what their combinations add

@@ -50,7 +50,7 @@ def test_all_blocks_are_executed_here():
     assert {path for path, _ in BLOCKS} == {
         "minigan/engine/primitives.py", "minigan/engine/gradcheck.py", "minigan/gan/objectives.py",
         "minigan/gan/penalties.py", "minigan/probability/distributions.py", "minigan/nn/optim.py",
-        "minigan/lab/presets.py", "minigan/lab/cli/study.py",
+        "minigan/training/presets.py", "minigan/cli/study.py",
         "tests/engine/test_primitives.py", "tests/gan/test_objectives.py",
     }  # fmt: skip
 
@@ -117,20 +117,20 @@ def test_its_rows():
 
 def test_the_distribution(monkeypatch):
     path = "minigan/probability/distributions.py"
-    names, rows = added(path), added(path, "_LAWS")
+    names, rows = added(path), added(path, "_FAMILIES")
     distributions = module(path)
-    monkeypatch.setattr(distributions, "_LAWS", distributions._LAWS | rows)
-    law, exact = distributions.parse("logistic(1, 0.5)"), stats.logistic(1.0, 0.5)
-    assert isinstance(law, distributions.Distribution) and distributions.parse(str(law)) == law
-    assert str(law) == str(names["Logistic"](1, 0.5))
+    monkeypatch.setattr(distributions, "_FAMILIES", distributions._FAMILIES | rows)
+    made, exact = distributions.parse("logistic(1, 0.5)"), stats.logistic(1.0, 0.5)
+    assert isinstance(made, distributions.Distribution) and distributions.parse(str(made)) == made
+    assert str(made) == str(names["Logistic"](1, 0.5))
     u = np.array([1e-9, 0.01, 0.5, 0.99])
     x = exact.ppf(u)
-    np.testing.assert_allclose(law.log_density(x), exact.logpdf(x), rtol=1e-10)
-    np.testing.assert_allclose(law.cdf(x), u, rtol=1e-9)
-    np.testing.assert_allclose(law.quantile(u), x, rtol=1e-7)
-    assert (law.mean, law.sd) == pytest.approx((exact.mean(), exact.std()))
-    assert law.entropy() == pytest.approx(float(exact.entropy())) == distributions.entropy_quadrature(law)
-    assert stats.kstest(law.sample(np.random.default_rng(0), 10_000), exact.cdf).pvalue > 1e-6
+    np.testing.assert_allclose(made.log_density(x), exact.logpdf(x), rtol=1e-10)
+    np.testing.assert_allclose(made.cdf(x), u, rtol=1e-9)
+    np.testing.assert_allclose(made.quantile(u), x, rtol=1e-7)
+    assert (made.mean, made.sd) == pytest.approx((exact.mean(), exact.std()))
+    assert made.entropy() == pytest.approx(float(exact.entropy())) == distributions.entropy_quadrature(made)
+    assert stats.kstest(made.sample(np.random.default_rng(0), 10_000), exact.cdf).pvalue > 1e-6
 
 
 def test_the_optimiser():
@@ -153,9 +153,9 @@ def test_the_optimiser():
 
 
 def test_an_optimiser_is_in_all_three_tables():
-    from minigan.lab.config import OptimizerName
-    from minigan.lab.experiment import OPTIONS
     from minigan.nn.optim import OPTIMIZERS
+    from minigan.training.config import OptimizerName
+    from minigan.training.experiment import OPTIONS
 
     assert set(OPTIONS) == set(OPTIMIZERS) == set(get_args(OptimizerName))
 
@@ -169,10 +169,10 @@ def test_the_penalty():
 
 
 def test_the_preset(monkeypatch):
-    from minigan.lab.config import resolve
+    from minigan.training.config import resolve
 
-    presets = module("minigan/lab/presets.py")
-    rows = added("minigan/lab/presets.py", "PRESETS")
+    presets = module("minigan/training/presets.py")
+    rows = added("minigan/training/presets.py", "PRESETS")
     for name, value in rows.items():
         monkeypatch.setitem(presets.PRESETS, name, value)
         config = resolve(preset=name, environ={})
@@ -180,7 +180,7 @@ def test_the_preset(monkeypatch):
 
 
 def test_the_command():
-    command = added("minigan/lab/cli/study.py")["moments"]
+    command = added("minigan/cli/study.py")["moments"]
     run = click.testing.CliRunner().invoke(command, ["normal(4, 1.25)"])
     assert (run.exit_code, run.output) == (0, "mean 4, sd 1.25\n")
     run = click.testing.CliRunner().invoke(command, ["normal(4, 1.25)", "--json"])

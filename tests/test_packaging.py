@@ -198,10 +198,15 @@ def test_the_wheel_holds_every_module_and_nothing_else(wheel):
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "minigan").rglob("*.py")}
     data = {
         str(path.relative_to(ROOT))
-        for pattern in ("lab/datasets/*", "backend/*.json", "backend/kernels/*.cuh", "backend/kernels/*.h")
+        for pattern in (
+            "training/datasets/*",
+            "testing/strict/*.json",
+            "backend/kernels/*.cuh",
+            "testing/*.h",
+        )
         for path in (ROOT / "minigan").glob(pattern)
     }
-    assert names == modules | data | {"minigan/py.typed", "minigan/lab/schema.json"}
+    assert names == modules | data | {"minigan/py.typed", "minigan/cli/schema.json"}
 
 
 def test_the_wheel_names_what_it_needs(wheel):
@@ -223,7 +228,7 @@ def test_the_wheel_names_what_it_needs(wheel):
     assert text.count("# minigan")  # the README is its description
     assert (
         wheel.read(name.replace("METADATA", "entry_points.txt")).decode().split("\n")[1]
-        == "minigan = minigan.lab.cli:main"
+        == "minigan = minigan.cli:main"
     )
     assert any(n.endswith("LICENSE") for n in wheel.namelist())
 
@@ -277,7 +282,7 @@ def test_import_minigan_loads_numpy_only():
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["eval", "--help"]])
 def test_help_loads_nothing_heavy(arguments):
-    assert not loaded(f"from minigan.lab.cli import main; main({arguments!r})") & HEAVY
+    assert not loaded(f"from minigan.cli import main; main({arguments!r})") & HEAVY
 
 
 def test_the_check_of_imports_can_fail():
@@ -323,7 +328,7 @@ def commands_of_the_readme():
 @pytest.mark.parametrize("line", commands_of_the_readme())
 def test_a_command_of_the_readme_is_understood(line):
     """Parsed, not run: the command, its options and their values exist."""
-    from minigan.lab.cli import GLOBAL_FLAGS, cli
+    from minigan.cli import GLOBAL_FLAGS, cli
 
     name, *rest = [word for word in shlex.split(line) if word not in GLOBAL_FLAGS]
     rest = ["1" if word in ("S", "P") else word for word in rest]
@@ -331,11 +336,11 @@ def test_a_command_of_the_readme_is_understood(line):
     with cli.commands[name].make_context(name, rest, parent=parent) as context:
         source = context.params.get("source")
         if source is not None:
-            from minigan.lab.presets import preset
+            from minigan.training.presets import preset
 
             preset(source)
         for setting in context.params.get("sets", ()):
-            from minigan.lab.config import resolve
+            from minigan.training.config import resolve
 
             resolve(environ={}, sets=[setting])
 

@@ -55,11 +55,12 @@ def test_nothing_makes_code_of_data_but_the_one_exec():
         for what, _ in dangers(ast.parse(path.read_text(encoding="utf-8")))
     }
     assert found == {
-        ("backend/executor.py", "exec"), ("backend/executor.py", "compile"),
-        ("lab/data.py", "np.load"),  # with allow_pickle=False, or the keyword would be here too
-        ("lab/cli/study.py", "subprocess.run"),  # Graphviz's dot, for a picture that was asked for
-        ("backend/host.py", "subprocess.run"),  # g++, for CUDA C on the CPU
-        ("lab/doctor.py", "subprocess.run"), ("lab/benchmark.py", "subprocess.run"),  # Python itself
+        ("compiler/numpy_code.py", "exec"), ("compiler/numpy_code.py", "compile"),
+        ("training/data.py", "np.load"),  # with allow_pickle=False, or the keyword would be here too
+        ("cli/study.py", "subprocess.run"),  # Graphviz's dot, for a picture that was asked for
+        ("testing/cuda_on_cpu.py", "subprocess.run"),  # g++, for CUDA C on the CPU
+        ("profiling/doctor.py", "subprocess.run"),  # Python itself
+        ("profiling/benchmark.py", "subprocess.run"),
     }  # fmt: skip
 
 
@@ -75,7 +76,7 @@ def test_the_search_can_find(source):
 def test_the_one_np_load_allows_no_pickle():
     (call,) = (
         node
-        for node in ast.walk(ast.parse((PACKAGE / "lab" / "data.py").read_text(encoding="utf-8")))
+        for node in ast.walk(ast.parse((PACKAGE / "training" / "data.py").read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "np.load"
     )
     assert {k.arg: ast.literal_eval(k.value) for k in call.keywords}["allow_pickle"] is False
@@ -104,7 +105,7 @@ def value_of(spans):
     if where.endswith(".py"):  # a number in an expression, or the value of one
         source = (ROOT / where).read_text(encoding="utf-8")
         assert what in source, f"{what} is not in {where}"
-        numbers = what.replace("MAX_RUNS", str(named("minigan.lab.sweep.MAX_RUNS")))
+        numbers = what.replace("MAX_RUNS", str(named("minigan.sweeps.sweep.MAX_RUNS")))
         factors = re.findall(r"(\d+)\*\*(\d+)|(\d+)", numbers)
         product = 1
         for base, power, plain in factors:
@@ -169,9 +170,9 @@ def hook(event, arguments):
 
 sys.addaudithook(hook)
 import minigan
-from minigan.lab import cli
+from minigan import cli
 if os.environ.get("FIGURES") != "1":
-    from minigan.lab.errors import UnavailableError
+    from minigan.errors import UnavailableError
     def none():
         raise UnavailableError("not drawn here")
     cli.train.figures = none
@@ -271,7 +272,7 @@ def test_only_the_user_can_read_a_run(trained):
 
 @POSIX
 def test_only_the_user_can_read_a_sweep(tmp_path):
-    from minigan.lab.sweep import create, read_sweep
+    from minigan.sweeps.sweep import create, read_sweep
 
     (tmp_path / "s.toml").write_text('vary = {seed = "0:2"}')
     before = os.umask(0o000)

@@ -54,7 +54,7 @@ def places(name):
 def test_a_row_names_what_exists(tag):
     terms, _, functions, tests, examples = ROWS[tag]
     assert " · " in terms  # English and Italian
-    presets = importlib.import_module("minigan.lab.presets").PRESETS
+    presets = importlib.import_module("minigan.training.presets").PRESETS
     names = re.findall(r"`([\w.-]+)`", functions)
     for name in names:
         module = f"minigan.{name}" in {module.__name__ for module in MODULES}

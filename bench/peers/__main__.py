@@ -27,7 +27,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from bench.common import table, write
 from minigan import __version__
-from minigan.lab.timings import interval_of_median
+from minigan.profiling.timings import interval_of_median
 
 PEERS = ("numpy_by_hand", "ours", "torch_peer", "jax_peer", "autograd_peer", "dezero_peer")
 BASE = "numpy_by_hand"

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan.lab import checkpoint, run, trainer
-from minigan.lab.experiment import Experiment, Steps
-from minigan.lab.signals import Interrupted
+from minigan.storage import checkpoint, directory
+from minigan.training import trainer
+from minigan.training.experiment import Experiment, Steps
+from minigan.training.signals import Interrupted
 
 
 def _set(*changes):
@@ -50,9 +51,9 @@ def overwrite():
             with open(path, "wb") as file:
                 file.write(content)
         except OSError as error:
-            raise run.storage_error(error, Path(path)) from None
+            raise directory.storage_error(error, Path(path)) from None
 
-    return _set(*((module, "write_atomic", write) for module in (run, checkpoint, trainer)))
+    return _set(*((module, "write_atomic", write) for module in (directory, checkpoint, trainer)))
 
 
 def overwrite_slowly():
@@ -63,7 +64,7 @@ def overwrite_slowly():
             for start in range(0, len(content), 8):
                 file.write(content[start : start + 8])
 
-    return _set(*((module, "write_atomic", write) for module in (run, checkpoint, trainer)))
+    return _set(*((module, "write_atomic", write) for module in (directory, checkpoint, trainer)))
 
 
 def prune_first():
@@ -80,28 +81,28 @@ def prune_first():
 
 def no_sync():
     """Nothing is synced."""
-    return _set((run, "os", _NoSync()))
+    return _set((directory, "os", _NoSync()))
 
 
 def no_directory_sync():
     """Contents are synced, names are not."""
-    return _set((run, "_sync_directory", lambda path: None))
+    return _set((directory, "_sync_directory", lambda path: None))
 
 
 def no_sweep():
     """Temporary files of killed writers stay."""
-    return _set((run, "_sweep", lambda path: None))
+    return _set((directory, "_sweep", lambda path: None))
 
 
 def bare_errors():
     """Errors of the system reach the user as they are."""
-    return _set((run, "storage_error", lambda error, path: error),
+    return _set((directory, "storage_error", lambda error, path: error),
                 (checkpoint, "storage_error", lambda error, path: error))  # fmt: skip
 
 
 def no_lock():
     """Any number of processes write."""
-    return _set((run, "acquire", lambda path: _NoLock()))
+    return _set((directory, "acquire", lambda path: _NoLock()))
 
 
 def kept_lock():
@@ -111,26 +112,26 @@ def kept_lock():
         try:
             os.close(os.open(path / "held", os.O_CREAT | os.O_EXCL))
         except FileExistsError:
-            raise run.BusyError("another process writes") from None
+            raise directory.BusyError("another process writes") from None
         lock = _NoLock()
         lock.release = lambda: os.unlink(path / "held")
         return lock
 
-    return _set((run, "acquire", acquire))
+    return _set((directory, "acquire", acquire))
 
 
 def torn_lines():
     """Rows are written in two halves with a pause."""
     import time
 
-    append = run._append
+    append = directory._append
 
     def halves(file, content):
         append(file, content[: len(content) // 2] + b"\n")
         time.sleep(0.002)
         append(file, content[len(content) // 2 :])
 
-    return _set((run, "_append", halves))
+    return _set((directory, "_append", halves))
 
 
 def forget_optimizer():
@@ -145,7 +146,7 @@ def forget_optimizer():
 
 def keep_rows():
     """A resumed run writes the rows after its checkpoint once more."""
-    return _set((run.RunDirectory, "cut_metrics", lambda self, step: self.read_metrics()))
+    return _set((directory.RunDirectory, "cut_metrics", lambda self, step: self.read_metrics()))
 
 
 def unpinned_threads():
@@ -204,7 +205,7 @@ def ignore_signals():
 
     @contextlib.contextmanager
     def noted():
-        from minigan.lab.signals import handled
+        from minigan.training.signals import handled
 
         with handled(lambda number, frame: None):
             yield []

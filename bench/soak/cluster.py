@@ -18,11 +18,11 @@ import time
 from pathlib import Path
 
 from bench.soak.harness import ROOT, TIMEOUT, Tally
-from minigan.lab import checkpoint
-from minigan.lab.experiment import Experiment
-from minigan.lab.run import RunDirectory
-from minigan.lab.sweep import load, run_path
-from minigan.lab.trainer import train
+from minigan.storage import checkpoint
+from minigan.storage.directory import RunDirectory
+from minigan.sweeps.sweep import load, run_path
+from minigan.training.experiment import Experiment
+from minigan.training.trainer import train
 
 KINDS = (
     "missing result", "other bits than alone", "no worker was killed while it trained", "another exit code",

@@ -25,8 +25,8 @@ from typing import NamedTuple
 
 import minigan
 from bench.soak import harness
-from minigan.lab import checkpoint
-from minigan.lab.errors import CheckpointError
+from minigan.errors import CheckpointError
+from minigan.storage import checkpoint
 
 CHUNK = 5000  # cases of one task
 TRACED = 100  # of so many cases one is loaded under tracemalloc, which takes ten times as long
@@ -91,8 +91,8 @@ class Original(NamedTuple):
 
 def original():
     """The checkpoint of a short training, of about 20 kB."""
-    from minigan.lab.config import resolve
-    from minigan.lab.experiment import Experiment
+    from minigan.training.config import resolve
+    from minigan.training.experiment import Experiment
 
     sets = ["generator.widths=20,20", "discriminator.widths=20,20", "batch=16"]
     experiment = Experiment(resolve(environ={}, sets=sets))
@@ -496,8 +496,8 @@ def work(task):
 
 LIMITED = """
 import os, resource, sys
-from minigan.lab import checkpoint
-from minigan.lab.errors import CheckpointError
+from minigan.storage import checkpoint
+from minigan.errors import CheckpointError
 checkpoint.load(sys.argv[1])
 for path in sys.argv[2:]:
     pages = int(open("/proc/self/statm").read().split()[0])

@@ -25,10 +25,10 @@ import numpy as np
 
 from bench.soak.damage import Tally
 from bench.soak.harness import uncollected
-from minigan.lab.config import fields, flatten, from_json, resolve, to_json
-from minigan.lab.data import read_data
-from minigan.lab.errors import ConfigError, DataError, LabError
-from minigan.lab.run import RunDirectory
+from minigan.errors import ConfigError, DataError, LabError
+from minigan.storage.directory import RunDirectory
+from minigan.training.config import fields, flatten, from_json, resolve, to_json
+from minigan.training.data import read_data
 
 SHARES = {"configurations": 1, "data": 0.2, "records": 0.1, "arguments": 0.1, "seeds": 0.001}
 CHUNK = 500  # cases of one task
@@ -62,7 +62,7 @@ NUMBERS = (
     "0", "1", "-1", "2", "0.5", "4", "1e-9", "1e9", "1e308", "-1e308", "1e-320", "nan", "inf", "", "x",
     "40", "8", "16", "100000", "2147483648", "1" + "0" * 400,
 )  # fmt: skip
-LAWS = (
+DISTRIBUTIONS = (
     "normal", "N", "gaussian", "uniform", "laplace", "student", "ring", "grid", "spiral", "galaxies",
     "cauchy",
 )  # fmt: skip
@@ -132,16 +132,17 @@ def typed(rng, kind):
             return typed(rng, rng.choice(options))
         case types.StrType():
             return rng.choice(
-                (law(rng), "run-1", f"alpha({rng.choice(NUMBERS)}, 1)", "hinge", "x" * 5000, "a b")
+                (distribution(rng), "run-1", f"alpha({rng.choice(NUMBERS)}, 1)", "hinge", "x" * 5000, "a b")
             )
     return None
 
 
-def law(rng):
+def distribution(rng):
     """The text of a target, right or wrong."""
     count = rng.choice((1, 1, 1, 2, 30))
     parts = [
-        f"{rng.choice(LAWS)}({', '.join(rng.choices(NUMBERS, k=rng.randint(0, 4)))})" for _ in range(count)
+        f"{rng.choice(DISTRIBUTIONS)}({', '.join(rng.choices(NUMBERS, k=rng.randint(0, 4)))})"
+        for _ in range(count)
     ]
     weights = [rng.choice(("", f"{1 / count}*", f"{rng.choice(NUMBERS)}*")) for _ in parts]
     return "+".join(weight + part for weight, part in zip(weights, parts, strict=True))
@@ -376,15 +377,15 @@ def _hook(event, arguments):
 def quick(folder):
     """Yields a function that runs command lines in ``folder``, in runs of two steps, without figures."""
     global _hooked
-    from minigan import lab
+    from minigan import cli, lab
     from minigan.engine import gradcheck
-    from minigan.lab import cli, explain
+    from minigan.profiling import explain
 
     if not _hooked:
         sys.addaudithook(_hook)
         _hooked = True
     before = dict(os.environ), os.getcwd(), gradcheck.check_primitive, explain.SECONDS
-    drawing = {name: sys.modules.pop(name, None) for name in ("matplotlib", "minigan.lab.figures")}
+    drawing = {name: sys.modules.pop(name, None) for name in ("matplotlib", "minigan.reports.overview")}
     drawn = vars(lab).pop("figures", None)  # the package remembers its module too
 
     def run(arguments):
@@ -428,7 +429,8 @@ def words(folder):
     return (
         "gaussian", "ring8", "gausian", "RUN", "one.csv", "bad.csv", "a.toml", "absent", "", ".", "..",
         "-", "--", "-1", "0", "1", "2.5", "nan", "x" * 300, "☃", "\udcff", "a\0b", "../x", "/",
-        "/dev/null", "/dev/full", "normal(0,1)", "normal(", law(random.Random(0)), "steps=2", "steps=0",
+        "/dev/null", "/dev/full", "normal(0,1)", "normal(",
+        distribution(random.Random(0)), "steps=2", "steps=0",
         "r1=-1", "=", "x=", "name=../x", "new.csv", "new.npy", "new.dot", "new.svg", "new/new.csv",
         "numpy", "strict", "cupy", "float64", "float16", str(folder / "RUN"), "[bold]", "%s", "{x}",
         "--help", "tanh", "9" * 5000, "1e400",
@@ -479,7 +481,7 @@ def cheap(settings):
 
 def arguments(numbers, tally, folder):
     """Command lines from the tree of commands: a documented exit code, and nothing written elsewhere."""
-    from minigan.lab import cli
+    from minigan import cli
 
     commands = {name: command for name, command in cli.cli.commands.items() if name not in ENDLESS}
     rng = random.Random(0)

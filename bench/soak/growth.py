@@ -51,10 +51,10 @@ def resident():
 
 def train_long(count, collector):
     """Train in this process; three lines: memory, descriptors and objects at each look."""
-    from minigan.lab.config import resolve, to_json
-    from minigan.lab.experiment import Experiment
-    from minigan.lab.run import RunDirectory
-    from minigan.lab.trainer import train
+    from minigan.storage.directory import RunDirectory
+    from minigan.training.config import resolve, to_json
+    from minigan.training.experiment import Experiment
+    from minigan.training.trainer import train
 
     if collector == "off":
         gc.disable()

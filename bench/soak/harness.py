@@ -14,8 +14,8 @@ TIMEOUT = 120  # seconds after which a process hangs
 
 # A process forked from a server that has imported all of this starts in 10 ms instead of 600.
 CONTEXT = multiprocessing.get_context("forkserver")
-IMPORTED = ("minigan.lab.cli", "minigan.lab.trainer", "minigan.lab.figures", "minigan.lab.progress",
-            "minigan.probability.verdict", "safetensors.numpy", "filelock", "threadpoolctl", "rich.console",
+IMPORTED = ("minigan.cli", "minigan.training.trainer", "minigan.reports.overview", "minigan.cli.progress",
+            "minigan.evaluation.verdict", "safetensors.numpy", "filelock", "threadpoolctl", "rich.console",
             "scipy.special", "bench.soak.operations", "bench.soak.writers", "bench.soak.kills",
             "bench.soak.signals", "bench.soak.broken")  # fmt: skip
 
@@ -78,7 +78,7 @@ def finished(function, *arguments, **options):
 
 def minigan(*arguments):
     """The command line, in a process of ``started``."""
-    from minigan.lab.cli import main
+    from minigan.cli import main
 
     return main(list(map(str, arguments)))
 

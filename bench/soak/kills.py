@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.soak.harness import TIMEOUT, Tally, finished, minigan, started
-from minigan.lab import checkpoint
-from minigan.lab.errors import CheckpointError, LabError
-from minigan.lab.run import RunDirectory
+from minigan.errors import CheckpointError, LabError
+from minigan.storage import checkpoint
+from minigan.storage.directory import RunDirectory
 
 STEPS = 2000
 FIELDS = (
@@ -64,7 +64,7 @@ def measure(count):
 
 def train(told, *arguments, disk=None):
     """``minigan train``, in a process of ``started``; each save that returned is told in a file."""
-    from minigan.lab import figures
+    from minigan.reports import overview
 
     save_step, file = checkpoint.save_step, os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
@@ -74,7 +74,7 @@ def train(told, *arguments, disk=None):
         return path
 
     checkpoint.save_step = save_and_tell
-    figures.save_overview = lambda run: run.plots / "overview.png"  # made of the rest, and takes longest
+    overview.save_overview = lambda run: run.plots / "overview.png"  # made of the rest, and takes longest
     with disk or contextlib.nullcontext():
         return minigan("train", *arguments)
 

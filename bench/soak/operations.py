@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from bench.soak.harness import Tally, finished, minigan
-from minigan.lab import checkpoint
-from minigan.lab.errors import CheckpointError, LabError, StorageError
-from minigan.lab.run import RunDirectory
-from minigan.lab.trainer import reopen
+from minigan.errors import CheckpointError, LabError, StorageError
+from minigan.storage import checkpoint
+from minigan.storage.directory import RunDirectory
+from minigan.training.trainer import reopen
 
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EACCES, errno.EINTR)
 KINDS = (

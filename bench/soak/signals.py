@@ -16,9 +16,9 @@ from pathlib import Path
 from bench.soak import kills
 from bench.soak.harness import TIMEOUT, Tally, finished, started
 from bench.soak.kills import compare, made, moment, new, train, uninterrupted, wait
-from minigan.lab import checkpoint
-from minigan.lab.errors import LabError
-from minigan.lab.run import RunDirectory
+from minigan.errors import LabError
+from minigan.storage import checkpoint
+from minigan.storage.directory import RunDirectory
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 KINDS = (

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from bench.soak.harness import CONTEXT, TIMEOUT, Tally, minigan, started
-from minigan.lab import checkpoint
-from minigan.lab.errors import LabError
-from minigan.lab.run import RunDirectory
-from minigan.lab.trainer import reopen
+from minigan.errors import LabError
+from minigan.storage import checkpoint
+from minigan.storage.directory import RunDirectory
+from minigan.training.trainer import reopen
 
 PROCESSES = 8
 TINY = ("batch=16", "generator.widths=[8]", "discriminator.widths=[8]", "eval_samples=200", "eval_every=20")

@@ -6,6 +6,7 @@ imports one by name for engine work, so moving a run from the processor to a GPU
 
 import os
 import time
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
@@ -24,11 +25,7 @@ class Backend:
     name: str = "numpy"
     xp: Any = numpy  # NumPy, or something that behaves like it
     array_type: type = numpy.ndarray
-    executions: tuple[str, ...] = ("planned", "recorded")  # the ways in which a captured step can run
-
-    def execution(self, program):
-        """The one of the executions that should be the fastest for a program."""
-        return "planned"
+    device: str = "cpu"  # or "gpu": where the arrays are
 
     def array(self, values, dtype=None):
         """A new array with a copy of host ``values``: the only way in."""
@@ -92,6 +89,9 @@ class Timer:
 
 numpy_backend = Backend()
 _BY_TYPE = {numpy_backend.array_type: numpy_backend}  # filled at import and by `get`, never by `of`
+_REGISTERED: dict[
+    str, Callable[[], Backend]
+] = {}  # backends of other rooms: minigan/__init__.py adds "strict"
 
 
 def of(array):
@@ -120,18 +120,22 @@ def get(name="auto"):
     """
     if name == "numpy":
         return numpy_backend
-    if name == "strict":
-        from minigan.backend.strict import strict
-
-        return _BY_TYPE.setdefault(strict.array_type, strict)
     if name == "cupy":
         try:
             return _cupy()
         except BackendError as error:
             raise BackendError(f"{error}; or use --backend numpy") from None
+    if name in _REGISTERED:
+        backend = _REGISTERED[name]()
+        return _BY_TYPE.setdefault(backend.array_type, backend)
     if name == "auto":
         return automatic()[0]
     raise ValueError(f"backend must be one of {', '.join(NAMES)}; received {name!r}")
+
+
+def register(name, load):
+    """Let `get` know another backend, which ``load()`` gives."""
+    _REGISTERED[name] = load
 
 
 @cache

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from minigan.backend import Backend, BackendError, fusion, kernels, owner
+from minigan.backend import Backend, BackendError, kernels, owner
 from minigan.backend.cublas import Gemm
 
 OLDEST = 14  # of CuPy's major versions: before it, NumPy scalars did not promote as NumPy's own do
@@ -33,14 +33,15 @@ class CudaBackend(Backend):
     stream  where all work goes
     """
 
-    name, executions = "cupy", ("launches", "block", "recorded")
+    name, device = "cupy", "gpu"
+    fuses = True  # whether steps are written as CUDA code unless the user says otherwise
     tf32 = False  # whether float32 products by cuBLAS may round their factors to 10 bits
 
     def __init__(self, cp, library=None):
         self.cp, self.array_type, self._library = cp, cp.ndarray, library
         self.stream = cp.cuda.Stream(non_blocking=True)
         self._thread = threading.local()
-        self.xp = Namespace(self)
+        self.xp = CudaNamespace(self)
 
     def enter(self):
         """Make the stream current in this thread. All doors do it; CuPy's own functions do not."""
@@ -61,9 +62,6 @@ class CudaBackend(Backend):
 
     def span(self, array):
         return _span(array.data.ptr, array)
-
-    def execution(self, program):
-        return fusion.fastest(program)
 
     @cached_property
     def shared_memory(self):
@@ -103,7 +101,7 @@ class CudaBackend(Backend):
 
         Raises:  BackendError – if it does what a capture cannot hold
         """
-        return Graph(self, call, pool)
+        return CudaGraph(self, call, pool)
 
     def compile(self, instructions):
         steps = [(i, partial(i.kernel, self.xp, *i.inputs, out=i.output, **i.params)) for i in instructions]
@@ -168,7 +166,7 @@ class CudaBackend(Backend):
         }
 
 
-class Namespace:
+class CudaNamespace:
     """CuPy's functions, on the backend's stream, with products that may be captured."""
 
     def __init__(self, backend):
@@ -295,7 +293,7 @@ class Kernel:
         self._function(_sizes(grid), _sizes(block), tuple(args), shared_mem=shared)
 
 
-class Graph:
+class CudaGraph:
     """Launches that were captured once, and run again by one call.
 
     CUDA's graph keeps nothing alive that its kernels use; this object does: the pool of the capture's

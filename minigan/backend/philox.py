@@ -128,7 +128,7 @@ def philox(counter: Sequence[Any], keys: Sequence[Any]) -> list[np.ndarray]:
     return [even[0], odd[0], even[1], odd[1]]
 
 
-def _draw(law, backend, shape, seed, stream, steps, replicas, axis, dtype):
+def _draw(distribution, backend, shape, seed, stream, steps, replicas, axis, dtype):
     keys, single = _keys(seed, replicas)
     shape, dtype = tuple(shape), np.dtype(dtype)
     size, inner = math.prod(shape), math.prod(shape[axis:])
@@ -140,7 +140,7 @@ def _draw(law, backend, shape, seed, stream, steps, replicas, axis, dtype):
         raise ValueError(f"a stream and the elements of a step are below 2³²; received {stream} and {size}")
     final = (len(steps), *shape) if single else (len(steps), *shape[:axis], len(keys), *shape[axis:])
     if backend.xp is np:
-        return _on_host(law, size, inner, keys, stream, steps, dtype).reshape(final)
+        return _on_host(distribution, size, inner, keys, stream, steps, dtype).reshape(final)
     out = backend.xp.empty(final, dtype)
     counters = len(steps) * len(keys) * -(-size // (16 // dtype.itemsize))
     if counters:
@@ -148,7 +148,7 @@ def _draw(law, backend, shape, seed, stream, steps, replicas, axis, dtype):
             out, _on_device(backend, keys), np.uint64(steps.start), np.uint32(stream),
             *map(np.int64, (len(steps), len(keys), size, inner)),
         )  # fmt: skip
-        kernel = _module(backend).kernel(f"philox_{law}_{dtype.name}")
+        kernel = _module(backend).kernel(f"philox_{distribution}_{dtype.name}")
         kernel((-(-counters // THREADS), 1, 1), (THREADS, 1, 1), arguments)
     return out
 
@@ -179,12 +179,12 @@ def _on_device(backend, keys):
 # ── NumPy ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _on_host(law, size, inner, keys, stream, steps, dtype):
+def _on_host(distribution, size, inner, keys, stream, steps, dtype):
     """(steps, outer, replicas, inner) numbers; as many counters at once as the cache holds."""
     per_counter, number = 16 // dtype.itemsize, np.uint64
     blocks, count, replicas = -(-size // per_counter), len(steps), len(keys)
     made = np.empty((replicas, count, blocks, per_counter), dtype)
-    fill = _uniforms if law == "uniform" else _normals
+    fill = _uniforms if distribution == "uniform" else _normals
     together = max(1, CHUNK // max(1, blocks))  # steps
     beside = max(1, CHUNK // max(1, blocks * count))  # replicas
     for part in _parts(replicas, beside):

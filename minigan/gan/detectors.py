@@ -118,7 +118,7 @@ class _Run:
 
     @property
     def distance(self):
-        """W1 in sd of the data, or where the law has no mean the ratio of the spreads."""
+        """W1 in sd of the data, or where the distribution has no mean the ratio of the spreads."""
         return np.where(np.isnan(self["w1"]), self["spread"], self["w1"])
 
 

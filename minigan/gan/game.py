@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minigan.compiler.capture import capture
 from minigan.engine.autodiff import assign, filled, grad
-from minigan.engine.capture import capture
 from minigan.engine.primitives import maximum, minimum, reshape, square, sum_over
 from minigan.engine.tensor import Tensor, constant, is_tracked, variable
 from minigan.gan.objectives import objective as objective_called

@@ -1,7 +1,7 @@
 """A GAN objective is three curves of a logit and a theorem about them; the theorem is the test.
 
 One convention, for all: a = D(x) is D's raw output, large on real data (where D is a probability, it is σ(a)). Both
-players *minimise*: D minimises E_p[real(a)] + E_q[fake(a)], G minimises E_q[generator(a)], with p the law of the data
+players *minimise*: D minimises E_p[real(a)] + E_q[fake(a)], G minimises E_q[generator(a)], with p the distribution of the data
 and q that of G. A paper that lets D maximise appears here with the opposite sign.
 """
 

@@ -10,8 +10,8 @@ def gradient_penalty(logits, x, norm=0.0):
     """E (‖∂a/∂x‖ − norm)², a = D(x) being the logits at x: the slope of D against what it should be.
 
     Zero-centred on real data it is R1, on generated data R2, between them (``interpolate``) the zero-centred
-    GP: D is made flat where the two laws meet, so the game comes to rest there instead of circling. Between
-    them with norm 1 it is WGAN-GP's: a critic of slope one has found the earth mover's distance.
+    GP: D is made flat where the two distributions meet, so the game comes to rest there instead of circling.
+    Between them with norm 1 it is WGAN-GP's: a critic of slope one has found the earth mover's distance.
 
     Shapes:  logits (…, B, 1), computed from x (…, B, p), a tensor with a history → (…, 1, 1)
     Source:  Mescheder, Geiger, Nowozin 2018, equations 9 and 10 (without their γ/2); Gulrajani et al. 2017,

@@ -1,4 +1,4 @@
-"""Laws with a density, and the empirical law of a data set: density, CDF, quantile, samples, text form.
+"""Distributions, and the empirical one of a data set: density, CDF, quantile, samples, text form.
 
 Scalars and arrays of any backend come in, float64 NumPy arrays come out. ``parse`` reads the text form, e.g.
 "0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4)". Mixtures of several features are in ``planar``.
@@ -16,13 +16,13 @@ from minigan.probability._numerics import host, integrate
 from minigan.probability.galaxies import GalaxyImages
 
 SUM_TOLERANCE = 1e-9  # by which weights and probabilities may miss one
-NORMAL_IQR = 1.3489795003921634  # interquartile range of the standard normal law: 2 Φ⁻¹(3/4)
+NORMAL_IQR = 1.3489795003921634  # interquartile range of the standard normal distribution: 2 Φ⁻¹(3/4)
 _LOG_2PI = math.log(2 * math.pi)
 
 
 @runtime_checkable
 class Distribution(Protocol):
-    """What every one-dimensional law of this floor offers; whatever offers it can be judged and compared.
+    """What every one-dimensional distribution offers; whatever offers it can be judged and compared.
 
     Shapes:  x, u (…) → (…)
     """
@@ -76,7 +76,7 @@ class Distribution(Protocol):
 
 @runtime_checkable
 class MultivariateDistribution(Protocol):
-    """What every law of p features with a density offers.
+    """What every distribution of p features with a density offers.
 
     Shapes:  x (…, p) → (…); mean and sd (p,)
     """
@@ -106,22 +106,22 @@ class MultivariateDistribution(Protocol):
         """H = −∫ p ln p, in nats [T2]."""
 
 
-def entropy_quadrature(law) -> float:
-    """H = −∫ p ln p by adaptive quadrature of a law's own log-density.
+def entropy_quadrature(distribution) -> float:
+    """H = −∫ p ln p by adaptive quadrature of a distribution's own log-density.
 
     Units:   nats
     Source:  [T2]
     """
 
     def integrand(x):
-        log_p = law.log_density(x)
+        log_p = distribution.log_density(x)
         return -np.exp(log_p) * np.where(log_p > -np.inf, log_p, 0.0)
 
-    return integrate(integrand, law.knots())
+    return integrate(integrand, distribution.knots())
 
 
-class _Law:
-    """What follows for every law from its own log-density, CDF and quantile."""
+class _Univariate:
+    """What follows for every distribution from its own log-density, CDF and quantile."""
 
     features = 1
 
@@ -147,17 +147,17 @@ class _Law:
         return vars(self).values()
 
 
-def location_scale(law) -> tuple[float, float, str]:
+def location_scale(distribution) -> tuple[float, float, str]:
     """(mean, sd, "sd") where both are finite, else (median, interquartile range/1.349, "IQR/1.349")."""
-    if math.isfinite(law.mean) and math.isfinite(law.sd):
-        return law.mean, law.sd, "sd"
-    low, middle, high = law.quantile([0.25, 0.5, 0.75])
+    if math.isfinite(distribution.mean) and math.isfinite(distribution.sd):
+        return distribution.mean, distribution.sd, "sd"
+    low, middle, high = distribution.quantile([0.25, 0.5, 0.75])
     return float(middle), float(high - low) / NORMAL_IQR, "IQR/1.349"
 
 
 @dataclass(frozen=True)
-class Normal(_Law):
-    """The normal law, ln p(x) = −½((x − mean)/sd)² − ln sd − ½ ln 2π.
+class Normal(_Univariate):
+    """The normal distribution, ln p(x) = −½((x − mean)/sd)² − ln sd − ½ ln 2π.
 
     Raises:  ValueError – unless both are finite and sd > 0
     """
@@ -207,8 +207,8 @@ class Normal(_Law):
 
 
 @dataclass(frozen=True)
-class Uniform(_Law):
-    """The uniform law on [low, high], p = 1/(high − low): of most entropy there.
+class Uniform(_Univariate):
+    """The uniform distribution on [low, high], p = 1/(high − low): of most entropy there.
 
     Raises:  ValueError – unless low < high, both finite
     """
@@ -253,8 +253,8 @@ class Uniform(_Law):
 
 
 @dataclass(frozen=True)
-class Laplace(_Law):
-    """The Laplace law, ln p(x) = −|x − location|/scale − ln(2 scale).
+class Laplace(_Univariate):
+    """The Laplace distribution, ln p(x) = −|x − location|/scale − ln(2 scale).
 
     Raises:  ValueError – unless both are finite and scale > 0
     """
@@ -303,7 +303,7 @@ class Laplace(_Law):
 
 
 @dataclass(frozen=True)
-class StudentT(_Law):
+class StudentT(_Univariate):
     """Student's t, p(x) ∝ (1 + z²/dof)^(−(dof + 1)/2) with z = (x − location)/scale: heavy tails.
 
     The mean is undefined for dof ≤ 1, the standard deviation infinite for 1 < dof ≤ 2 and undefined below.
@@ -363,7 +363,7 @@ class StudentT(_Law):
         from scipy.special import betaln, digamma
 
         v = self.dof
-        if v > 1e4:  # the two digammas cancel; the series about the normal law is exact here
+        if v > 1e4:  # the two digammas cancel; the series about the normal distribution is exact here
             return 0.5 * (1 + _LOG_2PI) + 1 / v + 0.25 / v**2 + math.log(self.scale)
         spread = 0.5 * (v + 1) * (digamma(0.5 * (v + 1)) - digamma(0.5 * v))
         return float(spread + 0.5 * math.log(v) + betaln(0.5 * v, 0.5)) + math.log(self.scale)
@@ -390,7 +390,7 @@ class StudentT(_Law):
 
 
 @dataclass(frozen=True)
-class Mixture(_Law):
+class Mixture(_Univariate):
     """p(x) = Σ wₖ pₖ(x): draw a component by its weight, then x from it [T9]. Nested mixtures are flattened.
 
     Raises:  ValueError – unless the weights are nonnegative, as many as components, and sum to one (to 1e-9)
@@ -490,8 +490,8 @@ class Mixture(_Law):
 
 
 @dataclass(frozen=True, eq=False)
-class Empirical(_Law):
-    """The law that puts mass 1/n on each row of a data set; sampling is with replacement.
+class Empirical(_Univariate):
+    """The distribution that puts mass 1/n on each row of a data set; sampling is with replacement.
 
     Its CDF is the exact right-continuous step function, its quantile the inverse of that; both need one
     feature.
@@ -535,7 +535,7 @@ class Empirical(_Law):
 
     def log_density(self, x):
         raise ValueError(
-            "an empirical law has no density, only points; compare samples instead, "
+            "an empirical distribution has no density, only points; compare samples instead, "
             "e.g. with ks_two_sample, wasserstein1 or kl_knn"
         )
 
@@ -635,7 +635,7 @@ class MultivariateNormal:
         return float(0.5 * len(self.mean) * (1 + _LOG_2PI) + np.log(np.diag(self._factor)).sum())
 
     def __str__(self):
-        return f"a normal law of {len(self.mean)} features"
+        return f"a normal distribution of {len(self.mean)} features"
 
 
 def checked_moments(mean, covariance):
@@ -661,7 +661,7 @@ def checked_moments(mean, covariance):
 
 
 def _planar(name):
-    """The law of the plane of that name; its file stands on this one, so it is imported when it is needed."""
+    """The distribution of the plane of that name; its file stands on this one, hence the late import."""
 
     def make(*numbers):
         from minigan.probability import planar
@@ -672,7 +672,7 @@ def _planar(name):
 
 
 _MAX_TEXT = 1000
-_LAWS = {  # name in text: law, parameters, how many of them may not be left out
+_FAMILIES = {  # name in text: distribution, parameters, how many of them may not be left out
     "normal": (Normal, "mean, sd", 2),
     "uniform": (Uniform, "low, high", 2),
     "laplace": (Laplace, "location, scale", 2),
@@ -693,10 +693,10 @@ def parse(text: str) -> Distribution | MultivariateDistribution:
     """The distribution that a text names: ``[weight*]name(numbers)`` joined by ``+``.
 
     "normal(4, 1.25)" (also "N(4, 1.25)" or "gaussian(4, 1.25)": the second number is the standard deviation),
-    "uniform(-1, 1)", "laplace(0, 1)", "student(40)", "0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4)"; laws of
-    the plane: "ring(8, 1, 0.01)", "grid(5, 2, 0.05)", "spiral(2, 0.02)", and images of 16 × 16 pixels,
-    "galaxies(16, 0.1)", which cannot be mixed. The text form ``str`` of each of these laws reads back to an
-    equal law.
+    "uniform(-1, 1)", "laplace(0, 1)", "student(40)", "0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4)";
+    distributions of the plane: "ring(8, 1, 0.01)", "grid(5, 2, 0.05)", "spiral(2, 0.02)", and images of 16 ×
+    16 pixels, "galaxies(16, 0.1)", which cannot be mixed. The text form ``str`` of each of these
+    distributions reads back to an equal distribution.
 
     Raises:  ValueError – with the text, the place and what is known there, or the sum of the weights
     """
@@ -707,34 +707,38 @@ def parse(text: str) -> Distribution | MultivariateDistribution:
     if len(text) > _MAX_TEXT:
         raise ValueError(f"a distribution's text may have {_MAX_TEXT} characters; received {len(text)}")
     weights: list[float] = []
-    laws: list[Any] = []
+    distributions: list[Any] = []
     at, weighted = 0, False
     while True:
         weight = _WEIGHT.match(text, at)
         start = weight.end() if weight else at
-        law, at = _parse_law(text, start)
-        if law.features > 1 and (laws or weight or at < len(text)):
-            raise _refusal(text, start, f"{law} is a law of {law.features} features, which stands alone")
+        distribution, at = _parse_distribution(text, start)
+        if distribution.features > 1 and (distributions or weight or at < len(text)):
+            raise _refusal(
+                text,
+                start,
+                f"{distribution} is a distribution of {distribution.features} features, which stands alone",
+            )
         weighted = weighted or weight is not None
         weights.append(float(weight[1]) if weight else 1.0)
-        laws.append(law)
+        distributions.append(distribution)
         if at == len(text):
             break
         if text[at] != "+":
             raise _refusal(text, at, "expected '+' and another component, or the end")
         at += 1
-    if len(laws) == 1 and not weighted:
-        return laws[0]
+    if len(distributions) == 1 and not weighted:
+        return distributions[0]
     if min(weights) < 0 or not abs(sum(weights) - 1) <= SUM_TOLERANCE:
         raise ValueError(
             f"the weights in {_shown(text)} must be nonnegative and sum to one, but their sum is "
             f"{sum(weights):.10g} (a component without a weight counts as 1); write e.g. "
             "'0.5*normal(-1, 1) + 0.5*normal(1, 1)'"
         )
-    return Mixture(tuple(weights), tuple(laws))
+    return Mixture(tuple(weights), tuple(distributions))
 
 
-def _parse_law(text, at):
+def _parse_distribution(text, at):
     """One ``name(numbers)`` from position ``at`` on, and where it ends."""
     name = _NAME.match(text, at)
     known = "normal (or gaussian, N), uniform, laplace, student, ring, grid, spiral, galaxies"
@@ -742,12 +746,12 @@ def _parse_law(text, at):
         raise _refusal(text, at, f"expected the name of a distribution, one of {known}")
     key = name[1].lower()
     key = _ALIASES.get(key, key)
-    if key not in _LAWS:
-        near = difflib.get_close_matches(key, [*_LAWS, "gaussian"], n=1)
+    if key not in _FAMILIES:
+        near = difflib.get_close_matches(key, [*_FAMILIES, "gaussian"], n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise _refusal(text, name.start(1), f"{name[1]!r:.40} is not one of {known}{hint}")
     arguments = _ARGUMENTS.match(text, name.end())
-    law, parameters, least = _LAWS[key]
+    distribution, parameters, least = _FAMILIES[key]
     if not arguments:
         raise _refusal(text, name.end(), f"expected numbers in parentheses, {key}({parameters})")
     numbers, place = [], arguments.start(1)
@@ -763,7 +767,7 @@ def _parse_law(text, at):
             text, arguments.start(), f"expected {key}({parameters}), received {len(numbers)} numbers"
         )
     try:
-        return law(*numbers), arguments.end()
+        return distribution(*numbers), arguments.end()
     except ValueError as error:
         raise _refusal(text, name.start(1), str(error)) from None
 
@@ -785,19 +789,21 @@ def _text(number):
     return text.removesuffix(".0")
 
 
-def _set_numbers(law, positive=""):
+def _set_numbers(distribution, positive=""):
     """Make every field a finite float; those named in ``positive`` must be greater than zero."""
-    for name, value in vars(law).items():
+    for name, value in vars(distribution).items():
         try:
             number = float(value)
         except (TypeError, ValueError):
-            raise TypeError(f"{law._name} needs a number for {name}; received {value!r:.80}") from None
+            raise TypeError(
+                f"{distribution._name} needs a number for {name}; received {value!r:.80}"
+            ) from None
         least = name in positive.split()
         if not math.isfinite(number) or (least and number <= 0):
             raise ValueError(
-                f"{law._name} needs a finite {name}{' > 0' if least else ''}; received {value!r:.80}"
+                f"{distribution._name} needs a finite {name}{' > 0' if least else ''}; received {value!r:.80}"
             )
-        object.__setattr__(law, name, number)
+        object.__setattr__(distribution, name, number)
 
 
 def _levels(u):

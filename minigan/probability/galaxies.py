@@ -1,4 +1,4 @@
-"""Small images of galaxies [T17] from a physical light-profile model: a law of many features.
+"""Small images of galaxies [T17] from a physical light-profile model: a distribution of many features.
 
 A galaxy's light is a Sérsic profile, seen under an inclination, on a disc wound into logarithmic spiral arms;
 it is blurred by the telescope (a Gaussian point-spread function), integrated over the pixels, and measured on
@@ -123,7 +123,7 @@ def render(light: Light, size: int, psf: float = PSF, *, density: float = 2.0, d
     Light is summed at nodes around each galaxy's own centre, ever denser towards it, since a Sérsic profile
     of high index has a cusp there; what of a node falls into a pixel, through the point-spread function, is
     known exactly, a difference of two normal CDFs on each axis. With two nodes for each sd of the blur, the
-    default ``density``, the galaxies of the law come out within 3e-4 of their brightest pixel.
+    default ``density``, the galaxies of the distribution come out within 3e-4 of their brightest pixel.
 
     Shapes:  → (n, size, size), y before x
     Units:   pixels; counts
@@ -186,7 +186,7 @@ def _brightness(light, u, dtype):
     return values
 
 
-# ── the law ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the distribution ────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True)
@@ -210,8 +210,8 @@ class GalaxyImages:
 
     Samples are drawn from a bank of galaxies (16 384 of up to 32 × 32 pixels), which is rendered when first
     needed, the same for all: each row is one of them, turned and mirrored at random in one of the 8 ways that
-    keep the grid, under which the law is invariant, with fresh noise. ``fresh`` renders new galaxies instead,
-    twenty times slower.
+    keep the grid, under which the distribution is invariant, with fresh noise. ``fresh`` renders new galaxies
+    instead, twenty times slower.
 
     Raises:  ValueError – unless size is a whole number from 4 to 128 and noise ≥ 0
     """

@@ -1,6 +1,6 @@
 """Information in nats: entropy, Kullback–Leibler and Jensen–Shannon divergences by formula and sample.
 
-The name says the route: no suffix for discrete laws given as probability vectors, ``_normal`` and
+The name says the route: no suffix for discrete distributions given as probability vectors, ``_normal`` and
 ``_multivariate_normal`` for closed forms, ``_quadrature`` for two densities, and for samples ``_monte_carlo``
 (both log-densities known), ``_histogram`` (the sample binned) and ``_knn`` (neither density known). A
 Jensen–Shannon divergence is the divergence itself, not its square root, and lies in [0, ln 2].
@@ -30,7 +30,7 @@ class Estimate(NamedTuple):
     standard_error: float
 
 
-# ── discrete laws ───────────────────────────────────────────────────────────────────────────────────────────
+# ── discrete distributions ──────────────────────────────────────────────────────────────────────────────────
 
 
 def self_information(p) -> np.ndarray:
@@ -49,9 +49,9 @@ def self_information(p) -> np.ndarray:
 
 
 def entropy(p) -> float:
-    """H[p] = −Σ p ln p with 0 ln 0 = 0: at most ln n, which only the uniform law over n outcomes has.
+    """H[p] = −Σ p ln p with 0 ln 0 = 0: at most ln n, for the uniform distribution over n outcomes alone.
 
-    Shapes:  p (…): all its entries together are one law
+    Shapes:  p (…): all its entries together are one distribution
     Units:   nats
     Raises:  ValueError – if the probabilities are negative or do not sum to one; they are never renormalised
     Source:  [T2]
@@ -97,7 +97,7 @@ def js(p, q) -> float:
 
 
 def kl_normal(mean_p, sd_p, mean_q, sd_q):
-    """KL of two normal laws, ln(σ_q/σ_p) + [(μ_q − μ_p)² + σ_p² − σ_q²]/(2σ_q²), elementwise.
+    """KL of two normal distributions, ln(σ_q/σ_p) + [(μ_q − μ_p)² + σ_p² − σ_q²]/(2σ_q²), elementwise.
 
     Shapes:  four arrays that broadcast to one shape (…) → (…)
     Units:   nats
@@ -110,7 +110,9 @@ def kl_normal(mean_p, sd_p, mean_q, sd_q):
         raise ValueError(
             f"a standard deviation must be positive; the least received is {min(sd_p.min(), sd_q.min())}"
         )
-    t = (sd_p - sd_q) / sd_q  # ½(r² − 1) − ln r with r = 1 + t keeps its digits when the laws almost agree
+    t = (
+        sd_p - sd_q
+    ) / sd_q  # ½(r² − 1) − ln r with r = 1 + t keeps its digits when the distributions almost agree
     near = np.abs(t) < 0.5
     log_ratio = np.where(near, np.log1p(np.where(near, t, 0.0)), np.log(sd_p) - np.log(sd_q))
     return (np.maximum(t + 0.5 * t * t - log_ratio, 0.0) + 0.5 * ((mean_q - mean_p) / sd_q) ** 2)[()]
@@ -128,7 +130,7 @@ def kl_multivariate_normal(mean_p, covariance_p, mean_q, covariance_q) -> float:
     mean_q, _, factor_q = checked_moments(mean_q, covariance_q)
     if mean_p.shape != mean_q.shape:
         raise ValueError(
-            f"both laws need the same number of features; received {len(mean_p)} and {len(mean_q)}"
+            f"both distributions need the same number of features; received {len(mean_p)} and {len(mean_q)}"
         )
     ratio = np.linalg.solve(factor_q, factor_p)
     z = np.linalg.solve(factor_q, mean_q - mean_p)
@@ -139,24 +141,24 @@ def kl_multivariate_normal(mean_p, covariance_p, mean_q, covariance_q) -> float:
 # ── two densities, by quadrature ────────────────────────────────────────────────────────────────────────────
 
 
-def differential_entropy(law, samples=None) -> float:
+def differential_entropy(distribution, samples=None) -> float:
     """H[p] = −∫ p ln p dx, which may be negative: a distribution's own, or the mean of −ln p.
 
-    ``law`` is a distribution (closed form where it has one, else quadrature) or, with samples, also the
-    function ln p. The mean is unbiased; ``entropy_monte_carlo`` gives it with its standard error.
+    ``distribution`` is a distribution (closed form where it has one, else quadrature) or, with samples, also
+    the function ln p. The mean is unbiased; ``entropy_monte_carlo`` gives it with its standard error.
 
     Units:   nats
     Source:  [T2]
     """
-    return law.entropy() if samples is None else entropy_monte_carlo(law, samples).value
+    return distribution.entropy() if samples is None else entropy_monte_carlo(distribution, samples).value
 
 
 def kl_quadrature(p, q) -> float:
     """KL(p‖q) = ∫ p ln(p/q) dx of two distributions, to about 1e-10 of its size plus 1e-12.
 
     ∞ where p has mass and q has none, and where the integral diverges: heavy tails are followed to 2³⁴⁰
-    scales, and a tail that still counts there is taken for divergent. Student laws need dof ≥ 0.1 or so to
-    end before.
+    scales, and a tail that still counts there is taken for divergent. Student distributions need dof ≥ 0.1 or
+    so to end before.
 
     Units:   nats
     Source:  [T3]
@@ -266,7 +268,7 @@ def kl_monte_carlo(log_p, log_q, x_from_p) -> Estimate:
 
     Shapes:  x_from_p (n,), or (n, p) where the log-densities take rows
     Units:   nats
-    Raises:  ValueError – if a sample has no density under p, its own law
+    Raises:  ValueError – if a sample has no density under p, its own distribution
     Source:  [T5]
     """
     x = host(x_from_p, "sample of p")
@@ -281,7 +283,7 @@ def js_monte_carlo(log_p, log_q, x_from_p, y_from_q) -> Estimate:
 
     Shapes:  samples (n,), (m,), or (n, p), (m, p) where the log-densities take rows
     Units:   nats
-    Raises:  ValueError – if a sample has no density under its own law
+    Raises:  ValueError – if a sample has no density under its own distribution
     Source:  [T5], [T6], [T15]
     """
     x, y = host(x_from_p, "sample of p"), host(y_from_q, "sample of q")
@@ -347,8 +349,8 @@ def kl_knn(x, y, k=5) -> float:
 
     ρₖ(i) is the distance from xᵢ to its k-th neighbour among the other x, νₖ(i) that to its k-th in y, for
     rows of p features. Neither density is needed. Consistent for every k; at finite n biased towards zero,
-    the more the farther apart the laws are and the more features there are; it may be negative. For equal
-    normal laws and n = m = 10 000, k = 5, its standard deviation is 0.01.
+    the more the farther apart the distributions are and the more features there are; it may be negative. For
+    equal normal distributions and n = m = 10 000, k = 5, its standard deviation is 0.01.
 
     Shapes:  x (n,) or (n, p), y (m,) or (m, p)
     Units:   nats
@@ -400,7 +402,7 @@ def _pair(p, q):
     p, q = _probabilities(p, "p"), _probabilities(q, "q")
     if p.shape != q.shape:
         raise ValueError(
-            f"p and q must be laws over the same outcomes; received shapes {p.shape} and {q.shape}"
+            f"p and q must be distributions over the same outcomes; received shapes {p.shape} and {q.shape}"
         )
     return p, q
 
@@ -503,12 +505,12 @@ def _clip_js(value):
     return np.clip(value, 0.0, LN2)
 
 
-def _log_density(law):
-    return getattr(law, "log_density", law)
+def _log_density(distribution):
+    return getattr(distribution, "log_density", distribution)
 
 
-def _own(law, x, name):
-    log_density = np.asarray(_log_density(law)(x))
+def _own(distribution, x, name):
+    log_density = np.asarray(_log_density(distribution)(x))
     outside = int(np.isneginf(log_density).sum())
     if outside:
         raise ValueError(
@@ -526,10 +528,12 @@ def _mean(terms):
 
 def _binned(sample, reference, bins, low, high):
     sample = host_sample(sample)
-    is_law = hasattr(reference, "cdf")
-    reference = reference if is_law else host_sample(reference, "reference")
+    is_distribution = hasattr(reference, "cdf")
+    reference = reference if is_distribution else host_sample(reference, "reference")
     edges = histogram_edges(reference, bins, low, high)
-    of_reference = np.diff(reference.cdf(edges), prepend=0, append=1) if is_law else _shares(reference, edges)
+    of_reference = (
+        np.diff(reference.cdf(edges), prepend=0, append=1) if is_distribution else _shares(reference, edges)
+    )
     return _shares(sample, edges), of_reference
 
 

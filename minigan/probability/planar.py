@@ -1,4 +1,4 @@
-"""Laws of several features: mixtures of normal laws; the ring, the grid and the spiral of toy problems.
+"""Distributions of several features: normal mixtures; the ring, the grid and the spiral of toy problems.
 
 All are one class, so each has an exact density, samples and moments in any number of features.
 """
@@ -21,8 +21,8 @@ _PANEL = 6.0  # length, in sd, of a piece of a curve with 16 nodes
 class MultivariateMixture:
     """p(x) = Σ wₖ N(x; μₖ, Σₖ) over p features: draw a component by its weight, then x from it [T9].
 
-    ``text`` is the form in which ``parse`` reads the law, where it has one. Laws are equal when weights,
-    means and covariances are.
+    ``text`` is the form in which ``parse`` reads the distribution, where it has one. Distributions are equal
+    when weights, means and covariances are.
 
     Shapes:  centres (k, p), covariances (k, p, p); or, for round components, their sd as ``mode_sd`` (k,)
     Raises:  ValueError – unless the weights are nonnegative, as many as components, and sum to one (to 1e-9),
@@ -177,13 +177,13 @@ class MultivariateMixture:
 
     def __str__(self):
         return self.text or (
-            f"a mixture of {len(self.weights)} normal laws of {self.features} feature"
+            f"a mixture of {len(self.weights)} normal distributions of {self.features} feature"
             + ("s" if self.features > 1 else "")
         )
 
 
 def ring(modes: int = 8, radius: float = 1.0, sd: float = 0.01) -> MultivariateMixture:
-    """``modes`` round normal laws of equal weight at the angles 2πk/modes, k = 0 … modes − 1, of a circle.
+    """``modes`` round normal modes of equal weight at the angles 2πk/modes, k = 0 … modes − 1, of a circle.
 
     The last angle is not 2π, which would be the first mode once more, of double weight. Radius 1 and sd 0.01
     are PacGAN's; unrolled GANs were shown on radius 2 and sd 0.02.
@@ -200,7 +200,7 @@ def ring(modes: int = 8, radius: float = 1.0, sd: float = 0.01) -> MultivariateM
 
 
 def grid(side: int = 5, spacing: float = 2.0, sd: float = 0.05) -> MultivariateMixture:
-    """side² round normal laws of equal weight on a square lattice about the origin: {−4, −2, 0, 2, 4}².
+    """side² round normal modes of equal weight on a square lattice about the origin: {−4, −2, 0, 2, 4}².
 
     Raises:  ValueError – unless side is a whole number from 1 to 32, spacing and sd finite and positive
     Source:  Lin et al. 2018, section 4.1
@@ -216,7 +216,7 @@ def spiral(turns: float = 2.0, sd: float = 0.02, radius: float = 1.0) -> Multiva
     """A noisy curve: v·radius·(cos θ, sin θ) + sd·ε at θ = 2π·turns·v, where v² is uniform on (0, 1).
 
     So the curve is covered almost evenly. Its density ∫ N(x; c(v), sd²) 2v dv is taken as its Gauss–Legendre
-    sum, within 1e-4 of the integral wherever there is mass, and that sum is the law that is sampled.
+    sum, within 1e-4 of the integral wherever there is mass, and that sum is the distribution that is sampled.
 
     Raises:  ValueError – unless turns, sd and radius are finite and positive, and sd is not below 1/2000 of
              the curve's length
@@ -250,17 +250,19 @@ def _round_modes(centres, sd, text, weights=None):
     return MultivariateMixture(weights, tuple(MultivariateNormal(c, covariance) for c in centres), text)
 
 
-def _whole(law, name, value, least, most):
+def _whole(distribution, name, value, least, most):
     number = float(value)
     if not (number.is_integer() and least <= number <= most):
         raise ValueError(
-            f"{law} needs {name} to be a whole number from {least} to {most}; received {value!r:.80}"
+            f"{distribution} needs {name} to be a whole number from {least} to {most}; received {value!r:.80}"
         )
     return int(number)
 
 
-def _positive(law, **numbers):
+def _positive(distribution, **numbers):
     for name, value in numbers.items():
         if not 1e-150 < float(value) < 1e150:  # their squares are numbers too
-            raise ValueError(f"{law} needs a finite {name} > 0, within 1e±150; received {value!r:.80}")
+            raise ValueError(
+                f"{distribution} needs a finite {name} > 0, within 1e±150; received {value!r:.80}"
+            )
     return [float(value) for value in numbers.values()]

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from minigan.backend import BackendError, fusion, kernels, numpy_backend
+from minigan.backend import BackendError, kernels, numpy_backend
 from minigan.backend.cublas import load
-from minigan.backend.strict import strict
-from minigan.engine.stages import stages_of
-from minigan.lab.config import Config, Net, replace
-from minigan.lab.experiment import Experiment
+from minigan.compiler import cuda_code
+from minigan.compiler.stages import stages_of
+from minigan.testing.strict.namespace import strict
+from minigan.training.config import Config, NetworkConfig, replace
+from minigan.training.experiment import Experiment
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 FILES = sorted(path.stem for path in kernels.FOLDER.glob("*.cuh") if path.stem != "device")
@@ -32,10 +33,14 @@ LIBRARIES = ("libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12")
 
 def generated(kind, width):
     """What is written for the default experiment, penalties and all."""
-    config = replace(Config(), generator=Net(widths=(width, width)), discriminator=Net(widths=(width, width)))
+    config = replace(
+        Config(),
+        generator=NetworkConfig(widths=(width, width)),
+        discriminator=NetworkConfig(widths=(width, width)),
+    )
     experiment = Experiment(replace(config, backend="numpy", execution="recorded", batch=128))
     experiment.advance(1)
-    kind = getattr(fusion, kind)
+    kind = getattr(cuda_code, kind)
     return kind(strict, stages_of(experiment.program, numpy_backend, kind)).source
 
 
@@ -170,4 +175,4 @@ def test_no_rounding_of_philox_is_fused_away(compiler):
 
 def test_every_file_is_looked_at():
     assert {"philox", "gemm"} <= set(FILES)
-    assert {path.suffix for path in Path(kernels.FOLDER).iterdir() if path.is_file()} == {".cuh", ".h", ".py"}
+    assert {path.suffix for path in Path(kernels.FOLDER).iterdir() if path.is_file()} == {".cuh", ".py"}

@@ -9,7 +9,7 @@ import pytest
 
 from minigan.backend import BackendError, cublas
 from minigan.backend.cublas import Gemm
-from minigan.backend.host import FakeCublas
+from minigan.testing.cuda_on_cpu import FakeCublas
 
 STREAM = SimpleNamespace(ptr=77)
 

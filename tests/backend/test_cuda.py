@@ -17,13 +17,13 @@ from minigan import backend as backends
 from minigan.backend import BackendError, cuda
 from minigan.backend.cublas import Gemm
 from minigan.backend.cuda import CudaBackend, DeviceMemoryError, usable
-from minigan.backend.strict import Library, Namespace, OutOfMemoryError, StrictBackend
+from minigan.compiler.capture import CaptureError, capture
 from minigan.engine import primitives as P
 from minigan.engine.autodiff import assign, grad
-from minigan.engine.capture import CaptureError, capture
 from minigan.engine.tensor import Primitive, constant
 from minigan.nn.network import mlp
 from minigan.nn.optim import Adam
+from minigan.testing.strict.namespace import Library, Namespace, OutOfMemoryError, StrictBackend
 
 NODES = 320  # at most, in a step of the default game as it is recorded: 309 when this was written
 
@@ -166,8 +166,8 @@ def test_a_cupy_that_cannot_be_imported_is_a_sentence(monkeypatch, error):
 
 
 def test_auto_says_what_it_took_and_why(monkeypatch, working):
-    from minigan.lab.config import Config
-    from minigan.lab.experiment import Experiment, backend_notes
+    from minigan.training.config import Config
+    from minigan.training.experiment import Experiment, backend_notes
 
     for cached in (backends.automatic, backends._cupy):
         cached.cache_clear()
@@ -500,8 +500,8 @@ def test_a_value_that_the_host_reads_is_refused(strict):
 
 
 def test_a_block_of_steps_of_the_default_game_asks_the_host_for_nothing(strict):
-    from minigan.lab.config import Config
-    from minigan.lab.experiment import Experiment
+    from minigan.training.config import Config
+    from minigan.training.experiment import Experiment
 
     experiment = Experiment(Config(backend="strict"))
     experiment.advance(1)

@@ -7,8 +7,8 @@ import pytest
 
 from minigan import backend as backends
 from minigan.backend.cublas import Gemm, Tiles
-from minigan.backend.host import HostModule, SanitizerError
 from minigan.backend.kernels import source
+from minigan.testing.cuda_on_cpu import HostModule, SanitizerError
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++ here")
 

@@ -1,4 +1,4 @@
-"""Numbers by counter: known answers, the same bits from NumPy and from CUDA C, laws, and independence."""
+"""Numbers by counter: known answers, the same bits from NumPy and CUDA C, distributions, independence."""
 
 import math
 
@@ -9,17 +9,17 @@ from scipy import special, stats
 
 from minigan import backend as backends
 from minigan.backend import philox
-from minigan.backend.host import HostModule
 from minigan.backend.kernels import source
+from minigan.testing.cuda_on_cpu import HostModule
 
 HERE = backends.numpy_backend
 ONES = 2**32 - 1
 MANY = 10_000_000
 
 
-def draw(law="normal", shape=(6,), steps=range(3), on=HERE, **options):
+def draw(distribution="normal", shape=(6,), steps=range(3), on=HERE, **options):
     options = {"seed": 1, "stream": 2} | options
-    return getattr(philox, law)(on, shape, steps=steps, **options)
+    return getattr(philox, distribution)(on, shape, steps=steps, **options)
 
 
 def bits(array):
@@ -28,7 +28,10 @@ def bits(array):
 
 @pytest.fixture(scope="module")
 def large():
-    return {law: draw(law, (MANY,), range(1), seed=20)[0] for law in ("uniform", "normal")}
+    return {
+        distribution: draw(distribution, (MANY,), range(1), seed=20)[0]
+        for distribution in ("uniform", "normal")
+    }
 
 
 # The words
@@ -81,13 +84,13 @@ def test_keys():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("law", ["uniform", "normal"])
-def test_numbers_do_not_depend_on_what_is_drawn_beside_them(law, dtype):
-    every = draw(law, (3, 5), range(10, 30), replicas=4, dtype=dtype)
+@pytest.mark.parametrize("distribution", ["uniform", "normal"])
+def test_numbers_do_not_depend_on_what_is_drawn_beside_them(distribution, dtype):
+    every = draw(distribution, (3, 5), range(10, 30), replicas=4, dtype=dtype)
     for part in (range(10, 11), range(13, 20), range(29, 30)):
-        some = draw(law, (3, 5), part, replicas=[2, 0], dtype=dtype)
+        some = draw(distribution, (3, 5), part, replicas=[2, 0], dtype=dtype)
         np.testing.assert_array_equal(some, every[part.start - 10 : part.stop - 10, [2, 0]])
-    longer = draw(law, (7, 5), range(10, 30), replicas=4, dtype=dtype)
+    longer = draw(distribution, (7, 5), range(10, 30), replicas=4, dtype=dtype)
     np.testing.assert_array_equal(longer[:, :, :3], every)
 
 
@@ -141,16 +144,16 @@ def test_refusals(options, words):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("law", ["uniform", "normal"])
-def test_every_backend_draws_the_same_bits(backend, law, dtype):
+@pytest.mark.parametrize("distribution", ["uniform", "normal"])
+def test_every_backend_draws_the_same_bits(backend, distribution, dtype):
     for shape, options in (
         ((250_003,), {}), ((2, 3, 5), {"replicas": 7, "axis": 1}), ((3,), {"seed": [4, 2**50]}),
         ((0, 3), {"replicas": 2}), ((), {"replicas": [5, 3]}),
     ):  # fmt: skip
         options = {"shape": shape, "steps": range(2**32 - 2, 2**32 + 2), "dtype": dtype} | options
-        numbers = draw(law, on=backend, **options)
+        numbers = draw(distribution, on=backend, **options)
         assert type(numbers) is backend.array_type
-        np.testing.assert_array_equal(bits(backend.to_host(numbers)), bits(draw(law, **options)))
+        np.testing.assert_array_equal(bits(backend.to_host(numbers)), bits(draw(distribution, **options)))
 
 
 ENDS = r"""
@@ -221,7 +224,7 @@ def test_in_float64_against_mpmath():
             assert worst < 2.5
 
 
-# The laws
+# The distributions
 
 
 def test_uniform_numbers_are_uniform(large):
@@ -245,7 +248,7 @@ def test_normal_numbers_are_normal(large):
 
 
 def kolmogorov(ordered):
-    """The p value of ordered values of a law's own distribution function."""
+    """The p value of ordered values of a distribution's own distribution function."""
     steps = np.arange(len(ordered) + 1) / len(ordered)
     distance = max((ordered - steps[:-1]).max(), (steps[1:] - ordered).max())
     return stats.kstwobign.sf(distance * math.sqrt(len(ordered)))
@@ -265,16 +268,16 @@ def test_directions_have_no_preference(large):
     assert stats.chisquare(octants).pvalue > 0.001
 
 
-@pytest.mark.parametrize("law", ["uniform", "normal"])
-def test_numbers_are_independent(law):
+@pytest.mark.parametrize("distribution", ["uniform", "normal"])
+def test_numbers_are_independent(distribution):
     n, common = 200_000, {"seed": 30, "stream": 0}
-    base = draw(law, (n,), range(1), **common)[0]
+    base = draw(distribution, (n,), range(1), **common)[0]
     others = {
-        "streams": draw(law, (n,), range(1), **common | {"stream": 1})[0],
-        "replicas": draw(law, (n,), range(1), replicas=[1], **common)[0, 0],
-        "seeds": draw(law, (n,), range(1), **common | {"seed": 31})[0],
-        "steps": draw(law, (n,), range(1, 2), **common)[0],
-        "large steps": draw(law, (n,), range(2**32, 2**32 + 1), **common)[0],
+        "streams": draw(distribution, (n,), range(1), **common | {"stream": 1})[0],
+        "replicas": draw(distribution, (n,), range(1), replicas=[1], **common)[0, 0],
+        "seeds": draw(distribution, (n,), range(1), **common | {"seed": 31})[0],
+        "steps": draw(distribution, (n,), range(1, 2), **common)[0],
+        "large steps": draw(distribution, (n,), range(2**32, 2**32 + 1), **common)[0],
         "elements": np.roll(base, 1), "counters": np.roll(base, 4),
         "in a pair": base.reshape(-1, 2)[:, ::-1].ravel(),
     }  # fmt: skip

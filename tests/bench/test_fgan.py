@@ -19,24 +19,24 @@ def fgan(monkeypatch, tmp_path):
     return importlib.import_module("bench.fgan")
 
 
-def test_a_short_game_comes_near_the_closest_law(fgan):
+def test_a_short_game_comes_near_the_closest_distribution(fgan):
     """A seventh of the steps and a looser bar than the table's; every seed starts 10 to 300 times farther."""
     from minigan.probability.distributions import Normal, parse
     from minigan.probability.information import f_divergence
 
     result = fgan.measure(("spike, js", [0, 1, 2], 600))
     assert result["excess_worst"] < 1.0 and result["seeds"] == len(result["rows"]) == 3
-    law, best = parse(result["target"]), result["optimum"]
+    distribution, best = parse(result["target"]), result["optimum"]
     seed, mean, sd, excess = result["rows"][1]
-    reached = f_divergence("js", law, Normal(mean, sd))
+    reached = f_divergence("js", distribution, Normal(mean, sd))
     assert seed == 1 and excess == pytest.approx(100 * (reached / best["divergence"] - 1), abs=1e-9)
     G, _ = fgan.players([0, 1, 2])
-    unit = law.sd * fgan.UNIT
+    unit = distribution.sd * fgan.UNIT
     starts = [
-        (law.mean + unit * b, unit * w)
+        (distribution.mean + unit * b, unit * w)
         for b, w in zip(*(G.parameters[k].numpy().ravel() for k in ("0.b", "0.W")), strict=True)
     ]
-    before = [f_divergence("js", law, Normal(*start)) for start in starts]
+    before = [f_divergence("js", distribution, Normal(*start)) for start in starts]
     assert min(before) > 1.1 * best["divergence"]
     assert [mean for _, mean, _, _ in result["rows"]] == pytest.approx([best["mean"]] * 3, abs=0.05)
 
@@ -44,23 +44,26 @@ def test_a_short_game_comes_near_the_closest_law(fgan):
 def test_a_seed_among_others_is_that_seed_alone(fgan):
     from minigan.probability.distributions import parse
 
-    law = parse(fgan.MIXTURES["paper"])
-    together, alone = fgan.train(law, "kl", [5, 8], steps=3), fgan.train(law, "kl", [8], steps=3)
+    distribution = parse(fgan.MIXTURES["paper"])
+    together, alone = (
+        fgan.train(distribution, "kl", [5, 8], steps=3),
+        fgan.train(distribution, "kl", [8], steps=3),
+    )
     np.testing.assert_array_equal(np.array(together)[:, 1], np.array(alone)[:, 0])
 
 
-def test_batches_are_stratified_draws_of_both_laws(fgan):
+def test_batches_are_stratified_draws_of_both_distributions(fgan):
     """One number in each interval of equal mass: so the distribution function is met to 1/B everywhere."""
     from scipy.special import ndtr
 
     from minigan.probability.distributions import parse
 
-    law = parse(fgan.MIXTURES["two modes"])
-    batches = list(fgan.draws(law, [0, 1], 60))
+    distribution = parse(fgan.MIXTURES["two modes"])
+    batches = list(fgan.draws(distribution, [0, 1], 60))
     assert len(batches) == 100 and [a.shape[2] for a in batches[0]] == [fgan.REAL, fgan.BATCH, fgan.BATCH]
     real, latent, other = (a[0, :, :, 0].astype("float64") for a in batches[-1])
     assert np.abs(latent - other).max() > 0 and np.abs(real[0] - real[1]).max() > 0
-    u = np.sort(law.cdf(law.mean + law.sd * fgan.UNIT * real), axis=1)
+    u = np.sort(distribution.cdf(distribution.mean + distribution.sd * fgan.UNIT * real), axis=1)
     assert np.array_equal(
         np.floor(u * fgan.REAL + 1e-3 * (0.5 - (u * fgan.REAL) % 1)), np.tile(np.arange(fgan.REAL), (2, 1))
     )
@@ -69,7 +72,9 @@ def test_batches_are_stratified_draws_of_both_laws(fgan):
 
 def test_a_seed_that_diverged_is_infinitely_far(fgan, monkeypatch):
     monkeypatch.setattr(
-        fgan, "train", lambda law, name, seeds, steps: (np.array([0.2, np.nan]), np.array([1.8, 1.0]))
+        fgan,
+        "train",
+        lambda distribution, name, seeds, steps: (np.array([0.2, np.nan]), np.array([1.8, 1.0])),
     )
     result = fgan.measure(("spike, kl", [0, 1], 1))
     assert result["excess_worst"] == np.inf and result["rows"][0][3] < 1 and result["within"] == 0

@@ -142,7 +142,7 @@ def test_variants_by_hand_follow_size_and_threads(peers):
 @pytest.mark.parametrize("name", ["numpy_by_hand", "ours"])
 @pytest.mark.parametrize("replicas", [0, 3])
 def test_draws_of_ones_own_are_those_of_the_step(peers, name, replicas):
-    """After 300 steps G's mean has left 0 for the data's 4, and circles it; another law leads elsewhere."""
+    """After 300 steps G's mean has left 0 for the data's 4, and circles it; other data lead elsewhere."""
     common = peers("common")
     for make in ways(peers, name, batch=64, width=16, replicas=replicas).values():
         peer = make(common.initial(16, replicas=replicas or None), 64)
@@ -295,7 +295,7 @@ def test_a_disturbed_burst_is_repeated(peers):
 
 @pytest.mark.parametrize("n", [1, 5, 6, 15, 25, 100])
 def test_the_interval_of_a_median_covers_it(peers, n):
-    """By the binomial law: with at least 95 %, and with less if it were one number narrower on each side."""
+    """By the binomial distribution: at least 95 %, and less if it were one number narrower on each side."""
     from scipy.stats import binom
 
     low, high = peers("__main__").interval_of_median(list(range(n))[::-1])

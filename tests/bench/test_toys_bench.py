@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigan.lab.presets import PRESETS
+from minigan.training.presets import PRESETS
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from minigan.backend import numpy_backend
+from minigan.compiler.capture import capture
 from minigan.engine import primitives as P
 from minigan.engine.anomaly import AnomalyError, detect_anomaly
 from minigan.engine.autodiff import assign, filled, grad
-from minigan.engine.capture import capture
 from minigan.engine.gradcheck import CASES
 from minigan.engine.tensor import CaptureError, Primitive, constant, observer, variable
 from minigan.gan.game import Game

@@ -103,11 +103,11 @@ def test_thirty_lines_are_found_again_bit_for_bit():
 
 
 def test_the_shipped_galaxies_are_a_table():
-    from minigan.lab.data import read_data
+    from minigan.training.data import read_data
 
-    data = read_data(ROOT / "minigan" / "lab" / "datasets" / "galaxies.csv")
+    data = read_data(ROOT / "minigan" / "training" / "datasets" / "galaxies.csv")
     assert data.values.shape == (82, 1) and np.isfinite(data.values).all()
-    assert (ROOT / "minigan" / "lab" / "datasets" / "README.md").is_file()  # where they come from
+    assert (ROOT / "minigan" / "training" / "datasets" / "README.md").is_file()  # where they come from
 
 
 @pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-6), ("float64", 1e-12)])

@@ -23,16 +23,16 @@ def load(name):
 def test_entropies_by_formula_integral_and_values_agree():
     """[T1], [T2]. 27 estimates of fixed seeds within 6.5 standard errors: false alarm below 1e-8."""
     seen = load("information_and_entropy").main(n=20_000, figure=None)
-    for (law, sd), (formula, integral, (mean, error)) in seen.items():
+    for (distribution, sd), (formula, integral, (mean, error)) in seen.items():
         oracle = {"normal": stats.norm(0, sd), "Laplace": stats.laplace(0, sd / math.sqrt(2)),
-                  "uniform": stats.uniform(0, sd * math.sqrt(12))}[law]  # fmt: skip
+                  "uniform": stats.uniform(0, sd * math.sqrt(12))}[distribution]  # fmt: skip
         assert formula == pytest.approx(float(oracle.entropy()), abs=1e-12)
         assert integral == pytest.approx(formula, abs=1e-9)
         assert abs(mean - formula) <= 6.5 * error + 1e-9
 
 
 def test_divergences_are_those_of_the_formulas():
-    """[T3] to [T7]; KS of 10 000 values within the DKW bound 2 · sqrt(ln(2 · 10⁷)/2n) of that of the laws."""
+    """[T3] to [T7]; KS of 10 000 values within the DKW bound 2 · sqrt(ln(2 · 10⁷)/2n) of the exact one."""
     found = load("kl_js_ks").main(figure=None)
     assert found["KL(p‖q)"] == pytest.approx(math.log(2) + (1 + 1 - 4) / 8, abs=1e-10)
     assert found["KL(q‖p)"] == pytest.approx(-math.log(2) + (1 + 4 - 1) / 2, abs=1e-10)
@@ -72,16 +72,19 @@ def test_costs_of_parting_are_known(name, exact):
 
 
 @pytest.mark.parametrize("name", ["kl", "reverse_kl", "js", "jeffrey", "pearson", "squared_hellinger"])
-def test_a_generator_against_d_star_comes_to_the_closest_law(name):
+def test_a_generator_against_d_star_comes_to_the_closest_distribution(name):
     """Steps against D* end where a direct search for the least divergence ends."""
-    from minigan.gan.likelihood import closest_normal
+    from minigan.models.likelihood import closest_normal
 
     zoo = load("divergence_zoo")
-    law = zoo.parse(zoo.TARGET)
-    found, expected = zoo.in_theory(zoo.OBJECTIVES[name], law, 1000), closest_normal(name, law).law
+    distribution = zoo.parse(zoo.TARGET)
+    found, expected = (
+        zoo.in_theory(zoo.OBJECTIVES[name], distribution, 1000),
+        closest_normal(name, distribution).distribution,
+    )
     np.testing.assert_allclose(found, (expected.mean, expected.sd), atol=1e-4)
     if name == "kl":  # [T12]: the moments of the data
-        np.testing.assert_allclose(found, (law.mean, law.sd), atol=1e-6)
+        np.testing.assert_allclose(found, (distribution.mean, distribution.sd), atol=1e-6)
 
 
 def test_every_objective_is_in_the_zoo_and_every_method_in_the_table(capsys):

@@ -19,10 +19,10 @@ from minigan.gan.detectors import (
     spread_axes,
 )
 from minigan.gan.objectives import OBJECTIVES
-from minigan.lab.config import Config, fields, flatten, resolve
-from minigan.lab.experiment import Experiment
-from minigan.lab.metrics import Observer, expected_modes
-from minigan.lab.trainer import next_evaluation
+from minigan.training.config import Config, fields, flatten, resolve
+from minigan.training.experiment import Experiment
+from minigan.training.metrics import Observer, expected_modes
+from minigan.training.trainer import next_evaluation
 
 # ── measures ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -52,7 +52,7 @@ def test_separation_is_mann_and_whitneys_u():
         )
 
 
-def test_separation_of_two_normal_laws_is_known():
+def test_separation_of_two_normal_distributions_is_known():
     """P(x > y) = Φ(δ/√2) for N(δ, 1) and N(0, 1); 6 standard errors of at most ½/√n: 2e-9."""
     rng, n = np.random.default_rng(1), 40_000
     for shift in (0.0, 1.0, -2.0):
@@ -223,7 +223,7 @@ def test_thrown_far_and_not_back_is_diverged_and_the_rest_is_not_said():
     far = course(0, {**TOLD, "w1": 30.0})  # it was there from the start, and never left
     assert names(far) == ["not arrived"]
     heavy = course(200, {**TOLD, "spread": 50.0})
-    assert names([{**row, "w1": None} for row in heavy]) == ["diverged"]  # a law without a mean
+    assert names([{**row, "w1": None} for row in heavy]) == ["diverged"]  # a distribution without a mean
 
 
 def test_players_that_pass_each_other_circle():

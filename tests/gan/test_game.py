@@ -9,14 +9,14 @@ import pytest
 from scipy import integrate, special, stats
 
 from minigan import backend as backends
+from minigan.compiler.capture import capture
+from minigan.compiler.planner import EXACT, PASSES
 from minigan.engine.autodiff import grad
-from minigan.engine.capture import capture
-from minigan.engine.planner import EXACT, PASSES
 from minigan.engine.primitives import mean, softplus, square, sum_over
 from minigan.engine.tensor import Tensor, constant, variable
-from minigan.gan.diagnostics import optimal_discriminator, value_at_optimum, value_function
 from minigan.gan.game import PENALTIES, Game, Losses, best_response
 from minigan.gan.objectives import OBJECTIVES
+from minigan.gan.theory.diagnostics import optimal_discriminator, value_at_optimum, value_function
 from minigan.nn.layers import Dense, activation, identity
 from minigan.nn.network import Network, mlp
 from minigan.nn.optim import SGD, Adam

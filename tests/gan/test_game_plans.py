@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from minigan.backend import numpy_backend
-from minigan.engine import blocks, groups
-from minigan.engine.capture import capture
-from minigan.engine.planner import PASSES
+from minigan.compiler.capture import capture
+from minigan.compiler.passes import replica_groups, row_blocks
+from minigan.compiler.planner import PASSES
 from minigan.engine.tensor import Tensor
 from minigan.gan.game import Game
 from minigan.gan.objectives import OBJECTIVES
@@ -154,21 +154,21 @@ def test_every_prefix_of_the_passes(method, length):
 def test_blocks_of_rows(method, threads, monkeypatch):
     """Every batch counts as large, so that the work on rows is cut in blocks wherever it can be."""
     for name, value in {"CACHE": 0, "SHARED": 0, "ROWS": 4}.items():
-        monkeypatch.setattr(blocks, name, value)
+        monkeypatch.setattr(row_blocks, name, value)
     linear = {"sizes": ((1, 4, 1), (1,)), "activation": ("silu", "leaky_relu")}
     check(rows=16, threads=threads, **(linear if threads == 2 else {}), **method)
 
 
 def test_blocks_are_cut_where_they_can_be(monkeypatch):
     for name, value in {"CACHE": 0, "SHARED": 0, "ROWS": 4}.items():
-        monkeypatch.setattr(blocks, name, value)
+        monkeypatch.setattr(row_blocks, name, value)
     program = check(rows=16, r1=0.0, r2=0.0)
     assert any(node.op == "segment" for node in program.plan.graph.nodes)
 
 
 def test_a_replica_in_a_group_is_the_single_game_bit_for_bit(method, monkeypatch):
     """Groups of one or two replicas on two threads; replicas all at once are in test_game.py."""
-    monkeypatch.setattr(groups, "CACHE", 64)
+    monkeypatch.setattr(replica_groups, "CACHE", 64)
     options = {"replicas": 3, "dtype": "float32", "activation": ("silu", "leaky_relu"), **method}
     game = game_of(**options)
     together, program = play(game, batches(game, replicas=3, rounds=2), PASSES, threads=2)

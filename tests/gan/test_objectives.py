@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy import integrate, optimize, special, stats
 
+from minigan.compiler.capture import capture
 from minigan.engine.autodiff import grad
-from minigan.engine.capture import capture
 from minigan.engine.gradcheck import check_grads
 from minigan.engine.primitives import exp, mT, relu, softplus, square, sum_over
 from minigan.engine.tensor import Tensor, constant, variable
@@ -55,7 +55,7 @@ def check_extreme(o, backend):
 
 
 LINE = np.linspace(-12.0, 14.0, 20_001)
-LAWS = [  # real and generated
+DISTRIBUTIONS = [  # real and generated
     (stats.norm(0.0, 1.0), stats.norm(1.5, 0.7)), (stats.norm(2.0, 0.5), stats.norm(-1.0, 1.5)),
     (stats.norm(0.0, 1.0), stats.norm(0.0, 2.0)), (stats.uniform(0.0, 1.0), stats.uniform(4.0, 2.0)),
     (stats.norm(1.0, 1.0), stats.norm(1.0, 1.0)),
@@ -66,7 +66,7 @@ def check_lipschitz(o, backend):
     """−∫ value = W₁ = ∫ |F − G|, by a potential of slope ≤ 1, and no other of slope ≤ 1 is better."""
     rng = np.random.default_rng(1)
     steps = np.diff(LINE)
-    for real, fake in LAWS:
+    for real, fake in DISTRIBUTIONS:
         p, q = real.pdf(LINE), fake.pdf(LINE)
         a = o.optimum(p, q, LINE)
         assert (np.abs(np.diff(a)) <= steps * (1.0 + 1e-9)).all()
@@ -178,10 +178,12 @@ LN2 = math.log(2.0)
 
 
 # ── the divergence ────────────────────────────────────────────────────────────────────────────────
-def expectation(f, law):
+def expectation(f, distribution):
     """E f(X) by Gauss and Legendre's quadrature, in pieces."""
     pieces = itertools.pairwise(np.linspace(-25.0, 25.0, 51))
-    return math.fsum(integrate.fixed_quad(lambda x: law.pdf(x) * f(x), *piece, n=20)[0] for piece in pieces)
+    return math.fsum(
+        integrate.fixed_quad(lambda x: distribution.pdf(x) * f(x), *piece, n=20)[0] for piece in pieces
+    )
 
 
 def kullback_leibler(p, q):
@@ -216,7 +218,10 @@ def total_variation(p, q):
 
 def triangular(p, q):
     """∫ (p − q)²/(p + q) = E_p tanh²(½ ln p/q) + the same of q."""
-    return sum(expectation(lambda x: np.tanh(0.5 * (p.logpdf(x) - q.logpdf(x))) ** 2, law) for law in (p, q))
+    return sum(
+        expectation(lambda x: np.tanh(0.5 * (p.logpdf(x) - q.logpdf(x))) ** 2, distribution)
+        for distribution in (p, q)
+    )
 
 
 def wasserstein_1(p, q):
@@ -326,7 +331,7 @@ def test_edges_cover_the_table():
     assert set(EDGES) | {"wasserstein", "relativistic"} >= set(OBJECTIVES)
 
 
-def test_disjoint_laws_on_a_line():
+def test_disjoint_distributions_on_a_line():
     """W₁ is the distance of the intervals; of pairs the order is certain, so their loss is 0."""
     x = np.linspace(-1.0, 8.0, 9001)
     p, q = stats.uniform(0.0, 1.0).pdf(x), stats.uniform(5.0, 1.0).pdf(x)
@@ -335,7 +340,7 @@ def test_disjoint_laws_on_a_line():
     assert np.trapezoid(OBJECTIVES["relativistic"].value(p[few], q[few], x[few]), x[few]) == 0.0
 
 
-def test_equal_laws_have_no_distance():
+def test_equal_distributions_have_no_distance():
     x = np.linspace(-8.0, 8.0, 801)
     p = stats.norm().pdf(x)
     np.testing.assert_array_equal(OBJECTIVES["wasserstein"].value(p, p, x), 0.0)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minigan.compiler.capture import capture
 from minigan.engine.autodiff import grad
-from minigan.engine.capture import capture
 from minigan.engine.tensor import Tensor, constant
 from minigan.gan.game import Game
 from minigan.nn.network import mlp

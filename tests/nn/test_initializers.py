@@ -1,7 +1,7 @@
-"""Initialisers: laws, bounds, variances and orthogonality.
+"""Initialisers: distributions, bounds, variances and orthogonality.
 
-Statistical tests here: 5 laws by Kolmogorov-Smirnov (p > 1e-8), 10 z-tests (|z| < 6: 2e-9 each), 3 of the law
-of orthogonal matrices (p > 1e-8): a false alarm has probability below 2e-7 per run.
+Statistical tests here: 5 distributions by Kolmogorov-Smirnov (p > 1e-8), 10 z-tests (|z| < 6: 2e-9 each), 3
+of the distribution of orthogonal matrices (p > 1e-8): a false alarm has probability below 2e-7 per run.
 """
 
 import math
@@ -25,17 +25,17 @@ def test_every_initializer_is_tested():
 
 
 @pytest.mark.parametrize("name", VARIANCE)
-def test_law_mean_and_variance(name):
+def test_distribution_mean_and_variance(name):
     w = INITIALIZERS[name](np.random.default_rng(11), (FAN_IN, FAN_OUT))
     assert w.shape == (FAN_IN, FAN_OUT) and w.dtype == "float64"
     w, sd = w.ravel(), math.sqrt(VARIANCE[name])
     if name.endswith("uniform"):
-        law, excess = stats.uniform(-math.sqrt(3.0) * sd, 2.0 * math.sqrt(3.0) * sd), 9.0 / 5.0
+        distribution, excess = stats.uniform(-math.sqrt(3.0) * sd, 2.0 * math.sqrt(3.0) * sd), 9.0 / 5.0
         assert np.abs(w).max() <= math.sqrt(3.0) * sd
         assert np.abs(w).max() > 0.999 * math.sqrt(3.0) * sd  # fails for 60 000 draws with probability e⁻⁶⁰
     else:
-        law, excess = stats.norm(0.0, sd), 3.0
-    assert stats.kstest(w, law.cdf).pvalue > ALPHA
+        distribution, excess = stats.norm(0.0, sd), 3.0
+    assert stats.kstest(w, distribution.cdf).pvalue > ALPHA
     assert abs(w.mean()) * math.sqrt(w.size) / sd < 6.0
     z = (np.mean((w / sd) ** 2) - 1.0) * math.sqrt(w.size / (excess - 1.0))  # Var(x²) = (kurtosis − 1) σ⁴
     assert abs(z) < 6.0
@@ -59,7 +59,7 @@ def test_orthogonal_is_uniform_over_rotations_and_reflections():
     assert stats.binomtest(reflections, len(draws)).pvalue > ALPHA
 
 
-def test_the_law_of_orthogonal_is_wrong_without_the_sign():
+def test_the_distribution_of_orthogonal_is_wrong_without_the_sign():
     """The test above can fail: plain QR has one sign on the diagonal."""
     rng = np.random.default_rng(14)
     draws = np.array([np.linalg.qr(rng.standard_normal((3, 3)))[0][0, 0] for _ in range(2000)])

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minigan.compiler.capture import capture
+from minigan.compiler.planner import EXACT
 from minigan.engine.autodiff import grad
-from minigan.engine.capture import capture
-from minigan.engine.planner import EXACT
 from minigan.engine.primitives import square, sum_over
 from minigan.engine.tensor import Tensor
 from minigan.nn.optim import OPTIMIZERS, SGD, Adam, Momentum, OptimisticAdam, OptimisticSGD, RMSProp

@@ -1,4 +1,4 @@
-"""Laws: density, CDF, quantile, samples and entropy agree with each other, SciPy and closed forms."""
+"""Density, CDF, quantile, samples and entropy agree with each other, SciPy and closed forms."""
 
 import dataclasses
 import math
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from minigan import backend
+from minigan.evaluation import ks_one_sample
 from minigan.probability import (
     Distribution,
     Empirical,
@@ -21,12 +22,11 @@ from minigan.probability import (
     StudentT,
     Uniform,
     entropy_quadrature,
-    ks_one_sample,
     parse,
 )
 
 TWO_MODES = Mixture((0.33, 0.67), (Normal(-1, 0.25), Normal(2, 1.4)))
-LAWS = [
+DISTRIBUTIONS = [
     (Normal(4, 1.25), stats.norm(4, 1.25)),
     (Uniform(-2, 3), stats.uniform(-2, 5)),
     (Laplace(1, 0.5), stats.laplace(1, 0.5)),
@@ -35,121 +35,143 @@ LAWS = [
     (TWO_MODES, None),
     (Mixture((0.5, 0.3, 0.2), (Uniform(0, 1), Laplace(5, 0.1), StudentT(3, -4, 2))), None),
 ]
-IDS = [str(law) for law, _ in LAWS]
-every_law = pytest.mark.parametrize("law, scipy_law", LAWS, ids=IDS)
+IDS = [str(distribution) for distribution, _ in DISTRIBUTIONS]
+every_distribution = pytest.mark.parametrize("distribution, scipy_distribution", DISTRIBUTIONS, ids=IDS)
 LEVELS = np.array([1e-12, 1e-6, 0.01, 0.2, 0.33, 0.5, 0.77, 0.99, 1 - 1e-9])
 
 
-@every_law
-def test_each_law_keeps_the_protocol(law, scipy_law):
-    assert isinstance(law, Distribution)
-    assert dataclasses.is_dataclass(law)
+@every_distribution
+def test_each_distribution_keeps_the_protocol(distribution, scipy_distribution):
+    assert isinstance(distribution, Distribution)
+    assert dataclasses.is_dataclass(distribution)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        setattr(law, dataclasses.fields(law)[0].name, 3)
+        setattr(distribution, dataclasses.fields(distribution)[0].name, 3)
 
 
-@every_law
-def test_the_density_integrates_to_one_and_to_the_cdf(law, scipy_law):
-    points = np.unique(np.concatenate([law.quantile(LEVELS), law.interval(0.999), [0.0, 1.0, 5.0]]))
+@every_distribution
+def test_the_density_integrates_to_one_and_to_the_cdf(distribution, scipy_distribution):
+    points = np.unique(
+        np.concatenate([distribution.quantile(LEVELS), distribution.interval(0.999), [0.0, 1.0, 5.0]])
+    )
     pieces = [
-        integrate.quad(law.density, a, b, epsabs=1e-11)[0] for a, b in zip(points, points[1:], strict=False)
+        integrate.quad(distribution.density, a, b, epsabs=1e-11)[0]
+        for a, b in zip(points, points[1:], strict=False)
     ]
-    assert np.cumsum(pieces) == pytest.approx(law.cdf(points[1:]) - law.cdf(points[0]), abs=1e-8)
-    assert sum(pieces) + law.cdf(points[0]) + (1 - law.cdf(points[-1])) == pytest.approx(1, abs=1e-8)
+    assert np.cumsum(pieces) == pytest.approx(
+        distribution.cdf(points[1:]) - distribution.cdf(points[0]), abs=1e-8
+    )
+    assert sum(pieces) + distribution.cdf(points[0]) + (1 - distribution.cdf(points[-1])) == pytest.approx(
+        1, abs=1e-8
+    )
 
 
-@pytest.mark.parametrize("law, scipy_law", LAWS[:5], ids=IDS[:5])  # SciPy's mixtures have no quantile
-def test_values_equal_scipys(law, scipy_law):
-    x = np.concatenate([scipy_law.ppf(LEVELS), [-30.0, 0.1, 30.0]])
-    assert law.log_density(x) == pytest.approx(scipy_law.logpdf(x), rel=1e-10, abs=1e-12)
-    assert law.density(x) == pytest.approx(scipy_law.pdf(x), rel=1e-10)
-    assert law.cdf(x) == pytest.approx(scipy_law.cdf(x), rel=1e-9)
-    assert law.quantile(LEVELS) == pytest.approx(scipy_law.ppf(LEVELS), rel=1e-7)
-    assert (law.mean, law.sd) == pytest.approx((scipy_law.mean(), scipy_law.std()))
-    assert law.entropy() == pytest.approx(float(scipy_law.entropy()), abs=1e-9)
-    assert law.support == scipy_law.support()
+@pytest.mark.parametrize(
+    "distribution, scipy_distribution", DISTRIBUTIONS[:5], ids=IDS[:5]
+)  # SciPy's mixtures have no quantile
+def test_values_equal_scipys(distribution, scipy_distribution):
+    x = np.concatenate([scipy_distribution.ppf(LEVELS), [-30.0, 0.1, 30.0]])
+    assert distribution.log_density(x) == pytest.approx(scipy_distribution.logpdf(x), rel=1e-10, abs=1e-12)
+    assert distribution.density(x) == pytest.approx(scipy_distribution.pdf(x), rel=1e-10)
+    assert distribution.cdf(x) == pytest.approx(scipy_distribution.cdf(x), rel=1e-9)
+    assert distribution.quantile(LEVELS) == pytest.approx(scipy_distribution.ppf(LEVELS), rel=1e-7)
+    assert (distribution.mean, distribution.sd) == pytest.approx(
+        (scipy_distribution.mean(), scipy_distribution.std())
+    )
+    assert distribution.entropy() == pytest.approx(float(scipy_distribution.entropy()), abs=1e-9)
+    assert distribution.support == scipy_distribution.support()
 
 
-@every_law
-def test_quantile_inverts_cdf(law, scipy_law):
-    x = law.quantile(LEVELS)
-    assert law.cdf(x) == pytest.approx(LEVELS, rel=1e-9)
-    inside = np.linspace(*law.interval(0.98), 41)
-    inside = inside[law.density(inside) > 1e-3]
-    assert law.quantile(law.cdf(inside)) == pytest.approx(inside, abs=1e-8)
-    low, high = law.support
-    assert (law.quantile(0), law.quantile(1)) == (low, high)
-    assert law.quantile([0, 0.5, 1]).tolist() == [low, law.quantile(0.5), high]
-    assert (law.cdf(-math.inf), law.cdf(math.inf)) == (0, pytest.approx(1))
+@every_distribution
+def test_quantile_inverts_cdf(distribution, scipy_distribution):
+    x = distribution.quantile(LEVELS)
+    assert distribution.cdf(x) == pytest.approx(LEVELS, rel=1e-9)
+    inside = np.linspace(*distribution.interval(0.98), 41)
+    inside = inside[distribution.density(inside) > 1e-3]
+    assert distribution.quantile(distribution.cdf(inside)) == pytest.approx(inside, abs=1e-8)
+    low, high = distribution.support
+    assert (distribution.quantile(0), distribution.quantile(1)) == (low, high)
+    assert distribution.quantile([0, 0.5, 1]).tolist() == [low, distribution.quantile(0.5), high]
+    assert (distribution.cdf(-math.inf), distribution.cdf(math.inf)) == (0, pytest.approx(1))
 
 
-@every_law
-def test_the_integrated_cdf_is_the_integral_of_the_cdf(law, scipy_law):
-    a, b, c = law.quantile([0.02, 0.5, 0.97])
+@every_distribution
+def test_the_integrated_cdf_is_the_integral_of_the_cdf(distribution, scipy_distribution):
+    a, b, c = distribution.quantile([0.02, 0.5, 0.97])
     for low, high in ((a, b), (b, c)):
         middle = np.linspace(low, high, 9)
         area = sum(
-            integrate.quad(law.cdf, s, t, epsabs=1e-12)[0] for s, t in zip(middle, middle[1:], strict=False)
+            integrate.quad(distribution.cdf, s, t, epsabs=1e-12)[0]
+            for s, t in zip(middle, middle[1:], strict=False)
         )
-        assert law.integrated_cdf(high) - law.integrated_cdf(low) == pytest.approx(area, abs=1e-8)
-    far = law.quantile(0.5) + 1e6 * law.sd  # E max(x − X, 0) → x − E X
-    assert law.integrated_cdf(far) == pytest.approx(far - law.mean, rel=1e-9)
-    assert law.integrated_cdf(-math.inf) == 0
+        assert distribution.integrated_cdf(high) - distribution.integrated_cdf(low) == pytest.approx(
+            area, abs=1e-8
+        )
+    far = distribution.quantile(0.5) + 1e6 * distribution.sd  # E max(x − X, 0) → x − E X
+    assert distribution.integrated_cdf(far) == pytest.approx(far - distribution.mean, rel=1e-9)
+    assert distribution.integrated_cdf(-math.inf) == 0
 
 
-@every_law
-def test_moments_and_entropy_equal_quadrature(law, scipy_law):
-    assert entropy_quadrature(law) == pytest.approx(law.entropy(), abs=1e-8)
-    edges = law.quantile([1e-9, 0.01, 0.3, 0.4, 0.6, 0.8, 0.99])
-    if "student" not in str(law):  # bounded tails only: the rest is < 1e-6
-        edges = np.append(edges, law.quantile(1 - 1e-9))
+@every_distribution
+def test_moments_and_entropy_equal_quadrature(distribution, scipy_distribution):
+    assert entropy_quadrature(distribution) == pytest.approx(distribution.entropy(), abs=1e-8)
+    edges = distribution.quantile([1e-9, 0.01, 0.3, 0.4, 0.6, 0.8, 0.99])
+    if "student" not in str(distribution):  # bounded tails only: the rest is < 1e-6
+        edges = np.append(edges, distribution.quantile(1 - 1e-9))
         pairs = list(zip(edges, edges[1:], strict=False))
-        mean = sum(integrate.quad(lambda x: x * law.density(x), a, b)[0] for a, b in pairs)
-        square = sum(integrate.quad(lambda x: x * x * law.density(x), a, b)[0] for a, b in pairs)
-        assert law.mean == pytest.approx(mean, abs=1e-6)
-        assert law.sd == pytest.approx(math.sqrt(square - mean**2), abs=1e-6)
+        mean = sum(integrate.quad(lambda x: x * distribution.density(x), a, b)[0] for a, b in pairs)
+        square = sum(integrate.quad(lambda x: x * x * distribution.density(x), a, b)[0] for a, b in pairs)
+        assert distribution.mean == pytest.approx(mean, abs=1e-6)
+        assert distribution.sd == pytest.approx(math.sqrt(square - mean**2), abs=1e-6)
 
 
-@every_law
-def test_samples_follow_the_own_cdf_and_not_another(law, scipy_law):
-    # seven laws at 1e-7 each: false alarms below 1e-6 over seeds
-    x = law.sample(np.random.default_rng(1), 4000)
-    assert ks_one_sample(x, law).pvalue > 1e-7
-    low, high = law.interval(0.5)
-    wrong = Normal(law.mean + 0.3 * (high - low), high - low)
+@every_distribution
+def test_samples_follow_the_own_cdf_and_not_another(distribution, scipy_distribution):
+    # seven distributions at 1e-7 each: false alarms below 1e-6 over seeds
+    x = distribution.sample(np.random.default_rng(1), 4000)
+    assert ks_one_sample(x, distribution).pvalue > 1e-7
+    low, high = distribution.interval(0.5)
+    wrong = Normal(distribution.mean + 0.3 * (high - low), high - low)
     assert ks_one_sample(x, wrong).pvalue < 1e-7
 
 
-@every_law
-def test_sample_shapes_and_seeds(law, scipy_law):
-    assert law.sample(np.random.default_rng(0), (2, 3)).shape == (2, 3)
-    assert law.sample(np.random.default_rng(0), (2, 3)).dtype == np.float64
-    assert np.ndim(law.sample(np.random.default_rng(0))) == 0
-    assert np.array_equal(law.sample(np.random.default_rng(5), 9), law.sample(np.random.default_rng(5), 9))
+@every_distribution
+def test_sample_shapes_and_seeds(distribution, scipy_distribution):
+    assert distribution.sample(np.random.default_rng(0), (2, 3)).shape == (2, 3)
+    assert distribution.sample(np.random.default_rng(0), (2, 3)).dtype == np.float64
+    assert np.ndim(distribution.sample(np.random.default_rng(0))) == 0
+    assert np.array_equal(
+        distribution.sample(np.random.default_rng(5), 9), distribution.sample(np.random.default_rng(5), 9)
+    )
 
 
-@every_law
-def test_shapes_follow_the_argument_on_any_backend(law, scipy_law):
+@every_distribution
+def test_shapes_follow_the_argument_on_any_backend(distribution, scipy_distribution):
     x = np.array([[0.1, 0.5, 4.0], [0.3, -1.0, 2.0]])
     on_device = backend.get("strict").array(x, "float32")
-    for f in (law.density, law.log_density, law.cdf, law.cdf_left, law.integrated_cdf):
+    for f in (
+        distribution.density,
+        distribution.log_density,
+        distribution.cdf,
+        distribution.cdf_left,
+        distribution.integrated_cdf,
+    ):
         assert f(x).shape == x.shape and np.shape(f(0.3)) == ()
         assert f(on_device) == pytest.approx(f(np.float32(x)))
         with pytest.raises(ValueError, match="NaN"):
             f([math.nan])
     for level in (-0.1, 1.1, math.nan):
         with pytest.raises(ValueError):
-            law.quantile(level)
+            distribution.quantile(level)
 
 
-@every_law
-def test_intervals_hold_their_mass(law, scipy_law):
-    low, high = law.interval(0.9)
-    assert law.cdf(high) - law.cdf(low) == pytest.approx(0.9, abs=1e-9)
-    assert law.interval(1) == law.support
+@every_distribution
+def test_intervals_hold_their_mass(distribution, scipy_distribution):
+    low, high = distribution.interval(0.9)
+    assert distribution.cdf(high) - distribution.cdf(low) == pytest.approx(0.9, abs=1e-9)
+    assert distribution.interval(1) == distribution.support
     for mass in (0, 1.5, math.nan):
         with pytest.raises(ValueError, match="interval"):
-            law.interval(mass)
+            distribution.interval(mass)
 
 
 # ── far tails and extreme parameters ────────────────────────────────────────────────────────────────────────
@@ -181,10 +203,10 @@ def test_student_at_the_ends_of_its_range():
 
 @pytest.mark.parametrize("dof", [0.3, 0.5, 1, 2, 2.5, 10, 1e3])
 def test_student_quantiles_down_to_the_smallest_levels(dof):
-    law, u = StudentT(dof), 10.0 ** -np.array([1, 3, 10, 15, 20, 50, 80])
-    assert law.cdf(law.quantile(u)) == pytest.approx(u, rel=1e-9)
-    assert (np.diff(law.quantile(u)) < 0).all()
-    assert law.quantile(1 - 2.0**-20) == pytest.approx(-law.quantile(2.0**-20))
+    distribution, u = StudentT(dof), 10.0 ** -np.array([1, 3, 10, 15, 20, 50, 80])
+    assert distribution.cdf(distribution.quantile(u)) == pytest.approx(u, rel=1e-9)
+    assert (np.diff(distribution.quantile(u)) < 0).all()
+    assert distribution.quantile(1 - 2.0**-20) == pytest.approx(-distribution.quantile(2.0**-20))
 
 
 def test_the_cauchy_quantile_in_closed_form():
@@ -198,24 +220,30 @@ def test_the_cauchy_entropy():
 
 
 def test_mixture_of_disjoint_uniforms():
-    law = Mixture((0.5, 0.5), (Uniform(0, 1), Uniform(2, 3)))
-    assert law.log_density([0.5, 1.5, 2.5]) == pytest.approx([-math.log(2), -math.inf, -math.log(2)])
-    assert law.quantile([0.25, 0.5, 0.75]) == pytest.approx([0.5, 1.0, 2.5])  # the smallest x with F(x) ≥ u
-    assert law.entropy() == pytest.approx(math.log(2), abs=1e-12)
-    assert law.support == (0, 3)
+    distribution = Mixture((0.5, 0.5), (Uniform(0, 1), Uniform(2, 3)))
+    assert distribution.log_density([0.5, 1.5, 2.5]) == pytest.approx([-math.log(2), -math.inf, -math.log(2)])
+    assert distribution.quantile([0.25, 0.5, 0.75]) == pytest.approx(
+        [0.5, 1.0, 2.5]
+    )  # the smallest x with F(x) ≥ u
+    assert distribution.entropy() == pytest.approx(math.log(2), abs=1e-12)
+    assert distribution.support == (0, 3)
 
 
 def test_components_of_no_weight_do_not_count():
-    law = Mixture((0, 1), (StudentT(1), Uniform(0, 1)))
-    assert law.support == (0, 1) and law.mean == 0.5 and law.sd == pytest.approx(12**-0.5)
-    assert law.log_density(2.0) == -math.inf
-    assert ks_one_sample(law.sample(np.random.default_rng(0), 100), Uniform(0, 1)).pvalue > 1e-7
+    distribution = Mixture((0, 1), (StudentT(1), Uniform(0, 1)))
+    assert (
+        distribution.support == (0, 1)
+        and distribution.mean == 0.5
+        and distribution.sd == pytest.approx(12**-0.5)
+    )
+    assert distribution.log_density(2.0) == -math.inf
+    assert ks_one_sample(distribution.sample(np.random.default_rng(0), 100), Uniform(0, 1)).pvalue > 1e-7
 
 
 def test_mixtures_of_very_different_scales_have_exact_quantiles():
-    law = Mixture((0.5, 0.5), (Normal(0, 1e-6), Normal(1e3, 1e3)))
+    distribution = Mixture((0.5, 0.5), (Normal(0, 1e-6), Normal(1e3, 1e3)))
     u = np.array([1e-9, 0.2, 0.4, 0.6, 0.999])
-    assert law.cdf(law.quantile(u)) == pytest.approx(u, rel=1e-9)
+    assert distribution.cdf(distribution.quantile(u)) == pytest.approx(u, rel=1e-9)
 
 
 def test_nested_mixtures_are_flattened():
@@ -254,72 +282,75 @@ def test_bad_parameters_are_refused(make, error, message):
 
 
 # ── data sets and several features ──────────────────────────────────────────────────────────────────────────
-def test_an_empirical_law_is_an_exact_step_function():
-    law = Empirical([3.0, 1.0, 3.0, 2.0])
+def test_an_empirical_distribution_is_an_exact_step_function():
+    distribution = Empirical([3.0, 1.0, 3.0, 2.0])
     x = np.array([0.0, 1.0, 1.5, 2.0, 3.0, 9.0])
-    assert law.cdf(x).tolist() == [0, 0.25, 0.25, 0.5, 1, 1]
-    assert law.cdf_left(x).tolist() == [0, 0, 0.25, 0.25, 0.5, 1]
-    assert law.quantile([0, 0.25, 0.26, 0.5, 0.51, 1]).tolist() == [1, 1, 2, 2, 3, 3]
-    assert law.integrated_cdf(x) == pytest.approx([0, 0, 0.125, 0.25, 0.75, 6.75])
-    assert (law.mean, law.sd) == pytest.approx((2.25, np.std([3, 1, 3, 2])))
-    assert law.support == (1, 3) and law.interval(0.5) == (1, 3)
-    for refused in (law.density, law.log_density):
+    assert distribution.cdf(x).tolist() == [0, 0.25, 0.25, 0.5, 1, 1]
+    assert distribution.cdf_left(x).tolist() == [0, 0, 0.25, 0.25, 0.5, 1]
+    assert distribution.quantile([0, 0.25, 0.26, 0.5, 0.51, 1]).tolist() == [1, 1, 2, 2, 3, 3]
+    assert distribution.integrated_cdf(x) == pytest.approx([0, 0, 0.125, 0.25, 0.75, 6.75])
+    assert (distribution.mean, distribution.sd) == pytest.approx((2.25, np.std([3, 1, 3, 2])))
+    assert distribution.support == (1, 3) and distribution.interval(0.5) == (1, 3)
+    for refused in (distribution.density, distribution.log_density):
         with pytest.raises(ValueError, match="no density"):
             refused(1.0)
     with pytest.raises(ValueError, match="no density"):
-        law.entropy()
+        distribution.entropy()
 
 
 @given(n=st.integers(1, 60), k=st.integers(0, 60))
 @settings(max_examples=60, deadline=None)
 def test_empirical_quantiles_invert_at_every_step(n, k):
-    law, u = Empirical(np.arange(n)), min(k, n) / n
-    assert law.quantile(u) == max(min(k, n) - 1, 0)
-    x = law.quantile(u)
-    assert law.cdf(x) >= u and law.cdf_left(x) <= u
+    distribution, u = Empirical(np.arange(n)), min(k, n) / n
+    assert distribution.quantile(u) == max(min(k, n) - 1, 0)
+    x = distribution.quantile(u)
+    assert distribution.cdf(x) >= u and distribution.cdf_left(x) <= u
 
 
-def test_an_empirical_law_samples_its_rows_and_only_those():
+def test_an_empirical_distribution_samples_its_rows_and_only_those():
     rows = np.arange(12.0).reshape(4, 3)
-    law = Empirical(rows)
-    drawn = law.sample(np.random.default_rng(0), (50, 2))
+    distribution = Empirical(rows)
+    drawn = distribution.sample(np.random.default_rng(0), (50, 2))
     assert drawn.shape == (50, 2, 3)
     assert {tuple(r) for r in drawn.reshape(-1, 3)} == {tuple(r) for r in rows}
-    assert law.mean.tolist() == rows.mean(axis=0).tolist() and law.sd.shape == (3,)
+    assert distribution.mean.tolist() == rows.mean(axis=0).tolist() and distribution.sd.shape == (3,)
     with pytest.raises(ValueError, match="one feature"):
-        law.cdf(0.0)
-    rows[:] = 0  # the law keeps its own copy, and guards it
-    assert law.values.max() == 11
+        distribution.cdf(0.0)
+    rows[:] = 0  # the distribution keeps its own copy, and guards it
+    assert distribution.values.max() == 11
     with pytest.raises(ValueError, match="read-only"):
-        law.values[0] = 1
+        distribution.values[0] = 1
     assert Empirical(rows[:, :1]).values.shape == (4,)
     assert (
-        str(law) == "a data set of 4 rows of 3 features"
+        str(distribution) == "a data set of 4 rows of 3 features"
         and str(Empirical([1, 2])) == "a data set of 2 values"
     )
 
 
 def test_the_multivariate_normal_equals_scipys():
     mean, covariance = [1.0, -2.0, 0.5], np.array([[2.0, 0.3, 0], [0.3, 1, -0.4], [0, -0.4, 0.7]])
-    law, reference = MultivariateNormal(mean, covariance), stats.multivariate_normal(mean, covariance)
+    distribution, reference = (
+        MultivariateNormal(mean, covariance),
+        stats.multivariate_normal(mean, covariance),
+    )
     x = np.random.default_rng(0).normal(size=(4, 5, 3))
-    assert law.log_density(x) == pytest.approx(reference.logpdf(x), abs=1e-12)
-    assert law.density(x[0, 0]) == pytest.approx(reference.pdf(x[0, 0]))
-    assert law.entropy() == pytest.approx(reference.entropy())
-    drawn = law.sample(np.random.default_rng(0), (100, 200))
+    assert distribution.log_density(x) == pytest.approx(reference.logpdf(x), abs=1e-12)
+    assert distribution.density(x[0, 0]) == pytest.approx(reference.pdf(x[0, 0]))
+    assert distribution.entropy() == pytest.approx(reference.entropy())
+    drawn = distribution.sample(np.random.default_rng(0), (100, 200))
     assert drawn.shape == (100, 200, 3)
     flat = drawn.reshape(-1, 3)  # 6 sd of each entry's sampling error, at most 2·√2/√20000
     assert np.abs(np.cov(flat.T) - covariance).max() < 6 * 2 * math.sqrt(2 / 20000)
     assert np.abs(flat.mean(axis=0) - mean).max() < 6 * math.sqrt(2 / 20000)
-    assert law.sample(np.random.default_rng(0)).shape == (3,)
-    assert law.sd == pytest.approx(np.sqrt([2, 1, 0.7]))
+    assert distribution.sample(np.random.default_rng(0)).shape == (3,)
+    assert distribution.sd == pytest.approx(np.sqrt([2, 1, 0.7]))
 
 
 def test_one_feature_of_the_multivariate_normal_is_the_normal():
     x = np.linspace(-3, 3, 7)
-    law = MultivariateNormal([0.5], [[4.0]])
-    assert law.log_density(x[:, None]) == pytest.approx(Normal(0.5, 2).log_density(x))
-    assert law.entropy() == pytest.approx(Normal(0.5, 2).entropy())
+    distribution = MultivariateNormal([0.5], [[4.0]])
+    assert distribution.log_density(x[:, None]) == pytest.approx(Normal(0.5, 2).log_density(x))
+    assert distribution.entropy() == pytest.approx(Normal(0.5, 2).entropy())
 
 
 @pytest.mark.parametrize(
@@ -336,19 +367,19 @@ def test_bad_covariances_are_refused(mean, covariance, message):
         MultivariateNormal(mean, covariance)
 
 
-def test_features_must_match_the_law():
+def test_features_must_match_the_distribution():
     with pytest.raises(ValueError, match="2 features"):
         MultivariateNormal([0, 0], np.eye(2)).log_density([1.0, 2.0, 3.0])
 
 
 # ── text ────────────────────────────────────────────────────────────────────────────────────────────────────
-@every_law
-def test_text_reads_back_to_an_equal_law(law, scipy_law):
-    assert parse(str(law)) == law
+@every_distribution
+def test_text_reads_back_to_an_equal_distribution(distribution, scipy_distribution):
+    assert parse(str(distribution)) == distribution
 
 
 @pytest.mark.parametrize(
-    "text, law",
+    "text, distribution",
     [
         ("normal(0,1)", Normal(0, 1)),
         ("  N ( 4 , 1.25 ) ", Normal(4, 1.25)),
@@ -362,11 +393,11 @@ def test_text_reads_back_to_an_equal_law(law, scipy_law):
         ("+0.5 * normal(0,1)\n + 0.5*uniform(0,1)", Mixture((0.5, 0.5), (Normal(), Uniform()))),
     ],
 )
-def test_text_forms(text, law):
-    assert parse(text) == law
+def test_text_forms(text, distribution):
+    assert parse(text) == distribution
 
 
-def test_text_of_a_law():
+def test_text_of_a_distribution():
     assert str(Normal(4, 1.25)) == "normal(4, 1.25)"
     assert str(StudentT(40)) == "student(40)" and str(StudentT(40, 1)) == "student(40, 1, 1)"
     assert str(TWO_MODES) == "0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4)"
@@ -374,7 +405,7 @@ def test_text_of_a_law():
 
 finite = st.floats(-1e300, 1e300, allow_subnormal=False)
 positive = st.floats(1e-300, 1e300)
-simple_laws = st.one_of(
+simple_distributions = st.one_of(
     st.builds(Normal, finite, positive),
     st.builds(Laplace, finite, positive),
     st.builds(StudentT, positive, finite, positive),
@@ -382,17 +413,17 @@ simple_laws = st.one_of(
 )
 
 
-@given(law=simple_laws, w=st.floats(0, 1))
+@given(distribution=simple_distributions, w=st.floats(0, 1))
 @settings(max_examples=100, deadline=None)
-def test_every_law_round_trips(law, w):
-    assert parse(str(law)) == law
-    mixture = Mixture((w, 1 - w), (law, Normal(0, 1)))
+def test_every_distribution_round_trips(distribution, w):
+    assert parse(str(distribution)) == distribution
+    mixture = Mixture((w, 1 - w), (distribution, Normal(0, 1)))
     assert parse(str(mixture)) == mixture
 
 
 @given(text=st.text(max_size=60))
 @settings(max_examples=200, deadline=None)
-def test_any_text_is_a_law_or_a_value_error(text):
+def test_any_text_is_a_distribution_or_a_value_error(text):
     try:
         assert isinstance(parse(text), Distribution | MultivariateDistribution)  # as of 'spiral()'
     except ValueError as error:

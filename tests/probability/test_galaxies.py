@@ -1,4 +1,4 @@
-"""Galaxies: profiles against quadrature, images against photons shot one by one, the law against its text."""
+"""Galaxies: profiles against quadrature, images against photons shot one by one, text forms."""
 
 import math
 
@@ -47,7 +47,7 @@ def test_enclosed_flux_is_the_integral_of_the_intensity(index):
 
 
 def gaussian_image(size, flux, sd_x, sd_y, x, y):
-    """A normal law integrated over the pixels: exact."""
+    """A normal distribution integrated over the pixels: exact."""
     edges = np.arange(size + 1) - size / 2
     columns, rows = np.diff(ndtr((edges - x) / sd_x)), np.diff(ndtr((edges - y) / sd_y))
     return flux * rows[:, None] * columns
@@ -153,15 +153,18 @@ def test_impossible_images_are_refused():
             render(spiral(), *arguments)
 
 
-# ── the law
+# ── the distribution
 
 
 def test_samples_have_the_shape_that_is_asked_for():
-    law, rng = GalaxyImages(8), np.random.default_rng(0)
-    assert law.features == 64
-    assert law.sample(rng).shape == (64,)
-    assert law.sample(rng, (3, 5)).shape == (3, 5, 64) and law.sample(rng, 4).dtype == np.float64
-    assert law.fresh(rng, 3).shape == (3, 64)
+    distribution, rng = GalaxyImages(8), np.random.default_rng(0)
+    assert distribution.features == 64
+    assert distribution.sample(rng).shape == (64,)
+    assert (
+        distribution.sample(rng, (3, 5)).shape == (3, 5, 64)
+        and distribution.sample(rng, 4).dtype == np.float64
+    )
+    assert distribution.fresh(rng, 3).shape == (3, 64)
     again = [GalaxyImages(8).sample(np.random.default_rng(2), (4,)) for _ in range(2)]
     assert (again[0] == again[1]).all()
 
@@ -175,27 +178,27 @@ def test_the_noise_is_the_sky_alone():
     assert quiet.min() >= 0
 
 
-def test_the_bank_is_the_law():
+def test_the_bank_is_the_distribution():
     """Samples from the bank and new galaxies: KS of flux and of the peak at the level 1e-7 each."""
-    law, rng = GalaxyImages(16), np.random.default_rng(8)
-    a, b = law.sample(rng, (3000,)), law.fresh(rng, 3000)
+    distribution, rng = GalaxyImages(16), np.random.default_rng(8)
+    a, b = distribution.sample(rng, (3000,)), distribution.fresh(rng, 3000)
     for statistic in (lambda x: x.sum(1), lambda x: x.max(1), lambda x: x[:, 8 * 16 + 9]):
         assert stats.ks_2samp(statistic(a), statistic(b)).pvalue > 1e-7
 
 
 def test_mean_and_sd_are_those_of_the_samples():
     """Within 6.5 standard errors of 20 000 samples in each of 256 pixels (sd: with room for kurtosis)."""
-    law = GalaxyImages(16)
-    x = law.sample(np.random.default_rng(9), (20_000,))
-    assert (np.abs(x.mean(0) - law.mean) < 6.5 * law.sd / math.sqrt(len(x))).all()
-    fourth = np.mean((x - law.mean) ** 4, axis=0)
-    error = np.sqrt(fourth / law.sd**4 - 1) / (2 * math.sqrt(len(x)))
-    assert (np.abs(x.std(0) / law.sd - 1) < 7 * error).all()
-    square = law.mean.reshape(16, 16)
+    distribution = GalaxyImages(16)
+    x = distribution.sample(np.random.default_rng(9), (20_000,))
+    assert (np.abs(x.mean(0) - distribution.mean) < 6.5 * distribution.sd / math.sqrt(len(x))).all()
+    fourth = np.mean((x - distribution.mean) ** 4, axis=0)
+    error = np.sqrt(fourth / distribution.sd**4 - 1) / (2 * math.sqrt(len(x)))
+    assert (np.abs(x.std(0) / distribution.sd - 1) < 7 * error).all()
+    square = distribution.mean.reshape(16, 16)
     assert square == pytest.approx(square.T) and square == pytest.approx(square[::-1])
 
 
-def test_parameters_follow_their_laws():
+def test_parameters_follow_their_distributions():
     """KS at the level 1e-7 of each."""
     light = GalaxyImages(16).parameters(np.random.default_rng(10), 5000)
     thickness = np.clip(0.15 * light.index, 0.15, 0.8)
@@ -213,8 +216,8 @@ def test_parameters_follow_their_laws():
         "contrast": (light.contrast[late], stats.uniform(0.4, 0.6)),
         "phase": (light.phase, stats.uniform(0, 2 * math.pi)),
     }
-    for name, (values, law) in samples.items():
-        assert stats.kstest(values, law.cdf).pvalue > 1e-7, name
+    for name, (values, distribution) in samples.items():
+        assert stats.kstest(values, distribution.cdf).pvalue > 1e-7, name
     assert (light.contrast[light.index > 2] == 0).all()
     for share, expected in (((light.arms == 2).mean(), 0.75), ((light.pitch > 0).mean(), 0.5)):
         assert abs(share - expected) < 6 * math.sqrt(0.25 / 5000)
@@ -228,9 +231,9 @@ def test_larger_images_show_the_same_galaxies_finer():
 
 @pytest.mark.parametrize("text", ["galaxies(16)", "galaxies(8, 0.05)", "galaxies(32, 0)"])
 def test_the_text_form_reads_back(text):
-    law = parse(text)
-    assert isinstance(law, GalaxyImages) and parse(str(law)) == law
-    assert str(law).startswith(text.rstrip(")"))
+    distribution = parse(text)
+    assert isinstance(distribution, GalaxyImages) and parse(str(distribution)) == distribution
+    assert str(distribution).startswith(text.rstrip(")"))
 
 
 @pytest.mark.parametrize(("text", "complaint"), [

@@ -44,14 +44,14 @@ P, Q = np.array([0.5, 0.25, 0.25, 0.0]), np.array([0.25, 0.25, 0.25, 0.25])
 
 
 @st.composite
-def laws(draw, n=None):
+def distributions(draw, n=None):
     """A probability vector, zeros among its entries."""
     size = draw(st.integers(1, 8)) if n is None else n
     w = draw(arrays(float, size, elements=st.sampled_from([0.0, 1e-12, 0.1, 0.5, 1.0, 3.0, 1e6])))
     return np.ones(size) / size if w.sum() == 0 else w / w.sum()
 
 
-pairs = st.integers(1, 8).flatmap(lambda n: st.tuples(laws(n), laws(n)))
+pairs = st.integers(1, 8).flatmap(lambda n: st.tuples(distributions(n), distributions(n)))
 
 
 # ── discrete ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -72,19 +72,19 @@ def test_information_adds_over_independent_events(p, q):
     )
 
 
-@given(p=laws(), q=laws())
+@given(p=distributions(), q=distributions())
 @settings(max_examples=100, deadline=None)
 def test_entropy_adds_over_independent_variables(p, q):
     assert entropy(np.outer(p, q)) == pytest.approx(entropy(p) + entropy(q), abs=1e-9)
 
 
-@given(p=laws())
+@given(p=distributions())
 @settings(max_examples=100, deadline=None)
-def test_the_uniform_law_has_most_entropy(p):
+def test_the_uniform_distribution_has_most_entropy(p):
     n = len(p)
     assert 0 <= entropy(p) <= math.log(n) + 1e-12
     assert entropy(np.ones(n) / n) == pytest.approx(math.log(n), abs=1e-12)
-    # the deficit is the divergence from the uniform law
+    # the deficit is the divergence from the uniform distribution
     assert math.log(n) - entropy(p) == pytest.approx(kl(p, np.ones(n) / n), abs=1e-9)
 
 
@@ -117,7 +117,7 @@ def test_no_mass_where_p_has_some_is_infinite_and_js_is_ln_2():
     assert js(Q, P) < LN2
 
 
-def test_nearly_equal_laws_keep_their_digits():
+def test_nearly_equal_distributions_keep_their_digits():
     d = 1e-9  # KL = d²/(2 p) Σ … = 2 d² for ½ ± d
     assert kl([0.5 + d, 0.5 - d], [0.5, 0.5]) == pytest.approx(2 * d * d, rel=1e-6)
     assert js([0.5 + d, 0.5 - d], [0.5, 0.5]) == pytest.approx(d * d / 2, rel=1e-6)
@@ -137,7 +137,7 @@ def test_nearly_equal_laws_keep_their_digits():
         ([3, 4], "sum to 7"),  # counts: SciPy would renormalise without a word
     ],
 )
-def test_what_is_no_law_is_refused(f, p, message):
+def test_what_is_no_distribution_is_refused(f, p, message):
     with pytest.raises(ValueError, match=message):
         f(p)
 
@@ -392,7 +392,7 @@ def test_f_divergences_meet_the_other_routes(p, q):
 
 
 @pytest.mark.parametrize("name", F)
-def test_an_f_divergence_is_0_only_between_equal_laws(name):
+def test_an_f_divergence_is_0_only_between_equal_distributions(name):
     p = parse("0.3*normal(-1, 0.5) + 0.7*laplace(2, 1.4)")
     assert 0 <= f_divergence(name, p, p) < 1e-30
     near = f_divergence(name, Normal(0, 1), Normal(1e-7, 1))  # f″(1)/2 · 10⁻¹⁴, which 1 − 1 would have lost
@@ -401,7 +401,7 @@ def test_an_f_divergence_is_0_only_between_equal_laws(name):
         assert near == pytest.approx(0.5 * second[name] * 1e-14, rel=1e-6)
 
 
-def test_f_divergences_where_only_one_law_has_mass():
+def test_f_divergences_where_only_one_distribution_has_mass():
     p, q = Uniform(0, 1), Uniform(0.5, 2)  # p/q = 3/2 on half of p and a third of q
     third, half = 1 / 3, 1 / 2
     assert f_divergence("total_variation", p, q) == pytest.approx(2 / 3, abs=1e-13)
@@ -419,11 +419,11 @@ def test_f_divergences_where_only_one_law_has_mass():
         assert f_divergence(F[name], *inside) == pytest.approx(f_divergence(name, *inside), abs=1e-12)
 
 
-def test_pearson_is_infinite_where_the_second_law_falls_off_twice_as_fast():
+def test_pearson_is_infinite_where_the_second_distribution_falls_off_twice_as_fast():
     assert f_divergence("pearson", Normal(0, 1), Normal(0, 0.7)) == math.inf  # 2 · 0.49 < 1
     assert f_divergence("pearson", Normal(0, 1), Normal(0, 0.72)) == pytest.approx(
         0.72**2 / math.sqrt(2 * 0.72**2 - 1) - 1, rel=1e-9
-    )  # p²/q reaches far beyond both laws
+    )  # p²/q reaches far beyond both distributions
     assert f_divergence("pearson", Laplace(0, 1), Normal(0, 9)) == math.inf
     assert f_divergence("pearson", StudentT(2), Normal(0, 9)) == math.inf
     assert f_divergence("pearson", Normal(0, 9), StudentT(2)) < math.inf
@@ -482,10 +482,10 @@ def test_monte_carlo_at_the_edges():
 def test_histograms_on_bins_done_by_hand():
     sample = [-9.0, 0.5, 0.5, 1.5]  # bins (−∞, 1], (1, 2], (2, ∞)
     assert histogram_edges(Uniform(0, 3), 3, 0, 3).tolist() == [1, 2]
-    law = Uniform(0, 3)
+    distribution = Uniform(0, 3)
     p, q = [0.75, 0.25, 0], [1 / 3] * 3
-    assert kl_histogram(sample, law, 3, 0, 3) == pytest.approx(kl(p, q))
-    assert js_histogram(sample, law, 3, 0, 3) == pytest.approx(js(p, q))
+    assert kl_histogram(sample, distribution, 3, 0, 3) == pytest.approx(kl(p, q))
+    assert js_histogram(sample, distribution, 3, 0, 3) == pytest.approx(js(p, q))
     assert js_histogram(sample, [0.0, 1.0, 2.0, 99.0], 3, 0, 3) == pytest.approx(js(p, [0.5, 0.25, 0.25]))
     assert kl_histogram(sample, [1.5, 2.5], 3, 0, 3) == math.inf  # the reference's empty bin
     # The sample's own add nothing.
@@ -515,11 +515,11 @@ def test_default_bins_span_five_sd_with_open_tails():
 
 def test_the_histograms_bias_is_as_documented():
     # 60 replicates: the mean is known to 2 %, the tolerance is more than 6 of its standard errors
-    rng, law, n = np.random.default_rng(0), Uniform(0, 1), 2000
-    samples = law.sample(rng, (60, 2, n))
-    js_one = np.mean([js_histogram(x, law, 20, 0, 1) for x, _ in samples])
+    rng, distribution, n = np.random.default_rng(0), Uniform(0, 1), 2000
+    samples = distribution.sample(rng, (60, 2, n))
+    js_one = np.mean([js_histogram(x, distribution, 20, 0, 1) for x, _ in samples])
     js_two = np.mean([js_histogram(x, y, 20, 0, 1) for x, y in samples])
-    kl_one = np.mean([kl_histogram(x, law, 20, 0, 1) for x, _ in samples])
+    kl_one = np.mean([kl_histogram(x, distribution, 20, 0, 1) for x, _ in samples])
     assert js_one == pytest.approx(19 / (8 * n), rel=0.3)
     assert js_two == pytest.approx(19 / (8 * n) * 2, rel=0.3)
     assert kl_one == pytest.approx(19 / (2 * n), rel=0.3)

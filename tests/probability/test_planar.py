@@ -1,4 +1,4 @@
-"""Laws of several features: densities against SciPy and direct integrals, centres and samples, text forms."""
+"""Several features: densities against SciPy and direct integrals, centres and samples, text forms."""
 
 import math
 
@@ -7,6 +7,7 @@ import pytest
 from scipy import integrate, stats
 
 from minigan import backend
+from minigan.evaluation import ks_one_sample
 from minigan.probability import (
     Empirical,
     Laplace,
@@ -15,7 +16,6 @@ from minigan.probability import (
     MultivariateNormal,
     Normal,
     grid,
-    ks_one_sample,
     parse,
     ring,
     spiral,
@@ -30,17 +30,17 @@ TILTED = MultivariateMixture(
     ),
 )
 LINE = MultivariateNormal([2.0], [[9.0]])
-LAWS = [ring(), ring(3, 2, 0.5), grid(), grid(2, 1, 0.4), spiral(), spiral(0.5, 0.1, 3), TILTED]
-every_law = pytest.mark.parametrize("law", LAWS, ids=str)
+DISTRIBUTIONS = [ring(), ring(3, 2, 0.5), grid(), grid(2, 1, 0.4), spiral(), spiral(0.5, 0.1, 3), TILTED]
+every_distribution = pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=str)
 
 
 def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-def scipys(law):
-    """ln p by SciPy's multivariate normal laws."""
-    parts = list(zip(law.weights, law.components, strict=True))
+def scipys(distribution):
+    """ln p by SciPy's multivariate normal distributions."""
+    parts = list(zip(distribution.weights, distribution.components, strict=True))
 
     def log_density(x):
         terms = [math.log(w) + stats.multivariate_normal(c.mean, c.covariance).logpdf(x) for w, c in parts]
@@ -52,11 +52,11 @@ def scipys(law):
 # ── the ring's trap ─────────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("modes", [1, 2, 3, 7, 8, 25])
 def test_a_ring_has_distinct_centres_of_equal_weight_at_equal_distances(modes):
-    law = ring(modes, 2, 0.02)
-    assert law.centres.shape == (modes, 2) and law.weights == (1 / modes,) * modes
-    assert len(np.unique(law.centres.round(9), axis=0)) == modes
-    assert np.hypot(*law.centres.T) == pytest.approx(np.full(modes, 2.0))
-    closed = np.append(law.centres, law.centres[:1], axis=0)
+    distribution = ring(modes, 2, 0.02)
+    assert distribution.centres.shape == (modes, 2) and distribution.weights == (1 / modes,) * modes
+    assert len(np.unique(distribution.centres.round(9), axis=0)) == modes
+    assert np.hypot(*distribution.centres.T) == pytest.approx(np.full(modes, 2.0))
+    closed = np.append(distribution.centres, distribution.centres[:1], axis=0)
     assert np.hypot(*np.diff(closed, axis=0).T) == pytest.approx(
         np.full(modes, 4 * math.sin(math.pi / modes))
     )
@@ -71,8 +71,8 @@ def test_the_trap_would_be_seen():
 
 def test_samples_of_a_ring_fall_on_its_modes_equally():
     """χ² of 8 counts, 7 degrees of freedom: beyond 46 in 1e-7 of seeds. The radial spread is one sd."""
-    law = ring()
-    x = law.sample(rng(), 80_000)
+    distribution = ring()
+    x = distribution.sample(rng(), 80_000)
     angle = np.arctan2(x[:, 1], x[:, 0])
     counts = np.bincount(np.round(angle / (2 * np.pi / 8)).astype(int) % 8, minlength=8)
     assert ((counts - 10_000) ** 2 / 10_000).sum() < 46
@@ -81,26 +81,26 @@ def test_samples_of_a_ring_fall_on_its_modes_equally():
 
 
 def test_a_grid_is_the_lattice_about_the_origin():
-    law = grid()
+    distribution = grid()
     ticks = {-4.0, -2.0, 0.0, 2.0, 4.0}
-    assert {tuple(c) for c in law.centres} == {(a, b) for a in ticks for b in ticks}
-    assert law.weights == (0.04,) * 25 and (law.mode_sd == 0.05).all()
+    assert {tuple(c) for c in distribution.centres} == {(a, b) for a in ticks for b in ticks}
+    assert distribution.weights == (0.04,) * 25 and (distribution.mode_sd == 0.05).all()
     assert set(grid(2, 3, 1).centres.ravel()) == {-1.5, 1.5}
 
 
 def test_a_spiral_winds_as_often_as_it_says():
-    law = spiral(2, 0.02)
-    radius = np.hypot(*law.centres.T)
+    distribution = spiral(2, 0.02)
+    radius = np.hypot(*distribution.centres.T)
     assert (np.diff(radius) > 0).all() and radius[-1] == pytest.approx(1, abs=1e-3)
-    turns = np.unwrap(np.arctan2(law.centres[:, 1], law.centres[:, 0]))[-1] / (2 * np.pi)
+    turns = np.unwrap(np.arctan2(distribution.centres[:, 1], distribution.centres[:, 0]))[-1] / (2 * np.pi)
     assert turns == pytest.approx(2, abs=1e-3)
-    assert sum(law.weights) == pytest.approx(1, abs=1e-12)
+    assert sum(distribution.weights) == pytest.approx(1, abs=1e-12)
     # v² is uniform: half of the mass is nearer than √½
-    assert np.array(law.weights)[radius < math.sqrt(0.5)].sum() == pytest.approx(0.5, abs=0.01)
+    assert np.array(distribution.weights)[radius < math.sqrt(0.5)].sum() == pytest.approx(0.5, abs=0.01)
 
 
 def test_the_density_of_a_spiral_is_the_integral_along_its_curve():
-    law, sd = spiral(1, 0.1, 2), 0.1
+    distribution, sd = spiral(1, 0.1, 2), 0.1
 
     def density(x):
         def along(v):
@@ -110,54 +110,64 @@ def test_the_density_of_a_spiral_is_the_integral_along_its_curve():
 
         return integrate.quad(along, 0, 1, limit=500, points=np.linspace(0.05, 0.95, 19))[0]
 
-    points = [*law.sample(rng(1), 12), [0.0, 0.0], [2.0, 0.1], [-1.0, 0.2]]
-    assert law.density(points) == pytest.approx([density(x) for x in points], rel=1e-4)
+    points = [*distribution.sample(rng(1), 12), [0.0, 0.0], [2.0, 0.1], [-1.0, 0.2]]
+    assert distribution.density(points) == pytest.approx([density(x) for x in points], rel=1e-4)
 
 
-# ── every law ───────────────────────────────────────────────────────────────────────────────────────────────
-@every_law
-def test_each_law_keeps_the_protocol(law):
-    assert isinstance(law, MultivariateDistribution) and law.features == 2
-    assert law.mean.shape == law.sd.shape == (2,) and law.covariance.shape == (2, 2)
-    assert law.sample(rng(), (2, 3)).shape == (2, 3, 2) and law.sample(rng()).shape == (2,)
-    assert np.array_equal(law.sample(rng(4), 9), law.sample(rng(4), (9,)))
+# ── every distribution ──────────────────────────────────────────────────────────────────────────────────────
+@every_distribution
+def test_each_distribution_keeps_the_protocol(distribution):
+    assert isinstance(distribution, MultivariateDistribution) and distribution.features == 2
+    assert distribution.mean.shape == distribution.sd.shape == (2,) and distribution.covariance.shape == (
+        2,
+        2,
+    )
+    assert distribution.sample(rng(), (2, 3)).shape == (2, 3, 2) and distribution.sample(rng()).shape == (2,)
+    assert np.array_equal(distribution.sample(rng(4), 9), distribution.sample(rng(4), (9,)))
     with pytest.raises(AttributeError):
-        law.weights = ()
+        distribution.weights = ()
 
 
-@every_law
-def test_log_densities_equal_scipys(law):
-    x = np.concatenate([law.sample(rng(2), 40), law.mean + 3 * rng(3).normal(size=(10, 2))])
-    ours = law.log_density(x)
-    assert ours == pytest.approx(scipys(law)(x), rel=1e-9, abs=1e-9)
-    assert law.density(x) == pytest.approx(np.exp(ours))
-    assert law.log_density(x.reshape(5, 10, 2)) == pytest.approx(ours.reshape(5, 10))
-    assert np.ndim(law.log_density(x[0])) == 0
+@every_distribution
+def test_log_densities_equal_scipys(distribution):
+    x = np.concatenate([distribution.sample(rng(2), 40), distribution.mean + 3 * rng(3).normal(size=(10, 2))])
+    ours = distribution.log_density(x)
+    assert ours == pytest.approx(scipys(distribution)(x), rel=1e-9, abs=1e-9)
+    assert distribution.density(x) == pytest.approx(np.exp(ours))
+    assert distribution.log_density(x.reshape(5, 10, 2)) == pytest.approx(ours.reshape(5, 10))
+    assert np.ndim(distribution.log_density(x[0])) == 0
     device = backend.get("strict").array(x, "float32")
-    assert law.log_density(device) == pytest.approx(law.log_density(np.float32(x)))
+    assert distribution.log_density(device) == pytest.approx(distribution.log_density(np.float32(x)))
 
 
-@pytest.mark.parametrize("law", [ring(3, 2, 0.5), grid(2, 1, 0.4), spiral(0.3, 0.3), TILTED], ids=str)
-def test_the_density_integrates_to_one_and_to_the_moments(law):
+@pytest.mark.parametrize(
+    "distribution", [ring(3, 2, 0.5), grid(2, 1, 0.4), spiral(0.3, 0.3), TILTED], ids=str
+)
+def test_the_density_integrates_to_one_and_to_the_moments(distribution):
     """The trapezoidal rule, exact for smooth functions that vanish at the ends."""
-    axes = [np.linspace(m - 9 * s, m + 9 * s, 300) for m, s in zip(law.mean, law.sd, strict=True)]
+    axes = [
+        np.linspace(m - 9 * s, m + 9 * s, 300)
+        for m, s in zip(distribution.mean, distribution.sd, strict=True)
+    ]
     x = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    mass = law.density(x) * np.prod([a[1] - a[0] for a in axes])
+    mass = distribution.density(x) * np.prod([a[1] - a[0] for a in axes])
     assert mass.sum() == pytest.approx(1, abs=1e-9)
-    assert np.einsum("ij,ijk->k", mass, x) == pytest.approx(law.mean, abs=1e-9)
-    second = np.einsum("ij,ijk,ijl->kl", mass, x - law.mean, x - law.mean)
-    assert second == pytest.approx(law.covariance, abs=1e-8)
-    assert np.sqrt(np.diag(second)) == pytest.approx(law.sd)
-    entropy = -(mass * law.log_density(x)).sum()
-    assert law.entropy() == pytest.approx(entropy, abs=0.03)  # 2¹⁶ draws, sd of ln p below 1.2: 6 errors
-    assert law.entropy(rng(8), 10**6) == pytest.approx(entropy, abs=0.008)
+    assert np.einsum("ij,ijk->k", mass, x) == pytest.approx(distribution.mean, abs=1e-9)
+    second = np.einsum("ij,ijk,ijl->kl", mass, x - distribution.mean, x - distribution.mean)
+    assert second == pytest.approx(distribution.covariance, abs=1e-8)
+    assert np.sqrt(np.diag(second)) == pytest.approx(distribution.sd)
+    entropy = -(mass * distribution.log_density(x)).sum()
+    assert distribution.entropy() == pytest.approx(
+        entropy, abs=0.03
+    )  # 2¹⁶ draws, sd of ln p below 1.2: 6 errors
+    assert distribution.entropy(rng(8), 10**6) == pytest.approx(entropy, abs=0.008)
 
 
-@every_law
-def test_samples_have_the_marginals_of_the_law(law):
+@every_distribution
+def test_samples_have_the_marginals_of_the_distribution(distribution):
     """Each feature against its own CDF: 14 tests at 5e-8 each."""
-    x = law.sample(rng(5), 5000)
-    parts = list(zip(law.weights, law.components, strict=True))
+    x = distribution.sample(rng(5), 5000)
+    parts = list(zip(distribution.weights, distribution.components, strict=True))
     for j in range(2):
 
         def cdf(t, j=j):
@@ -165,7 +175,7 @@ def test_samples_have_the_marginals_of_the_law(law):
             return np.clip(sum(terms), 0, 1)
 
         assert ks_one_sample(x[:, j], cdf).pvalue > 5e-8
-        assert ks_one_sample(x[:, j] + 0.4 * law.sd[j], cdf).pvalue < 5e-8
+        assert ks_one_sample(x[:, j] + 0.4 * distribution.sd[j], cdf).pvalue < 5e-8
 
 
 def test_samples_of_full_covariances_have_them():
@@ -176,50 +186,58 @@ def test_samples_of_full_covariances_have_them():
 
 
 def test_closed_forms():
-    law = ring(8, 1, 0.01)
-    assert law.mean.tolist() == [0, 0] and law.sd == pytest.approx(np.full(2, math.sqrt(0.5 + 1e-4)))
+    distribution = ring(8, 1, 0.01)
+    assert distribution.mean.tolist() == [0, 0] and distribution.sd == pytest.approx(
+        np.full(2, math.sqrt(0.5 + 1e-4))
+    )
     separate = math.log(8) + 1 + math.log(2 * np.pi) + 2 * math.log(0.01)  # modes that do not overlap
-    assert law.entropy() == pytest.approx(separate, abs=0.025)  # 2¹⁶ draws, sd of ln p is 1: 6 errors
+    assert distribution.entropy() == pytest.approx(
+        separate, abs=0.025
+    )  # 2¹⁶ draws, sd of ln p is 1: 6 errors
     assert grid().covariance == pytest.approx(np.diag([8.0025, 8.0025]))
-    assert law.log_density([1.0, 0.0]) == pytest.approx(-math.log(8 * 2 * np.pi * 1e-4))
-    assert law.log_density([0.0, 0.0]) == pytest.approx(-5000 - math.log(2 * np.pi * 1e-4))  # p underflows
-    assert law.log_density([1e300, 0.0]) == -math.inf and law.density([1e300, 0.0]) == 0
+    assert distribution.log_density([1.0, 0.0]) == pytest.approx(-math.log(8 * 2 * np.pi * 1e-4))
+    assert distribution.log_density([0.0, 0.0]) == pytest.approx(
+        -5000 - math.log(2 * np.pi * 1e-4)
+    )  # p underflows
+    assert distribution.log_density([1e300, 0.0]) == -math.inf and distribution.density([1e300, 0.0]) == 0
 
 
 def test_mixtures_of_any_number_of_features():
-    law = MultivariateMixture((0.3, 0.7), (MultivariateNormal(np.zeros(5), np.eye(5)),
+    distribution = MultivariateMixture((0.3, 0.7), (MultivariateNormal(np.zeros(5), np.eye(5)),
                                            MultivariateNormal(np.ones(5), 4 * np.eye(5))))  # fmt: skip
-    x = law.sample(rng(), 200)
-    assert x.shape == (200, 5) and law.features == 5 and law.mode_sd.tolist() == [1, 2]
-    assert law.log_density(x) == pytest.approx(scipys(law)(x))
+    x = distribution.sample(rng(), 200)
+    assert x.shape == (200, 5) and distribution.features == 5 and distribution.mode_sd.tolist() == [1, 2]
+    assert distribution.log_density(x) == pytest.approx(scipys(distribution)(x))
     line = MultivariateMixture((1.0,), (LINE,))
     assert line.log_density([[3.0]]) == pytest.approx(Normal(2, 3).log_density([3.0]))
-    assert (line.features, str(line)) == (1, "a mixture of 1 normal laws of 1 feature")
-    assert TILTED.mode_sd is None and "3 normal laws of 2 features" in str(TILTED)
+    assert (line.features, str(line)) == (1, "a mixture of 1 normal distributions of 1 feature")
+    assert TILTED.mode_sd is None and "3 normal distributions of 2 features" in str(TILTED)
 
 
 def test_components_of_no_weight_do_no_harm():
-    law = MultivariateMixture((0.0, 1.0), (MultivariateNormal([9, 9], np.eye(2)), TILTED.components[0]))
-    assert law.log_density([0.0, 0.0]) == pytest.approx(TILTED.components[0].log_density([0.0, 0.0]))
-    assert np.abs(law.sample(rng(), 500)).max() < 9
+    distribution = MultivariateMixture(
+        (0.0, 1.0), (MultivariateNormal([9, 9], np.eye(2)), TILTED.components[0])
+    )
+    assert distribution.log_density([0.0, 0.0]) == pytest.approx(TILTED.components[0].log_density([0.0, 0.0]))
+    assert np.abs(distribution.sample(rng(), 500)).max() < 9
 
 
-def test_laws_say_how_many_features_they_have():
-    for law in (Normal(0, 1), Laplace(0, 1), parse("0.5*normal(0,1)+0.5*normal(1,1)")):
-        assert law.features == 1
+def test_distributions_say_how_many_features_they_have():
+    for distribution in (Normal(0, 1), Laplace(0, 1), parse("0.5*normal(0,1)+0.5*normal(1,1)")):
+        assert distribution.features == 1
     assert MultivariateNormal([0, 0, 0], np.eye(3)).features == 3
     assert (Empirical([1, 2]).features, Empirical([[1, 2, 3]]).features) == (1, 3)
 
 
 # ── the text form ───────────────────────────────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize("text, law", [
+@pytest.mark.parametrize("text, distribution", [
     ("ring(8, 1, 0.01)", ring()), ("ring()", ring(8, 1.0, 0.01)), ("Ring( 5,2 )", ring(5, 2)),
     ("ring(8,1e0,1e-2)", ring()), ("grid(5, 2, 0.05)", grid()), ("grid(3)", grid(3)),
     ("spiral(2, 0.02)", spiral()), ("spiral(1.5, .1, 4)", spiral(1.5, 0.1, 4)),
 ])  # fmt: skip
-def test_texts_name_laws(text, law):
-    assert parse(text) == law == parse(str(law)) and hash(parse(text)) == hash(law)
-    assert str(parse(text)) == str(law)
+def test_texts_name_distributions(text, distribution):
+    assert parse(text) == distribution == parse(str(distribution)) and hash(parse(text)) == hash(distribution)
+    assert str(parse(text)) == str(distribution)
 
 
 def test_text_forms():
@@ -238,7 +256,8 @@ def test_text_forms():
     ("ring(8, 1, 1, 1)", "received 4 numbers"), ("ring", "modes = 8, radius = 1, sd = 0.01"),
     ("grid(33)", "side to be a whole number from 1 to 32"), ("grid(2, x)", "not a number"),
     ("spiral(0)", "turns > 0"), ("spiral(2, 1e-6)", "more than 2000 sd; give sd of at least 0.0032"),
-    ("0.5*ring(8) + 0.5*ring(4)", "character 5: ring(8, 1, 0.01) is a law of 2 features, which stands alone"),
+    ("0.5*ring(8) + 0.5*ring(4)",
+     "character 5: ring(8, 1, 0.01) is a distribution of 2 features, which stands alone"),
     ("0.5*normal(0,1) + 0.5*ring(8)", "stands alone"), ("1*ring(8)", "stands alone"),
     ("ring(8) + normal(0,1)", "stands alone"), ("ring(8) 3", "stands alone"),
 ])  # fmt: skip
@@ -258,7 +277,7 @@ def test_texts_that_name_none_are_refused(text, message):
     (lambda: ring(8).log_density([math.nan, 0.0]), "NaN"),
     (lambda: ring("x"), "could not convert"),
 ])  # fmt: skip
-def test_what_is_no_law_is_refused(make, message):
+def test_what_is_no_distribution_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 

@@ -28,12 +28,12 @@ from bench.soak.cluster import (
     write_sweep,
 )
 from bench.soak.harness import ROOT, TIMEOUT, Tally
-from minigan.lab import engines
-from minigan.lab.cli import main
-from minigan.lab.engines import local, run_job, run_sweep
-from minigan.lab.errors import ConfigError, UnavailableError
-from minigan.lab.run import RunDirectory
-from minigan.lab.sweep import create, is_done, load, read_sweep, run_path, write_results
+from minigan.cli import main
+from minigan.errors import ConfigError, UnavailableError
+from minigan.storage.directory import RunDirectory
+from minigan.sweeps import workers
+from minigan.sweeps.sweep import create, is_done, load, read_sweep, run_path, write_results
+from minigan.sweeps.workers import local, run_job, run_sweep
 
 pytestmark = [
     pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="finds workers by /proc"),
@@ -142,14 +142,14 @@ def halt(process):
 
 def go_on(*processes):
     """Let them go on; jobs look at once who drives their sweep."""
-    time.sleep(engines.LOOK_SECONDS)
+    time.sleep(workers.LOOK_SECONDS)
     for process in processes:
         os.kill(process.pid, signal.SIGCONT)
 
 
 def driven_by(path):
     """What the directory of a sweep says of its driver."""
-    return (path / engines.DRIVER).read_bytes()
+    return (path / workers.DRIVER).read_bytes()
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_a_signal_ends_all_processes_with_checkpoints_and_the_sweep_goes_on(driv
         os.killpg(driver.pid, number)  # as Ctrl-C
     else:
         driver.send_signal(number)
-    wait(lambda: driven_by(driver.path) == engines.STOPPED, "the signal to be noted")
+    wait(lambda: driven_by(driver.path) == workers.STOPPED, "the signal to be noted")
     go_on(*driver.training.values())
     assert driver.wait(TIMEOUT) == 128 + number
     text = told(tmp_path)
@@ -238,12 +238,12 @@ def test_runs_of_a_process_that_is_killed_each_time_are_given_up(tmp_path, monke
 def test_a_worker_that_was_cut_off_is_waited_for(tmp_path, monkeypatch):
     """Dask gives its job to another while it still trains: neither may touch what the other writes."""
     path = create(tmp_path, read_sweep(write_sweep(tmp_path / "s.toml", 2, 600)))
-    versions = engines._versions()
+    versions = workers._versions()
     told = []
     first = threading.Thread(target=lambda: told.append(run_job(str(path), [0, 1])))
     first.start()
     wait(lambda: (run_path(path, 1) / "metrics.jsonl").exists(), "a run that trains")
-    assert engines.run_job_elsewhere(str(path), [0, 1], False, versions) is None
+    assert workers.run_job_elsewhere(str(path), [0, 1], False, versions) is None
     assert first.is_alive() is False or is_done(path, 1)
     first.join()
     write_results(path, load(path))
@@ -253,49 +253,49 @@ def test_a_worker_that_was_cut_off_is_waited_for(tmp_path, monkeypatch):
 
 def test_a_run_that_stays_busy_fails_with_a_sentence(tmp_path, monkeypatch):
     path = create(tmp_path, read_sweep(write_sweep(tmp_path / "s.toml", 2, 60)))
-    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.2)
-    monkeypatch.setattr(engines, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(workers, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(workers, "LOOK_SECONDS", 0.05)
     with RunDirectory.create_at(run_path(path, 1), b"{}"):
-        said = engines.run_job_elsewhere(str(path), [0, 1], False, engines._versions())
+        said = workers.run_job_elsewhere(str(path), [0, 1], False, workers._versions())
         assert said.startswith("runs 0 to 1: another process writes to")
         with RunDirectory.open(run_path(path, 0), lock=True):
             pass  # the lock of the other run was given back
     shutil.rmtree(run_path(path, 1))
-    assert engines.run_job_elsewhere(str(path), [0, 1], False, engines._versions()) is None
+    assert workers.run_job_elsewhere(str(path), [0, 1], False, workers._versions()) is None
 
 
 def test_a_worker_of_another_kind_is_named(tmp_path):
     path = create(tmp_path, read_sweep(write_sweep(tmp_path / "s.toml", 1, 60)))
-    said = engines.run_job_elsewhere(str(path), [0], False, engines._versions() | {"numpy": "1.0"})
+    said = workers.run_job_elsewhere(str(path), [0], False, workers._versions() | {"numpy": "1.0"})
     assert "a worker has numpy" in said and "not 1.0" in said and "--allow-drift" in said
-    assert engines.run_job_elsewhere(str(path), [0], True, engines._versions() | {"numpy": "1.0"}) is None
-    said = engines.run_job_elsewhere(str(tmp_path / "x"), [0], False, {})
+    assert workers.run_job_elsewhere(str(path), [0], True, workers._versions() | {"numpy": "1.0"}) is None
+    said = workers.run_job_elsewhere(str(tmp_path / "x"), [0], False, {})
     assert said.startswith("a worker does not see") and "share the directory" in said
 
 
 def test_a_sweep_that_was_stopped_starts_no_job(tmp_path):
     path = create(tmp_path, read_sweep(write_sweep(tmp_path / "s.toml", 1, 60)))
-    (path / engines.DRIVER).write_bytes(engines.STOPPED)
+    (path / workers.DRIVER).write_bytes(workers.STOPPED)
     assert run_job(str(path), [0]) is None and not run_path(path, 0).exists()
     assert run_sweep(path, local())[0].missing == ()  # a new driver
 
 
 def test_a_job_ends_when_another_drives_the_sweep_and_not_for_a_disk_that_is_away(tmp_path, monkeypatch):
-    monkeypatch.setattr(engines, "LOOK_SECONDS", 0)
-    file = tmp_path / engines.DRIVER
-    alone = engines._stop(tmp_path)
+    monkeypatch.setattr(workers, "LOOK_SECONDS", 0)
+    file = tmp_path / workers.DRIVER
+    alone = workers._stop(tmp_path)
     assert not alone()
     file.write_bytes(b"a")
-    of_a = engines._stop(tmp_path)
+    of_a = workers._stop(tmp_path)
     assert alone() and not of_a()
     file.unlink()
     file.mkdir()  # it cannot be read
     assert not of_a()
     file.rmdir()
     file.write_bytes(b"b")
-    assert of_a() and not engines._stop(tmp_path)()
-    file.write_bytes(engines.STOPPED)
-    assert engines._stop(tmp_path)()
+    assert of_a() and not workers._stop(tmp_path)()
+    file.write_bytes(workers.STOPPED)
+    assert workers._stop(tmp_path)()
 
 
 # A cluster on this machine
@@ -309,7 +309,7 @@ def test_a_lost_scheduler_is_told_with_the_missing_runs_and_a_restart_runs_those
     def kill():
         wait(lambda: len(list(out.glob("*/runs/*/metrics.jsonl"))) == 4, "runs that train")
         halt(worker)
-        monkeypatch.setattr(engines, "CONNECT_SECONDS", 2)
+        monkeypatch.setattr(workers, "CONNECT_SECONDS", 2)
         loopback.scheduler.kill()
 
     killer = threading.Thread(target=kill)
@@ -339,7 +339,7 @@ def test_a_signal_to_the_driver_ends_the_jobs_of_a_cluster_with_checkpoints(loop
     assert driver.poll() is None, told(tmp_path)
     halt(worker)
     driver.terminate()
-    wait(lambda: driven_by(path) == engines.STOPPED, "the signal to be noted")
+    wait(lambda: driven_by(path) == workers.STOPPED, "the signal to be noted")
     go_on(worker)
     assert driver.wait(TIMEOUT) == 143
     assert told(tmp_path).startswith("error: stopped by SIGTERM")
@@ -352,7 +352,7 @@ def test_a_signal_to_the_driver_ends_the_jobs_of_a_cluster_with_checkpoints(loop
 
 
 def test_a_cluster_without_workers_is_named(loopback, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(engines, "ALONE_SECONDS", 0.5)
+    monkeypatch.setattr(workers, "ALONE_SECONDS", 0.5)
     wait(lambda: "Scheduler at" in (tmp_path / "scheduler.log").read_text(), "the scheduler")
     file = write_sweep(tmp_path / "s.toml", 2)
     arguments = ("--engine", "dask", "--scheduler", loopback.url, "--out", str(tmp_path / "out"), "-q")
@@ -384,12 +384,12 @@ def test_a_scheduler_that_cannot_be_trusted_is_refused(url, tmp_path, capsys):
     "url", ["tls://10.0.0.1:1", "tcp://127.8.8.8:1", "tcp://[::1]:1", "tcp://localhost:1"]
 )
 def test_a_scheduler_that_can_be_trusted_is_not(url):
-    assert engines._require_trust(url)[0] == url[:3]
+    assert workers._require_trust(url)[0] == url[:3]
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["nobody listens", "silence"])
 def test_a_scheduler_that_does_not_answer_is_named_in_time(tmp_path, capfd, monkeypatch, silent):
-    monkeypatch.setattr(engines, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(workers, "CONNECT_SECONDS", 1)
     file = write_sweep(tmp_path / "s.toml", 2)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -410,16 +410,16 @@ def test_tls_files_that_are_none_are_refused(tmp_path):
     for key in files:
         for wrong in (absent, str(text)):
             with pytest.raises(ConfigError, match="the TLS files are refused") as caught:
-                engines.dask("tls://127.0.0.1:1", files | {key: wrong})
+                workers.dask("tls://127.0.0.1:1", files | {key: wrong})
             assert "\n" not in str(caught.value)
     with pytest.raises(ConfigError, match="certificates are for tls"):
-        engines.dask("tcp://127.0.0.1:1", files)
+        workers.dask("tcp://127.0.0.1:1", files)
 
 
 def test_a_missing_extra_is_named(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UnavailableError, match=r"needs distributed; install .* 'minigan\[cluster\]'"):
-        engines.dask("tcp://127.0.0.1:1", {})
+        workers.dask("tcp://127.0.0.1:1", {})
     file = write_sweep(tmp_path / "s.toml", 2)
     arguments = ("sweep", str(file), "--out", str(tmp_path / "out"))
     assert main([*arguments, "--engine", "dask", "--scheduler", "tcp://127.0.0.1:1"]) == 6

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bench.soak import damage
-from minigan.lab import checkpoint
-from minigan.lab.errors import CheckpointError
+from minigan.errors import CheckpointError
+from minigan.storage import checkpoint
 
 MUTANTS = 20_000
 EVERY = 16  # of the bits of the arrays; all of the header

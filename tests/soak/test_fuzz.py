@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.soak import fuzz
-from minigan.lab.config import fields, flatten, from_json, resolve, to_json
-from minigan.lab.data import read_data
-from minigan.lab.errors import ConfigError, DataError
+from minigan.errors import ConfigError, DataError
+from minigan.training.config import fields, flatten, from_json, resolve, to_json
+from minigan.training.data import read_data
 
 COUNTS = {"configurations": 20_000, "data": 5_000, "records": 5_000, "arguments": 2_000, "seeds": 500}
 
@@ -58,7 +58,7 @@ def test_command_lines_are_answered_in_many_ways(results):
 def test_every_command_is_among_them():
     import random
 
-    from minigan.lab import cli
+    from minigan import cli
 
     commands = {name: command for name, command in cli.cli.commands.items() if name not in fuzz.ENDLESS}
     lines = [fuzz.vector(random.Random(f"arguments {k}"), commands, ("x",)) for k in range(500)]

@@ -8,8 +8,8 @@ import pytest
 
 from bench.soak import kills
 from bench.soak.harness import Tally
-from minigan.lab import checkpoint
-from minigan.lab.run import RunDirectory
+from minigan.storage import checkpoint
+from minigan.storage.directory import RunDirectory
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 

@@ -9,7 +9,7 @@ import pytest
 
 from bench.soak import __main__ as command
 from bench.soak import damage, fuzz
-from minigan.lab import checkpoint
+from minigan.storage import checkpoint
 
 
 class Anything(str):
@@ -148,7 +148,7 @@ def test_configurations_that_raise_or_change_are_found(monkeypatch):
 
 
 def test_data_that_are_not_finite_are_found(monkeypatch):
-    from minigan.lab import data
+    from minigan.training import data
 
     monkeypatch.setattr(data, "_vetted", lambda values, *_: (values, []))
     assert "data: a wrong result" in fuzzed("data")
@@ -171,7 +171,7 @@ def test_rows_that_are_lost_or_repeated_or_skipped_in_silence_are_found(monkeypa
 
 
 def test_exit_codes_tracebacks_and_files_elsewhere_are_found(monkeypatch, tmp_path):
-    from minigan.lab import cli
+    from minigan import cli
 
     real = cli.main
     for change, kind in (
@@ -191,7 +191,7 @@ def test_exit_codes_tracebacks_and_files_elsewhere_are_found(monkeypatch, tmp_pa
 
 
 def test_a_seed_that_is_changed_is_found(monkeypatch):
-    from minigan.lab import cli
+    from minigan import cli
 
     real = cli.main
     monkeypatch.setattr(cli, "main", lambda line: real([part.replace("=1", "=2") for part in line]))

@@ -7,8 +7,8 @@ import pytest
 
 from bench.soak import writers
 from bench.soak.harness import TIMEOUT, Tally
-from minigan.lab import checkpoint
-from minigan.lab.run import RunDirectory
+from minigan.storage import checkpoint
+from minigan.storage.directory import RunDirectory
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 

@@ -1,6 +1,7 @@
 """The CUDA sources of the package, as text.
 
-They are CUDA C that NVRTC and nvcc take as it stands; minigan.backend.host runs the same text on the CPU.
+They are CUDA C that NVRTC and nvcc take as it stands; minigan.testing.cuda_on_cpu runs the same text on the
+CPU.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-// What our CUDA sources share. For g++ host.h, which comes before, has said the same in its own words.
+// What our CUDA sources share. For g++ cuda_on_cpu.h, which comes before, has said the same in its own words.
 #ifndef MINIGAN_HOST
 
 // One array of the shared memory that a launch asks for; all such names in a kernel are the same bytes.

@@ -1,0 +1,113 @@
+"""The command line: its group of commands, and how it ends.
+
+train (cli/train.py); sample, eval, compare, inspect, export (judge.py); presets, gradcheck, graph, explain,
+bench, doctor, schema (study.py); completion (completion.py).
+
+Results go to stdout, progress and messages to stderr; ``--json`` prints one JSON object. Exit codes: 0 ok, 1
+unexpected failure, 2 usage or configuration, 3 refused input, 4 diverged, 5 quality missed, 6 backend or
+extra unavailable, 7 run directory busy, 8 storage, 130 SIGINT, 143 SIGTERM.
+"""
+
+import errno
+import os
+import sys
+import traceback
+
+import click
+
+from minigan._version import __version__
+from minigan.cli import judge, study, sweep, train
+from minigan.cli.common import say
+from minigan.cli.completion import completion
+from minigan.errors import LabError, nearest, shown
+from minigan.training.signals import Terminated, handled, stop
+
+GLOBAL_FLAGS = ("--debug", "--no-color", "-q", "--quiet")  # understood anywhere on the line
+
+
+class Commands(click.Group):
+    """A group that names the nearest command, or all of them, where it is asked for one it does not have."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first of ``args`` names, and the rest of them."""
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
+            ctx.fail(f"there is no command {shown(name)}; {nearest(name, self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True},
+)
+@click.version_option(__version__, message="minigan %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--no-color", is_flag=True, help="Plain text (also: NO_COLOR in the environment).")
+@click.option("-q", "--quiet", is_flag=True, help="Results only, no progress and no notes.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool, no_color: bool, quiet: bool) -> None:
+    """Train small generative adversarial networks, look inside them, and judge what they make.
+
+    \b
+    minigan train                                   train on N(4, 1.25) and judge the result
+    minigan train --target "student(40)" --seed 7   another distribution, another seed
+    minigan train --data measurements.csv           your own data, CSV or NPY
+    minigan sample RUN -n 1000 -o new.csv           draw from a trained generator
+    minigan compare runs --sort ks                  all runs in one table
+    minigan gradcheck                               every derivative against differences
+    """
+    ctx.obj = {"no_color": no_color, "quiet": quiet}
+
+
+for _command in (
+    *(train.train, sweep.sweep, judge.sample, judge.evaluate, judge.compare, judge.inspect, judge.export),
+    *(study.presets, study.gradcheck, study.graph, study.explain, study.bench, study.doctor, study.schema),
+    completion,
+):
+    cli.add_command(_command)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code. Expected failures are one sentence on stderr."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    for argument in arguments:
+        # What is not UTF-8 neither a configuration nor JSON can hold.
+        if argument.encode(errors="replace").decode() != argument:
+            return say(f"error: {ascii(argument[:80])} is not UTF-8 text; rename the file or directory", 2)
+    debug = "--debug" in arguments
+    arguments = sorted(arguments, key=lambda a: a not in GLOBAL_FLAGS)
+    try:
+        with handled(stop):
+            return cli.main(arguments, prog_name="minigan", standalone_mode=False) or 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt) as error:  # click makes the first of the second
+        return say("stopped", 143 if isinstance(error.__cause__ or error, Terminated) else 130)
+    except LabError as error:
+        if debug:
+            traceback.print_exc()
+        return say(f"error: {error}", error.exit_code)
+    except (BrokenPipeError, SystemExit):  # the reader of our output has left, as `head` does; click exits
+        return _drop_stdout(0)
+    except MemoryError as error:
+        detail = f" ({error})" if str(error) else ""
+        return say(f"error: out of memory{detail}; use a smaller batch, fewer units or samples", 3)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            reason = f"the output cannot be written: {error.strerror}"
+            return _drop_stdout(say(f"error: {reason}; make room or write it elsewhere", 8))
+        reason = f"unexpected {type(error).__name__}: {error}"
+        return say(f"error: {reason}; this is a bug, --debug shows where", 1)
+
+
+def _drop_stdout(code: int) -> int:
+    """What is left in stdout's buffer goes nowhere, or the interpreter would fail on it once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code

@@ -1,0 +1,115 @@
+"""What several commands share: options, streams, the one JSON object, the verdict as a table."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+from minigan.cli.completion import complete_run, complete_setting, complete_source
+from minigan.errors import QualityError, printable
+
+SCHEMA = 1  # of everything that --json prints
+RUNS: dict[str, Any] = {"envvar": "MINIGAN_RUNS", "default": "runs"}  # of --out
+
+# ── arguments and options of several commands
+source_argument = click.argument(
+    "source", metavar="[PRESET|CONFIG]", required=False, shell_complete=complete_source
+)
+at_option = click.option(
+    "--at", metavar="latest|best|STEP", default="latest", help="Which checkpoint of the run."
+)
+run_argument = click.argument("run", shell_complete=complete_run)
+set_help = "Change any field of the configuration; repeatable."
+set_option = click.option(
+    "--set", "sets", multiple=True, metavar="KEY=VALUE", help=set_help, shell_complete=complete_setting
+)
+require_option = click.option(
+    "--require-ks", type=click.FloatRange(0, 1), metavar="P", help="Exit with 5 if the p-value is below P."
+)
+report_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object instead of the report."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def say(text: str, code: int) -> int:
+    """``text`` on stderr; returns ``code``."""
+    click.echo("\n".join(map(printable, text.split("\n"))), err=True)
+    return code
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """What a person should know beside the result, on stderr, unless --quiet."""
+    for note in notes:
+        if not click.get_current_context().obj["quiet"]:
+            say(f"note: {note}", 0)
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> None:
+    """Columns as wide as their texts, the first ``left`` of them flush left, the others right."""
+    cells = [[printable(text) for text in row] for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        padded = (
+            text.ljust(width) if k < left else text.rjust(width)
+            for k, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        click.echo("  ".join(padded).rstrip())
+
+
+def console(ctx: click.Context, *, err: bool = False) -> Any:
+    """rich's console on stdout or stderr, as plain as the flags and the environment ask."""
+    from rich.console import Console
+
+    asked = ctx.obj["no_color"] or os.environ.get("NO_COLOR")
+    plain = asked or os.environ.get("CI") or os.environ.get("TERM") == "dumb"
+    # Without a colour system neither colours nor bold are written; a bar may still move the cursor.
+    made = Console(stderr=err, color_system=None if plain else "auto", highlight=False)
+    made.soft_wrap = not made.is_terminal  # a file has no width: what greps it wants whole lines
+    return made
+
+
+def print_json(*, command: str | None = None, **content: Any) -> None:
+    """The one object of --json; ``command`` is the one that runs unless named."""
+    import msgspec
+
+    name = command or click.get_current_context().info_name
+    # Writes what is not finite as null.
+    text = msgspec.json.encode({"schema": SCHEMA, "command": name, **content}).decode()
+    # Of what a terminal would obey JSON itself escapes a part only.
+    click.echo("".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text))
+
+
+def require_quality(verdict: Any, p: float | None) -> None:
+    """Refuse a verdict whose p-value is below ``p``.
+
+    Raises: QualityError.
+    """
+    if p is not None and verdict.pvalue < p:
+        raise QualityError(f"the p-value of the verdict is {verdict.pvalue:.3g}, below the required {p:g}")
+
+
+def print_verdict(console: Any, verdict: Any, findings: Any = ()) -> None:
+    """The verdict as a table and a sentence, and what went wrong, if anything did."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    header = ("", "this sample", "perfect sampler", "95 % of perfect samplers", "")
+    table = Table(*header, box=None, pad_edge=False, header_style="bold")
+    for row in verdict.rows:
+        bound = f"below {row.bound:.4g}" if row.target is None else f"± {row.bound:.3g}"
+        mark = "[green]within[/]" if row.within else "[red]outside[/]"
+        unit = f" ({row.unit})" if row.unit else ""
+        table.add_row(escape(row.name + unit), f"{row.value:.4g}", f"{row.perfect:.4g}", bound, mark)
+    console.print(table)
+    console.print()
+    colour = "red" if verdict.distinguishable else "green"
+    console.print(verdict.sentence, markup=False, style=f"bold {colour}")
+    if findings:
+        console.print("\nWhat went wrong, and what to try next:")
+    for finding in findings:
+        console.print(f"  [bold red]{escape(finding.name)}[/], since step {finding.since_step}")
+        console.print(f"    {finding.evidence}", markup=False)
+        console.print(f"    → {finding.remedy}", markup=False)

@@ -1,0 +1,229 @@
+"""The commands that train: train."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from minigan.cli.common import (
+    RUNS,
+    console,
+    print_json,
+    print_verdict,
+    report_option,
+    require_option,
+    require_quality,
+    set_option,
+    source_argument,
+)
+from minigan.cli.completion import complete_run
+from minigan.errors import ConfigError, LabError, UnavailableError, shown
+
+
+@click.command()
+@source_argument
+@click.option(
+    "--target",
+    help='What to learn: "normal(4, 1.25)", "0.3*normal(-1,0.5)+0.7*laplace(2,1)", "ring(8, 1, 0.01)" …',
+)
+@click.option("--data", help="CSV or NPY file to learn instead; p features per row.")
+@set_option
+@click.option("--backend", help="auto, numpy, cupy (an NVIDIA GPU) or strict (a GPU's rules on NumPy).")
+@click.option("--dtype", help="float32 or float64.")
+@click.option("--seed", help="Root of all randomness.")
+@click.option("--steps", help="Length of the run.")
+@click.option("--out", **RUNS, help="Where run directories are made.")
+@click.option("--fast-dev-run", is_flag=True, help="A few steps through everything, to see that it works.")
+@click.option(
+    "--resume",
+    metavar="RUN",
+    shell_complete=complete_run,
+    help="Go on with the run in this directory where it stopped.",
+)
+@click.option("--allow-drift", is_flag=True, help="Resume although versions, processor or threads differ.")
+@click.option(
+    "--detect-anomaly",
+    is_flag=True,
+    help="Check every operation, and name the first whose result is not finite; slow, and with other last "
+    "bits, as steps are not planned.",
+)
+@require_option
+@click.option(
+    "--print-config",
+    is_flag=True,
+    help="Print the resolved configuration, and where each field was set, and stop.",
+)
+@report_option
+@click.pass_context
+def train(
+    ctx: click.Context,
+    source: str | None,
+    sets: tuple[str, ...],
+    out: str,
+    fast_dev_run: bool,
+    resume: str | None,
+    allow_drift: bool,
+    detect_anomaly: bool,
+    require_ks: float | None,
+    print_config: bool,
+    as_json: bool,
+    **options: str | None,
+) -> None:
+    """Train a GAN and judge the result.
+
+    Without arguments: the default experiment, N(4, 1.25). A configuration file (.toml, .json) or a preset
+    (see `minigan presets`) changes it, --set changes single fields, and every run's config.json can be given
+    back. With --resume a run that was stopped goes on, to the bits it would have had.
+    """
+    from minigan.cli.progress import Progress
+    from minigan.training.trainer import train as run_training
+
+    resumed = None
+    if resume is not None:
+        from minigan.training.trainer import reopen
+
+        _refuse_settings(ctx)
+        resumed = reopen(resume, lock=True)
+        run, experiment = resumed.run, resumed.experiment
+    else:
+        config, data, origins = configure(source, sets, fast_dev_run, options)
+        if print_config:
+            return _print_config(config, origins, as_json)
+
+        from minigan.storage.directory import RunDirectory
+        from minigan.training.config import to_json
+        from minigan.training.experiment import Experiment
+
+        experiment = Experiment(config, data=data)
+        run = RunDirectory.create(out, config.name, to_json(config))
+    experiment.watched = detect_anomaly
+    started_at = experiment.step if resumed else None
+    with run:
+        progress = Progress(console(ctx, err=True), run, experiment, quiet=ctx.obj["quiet"])
+        for note in resumed.notes if resumed else ():
+            progress.note(f"note: {note}")
+        try:
+            with progress:
+                outcome = run_training(
+                    experiment,
+                    run,
+                    progress.on_row,
+                    progress.on_step,
+                    resumed=resumed,
+                    allow_drift=allow_drift,
+                )
+        except LabError:
+            raise
+        except Exception:
+            click.echo(f"the run's log is {run.path / 'log.txt'}", err=True)
+            raise
+        files = dict(outcome.files)
+        try:
+            files["figure"] = figures().save_overview(run)
+        except UnavailableError as error:
+            del files["figure"]
+            progress.note(f"no figure: {error}")
+        run.log(outcome.verdict.sentence)
+        for finding in outcome.findings:
+            run.log(f"{finding.name}, since step {finding.since_step}: {finding.evidence} {finding.remedy}")
+    if as_json:
+        print_json(
+            run=str(outcome.path),
+            resumed_from=started_at,
+            seconds=round(outcome.seconds, 3),
+            verdict=outcome.verdict.as_dict(),
+            findings=[finding.as_dict() for finding in outcome.findings],
+            metrics=outcome.row,
+            files={name: str(path) for name, path in files.items()},
+        )
+    else:
+        print_verdict(console(ctx), outcome.verdict, outcome.findings)
+        value, implied = outcome.row["value_fn"], outcome.row["implied_js"]
+        cross_entropy = experiment.config.objective in ("minimax", "non_saturating")
+        of_d = "loss of D" if cross_entropy else "cross-entropy of σ(D)"
+        click.echo(
+            f"\nThe {of_d} is V = {value:.4f} nats (ln 4 = 1.3863 when it cannot tell): "
+            f"JS ≥ (ln 4 − V)/2 = {implied:.4f}, the bound that this D gives."
+        )
+        click.echo(f"Trained in {outcome.seconds:.1f} s. Files:")
+        for name, path in {"run": outcome.path, **files}.items():
+            click.echo(f"  {name:8} {path}")
+    require_quality(outcome.verdict, require_ks)
+
+
+def _refuse_settings(ctx: click.Context) -> None:
+    """A run that goes on keeps its own configuration."""
+    allowed = ("resume", "allow_drift", "detect_anomaly", "require_ks", "as_json")
+    for name in ctx.params:
+        if name not in allowed and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise ConfigError(
+                f"--resume goes on with the run's own configuration, received also {_spelled(ctx, name)}; "
+                "leave it out, or start a new run with it"
+            )
+
+
+def _spelled(ctx: click.Context, name: str) -> str:
+    parameter = next(p for p in ctx.command.params if p.name == name)
+    return parameter.opts[0] if isinstance(parameter, click.Option) else shown(ctx.params[name])
+
+
+def configure(
+    source: str | None, sets: tuple[str, ...], fast: bool, options: dict[str, str | None]
+) -> tuple[Any, Any, dict[str, str]]:
+    """The configuration that the command line asks for, the data it names, and who set each field."""
+    import msgspec
+
+    from minigan.training.config import resolve_with_sources
+
+    quick = ("steps=20", "eval_every=10", "eval_samples=1000") if fast else ()
+    given = {key: value for key, value in options.items() if value is not None}
+    if "target" in given and "data" in given:
+        raise ConfigError("give --target or --data, not both: a run learns one of them")
+    given |= {key: json.dumps(given[key]) for key in ("target", "data") if key in given}
+    own = (f"{key}={value}" for key, value in given.items())
+    is_file = source is not None and (Path(source).suffix in (".toml", ".json") or os.sep in source)
+    file, preset = (source, None) if is_file else (None, source)
+    config, origins = resolve_with_sources(preset=preset, file=file, sets=(*quick, *own, *sets))
+    data = None
+    if config.data is not None:
+        from minigan.training.config import check
+        from minigan.training.data import read_data
+
+        data = read_data(config.data, columns=config.columns, drop_nonfinite=config.drop_nonfinite)
+        check(config, features=data.values.shape[1])
+        # The run is read again from elsewhere.
+        config = msgspec.structs.replace(config, data=str(Path(config.data).resolve()))
+    if origins["name"] == "default" and {origins["target"], origins["data"]} != {"default"}:
+        subject = config.target if config.data is None else Path(config.data).stem
+        name = re.sub(r"[^A-Za-z0-9]+", "-", subject).strip("-")[:64]
+        config = msgspec.structs.replace(config, name=name or config.name)
+    return config, data, origins
+
+
+def _print_config(config: Any, origins: dict[str, str], as_json: bool) -> None:
+    from minigan.training.config import flatten, to_json
+
+    if as_json:
+        return print_json(command="train --print-config", config=json.loads(to_json(config)), origins=origins)
+    for name, value in flatten(config).items():
+        origin = "" if origins[name] == "default" else f"    # {origins[name]}"
+        click.echo(f"{name} = {json.dumps(value)}{origin}")
+
+
+def figures() -> Any:
+    """The module that draws.
+
+    Raises: UnavailableError, without matplotlib.
+    """
+    try:
+        from minigan.reports import overview
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] == "matplotlib":
+            install = "pip install 'minigan[plot]'"
+            raise UnavailableError(f"figures need matplotlib; install it with: {install}") from None
+        raise
+    return overview

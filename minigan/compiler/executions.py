@@ -1,0 +1,116 @@
+"""The ways in which a recorded step can be run again: one table.
+
+NumPy plans a step, a GPU fuses it; both can also repeat it as it was recorded. How a step is captured stands
+in capture.py; what writes the code of each way are planner.py with numpy_code.py, and cuda_code.py.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from minigan.compiler.graph import UnplannableError
+from minigan.engine.tensor import CaptureError
+
+
+class Execution(NamedTuple):
+    """One way to run a recorded step again.
+
+    name     what `capture(…, execution=)` calls it
+    devices  where there is it: "cpu", "gpu"
+    make     make(program, home, passes, threads) → an object whose each(blocks, count) runs the step for
+             every first index of the inputs' blocks; raises UnplannableError where the step cannot be run so
+    about    one line for help texts
+    """
+
+    name: str
+    devices: tuple[str, ...]
+    make: Callable[..., Any]
+    about: str
+
+
+class Recorded:
+    """The recorded calls in their order, with the eager step's bits; on a GPU as a graph of CUDA's."""
+
+    def __init__(self, program, home, passes=(), threads=1):
+        self._copy, self._buffers = home.xp.copyto, program.inputs
+        self._run = home.compile([i for i in program.instructions if not i.is_view])
+
+    def each(self, blocks, count):
+        """The step for every first index of the inputs' blocks."""
+        for k in range(count):
+            for buffer, block in zip(self._buffers, blocks, strict=True):
+                self._copy(buffer, block[k])
+            self._run()
+
+
+def _planned(program, home, passes, threads):
+    from minigan.compiler.planner import Plan
+
+    return Plan(program, passes, threads)
+
+
+def _launches(program, home, passes, threads):
+    return fused("launches")(home, _stages(program, home, "launches")).load()
+
+
+def _block(program, home, passes, threads):
+    return fused("block")(home, _stages(program, home, "block")).load()
+
+
+def _stages(program, home, name):
+    from minigan.compiler.stages import stages_of
+
+    return stages_of(program, home, fused(name))
+
+
+EXECUTIONS = {row.name: row for row in (
+    Execution("planned",  ("cpu",), _planned,  "NumPy code from a graph of the step, rewritten by passes"),
+    Execution("launches", ("gpu",), _launches, "a CUDA graph of one fused launch per depth of the step"),
+    Execution("block",    ("gpu",), _block,    "one CUDA launch for many steps, a thread block per replica"),
+    Execution("recorded", ("cpu", "gpu"), Recorded, "the recorded calls, with the eager step's bits"),
+)}  # fmt: skip
+
+
+def fused(name):
+    """The class that writes CUDA code for "launches" or for "block"."""
+    from minigan.compiler.cuda_code import Block, Launches
+
+    return {"launches": Launches, "block": Block}[name]
+
+
+def available(home):
+    """The names of the executions that a backend has, the usual one first."""
+    return tuple(name for name, row in EXECUTIONS.items() if home.device in row.devices)
+
+
+def fastest(program, home):
+    """The name of the execution that should be the fastest for a program on its backend."""
+    if home.device == "cpu":
+        return "planned"
+    if not home.fuses:
+        return "recorded"
+    from minigan.compiler.cuda_code import fastest
+
+    return fastest(program)
+
+
+def make(program, home, execution, passes, threads, exact):
+    """(name, runner): the execution that was asked for, or the fastest, or the program as it was recorded.
+
+    exact  whether the eager step's bits are wanted, so that "auto" repeats the recorded calls
+
+    Raises:  CaptureError – if the backend has no such execution, or the step cannot be run so
+    """
+    names = available(home)
+    if execution not in ("auto", *names):
+        raise CaptureError(
+            f"on {home.name} a step is executed as {' or '.join(names)}; received {execution!r}"
+        )
+    name = execution
+    if execution == "auto":
+        name = "recorded" if exact and "planned" not in names else fastest(program, home)
+    try:
+        return name, EXECUTIONS[name].make(program, home, passes, threads)
+    except UnplannableError:
+        if execution not in ("auto", "planned"):
+            raise CaptureError(f"this step cannot be {execution}: capture it with execution='auto'") from None
+    return "recorded", Recorded(program, home)

@@ -1,0 +1,1 @@
+"""Rewrites of a graph: each a function from one graph to another."""

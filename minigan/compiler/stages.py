@@ -1,0 +1,513 @@
+"""A graph as stages for a GPU: at one depth, work that needs nothing of each other and can be one launch.
+
+A stage computes every element of its shape alone: a sum over some axes, or nothing, then a chain of
+elementwise steps in registers. What other stages need of it goes to memory; cheap values are computed again
+where they are used. Depths are barriers: between launches on a whole GPU, within a thread block otherwise.
+"""
+
+import math
+
+import numpy as np
+from numpy.lib.array_utils import byte_bounds
+
+from minigan import backend
+from minigan.compiler.graph import VIEWS, Node, UnplannableError, build, is_ufunc
+from minigan.compiler.memory import view_of
+from minigan.compiler.passes.replica_groups import Part, replica_axis, replicas_of
+from minigan.compiler.passes.simplify import fold
+
+COST = {"exp": 8, "expm1": 10, "log": 8, "logaddexp": 20, "tanh": 12, "divide": 6, "sqrt": 6, "power": 20}
+RECOMPUTE = 30  # up to this cost a value that several stages need is computed in each of them
+LONG, PART = 64, 16  # a sum of more terms than this may be taken in parts, none of fewer terms than that
+MOST = 2**30  # elements of a value: kernels count them by 32 bits
+TILE = 4  # rows and columns of a product that one thread computes
+SUMS = ("matmul", "sum", "partial", "total")
+
+
+def base(x):
+    """The value whose memory a view looks at."""
+    while isinstance(x, Node) and x.op in VIEWS:
+        x = x.inputs[0]
+    return x
+
+
+def is_tiled(node):
+    """Whether a thread computes a tile of a product, and not one element of a sum."""
+    product = node.op == "matmul" or node.op == "partial" and node.params["of"] == "matmul"
+    return product and min(node.shape[-2:]) >= TILE
+
+
+class Stage:
+    """Work on every element of a shape, at one depth.
+
+    total    the node of the sum that comes first, if there is one
+    outputs  the nodes that are written to memory
+    """
+
+    def __init__(self, depth, shape, total=None):
+        self.depth, self.shape, self.total, self.outputs = depth, shape, total, []
+
+
+class Stages:
+    """The stages of a graph, and where their results live.
+
+    levels  the stages of each depth, in order
+    arrays  {node: array}: of loads their own, of what is stored directly the store's, else a new one
+    own     the nodes of new arrays: scratch memory
+    spans   {node of scratch: (first, last depth at which it is needed)}
+    large   the products that a library makes, just before the stage that begins with them
+
+    home    {node: the stage that computes it}, of sums and of what goes to memory (saved, kept)
+    reads   {node: [(stage, view of it, whether in a sum)]}: who reads it from memory
+    direct  {node: the store in whose memory it is computed}
+
+    externals, replicas and devices are what `stages_of` says of the program.
+    """
+
+    tile, base, view_of, is_tiled = TILE, staticmethod(base), staticmethod(view_of), staticmethod(is_tiled)
+
+    def __init__(self, graph, kind, externals=(), replicas=1, devices=None):
+        self.externals, self.replicas, self.devices = externals, replicas, devices or {}
+        graph = apart(outer(graph))
+        self.large = [node for node in graph.nodes if _is_large(node, kind.large)]
+        for node in self.large:
+            node.inputs = tuple(_at_one_place(x) for x in node.inputs)
+        self.graph = split(graph.refresh(), kind.items, self.large).schedule()
+        kinds = {node.dtype for node in self.graph.nodes}
+        if len(kinds) != 1 or max(node.size for node in self.graph.nodes) >= MOST:
+            raise UnplannableError
+        (self.dtype,), self.padded = kinds, kind.padded
+        self.users, self.at = self.graph.users(), {node: k for k, node in enumerate(self.graph.nodes)}
+        self.saved = self._saved()
+        self.home, self.reads, self.stages = {}, {}, []
+        self.depth_of_store, self.direct, self.kept = {}, {}, set()
+        for node in self.graph.nodes:
+            if node.op == "store":
+                self._place_store(node)
+            elif node.op in SUMS:
+                self._place_sum(node)
+            elif node in self.saved:
+                self._place(node)
+        self.levels = [[] for _ in range(max((s.depth for s in self.stages), default=-1) + 1)]
+        for stage in self.stages:
+            self.levels[stage.depth].append(stage)
+        for product in self.large:
+            if product not in self.kept:
+                self.kept.add(product)
+                self.home[product].outputs.append(product)
+        self.levels = [level for level in self.levels if level]
+        self._allocate()
+
+    # ── what is computed where ──────────────────────────────────────────────────────────────────────────
+
+    def _saved(self):
+        """The elementwise nodes that go to memory: operands, stored values, bases of views, dear ones."""
+        saved, cost, loads, overwritten = set(), {}, {}, {}
+        for node in self.graph.nodes:
+            if node.op == "load":
+                later = [self.at[s] for s in self.graph.overlapping(node.span) if s.time > node.time]
+                overwritten[node] = min(later, default=math.inf)
+        for node in self.graph.nodes:
+            if node.op == "store":
+                saved.add(node.inputs[0])
+            elif node.op in ("matmul", "partial", "total") and _factors(node):
+                saved.update(base(x) for x in _factors(node))
+            elif node.op in VIEWS and node.op != "broadcast_to":
+                saved.add(base(node))
+        for node in self.graph.nodes:
+            if not is_ufunc(node.op):
+                continue
+            xs = [base(x) for x in node.inputs if isinstance(x, Node)]
+            inner = [x for x in xs if is_ufunc(x.op) and x not in saved]
+            cost[node] = COST.get(node.op, 1) + sum(cost[x] for x in inner)
+            loads[node] = {x for x in xs if x.op == "load"}.union(*(loads[x] for x in inner))
+            users = self._readers(node)
+            gone = min((overwritten[x] for x in loads[node]), default=math.inf)
+            if cost[node] > RECOMPUTE and len(users) > 1 or any(self.at[u] > gone for u in users):
+                saved.add(node)
+        return {node for node in saved if is_ufunc(node.op)}
+
+    def _readers(self, node):
+        """Who uses the value, itself or a view of it."""
+        found = set()
+        for user in self.users[node]:
+            found |= self._readers(user) if user.op in VIEWS else {user}
+        return found
+
+    def _last_use(self, node):
+        uses = [self.at[node]]
+        for user in self._readers(node):
+            inlined = is_ufunc(user.op) and user not in self.saved
+            uses.append(self._last_use(user) if inlined else self.at[user])
+        return max(uses)
+
+    def leaves(self, node):
+        """What the expression of a node reads: [(node, view of it or itself)], through what is inlined."""
+        found, seen = [], set()
+
+        def visit(x):
+            if not isinstance(x, Node) or x in seen:
+                return
+            seen.add(x)
+            below = x.inputs[0] if x.op == "broadcast_to" else None
+            if below is not None and is_ufunc(below.op) and below not in self.saved:
+                visit(below)
+            elif is_ufunc(x.op) and x not in self.saved:
+                for y in x.inputs:
+                    visit(y)
+            elif base(x).op != "constant":
+                found.append((base(x), x))
+
+        for x in node.inputs:
+            visit(x)
+        return found
+
+    def _need(self, leaf):
+        """The depth from which on a leaf can be read from memory."""
+        if leaf.op != "load":
+            return self.home[leaf].depth + 1
+        stores = [s for s in self.graph.overlapping(leaf.span) if s.time <= leaf.time]
+        return max((self.depth_of_store[s] + 1 for s in stores), default=0)
+
+    def _in_register(self, leaf, seen, stage):
+        """The node of a stage that has the value of a leaf at the same index, if there is one."""
+        if seen.shape != stage.shape or seen is not leaf:
+            return None
+        if leaf.op == "load":
+            for value, store in self.direct.items():
+                if store.time == leaf.time and _same(store.array, leaf.array) and self.home[value] is stage:
+                    return value
+            return None
+        return leaf if self.home[leaf] is stage else None
+
+    def _read(self, stage, leaves, summed=False):
+        for leaf, seen in leaves:
+            if self._in_register(leaf, seen, stage) is None:
+                if leaf.op != "load" and leaf not in self.kept:
+                    self.kept.add(leaf)
+                    self.home[leaf].outputs.append(leaf)
+                self.reads.setdefault(leaf, []).append((stage, seen, summed))
+
+    def _place_sum(self, node):
+        leaves = self.leaves(node)
+        depth = max((self._need(leaf) for leaf, _ in leaves), default=0)
+        stage = self.home[node] = Stage(depth, node.shape, node)
+        self.stages.append(stage)
+        self._read(stage, leaves, summed=True)
+
+    def _place(self, node):
+        leaves = self.leaves(node)
+        depth = max((self._need(leaf) for leaf, _ in leaves), default=0)
+        latest = [(leaf, seen) for leaf, seen in leaves if self._need(leaf) == depth]
+        for stage in reversed(self.stages):
+            if stage.depth == depth - 1 and stage.shape == node.shape:
+                if latest and all(self._in_register(*pair, stage) is not None for pair in latest):
+                    break
+        else:
+            stage = self._map(depth, node.shape)
+        self.home[node] = stage
+        stage.outputs.append(node)
+        self.kept.add(node)
+        self._read(stage, leaves)
+
+    def _map(self, depth, shape):
+        """A stage of elementwise steps alone."""
+        for stage in self.stages:
+            if stage.depth == depth and stage.shape == shape and stage.total is None:
+                return stage
+        self.stages.append(Stage(depth, shape))
+        return self.stages[-1]
+
+    def _place_store(self, store):
+        """Write the value where it is stored when it is computed, if nobody needs the old content then."""
+        value = store.inputs[0]
+        overlapping = self.graph.overlapping(store.span)
+        older = [s for s in overlapping if s.time < store.time]
+        readers = [  # (stage, whether each of its threads reads what that thread alone overwrites)
+            (stage, not summed and seen is leaf and leaf.op == "load" and _same(leaf.array, store.array))
+            for leaf, found in self.reads.items()
+            for stage, seen, summed in found
+            if self._lives_in(leaf, store)
+        ]
+        free = max((self.depth_of_store[s] + 1 for s in older), default=0)
+        if value in self.home:
+            stage = self.home[value]
+            later = min((self.at[s] for s in overlapping if s.time > store.time), default=math.inf)
+            alone = value not in self.large  # else it is there before the stage reads
+            done = all(r.depth < stage.depth or r is stage and aligned and alone for r, aligned in readers)
+            if done and free <= stage.depth and value not in self.direct and self._last_use(value) < later:
+                if value not in self.kept:
+                    self.kept.add(value)
+                    stage.outputs.append(value)
+                self.direct[value], self.depth_of_store[store] = store, stage.depth
+                return
+        leaves = self.leaves(store)
+        depths = [self._need(leaf) for leaf, _ in leaves] + [r.depth + 1 for r, _ in readers]
+        stage = self._map(max([free, *depths]), store.shape)
+        stage.outputs.append(store)
+        self.home[store], self.depth_of_store[store] = stage, stage.depth
+        self._read(stage, leaves)
+
+    def _lives_in(self, leaf, store):
+        """Whether a leaf that was read shares memory with a store, and is older."""
+        if leaf.op == "load":
+            span, time = leaf.span, leaf.time
+        elif leaf in self.direct:
+            span, time = self.direct[leaf].span, self.direct[leaf].time
+        else:
+            return False
+        return span[0] < store.span[1] and store.span[0] < span[1] and time < store.time
+
+    # ── where it lives ──────────────────────────────────────────────────────────────────────────────────
+
+    def _allocate(self):
+        self.arrays, self.own, self.spans = {}, [], {}
+        for node in self.graph.nodes:
+            if node.op in ("load", "store"):
+                self.arrays[node] = node.array
+            elif node in self.direct:
+                self.arrays[node] = self.direct[node].array
+            elif node in self.kept:
+                self.arrays[node] = self._scratch(node)
+                self.own.append(node)
+                ends = [stage.depth for stage, *_ in self.reads.get(node, ())]
+                self.spans[node] = self.home[node].depth, max([self.home[node].depth, *ends])
+        for node in self.graph.nodes:
+            if node.op in VIEWS and base(node) in self.arrays:
+                self.arrays[node] = view_of(node, self.arrays[node.inputs[0]])
+
+    def _scratch(self, node):
+        """An array for a value; padded, its rows begin in different banks of shared memory."""
+        shape = node.shape
+        if not self.padded or self._is_reshaped(node) or len(shape) < 2 or shape[-1] % 2 or shape[-2] == 1:
+            return np.empty(shape, node.dtype)
+        return np.empty((*shape[:-1], shape[-1] + 1), node.dtype)[..., :-1]
+
+    def _is_reshaped(self, node):
+        views = [user for user in self.users[node] if user.op in VIEWS]
+        return any(view.op == "reshape" or self._is_reshaped(view) for view in views)
+
+    def register(self, node, stage):
+        """The node that a stage has in a register for this one; None if it is read from memory."""
+        if node.op in VIEWS or node.shape != stage.shape:
+            return None
+        return self._in_register(node, node, stage) if node.op == "load" or node in self.home else None
+
+    def __len__(self):
+        return len(self.levels)
+
+    def __str__(self):
+        lines = []
+        for depth, level in enumerate(self.levels):
+            for stage in level:
+                what = stage.total.op if stage.total else "map"
+                names = ", ".join(f"{x.op}{list(x.shape)}" for x in stage.outputs)
+                lines.append(f"{depth}: {what}{list(stage.shape)} → {names}")
+        return "\n".join(lines)
+
+
+def _same(a, b):
+    return a.ctypes.data == b.ctypes.data and a.shape == b.shape and a.strides == b.strides
+
+
+def _factors(node):
+    """The matrices of a product, or of a part of one; nothing of a sum, whose terms may be computed in it."""
+    if node.op == "matmul" or node.op == "partial" and node.params["of"] == "matmul":
+        return node.inputs
+    return node.inputs if node.op == "total" else ()
+
+
+def _is_large(node, least):
+    """Whether a product of two arrays has so many multiplications."""
+    if node.op != "matmul" or any(base(x).op == "constant" or _is_stretched(x) for x in node.inputs):
+        return False
+    return node.size * node.inputs[0].shape[-1] >= least
+
+
+def _is_stretched(x):
+    return x.op == "broadcast_to" or x.op in VIEWS and _is_stretched(x.inputs[0])
+
+
+def _at_one_place(x):
+    """A factor for a library: a batch lies elsewhere in every step, and is copied."""
+    below = base(x)
+    if below.op != "load" or not below.rows:
+        return x
+    seen = [x]
+    while seen[-1] is not below:
+        seen.append(seen[-1].inputs[0])
+    copy = Node("positive", [below], shape=below.shape, dtype=x.dtype, time=below.time, rows=True)
+    for view in seen[-2::-1]:
+        copy = Node(view.op, [copy], view.params, shape=view.shape, dtype=view.dtype, time=view.time)
+    return copy
+
+
+def outer(graph):
+    """Products over one term are elementwise, exactly."""
+    for node in graph.nodes:
+        if node.op == "matmul" and node.inputs[0].shape[-1] == 1:
+            node.op = "multiply"
+    return graph
+
+
+def apart(graph):
+    """A value that is memory, and goes to the same memory laid out otherwise, is a copy of it first."""
+    for store in graph.stores:
+        (value,) = store.inputs
+        below = base(value)
+        if below.op == "load" and below.span[0] < store.span[1] and store.span[0] < below.span[1]:
+            kind = {"shape": value.shape, "dtype": value.dtype, "time": store.time}
+            store.inputs = (Node("positive", [value], **kind),)
+    return graph.refresh()
+
+
+def split(graph, items, whole=()):
+    """A long sum of few results is taken in parts, each by other threads, then over the parts.
+
+    items  how many threads there are to be given work
+    whole  sums to leave alone
+    """
+    for node in graph.nodes:
+        if node.op not in ("matmul", "sum") or node in whole:
+            continue
+        x = node.inputs[0]
+        length = x.shape[-1] if node.op == "matmul" else x.shape[_reduced(node)[0]] if _reduced(node) else 1
+        parts = min(length // PART, items // count_of(node))
+        if parts > 1 and length >= LONG:
+            params = {"of": node.op, "parts": parts, **node.params}
+            kind = {"shape": (parts, *node.shape), "dtype": node.dtype, "time": node.time}
+            node.become("total", Node("partial", node.inputs, params, **kind))
+    return graph.refresh()
+
+
+def count_of(node):
+    """How many threads have work with a sum."""
+    if not is_tiled(node):
+        return max(node.size, 1)
+    *front, n, m = node.shape
+    return math.prod(front) * -(-n // TILE) * -(-m // TILE)
+
+
+def _reduced(node):
+    """The axes of a sum that are longer than one, the longest first."""
+    shape = node.inputs[0].shape
+    return sorted((a for a in node.params["axis"] if shape[a] > 1), key=lambda a: -shape[a])
+
+
+# ── a program of a device ───────────────────────────────────────────────────────────────────────────────────
+
+
+class Shadow:
+    """A program whose arrays are stood in for by NumPy's of the same layout, which nobody reads or writes.
+
+    So the passes can look at a device's arrays as at any others.
+    """
+
+    def __init__(self, program, home):
+        self._home, self._blocks, self._arrays, self.devices = home, {}, {}, {}
+        self.inputs = [self._host(a) for a in program.inputs]
+        self.state = {name: self._host(a) for name, a in program.state.items()}
+        self.returned = [self._host(a) for a in program.returned]
+        self.constants = {}
+        for array in program.constants.values():
+            host = self._host(array)
+            host[...] = home.to_host(array)
+            self.constants[id(host)] = host
+        self.instructions = [
+            i._replace(
+                inputs=[x if isinstance(x, (int, float)) else self._host(x) for x in i.inputs],
+                output=self._host(i.output),
+            )
+            for i in program.instructions
+        ]
+
+    def owner(self, host):
+        """What stands for the array that owns the memory which a host array looks at."""
+        return self._host(backend.owner(self.devices[id(host)]))
+
+    def _host(self, array):
+        if id(array) not in self._arrays:
+            owner = backend.owner(array)
+            low, high = self._home.span(owner)
+            if id(owner) not in self._blocks:
+                self._blocks[id(owner)] = np.empty(high - low, "uint8"), owner
+            backwards = sum(s * (n - 1) for n, s in zip(array.shape, array.strides, strict=True) if s < 0)
+            memory, start = self._blocks[id(owner)][0], self._home.span(array)[0] - low - backwards
+            host = np.ndarray(array.shape, array.dtype, memory, start, array.strides)
+            self._arrays[id(array)], self.devices[id(host)] = (host, array), array
+        return self._arrays[id(array)][0]
+
+
+class External:
+    """An array that outlives the step, as one replica sees it.
+
+    name      of the state, or input0, output0 …
+    device    the array; of an input its buffer, though it is given anew for each block of steps
+    host      what stands for it
+    stride    from one replica to the next, in elements; 0 of what all share
+    length    of an input: from one step to the next
+    """
+
+    def __init__(self, name, device, host, count, is_input):
+        self.name, self.device, self.is_input, self.is_written = name, device, is_input, False
+        self.length, axis = math.prod(host.shape), replica_axis(host.shape, count) if count > 1 else None
+        if axis and not is_input:  # a replica is in several pieces
+            raise UnplannableError
+        self.stride = 0 if axis is None else host.strides[axis] // host.itemsize
+        self.size = self.length if axis is None else self.length // count
+        self.host, self.bounds = host, byte_bounds(host)
+
+    def meets(self, other):
+        """Whether they share memory."""
+        return self.bounds[0] < other.bounds[1] and other.bounds[0] < self.bounds[1]
+
+    def holds(self, other):
+        """Whether all memory of the other is here."""
+        return self.bounds[0] <= other.bounds[0] and other.bounds[1] <= self.bounds[1]
+
+
+def _externals(shadow, count):
+    """What outlives the step: the inputs, the state, and what is returned of neither."""
+    made = {f"output{k}": shadow.owner(a) for k, a in enumerate(shadow.returned)}
+    lasting = sorted([*shadow.state.items(), *made.items()], key=lambda named: -named[1].nbytes)
+    inputs = {f"input{k}": a for k, a in enumerate(shadow.inputs)}
+    externals = []
+    for name, array in (*inputs.items(), *lasting):
+        external = External(name, shadow.devices[id(array)], array, count, name in inputs)
+        if any(e.holds(external) and not e.is_input for e in externals):
+            continue
+        if not array.flags.c_contiguous or any(e.meets(external) for e in externals):
+            raise UnplannableError
+        externals.append(external)
+    return externals
+
+
+def stages_of(program, home, kind):
+    """The stages of a recorded program, for a class of compiler/cuda_code.py.
+
+    kind.by_replica  whether they are of one of its replicas, where they are independent
+    kind.items       how many threads there are to be given work
+    kind.large       from how many multiplications on a product is made by a library
+    kind.padded      whether rows begin in different banks
+    kind.functions   the elementwise functions that it knows
+
+    externals   the arrays that outlive the step
+    replicas    how many replicas the stages stand for
+    devices     {id of a host array of a load or a store: the device's array}
+
+    Raises:  UnplannableError – if the step assigns to a value that it computed or to an input, if arrays that
+             outlive it share memory, or if it has steps that only an array library can do
+    """
+    shadow = Shadow(program, home)
+    count = replicas_of(shadow) if kind.by_replica else 1
+    externals = _externals(shadow, count)
+    part = Part(shadow, 0, 1, count, shared=True) if count > 1 else shadow
+    graph = fold(build(part))
+    known = VIEWS | {"load", "store", "constant", "matmul", "sum"} | kind.functions
+    if not {node.op for node in graph.nodes} <= known:
+        raise UnplannableError
+    for external in externals:
+        external.is_written = bool(graph.overlapping(external.bounds))
+        if external.is_written and (external.is_input or count > 1 and not external.stride):
+            raise UnplannableError
+    return Stages(graph, kind, externals, count, shadow.devices)

@@ -1,0 +1,1 @@
+"""What theory says of a game: D*, the divergences it bounds, and how it moves."""

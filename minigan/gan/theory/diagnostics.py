@@ -1,0 +1,112 @@
+"""What theory says about the state of a game: D beside D*, V and what it implies, the generated density.
+
+Everything here works on host arrays in float64; it reads a game, it does not train one.
+"""
+
+import math
+
+import numpy as np
+
+LN4 = math.log(4.0)
+
+
+def optimal_discriminator(p, q):
+    """D*(x) = p / (p + q): 1 where only real data live, 0 where only generated ones, ½ where p = q.
+
+    Where neither lives it is NaN.
+
+    Shapes:  densities p of the data and q of the generator, equal shapes → the same
+    Raises:  ValueError – for a negative density or unequal shapes
+    Source:  [T15]; Goodfellow et al. 2014, proposition 1
+    """
+    p, q = np.asarray(p, "float64"), np.asarray(q, "float64")
+    if p.shape != q.shape:
+        raise ValueError(
+            f"D* compares two densities at the same points; received shapes {p.shape} and {q.shape}"
+        )
+    if (p < 0).any() or (q < 0).any():
+        raise ValueError("a density is not negative; received p or q below 0")
+    with np.errstate(invalid="ignore"):
+        return p / (p + q)
+
+
+def value_function(real_logits, fake_logits):
+    """V(G, D) = E[−ln D(x)] + E[−ln(1 − D(G(z)))], which D minimises.
+
+    From the logits a: E[softplus(−a)] + E[softplus(a)].
+
+    Shapes:  any two arrays → a float
+    Units:   nats
+    Source:  [T14]: the binary cross-entropy of D, so at D = ½ everywhere it is ln 4
+    """
+    real, fake = np.asarray(real_logits, "float64"), np.asarray(fake_logits, "float64")
+    if real.size == 0 or fake.size == 0:
+        raise ValueError("V is a mean over real and generated data; received an empty array")
+    return float(np.logaddexp(0.0, -real).mean() + np.logaddexp(0.0, fake).mean())
+
+
+def implied_js(value):
+    """(ln 4 − V)/2: a lower bound on JS(p, q) for any D, tight at D*. Negative when D does worse than a coin.
+
+    The sign is that of [T14], where V is a sum of two *minus* logarithms and D minimises; with the opposite
+    sign the same statement reads V = 2 JS − ln 4.
+
+    Units:   nats
+    Source:  [T16]; Goodfellow et al. 2014, theorem 1
+    """
+    return (LN4 - value) / 2.0
+
+
+def value_at_optimum(js):
+    """V(G, D*) = ln 4 − 2 JS(p, q).    Units:  nats    Source:  [T16]"""
+    return LN4 - 2.0 * js
+
+
+def pushforward_cdf(z_mass, x_edges, at):
+    """Distribution function at the points ``at`` of x = G(z), for a latent cut into cells.
+
+    Cell i has mass z_mass[i] and becomes the interval between x_edges[i] and x_edges[i+1], over which its
+    mass is spread evenly: exact in the limit of fine cells, for any continuous G of one latent number,
+    monotone or folded.
+
+    Shapes:  z_mass (n,), x_edges (n+1,), at (m,) → (m,)
+    """
+    low, high = np.minimum(x_edges[:-1], x_edges[1:]), np.maximum(x_edges[:-1], x_edges[1:])
+    smallest = 1e-12 * np.ptp(np.concatenate([x_edges, at])) or 1.0
+    width = np.maximum(high - low, smallest)  # a cell folded onto a point is a small step
+    cdf = np.zeros(len(at))
+    parts = max(1, len(z_mass) * len(at) // 2_000_000)  # so that memory is bounded
+    for rows in np.array_split(np.arange(len(z_mass)), parts):
+        share = np.clip((at[:, None] - low[rows]) / width[rows], 0.0, 1.0)
+        cdf += share @ z_mass[rows]
+    return cdf
+
+
+def latent_cells(distribution, count=2000):
+    """Edges and masses of cells that cover a latent number of the given distribution, fine in the tails too.
+
+    Shapes:  → edges (count + 1,), masses (count,) that sum to one
+    Raises:  ValueError – for an unknown distribution
+    """
+    if distribution == "uniform":
+        return np.linspace(-1.0, 1.0, count + 1), np.full(count, 1.0 / count)
+    if distribution == "normal":
+        from scipy.special import ndtr
+
+        edges = np.linspace(-6.0, 6.0, count + 1)  # beyond ±6 lie 2 · 10⁻⁹
+        masses = np.diff(ndtr(edges))
+        return edges, masses / masses.sum()
+    raise ValueError(f"a latent distribution is 'normal' or 'uniform'; received {distribution!r}")
+
+
+def generated_density(generate, distribution, edges):
+    """Density of G(z), one latent number in and one feature out, as the mean over each bin of ``edges``.
+
+    generate  a function of host latents (n, 1) → host values (n, 1)
+
+    Shapes:  edges (m+1,) → (m,)
+    """
+    z, mass = latent_cells(distribution)
+    x = np.asarray(generate(z[:, None]), "float64")[:, 0]
+    cdf = pushforward_cdf(mass, x, np.asarray(edges, "float64"))
+    return np.diff(cdf) / np.diff(edges)

@@ -1,0 +1,1 @@
+"""Models that are no GANs: generative and discriminative classifiers, maximum likelihood."""

@@ -1,0 +1,1 @@
+"""What a finished run shows: its page, its files, its networks for other programs."""

@@ -1,0 +1,107 @@
+"""A trained model for other programs: the arrays of its networks by name, and how they are to be used.
+
+A format is a function from a Model to the bytes of a file.
+"""
+
+import io
+import json
+import os
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from minigan._version import __version__
+from minigan.errors import CheckpointError
+from minigan.storage import checkpoint
+from minigan.storage.directory import RunDirectory
+
+SCHEMA = 1  # of the architecture
+FORMULAS = {  # of the activations, for programs that have others of the same name
+    "tanh": "tanh(x)",
+    "relu": "max(x, 0)",
+    "leaky_relu": "max(x, 0.2 x)",
+    "sigmoid": "1 / (1 + exp(-x))",
+    "softplus": "ln(1 + exp(x))",
+    "elu": "x if x > 0 else exp(x) - 1",
+    "silu": "x / (1 + exp(-x))",
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """The arrays of generator, discriminator and averaged generator, shift and scale; and the architecture.
+
+    step          how many were trained
+    architecture  as JSON has it: sizes and activations of the networks, the distribution of the latent
+                  vector, the formulas between the user's units and the networks', the whole configuration
+    """
+
+    step: int
+    arrays: dict[str, np.ndarray]
+    architecture: dict[str, Any]
+
+
+def read_model(path: str | os.PathLike[str], at: str = "latest") -> tuple[Model, tuple[str, ...]]:
+    """The model in a run directory, of its newest good checkpoint or another, and notes about damaged ones.
+
+    The data set it was trained on is not needed.
+
+    Raises:  DataError, ConfigError, CheckpointError – where directory, configuration or checkpoint is refused
+    """
+    from minigan.training.config import from_json, to_json
+
+    run = RunDirectory.open(path)
+    config, newest = from_json(run.read_config()), checkpoint.find(run, at)
+    features = newest.arrays["shift"].size if "shift" in newest.arrays else 1
+    latent = config.latent.size or features
+    sizes = {
+        "generator": (latent, *config.generator.widths, features),
+        "average": (latent, *config.generator.widths, features),
+        "discriminator": (features * config.packing, *config.discriminator.widths, 1),
+    }
+    expected: dict[str, tuple[tuple[int, ...], Any]] = {
+        "shift": ((1, features), "float64"),
+        "scale": ((1, features), "float64"),
+    }
+    for player, widths in sizes.items():
+        for i, (n, m) in enumerate(pairwise(widths)):
+            expected |= {f"{player}.{i}.W": ((n, m), config.dtype), f"{player}.{i}.b": ((1, m), config.dtype)}
+    own = (*(f"{player}." for player in sizes), "shift", "scale")
+    arrays = {name: array for name, array in newest.arrays.items() if name.startswith(own)}
+    checkpoint.require(arrays, expected)
+    step = newest.state.get("step")
+    if type(step) is not int or not all(np.isfinite(array).all() for array in arrays.values()):
+        raise CheckpointError(
+            f"the checkpoint {newest.path} holds no step count, or numbers that are not finite; "
+            "use an older one"
+        )
+
+    def network(player: str, activation: str) -> dict[str, Any]:
+        return {"sizes": list(sizes[player]), "activation": activation, "formula": FORMULAS[activation]}
+
+    architecture = {
+        "format": "minigan model",
+        "schema": SCHEMA,
+        "minigan": __version__,
+        "step": step,
+        "features": features,
+        "latent": {"size": latent, "distribution": config.latent.distribution},
+        "generator": network("generator", config.generator.activation),
+        "average": network("average", config.generator.activation),
+        "discriminator": network("discriminator", config.discriminator.activation),
+        "packing": config.packing,
+        "layer": "x @ W + b, then the activation, which the last layer lacks",
+        "sample": "average(z) * scale + shift",
+        "judge": "discriminator((x - shift) / scale), a logit where the objective has a probability",
+        "config": json.loads(to_json(config)),
+    }
+    return Model(step, {name: arrays[name] for name in expected}, architecture), newest.warnings
+
+
+def as_npz(model: Model) -> bytes:
+    """The arrays and, as the text ``architecture``, the JSON; for ``numpy.load(…, allow_pickle=False)``."""
+    buffer, text = io.BytesIO(), json.dumps(model.architecture)
+    np.savez(buffer, allow_pickle=False, **model.arrays, architecture=np.array(text))
+    return buffer.getvalue()

@@ -1,0 +1,337 @@
+"""Checkpoints: named arrays and a JSON state in one safetensors file that notices any change of a bit.
+
+The format is safetensors, which other frameworks open and which cannot hold code. It has no checksum, so its
+metadata carries a digest over all that is loaded. A file is vetted by its header before any array is made.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+import stat
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigan.errors import CheckpointError, shown
+from minigan.storage.directory import RunDirectory, storage_error, write_atomic
+
+SCHEMA = 1
+MAX_FILE = 2**30  # bytes
+MAX_HEADER = 2**20  # bytes
+DTYPES = {"F32": "float32", "F64": "float64", "I64": "int64", "U8": "uint8"}
+SIZES = {"F32": 4, "F64": 8, "I64": 8, "U8": 1}  # bytes of a number
+NAME = re.compile(r"step-(\d{8,10})\.safetensors")
+
+
+class Header(NamedTuple):
+    """What a checkpoint says it holds: its arrays by name as (shape, dtype), and its state."""
+
+    arrays: dict[str, tuple[tuple[int, ...], str]]
+    state: dict[str, Any]
+
+
+class Latest(NamedTuple):
+    """The newest checkpoint of a run that verifies, and a sentence for each newer one that does not."""
+
+    path: Path
+    arrays: dict[str, np.ndarray]
+    state: dict[str, Any]
+    warnings: tuple[str, ...]
+
+
+def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
+    """Write ``arrays`` (float32, float64, int64 or uint8) and the JSON object ``state``, atomically.
+
+    Raises:  TypeError – for another dtype;  ValueError – if the state is not JSON, or all is too large;
+        StorageError – if it cannot be written
+    """
+    from safetensors.numpy import save as serialise
+
+    size = sum(array.nbytes for array in arrays.values())
+    text = json.dumps(dict(state), allow_nan=False, separators=(",", ":"))
+    if size + MAX_HEADER > MAX_FILE or len(text) > MAX_HEADER // 2:
+        raise ValueError(
+            f"a checkpoint holds at most {MAX_FILE - MAX_HEADER} bytes of arrays and {MAX_HEADER // 2} of "
+            f"state, received {size} and {len(text)}"
+        )
+    plain = {name: _plain(name, array) for name, array in arrays.items()}
+    metadata = {"format": "minigan", "schema": str(SCHEMA), "state": text, "digest": _digest(plain, text)}
+    write_atomic(path, serialise(plain, metadata))
+
+
+def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and the state that ``save`` wrote to ``path``.
+
+    Raises:  CheckpointError – if the file is missing, damaged, altered, too large or of a newer schema
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as deserialise
+
+    path = Path(path)
+    what = _what(path)
+    header, metadata, content = _read(path, with_arrays=True)
+    try:
+        arrays = deserialise(content)
+    except (SafetensorError, ValueError, LookupError, TypeError) as error:
+        raise _damaged(what, shown(str(error))[1:-1]) from None
+    if {name: (array.shape, array.dtype.name) for name, array in arrays.items()} != header.arrays:
+        raise _damaged(what, "its header can be read in two ways")
+    if _digest(arrays, metadata["state"]) != metadata["digest"]:
+        raise _damaged(what, "its content does not agree with its digest")
+    return {name: np.array(array) for name, array in arrays.items()}, header.state
+
+
+def inspect(path: str | os.PathLike[str]) -> Header:
+    """What the checkpoint at ``path`` says it holds; no array is read.
+
+    Raises:  CheckpointError – as ``load``, apart from the digest, which needs the arrays
+    """
+    return _read(Path(path), with_arrays=False)[0]
+
+
+def require(arrays: Mapping[str, np.ndarray], expected: Mapping[str, tuple[tuple[int, ...], Any]]) -> None:
+    """Refuse arrays that are not those of the expected network: ``expected`` maps names to (shape, dtype).
+
+    Raises:  CheckpointError – listing the differences
+    """
+    differences = [f"{name} is missing" for name in expected if name not in arrays]
+    differences += [f"{shown(name)} is unknown" for name in arrays if name not in expected]
+    for name, (shape, dtype) in expected.items():
+        if name in arrays:
+            have, want = arrays[name], (tuple(shape), np.dtype(dtype))
+            if (have.shape, have.dtype) != want:
+                differences.append(f"{name} is {have.dtype} {have.shape} instead of {want[1]} {want[0]}")
+    if differences:
+        more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""
+        raise CheckpointError(
+            f"the checkpoint is of another network: {'; '.join(differences[:5])}{more}; use the "
+            "configuration it was trained with"
+        )
+
+
+def save_step(
+    run: RunDirectory,
+    step: int,
+    arrays: Mapping[str, np.ndarray],
+    state: Mapping[str, Any],
+    keep: int = 3,
+    *,
+    best: bool = False,
+) -> Path:
+    """Write checkpoints/step-<step>.safetensors, then ``latest``, then remove all but the ``keep`` newest.
+
+    The state is stored with its ``step``. With ``best`` the file ``best`` names it too; what that file names,
+    and what cannot be read, is never removed.
+
+    Raises:  ValueError, TypeError – as ``save``, or for a negative step or no checkpoint to keep;
+        StorageError – if it cannot be written
+    """
+    if not 0 <= step < 10**10 or keep < 1:
+        raise ValueError(
+            f"a checkpoint needs a step from 0 to 10^10 - 1 and keep >= 1, received {step} and {keep}"
+        )
+    path = run.checkpoints / f"step-{step:08d}.safetensors"
+    save(path, arrays, {**state, "step": step})
+    # In this order a crash in between leaves pointers to files that are there.
+    for pointer in ("latest", "best") if best else ("latest",):
+        write_atomic(run.checkpoints / pointer, path.name.encode() + b"\n")
+    kept = {path, pointed(run, "best")}
+    for old in paths(run)[:-keep]:
+        if old not in kept and _verifies(old):
+            try:
+                old.unlink(missing_ok=True)
+            except OSError as error:
+                raise storage_error(error, old) from None
+    return path
+
+
+def latest(run: RunDirectory) -> Latest:
+    """The newest checkpoint of ``run`` that verifies.
+
+    Raises:  CheckpointError – if none does
+    """
+    warnings: list[str] = []
+    for path in reversed(paths(run)):
+        try:
+            return Latest(path, *load(path), tuple(warnings))
+        except CheckpointError as error:
+            if path not in paths(run):  # removed since it was listed, by a writer that has newer ones
+                return latest(run)
+            warnings.append(str(error))
+    found = "it has none; train it first"
+    if warnings:
+        found = f"none of its {len(warnings)} verifies; {warnings[0]}"
+    raise CheckpointError(f"no checkpoint can be read from {shown(str(run.path))}: {found}")
+
+
+def find(run: RunDirectory, which: str) -> Latest:
+    """The checkpoint that ``which`` names: "latest", "best" or a step.
+
+    Raises:  CheckpointError – if there is none, or it does not verify
+    """
+    if which == "latest":
+        return latest(run)
+    named = {str(step_of(path)): path for path in paths(run)}
+    path = pointed(run, "best") if which == "best" else named.get(which)
+    if path is None:
+        there = ", ".join(["latest", *(["best"] if pointed(run, "best") else []), *named])
+        raise CheckpointError(f"{shown(str(run.path))} has no checkpoint {shown(which)}; it has {there}")
+    try:
+        return Latest(path, *load(path), ())
+    except CheckpointError:
+        if which == "best" and pointed(run, "best") not in (path, None):  # a writer has a better one by now
+            return find(run, which)
+        raise
+
+
+def pointed(run: RunDirectory, pointer: str) -> Path | None:
+    """The checkpoint that the file ``latest`` or ``best`` names; None if it names none that is there."""
+    try:
+        with open(run.checkpoints / pointer, "rb") as file:
+            name = file.read(100).decode("ascii", "replace").strip()
+    except OSError:
+        return None
+    return run.checkpoints / name if NAME.fullmatch(name) and (run.checkpoints / name).exists() else None
+
+
+def paths(run: RunDirectory) -> list[Path]:
+    """The checkpoints of ``run``, oldest first."""
+    try:
+        found = [entry for entry in run.checkpoints.iterdir() if NAME.fullmatch(entry.name)]
+    except OSError:
+        return []
+    return sorted(found, key=step_of)
+
+
+def step_of(path: Path) -> int:
+    """The step in a checkpoint's name."""
+    return int(path.name[5:].partition(".")[0])
+
+
+def _verifies(path: Path) -> bool:
+    try:
+        load(path)
+    except CheckpointError:
+        return False
+    return True
+
+
+def _plain(name: str, array: np.ndarray) -> np.ndarray:
+    """``array`` as safetensors stores it: in C order, little-endian."""
+    if not isinstance(name, str) or not name or not name.isprintable() or name == "__metadata__":
+        raise ValueError(f"a checkpoint's arrays have printable names, received {name!r}")
+    if array.dtype.name not in DTYPES.values():
+        raise TypeError(f"a checkpoint holds {', '.join(DTYPES.values())}; received {array.dtype} for {name}")
+    return np.array(array, array.dtype.newbyteorder("<"), order="C")
+
+
+def _digest(arrays: Mapping[str, np.ndarray], state: str) -> str:
+    """BLAKE2b over schema, state, and the names, dtypes, shapes and bytes of the arrays."""
+    digest = hashlib.blake2b(digest_size=32)
+    # Each part with its length before it, so that no two contents have one encoding.
+    for name in sorted(arrays):
+        array = arrays[name]
+        for part in (
+            name.encode(errors="surrogatepass"),
+            array.dtype.name.encode(),
+            str(array.shape).encode(),
+            array.tobytes(),
+        ):
+            digest.update(struct.pack("<Q", len(part)) + part)
+    digest.update(f"minigan checkpoint {SCHEMA}\n{state}".encode(errors="surrogatepass"))
+    return digest.hexdigest()
+
+
+def _what(path: Path) -> str:
+    return f"the checkpoint {shown(str(path))}"
+
+
+def _damaged(what: str, how: str) -> CheckpointError:
+    return CheckpointError(f"{what} is damaged: {how}; use an older one")
+
+
+def _read(path: Path, with_arrays: bool) -> tuple[Header, dict[str, str], bytes]:
+    """The vetted header, its metadata, and the whole file (or only the header's part)."""
+    what = _what(path)
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise CheckpointError(f"{what} is not a regular file; give a .safetensors file")
+        if status.st_size > MAX_FILE:
+            raise CheckpointError(
+                f"{what} has {status.st_size} bytes, more than the {MAX_FILE} that are read"
+            )
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())  # by now the name may be that of a newer file
+            prefix = file.read(8)
+            length = int.from_bytes(prefix, "little")
+            if len(prefix) < 8 or length > status.st_size - 8:
+                raise _damaged(what, f"it ends within its header, at byte {status.st_size}")
+            if length > MAX_HEADER:
+                raise _damaged(what, f"its header claims {length} bytes, more than {MAX_HEADER}")
+            text = file.read(length)
+            header, metadata = _vetted(what, text, status.st_size - 8 - length)
+            rest = file.read(status.st_size - 8 - length) if with_arrays else b""
+    except OSError as error:
+        raise CheckpointError(f"{what} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # a NUL in the name
+        raise CheckpointError(f"{what} cannot be read: {error}") from None
+    return header, metadata, prefix + text + rest
+
+
+def _vetted(what: str, text: bytes, size: int) -> tuple[Header, dict[str, str]]:
+    """The header and its metadata, if its arrays have allowed dtypes and fill the ``size`` bytes after it."""
+    entries = _object(text)
+    if entries is None:
+        raise _damaged(what, "its header is not a JSON object")
+    metadata = entries.pop("__metadata__", None)
+    if not isinstance(metadata, dict) or metadata.get("format") != "minigan":
+        raise CheckpointError(f"{what} was not written by minigan; give one from a run's checkpoints")
+    schema = metadata.get("schema")
+    if isinstance(schema, str) and schema.isascii() and schema.isdecimal() and int(schema[:9]) > SCHEMA:
+        raise CheckpointError(
+            f"{what} has schema {schema[:9]}, this minigan reads up to {SCHEMA}; install a newer minigan"
+        )
+    if schema != str(SCHEMA) or set(metadata) != {"format", "schema", "state", "digest"}:
+        raise _damaged(what, "its metadata is incomplete")
+    state = _object(metadata["state"])
+    if state is None:
+        raise _damaged(what, "its state is not a JSON object")
+    spans, arrays = [], {}
+    for name, entry in entries.items():
+        match entry:
+            case {
+                "dtype": str(code),
+                "shape": list(shape),
+                "data_offsets": [int(begin), int(end)],
+                **rest,
+            } if code in DTYPES and not rest and all(type(n) is int and 0 <= n <= MAX_FILE for n in shape):
+                dtype = DTYPES[code]
+                if end - begin != math.prod(shape) * SIZES[code]:
+                    raise _damaged(what, f"array {shown(name)} has a shape that its bytes do not fill")
+                spans.append((begin, end))
+                arrays[name] = (tuple(shape), dtype)
+            case _:
+                raise _damaged(what, f"array {shown(name)} is described by {shown(entry)}")
+    position = 0
+    for begin, end in sorted(spans):
+        if begin != position:
+            raise _damaged(what, f"its arrays do not follow each other at byte {shown(position)}")
+        position = end
+    if position != size:
+        raise _damaged(what, f"its arrays take {shown(position)} bytes, and {size} are there")
+    return Header(arrays, state), metadata
+
+
+def _object(text: Any) -> dict[str, Any] | None:
+    try:
+        # Of bytes json would guess the encoding, and load the codec of whatever it guessed.
+        value = json.loads(text.decode() if isinstance(text, bytes) else text)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,1 @@
+"""Many runs: trained together, in processes, on a cluster, and compared."""

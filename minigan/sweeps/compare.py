@@ -1,0 +1,189 @@
+"""Runs side by side: what each was told, how far it came and what came of it, from the files it left.
+
+A run may be written meanwhile: the files that are replaced are replaced whole, and of the one that grows only
+whole lines are read. What cannot be read is named in a note.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minigan.errors import ConfigError, LabError, nearest, shown
+from minigan.storage.directory import RunDirectory, read_bounded, read_object
+
+BEFORE = ("run", "status", "step")  # the columns to the left of the settings
+RESULTS = ("ks", "pvalue", "w1", "mean", "std", "modes", "hq", "reverse_kl", "seconds")  # and to the right
+OF_METRICS = {"pvalue": "ks_p"}  # where a line of metrics has another name for it
+OF_VERDICT = {"w1": "W1", "mean": "mean", "std": "sd"}  # rows of the verdict on one feature
+LARGEST = 1e300  # of a number that is believed
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One run: its directory, its status (None before it has written one), its settings by dotted name.
+
+    results  by the names in RESULTS, of the verdict once the run has finished, before that of the last line
+             of metrics; None where there is no such number
+    Units:   w1 in sd of the target; seconds in s; mean and std in the data's
+    """
+
+    run: str
+    status: str | None
+    step: int | None
+    settings: dict[str, Any]
+    results: dict[str, float | int | None]
+
+    def __getitem__(self, column: str) -> Any:
+        if column in BEFORE:
+            return getattr(self, column)
+        return self.results[column] if column in RESULTS else self.settings[column]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs in the order in which they were asked for, and a sentence for each thing that was not read."""
+
+    rows: tuple[RunSummary, ...]
+    notes: tuple[str, ...] = ()
+    settings: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = self.rows[0].settings if self.rows else ()
+        object.__setattr__(self, "settings", tuple(name for name in names if self._differ(name)))
+
+    def _differ(self, name: str) -> bool:
+        first = self.rows[0].settings[name]
+        return name != "name" and any(row.settings[name] != first for row in self.rows)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns from left to right: those of every comparison around the settings that differ."""
+        return (*BEFORE, *self.settings, *RESULTS)
+
+    def sorted_by(self, column: str, *, descending: bool = False) -> "Comparison":
+        """The same runs in the order of ``column``; those without a value stay at the end.
+
+        Raises:  ConfigError – for an unknown column
+        """
+        if column not in self.columns:
+            raise ConfigError(f"there is no column {shown(column)}; {nearest(column, self.columns)}")
+        known = [row for row in self.rows if row[column] is not None]
+        known.sort(key=lambda row: _order(row[column]), reverse=descending)
+        return Comparison((*known, *(row for row in self.rows if row[column] is None)), self.notes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as JSON has it."""
+        rows = [
+            {
+                "run": row.run,
+                "status": row.status,
+                "step": row.step,
+                "settings": {name: row.settings[name] for name in self.settings},
+                **row.results,
+            }
+            for row in self.rows
+        ]
+        return {"settings": list(self.settings), "rows": rows, "notes": list(self.notes)}
+
+
+def compare(paths: Iterable[str | os.PathLike[str]]) -> Comparison:
+    """The runs at ``paths``: run directories, and directories that contain some."""
+    rows: list[RunSummary] = []
+    notes: list[str] = []
+    for path in dict.fromkeys(_runs(paths, notes)):
+        try:
+            rows.append(_row(path, notes))
+        except LabError as error:
+            notes.append(str(error))
+    return Comparison(tuple(rows), tuple(notes))
+
+
+def run_directories(folder: str | os.PathLike[str]) -> list[Path]:
+    """The run directories in ``folder``, oldest first by their names; none where it cannot be read."""
+    try:
+        return sorted(Path(entry.path) for entry in os.scandir(folder) if _is_run(entry.path))
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return []
+
+
+def _is_run(path: str | os.PathLike[str]) -> bool:
+    return os.path.isfile(os.path.join(path, "config.json"))
+
+
+def _runs(paths: Iterable[str | os.PathLike[str]], notes: list[str]) -> Iterator[Path]:
+    for path in paths:
+        inside = [] if _is_run(path) else run_directories(path)
+        if inside:
+            yield from inside
+        elif _is_run(path):
+            yield Path(path)
+        else:
+            what = "holds no run directory" if os.path.isdir(path) else "is no directory"
+            notes.append(f"{shown(os.fspath(path))} {what}; give one that train has made, or their parent")
+
+
+def _row(path: Path, notes: list[str]) -> RunSummary:
+    """One run; what of it besides its configuration cannot be read is noted and left out."""
+    from minigan.training.config import flatten, from_json
+
+    run = RunDirectory.open(path)
+    try:
+        settings = flatten(from_json(run.read_config()))
+    except ConfigError as error:
+        raise ConfigError(f"{shown(str(path))} has no readable config.json: {error}") from None
+    status, last, verdict = {}, {}, {}
+    try:
+        status = run.read_status()
+    except LabError as error:
+        notes.append(str(error))
+    try:
+        metrics = run.read_metrics()
+        last = metrics.rows[-1] if metrics.rows else {}
+        if metrics.skipped:
+            notes.append(f"{metrics.skipped} unreadable lines of {shown(str(path / 'metrics.jsonl'))}")
+    except LabError as error:
+        notes.append(str(error))
+    said = status.get("status")
+    if said == "finished":
+        verdict = _verdict(path / "verdict.json", notes)
+    results = {name: _number(last.get(OF_METRICS.get(name, name))) for name in RESULTS} | verdict
+    seconds = _number(status.get("seconds"))
+    results["seconds"] = _number(last.get("wall")) if seconds is None else seconds
+    steps = [step for step in (status.get("step"), last.get("step")) if type(step) is int]
+    return RunSummary(
+        str(path), said if isinstance(said, str) else None, max(steps, default=None), settings, results
+    )
+
+
+def _verdict(path: Path, notes: list[str]) -> dict[str, float | int | None]:
+    """What verdict.json says of the columns; where it has no row, the metrics keep their value."""
+    try:
+        content = read_object(read_bounded(path))
+    except LabError as error:
+        notes.append(str(error))
+        return {}
+    match content:
+        case {"ks": {"statistic": ks}, "pvalue": pvalue, "rows": list(rows)}:
+            values = {row.get("name"): row.get("value") for row in rows if isinstance(row, dict)}
+            found = {"ks": ks, "pvalue": pvalue}
+            found |= {name: values[row] for name, row in OF_VERDICT.items() if row in values}
+            return {name: _number(value) for name, value in found.items()}
+    notes.append(f"{shown(str(path))} is damaged: it is no verdict; make it anew with `minigan eval`")
+    return {}
+
+
+def _number(value: object) -> float | int | None:
+    """``value`` if it is a finite number, else None: the file may come from anyone."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if abs(value) <= LARGEST and not math.isnan(value) else None
+
+
+def _order(value: Any) -> tuple[bool, Any]:
+    """Numbers before text, and lists by their text."""
+    text = value if isinstance(value, str) else None if isinstance(value, (int, float)) else json.dumps(value)
+    return (text is not None, value if text is None else text)

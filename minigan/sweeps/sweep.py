@@ -1,0 +1,355 @@
+"""Many runs from one file: every combination of the values that it varies, each a run directory of its own.
+
+Runs that differ in numbers alone (seed, rates, penalty weights) train together as one program; groups of
+other structure are jobs (engines.py). Each run has the bits that it would have alone. Here are the plan, its
+directory and the table that comes out.
+"""
+
+import csv
+import io
+import itertools
+import json
+import math
+import os
+import re
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from minigan.errors import (
+    ConfigError,
+    DataError,
+    LabError,
+    nearest,
+    shown,
+)
+from minigan.evaluation.verdict import wilson
+from minigan.probability.distributions import parse
+from minigan.sweeps.compare import RESULTS, compare
+from minigan.training.config import Config, build, check, fields, named, read_file, to_json
+
+SCHEMA = 1  # of sweep.json
+MAX_RUNS = 10_000
+DONE = ("finished", "diverged")  # what a restart leaves alone: it would come out the same
+SUCCESS = "pvalue >= 0.05"
+CONDITION = re.compile(r"\s*(\w+)\s*(<=|>=|<|>|==)\s*([-+.\de]+)\s*")
+COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "<=": lambda a, b: a <= b,
+    ">=": lambda a, b: a >= b,
+    "<": lambda a, b: a < b,
+    ">": lambda a, b: a > b,
+    "==": lambda a, b: a == b,
+}
+RANGE = re.compile(r"(\d{1,18}):(\d{1,18})")
+KEYS = ("name", "preset", "success", "set", "vary")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A plan: the configurations in order, what varies between them, and what counts as success.
+
+    settings  of each run, the varied ones alone, by dotted name
+    success   conditions on columns of the results, joined by "and"
+    """
+
+    name: str
+    configs: tuple[Config, ...]
+    settings: tuple[dict[str, Any], ...]
+    success: str = SUCCESS
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """The names of the settings that vary."""
+        return tuple(self.settings[0])
+
+    def to_json(self) -> bytes:
+        """What sweep.json holds."""
+        content = {
+            "schema": SCHEMA,
+            "name": self.name,
+            "success": self.success,
+            "runs": [
+                {"settings": settings, "config": json.loads(to_json(config))}
+                for settings, config in zip(self.settings, self.configs, strict=True)
+            ],
+        }
+        return json.dumps(content, indent=1).encode() + b"\n"
+
+
+class Rate(NamedTuple):
+    """How often runs of the same settings, but for the seed, succeeded: with Wilson's 95 % interval."""
+
+    settings: dict[str, Any]
+    runs: int
+    successes: int
+    share: float
+    low: float
+    high: float
+    median_ks: float | None
+
+
+@dataclass(frozen=True)
+class Results:
+    """The table of a sweep: a row per run, a rate per setting, and what is missing.
+
+    rows     {"run", "path", "status", "step", the varied settings, RESULTS of compare, "success"}
+    missing  numbers of the runs that have not ended
+    """
+
+    rows: tuple[dict[str, Any], ...]
+    rates: tuple[Rate, ...]
+    missing: tuple[int, ...]
+
+
+# ── the plan
+
+
+def read_sweep(path: str | Path, sets: Sequence[str] = ()) -> Sweep:
+    """The sweep that a TOML or JSON file describes, with ``key=value`` texts on top.
+
+    Keys: name; preset, the experiment to begin with; set, a table of settings as in a configuration; vary, a
+    table of lists, or "0:64" for the integers from 0 to 63; success, as "pvalue >= 0.05".
+
+    Raises:  ConfigError – if it is not that, or a configuration is refused
+    """
+    from minigan.training.config import layers
+
+    content = read_file(Path(path))
+    for key in content:
+        if key not in KEYS:
+            raise ConfigError(f"a sweep has no {shown(key)}; {nearest(str(key), KEYS)}")
+    name, success = content.get("name", Path(path).stem), content.get("success", SUCCESS)
+    if not isinstance(name, str) or not isinstance(success, str):
+        raise ConfigError(
+            f"name and success of a sweep are text, received {shown(name)} and {shown(success)}"
+        )
+    conditions(success)
+    base = {"name": (name, "the sweep")}
+    tables = {key: _table(content.get(key, {}), key) for key in ("set", "vary")}
+    preset = content.get("preset")
+    if preset is not None and not isinstance(preset, str):
+        raise ConfigError(f"preset of a sweep is a name, received {shown(preset)}")
+    for source, layer in layers(preset=preset):
+        base |= {key: (value, source) for key, value in named(layer) if key != "name"}
+    base |= {key: (value, "set") for key, value in named(tables["set"])}
+    for source, layer in layers(sets=sets):
+        base |= {key: (value, source) for key, value in named(layer)}
+    varied = {key: _values(key, value) for key, value in named(tables["vary"])}
+    count = math.prod(map(len, varied.values()))
+    if not varied or count > MAX_RUNS:
+        raise ConfigError(
+            f"a sweep varies at least one setting and has at most {MAX_RUNS} runs, received {len(varied)} "
+            f'settings and {count} runs; write for example vary = {{seed = "0:10"}}'
+        )
+    configs, settings = [], []
+    digits = max(4, len(str(count - 1)))
+    for number, values in enumerate(itertools.product(*varied.values())):
+        own = dict(zip(varied, values, strict=True))
+        label = f"{base['name'][0]}-{number:0{digits}}"
+        config = build(
+            base | {"name": (label, "the sweep")} | {key: (value, "vary") for key, value in own.items()}
+        )
+        _checked(config)
+        configs.append(config)
+        settings.append(own)
+    return Sweep(str(base["name"][0]), tuple(configs), tuple(settings), success)
+
+
+def _table(value: Any, key: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{key} of a sweep is a table of settings, received {shown(value)}")
+    return value
+
+
+def _values(name: str, given: Any) -> list[Any]:
+    """The values that a setting takes in turn."""
+    if (
+        isinstance(given, str)
+        and (span := RANGE.fullmatch(given))
+        and isinstance(fields()[name].default, int)
+    ):
+        first, end = int(span[1]), int(span[2])
+        if not first < end <= first + MAX_RUNS:
+            raise ConfigError(f"vary.{name} goes from a number to a larger one, received {shown(given)}")
+        return list(range(first, end))
+    if not isinstance(given, list) or not given:
+        raise ConfigError(
+            f'vary.{name} is a list of values, or for integers "from:end"; received {shown(given)}'
+        )
+    if len({json.dumps(value) for value in given}) < len(given):
+        raise ConfigError(f"vary.{name} has a value twice: {shown(given)}; give each once")
+    return given
+
+
+def _checked(config: Config) -> None:
+    check(config, features=None if config.data is None else features_of(config))
+
+
+@lru_cache(maxsize=4)
+def _read(path: str, version: tuple[int, int], *selection: Any) -> Any:
+    from minigan.training.data import read_data
+
+    columns, drop_nonfinite = selection
+    return read_data(path, columns=columns, drop_nonfinite=drop_nonfinite)
+
+
+def data_of(config: Config) -> Any:
+    """The data set of a configuration, read once for all runs of it; None where it names none.
+
+    Raises:  DataError – if it is refused
+    """
+    if config.data is None:
+        return None
+    try:
+        status = os.stat(config.data)
+        version = status.st_mtime_ns, status.st_size  # a worker lives long, and the file may change
+    except (OSError, ValueError):
+        version = 0, 0  # the reader says why
+    return _read(config.data, version, config.columns, config.drop_nonfinite)
+
+
+def features_of(config: Config) -> int:
+    """How many features a row of a configuration's target or data has.    Raises:  DataError – as data_of"""
+    data = data_of(config)
+    return parse(config.target).features if data is None else data.values.shape[1]
+
+
+def conditions(success: str) -> list[tuple[str, str, float]]:
+    """The (column, relation, bound) of "pvalue >= 0.05 and modes == 8".
+
+    Raises:  ConfigError – if it is not that
+    """
+    found = []
+    for part in success.split(" and "):
+        match = CONDITION.fullmatch(part)
+        try:
+            found.append((match[1], match[2], float(match[3])))  # type: ignore[index]
+        except (TypeError, ValueError):
+            raise ConfigError(
+                f"success is one or more of COLUMN RELATION NUMBER joined by and, as {SUCCESS!r}; "
+                f"received {shown(success)}"
+            ) from None
+        if found[-1][0] not in RESULTS:
+            raise ConfigError(f"there is no column {shown(match[1])}; {nearest(match[1], RESULTS)}")  # type: ignore[index]
+    return found
+
+
+# ── the directory
+
+
+def create(root: str | Path, sweep: Sweep) -> Path:
+    """A new directory for ``sweep``; returns its path.
+
+    Raises:  StorageError – if it cannot be made
+    """
+    from minigan.storage.directory import storage_error, unique_path, write_atomic
+
+    path = unique_path(root, sweep.name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700)
+        (path / "runs").mkdir(mode=0o700)
+    except (OSError, ValueError) as error:
+        raise storage_error(error, path) from None
+    write_atomic(path / "sweep.json", sweep.to_json())
+    return path
+
+
+def load(path: str | Path) -> Sweep:
+    """The sweep whose directory is ``path``; its configurations are vetted as those from any file.
+
+    Raises:  DataError – if it is not a sweep's directory;  ConfigError – if a configuration is refused
+    """
+    from minigan.storage.directory import read_bounded, read_object
+
+    file = Path(path) / "sweep.json"
+    content = read_object(read_bounded(file, MAX_RUNS * 2**14)) or {}
+    match content:
+        case {"schema": 1, "name": str(name), "success": str(success), "runs": [_, *_] as runs}:
+            conditions(success)
+        case _:
+            raise DataError(f"{shown(str(file))} is damaged: it is no sweep; begin a new one")
+    configs, settings = [], []
+    for entry in runs[:MAX_RUNS]:
+        match entry:
+            case {"settings": dict(own), "config": dict(config)} if own and own.keys() <= fields().keys():
+                configs.append(build({key: (value, "the sweep") for key, value in named(config)}))
+                settings.append(own)
+            case _:
+                raise DataError(f"{shown(str(file))} is damaged: {shown(entry)} is no run; begin a new one")
+    return Sweep(name, tuple(configs), tuple(settings), success)
+
+
+def run_path(path: str | Path, number: int) -> Path:
+    """The directory of a run of the sweep in ``path``."""
+    return Path(path) / "runs" / f"{number:04d}"
+
+
+def is_done(path: str | Path, number: int) -> bool:
+    """Whether a run has ended, well or badly."""
+    from minigan.storage.directory import RunDirectory
+
+    try:
+        return RunDirectory.open(run_path(path, number)).read_status().get("status") in DONE
+    except LabError:
+        return False
+
+
+# ── the results
+
+
+def results(path: str | Path, sweep: Sweep) -> Results:
+    """What the run directories hold by now."""
+    rows, missing = [], []
+    bounds = conditions(sweep.success)
+    for number, own in enumerate(sweep.settings):
+        (found,) = compare([run_path(path, number)]).rows or (None,)
+        status = None if found is None else found.status
+        if status not in DONE:
+            missing.append(number)
+        values = dict.fromkeys(RESULTS) if found is None else found.results
+        success = status == "finished" and all(
+            (value := values[column]) is not None and COMPARE[relation](value, bound)
+            for column, relation, bound in bounds
+        )
+        rows.append({
+            "run": number, "path": str(run_path("", number)), "status": status or "missing",
+            "step": None if found is None else found.step, **own, **values, "success": success,
+        })  # fmt: skip
+    return Results(tuple(rows), tuple(_rates(rows, sweep.varied)), tuple(missing))
+
+
+def _rates(rows: Sequence[dict[str, Any]], varied: Sequence[str]) -> Iterator[Rate]:
+    names = [name for name in varied if name != "seed"]
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["status"] in DONE:
+            groups.setdefault(json.dumps([row[name] for name in names]), []).append(row)
+    for group in groups.values():
+        successes = sum(row["success"] for row in group)
+        ks = [row["ks"] for row in group if row["ks"] is not None]
+        yield Rate(
+            {name: group[0][name] for name in names}, len(group), successes, successes / len(group),
+            *wilson(successes, len(group)), statistics.median(ks) if ks else None,
+        )  # fmt: skip
+
+
+def write_results(path: str | Path, sweep: Sweep) -> Results:
+    """Write results.jsonl, results.csv and rates.json; the results."""
+    from minigan.storage.directory import write_atomic
+
+    found = results(path, sweep)
+    lines = "".join(json.dumps(row) + "\n" for row in found.rows)
+    write_atomic(Path(path) / "results.jsonl", lines.encode())
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(found.rows[0])
+    for row in found.rows:
+        writer.writerow(json.dumps(v) if isinstance(v, (list, dict)) else v for v in row.values())
+    write_atomic(Path(path) / "results.csv", text.getvalue().encode())
+    rates = {"success": sweep.success, "rates": [rate._asdict() for rate in found.rates]}
+    write_atomic(Path(path) / "rates.json", json.dumps(rates, indent=1).encode() + b"\n")
+    return found

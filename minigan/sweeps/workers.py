@@ -1,0 +1,486 @@
+"""Where the runs of a sweep train: in this process, in several, or on a Dask cluster.
+
+Whoever drives a sweep writes its name into a file of the sweep's directory, and jobs look at it: those of a
+driver that was stopped, killed or cut off end with checkpoints, and make room. What is missing is tried
+again, from the checkpoints.
+"""
+
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigan.errors import BusyError, CheckpointError, ConfigError, LabError, UnavailableError, shown
+from minigan.sweeps.sweep import Results, Sweep, data_of, features_of, is_done, load, run_path, write_results
+from minigan.training.config import Config, memory_estimate, to_json
+
+# Trains the jobs of the sweep in a directory, with or without drift allowed; gives what each returned.
+Engine = Callable[[str, list[list[int]], bool], Iterator[str | None]]
+
+TOGETHER = 64  # runs of one program: more do not get cheaper
+DRIVER = ".driver"  # in a sweep's directory: who drives it, or STOPPED
+STOPPED = b"stopped\n"
+LOOK_SECONDS = 0.5  # between two looks at that file, and at a run directory that another process writes
+BUSY_SECONDS = 300.0  # a worker that was cut off trains on for a while
+CONNECT_SECONDS = 20.0  # to find a scheduler, also again
+ALONE_SECONDS = 60.0  # without a worker, one that was killed is started again meanwhile
+END_SECONDS = 30.0  # for what runs elsewhere to write checkpoints
+SAME = ("minigan", "numpy", "scipy")  # versions that all processes of a sweep share
+
+
+def jobs(sweep: Sweep, missing: Sequence[int], workers: int = 1) -> list[list[int]]:
+    """The missing runs in groups that train together, large ones split among the workers."""
+    from minigan.machine import available_memory
+    from minigan.training.experiment import structure
+
+    groups: dict[bytes, list[int]] = {}
+    for number in missing:
+        groups.setdefault(structure(sweep.configs[number]), []).append(number)
+    found = []
+    for group in groups.values():
+        config = sweep.configs[group[0]]
+        most = max(1, int(0.5 * (available_memory() or 2**30) / workers / memory_of(config)))
+        if config.threads > 1:  # which share the rows of a run alone, and the replicas of several: other bits
+            most = 1
+        size = min(TOGETHER, most, -(-len(group) // workers))
+        found += [group[k : k + size] for k in range(0, len(group), size)]
+    return found
+
+
+def memory_of(config: Config) -> int:
+    """The bytes that a run takes at most while it trains among others."""
+    from minigan.training.experiment import block_length, step_numbers
+
+    features, data = features_of(config), data_of(config)
+    numbers = block_length(config, features) * step_numbers(config, features)
+    rows = config.eval_samples if data is None else 2 * len(data.values)  # as they are, and sorted
+    # The recorded first step holds what all of its updates compute, as measured; each number is there twice,
+    # of this run and among those of the others.
+    updates = config.discriminator_steps + config.generator_steps + 2 * config.unrolled
+    step = updates * (1 + (config.order == "extragradient")) * memory_estimate(config, features)
+    return step + 2 * numbers * np.dtype(config.dtype).itemsize + 8 * rows * features
+
+
+# ── a job
+
+
+def run_job(
+    path: str, numbers: Sequence[int], allow_drift: bool = False, patience: float = 0.0
+) -> str | None:
+    """Train these runs of the sweep in ``path`` together, from the newest step that all have a checkpoint of.
+
+    Returns None, or a sentence on what failed. Called in the process that does the work. Ends early, with
+    checkpoints, when the sweep's driver does or another one takes over.
+
+    patience  s to wait for runs that another process writes
+
+    Raises:  Interrupted – after a signal, with checkpoints
+    """
+    from minigan.training.experiment import Ensemble
+    from minigan.training.signals import Interrupted
+    from minigan.training.trainer import Session, train_together
+
+    stop = _stop(path)
+    try:
+        sweep = load(path)
+        with ExitStack() as stack:
+            opened = _wait_for(path, sweep, numbers, stack, stop, patience)
+            if not opened:
+                return None
+            sessions = [Session(reopened.experiment, reopened.run) for reopened in opened]
+            experiments = [reopened.experiment for reopened in opened]
+            steps = Ensemble(experiments) if len(experiments) > 1 else experiments[0]
+            for outcome, session in zip(
+                train_together(steps, sessions, resumed=opened, allow_drift=allow_drift, stop=stop),
+                sessions,
+                strict=True,
+            ):
+                if not isinstance(outcome, LabError):
+                    session.run.log(outcome.verdict.sentence)
+    except Interrupted as error:
+        if stop():
+            return None
+        raise Interrupted(error.number, str(path)) from None
+    except LabError as error:
+        return f"runs {numbers[0]} to {numbers[-1]}: {error}"
+    return None
+
+
+def run_job_elsewhere(
+    path: str, numbers: Sequence[int], allow_drift: bool, versions: Mapping[str, str]
+) -> str | None:
+    """``run_job`` for another process or machine: a signal to that is a sentence as well."""
+    from minigan.machine import environment
+    from minigan.training.signals import Interrupted
+
+    if not (Path(path) / "sweep.json").exists():
+        return f"a worker does not see {shown(path)}; share the directory under the same path"
+    here = environment()
+    others = [
+        f"{name} {here[name]}, not {versions[name]}" for name in versions if here[name] != versions[name]
+    ]
+    if others and not allow_drift:
+        return f"a worker has {', '.join(others)}; install the same there, or add --allow-drift"
+    try:
+        return run_job(path, numbers, allow_drift, BUSY_SECONDS)
+    except Interrupted as error:
+        return f"runs {numbers[0]} to {numbers[-1]}: {error}"
+
+
+def _driver(path: str | Path, unreadable: bytes = b"") -> bytes:
+    """Who drives the sweep."""
+    try:
+        with open(Path(path) / DRIVER, "rb") as file:
+            return file.read(100)
+    except FileNotFoundError:
+        return b""
+    except OSError:  # a file system that is cut off for a moment
+        return unreadable
+
+
+def _stop(path: str | Path) -> Callable[[], bool]:
+    """A function that says whether those who drive the sweep now have stopped it, or left it to others."""
+    begun, looked, stopped = _driver(path), time.monotonic(), False
+    stopped = begun == STOPPED
+
+    def stop() -> bool:
+        nonlocal looked, stopped
+        if not stopped and time.monotonic() - looked >= LOOK_SECONDS:
+            looked, stopped = time.monotonic(), _driver(path, begun) != begun
+        return stopped
+
+    return stop
+
+
+def _wait_for(
+    path: str,
+    sweep: Sweep,
+    numbers: Sequence[int],
+    stack: ExitStack,
+    stop: Callable[[], bool],
+    patience: float,
+) -> list[Any]:
+    """Those of the runs that have not ended, with their locks, as soon as nobody else writes to them."""
+    deadline = time.monotonic() + patience
+    while True:
+        # A job that is tried again may hold runs that have ended by now.
+        numbers = [number for number in numbers if not is_done(path, number)]
+        if not numbers or stop():
+            return []
+        try:
+            with ExitStack() as attempt:
+                opened = _open_all(path, sweep, numbers, attempt)
+                if not any(is_done(path, number) for number in numbers):
+                    stack.push(attempt.pop_all())
+                    return opened
+        except BusyError:
+            # Whoever was cut off from the cluster with this job ends it, or is told that it is another's.
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(LOOK_SECONDS)
+
+
+def _open_all(path: str, sweep: Sweep, numbers: Sequence[int], stack: ExitStack) -> list[Any]:
+    """The runs with their locks, at the newest step of which all have a good checkpoint, or at none."""
+    from minigan.storage import checkpoint
+    from minigan.storage.directory import RunDirectory, acquire
+
+    runs = []
+    for number in numbers:
+        where = run_path(path, number)
+        if where.exists() and not (where / "config.json").exists():
+            lock = acquire(where)
+            shutil.rmtree(where, ignore_errors=True)  # its process was killed while it made the directory
+            lock.release()
+        if not where.exists():
+            RunDirectory.create_at(where, to_json(sweep.configs[number])).close()
+        runs.append(RunDirectory.open(where))
+    steps = [{str(checkpoint.step_of(file)) for file in checkpoint.paths(run)} for run in runs]
+    configs = [sweep.configs[number] for number in numbers]
+    for step in sorted(set.intersection(*steps), key=int, reverse=True):
+        with suppress(CheckpointError):  # one of them is damaged: the step before
+            return _open_at(step, configs, runs, stack)
+    return _open_at(None, configs, runs, stack)
+
+
+def _open_at(step: str | None, configs: Sequence[Config], runs: Sequence[Any], stack: ExitStack) -> list[Any]:
+    """The runs with their locks, at one step; none of the locks if it fails."""
+    from minigan.training.trainer import reopen
+
+    opened = []
+    with ExitStack() as attempt:
+        for config, run in zip(configs, runs, strict=True):
+            opened.append(reopen(run.path, at=step, lock=True, data=data_of(config)))
+            attempt.enter_context(opened[-1].run)
+        stack.push(attempt.pop_all())
+    return opened
+
+
+def run_sweep(
+    path: str | Path,
+    engine: Engine,
+    workers: int = 1,
+    *,
+    allow_drift: bool = False,
+    attempts: int = 3,
+) -> tuple[Results, list[str]]:
+    """Run what is missing of the sweep in ``path``; its results, written beside it, and what failed.
+
+    engine    runs jobs, each by ``run_job``, and gives what each returned: ``local`` or ``dask``
+    attempts  how often runs are tried whose process was killed, without any of them coming to its end
+
+    Raises:  BusyError – if another process runs the sweep;  Interrupted – after a signal
+    """
+    from minigan.storage.directory import acquire
+    from minigan.training.signals import Interrupted
+
+    sweep, failures = load(path), list[str]()
+    lock = acquire(Path(path))
+    try:
+        left, fruitless = len(sweep.configs) + 1, 0
+        while True:
+            missing = [number for number in range(len(sweep.configs)) if not is_done(path, number)]
+            fruitless = 0 if len(missing) < left else fruitless + 1
+            if not missing or failures or fruitless == attempts:
+                break
+            left = len(missing)
+            with _driven(path) as caught:
+                told = engine(str(path), jobs(sweep, missing, workers), allow_drift)
+                failures += [failure for failure in told if failure is not None]
+            if caught:
+                write_results(path, sweep)
+                raise Interrupted(caught[0], str(path))
+        return write_results(path, sweep), failures
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _driven(path: str | Path) -> Iterator[list[int]]:
+    """Jobs go on while this is entered, and until a signal, which is noted in the list that is given.
+
+    Those of an earlier driver, which was killed or cut off, end.
+    """
+    from minigan.storage.directory import write_atomic
+    from minigan.training.signals import Interrupted, noted
+
+    file = Path(path) / DRIVER
+    with noted(lambda: write_atomic(file, STOPPED)) as caught:
+        write_atomic(file, secrets.token_hex(8).encode())
+        try:
+            yield caught
+        except Interrupted as error:  # a job of this process has noted it
+            if not caught:
+                caught.append(error.number)
+        finally:
+            write_atomic(file, STOPPED)
+
+
+def local(workers: int = 1) -> Engine:
+    """Jobs in this process, or with joblib in several.
+
+    Raises:  UnavailableError – if joblib is needed and missing
+    """
+    if workers == 1:
+        return lambda path, jobs, drift: (run_job(path, job, drift) for job in jobs)
+    joblib = _imported("joblib", "sweep")
+
+    def engine(path: str, jobs: list[list[int]], drift: bool) -> Iterator[str | None]:
+        from concurrent.futures.process import BrokenProcessPool
+
+        parallel = joblib.Parallel(
+            n_jobs=workers, return_as="generator_unordered", batch_size=1, initializer=_ignore_interrupts
+        )
+        versions = _versions()
+        try:
+            yield from parallel(joblib.delayed(run_job_elsewhere)(path, job, drift, versions) for job in jobs)
+        except BrokenProcessPool:  # a worker was killed: what it had is missing, and tried again
+            return
+
+    return engine
+
+
+def _ignore_interrupts() -> None:
+    """A terminal sends SIGINT to all processes: idle ones leave it to the driver, others note it."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _versions() -> dict[str, str]:
+    from minigan.machine import environment
+
+    here = environment()
+    return {name: here[name] for name in SAME}
+
+
+def dask(scheduler: str, tls: Mapping[str, str | None]) -> "Cluster":
+    """Jobs on a Dask cluster, whose workers see the sweep's directory under the same path.
+
+    tls  {"ca", "cert", "key"}: files; where all are None Dask's own configuration counts
+
+    Raises:  ConfigError – for a scheduler beyond this machine without TLS, or for files that are none;
+             UnavailableError – if dask.distributed is missing, or the scheduler does not answer
+    """
+    scheme, _ = _require_trust(scheduler)
+    distributed = _imported("distributed", "cluster")
+    names = {"ca": "tls_ca_file", "cert": "tls_client_cert", "key": "tls_client_key"}
+    files = {names[key]: value for key, value in tls.items() if value is not None}
+    if files and scheme != "tls":
+        raise ConfigError(f"certificates are for tls://HOST:PORT, received {shown(scheduler)}")
+    try:
+        security = distributed.Security(**files, require_encryption=scheme == "tls")
+        security.get_connection_args("client")
+    except (OSError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"the TLS files are refused: {getattr(error, 'strerror', None) or error}; give --tls-ca, "
+            "--tls-cert and --tls-key, each a PEM file"
+        ) from None
+    return Cluster(scheduler, security)
+
+
+def _require_trust(scheduler: str) -> tuple[str, str]:
+    """The scheme and host of a scheduler that may be talked to."""
+    import ipaddress
+
+    match = re.fullmatch(r"(tls|tcp)://(?:\[([\da-fA-F:.]+)\]|([\w.-]+)):(\d{1,5})", scheduler)
+    if match is None:
+        raise ConfigError(
+            f"a scheduler is tls://HOST:PORT or tcp://127.0.0.1:PORT, received {shown(scheduler)}"
+        )
+    scheme, host = match[1], match[2] or match[3]
+    try:
+        here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        here = host == "localhost"
+    if scheme != "tls" and not here:
+        raise ConfigError(
+            f"a scheduler runs code that it is sent, so beyond this machine it must be tls://HOST:PORT; "
+            f"received {shown(scheduler)}"
+        )
+    return scheme, host
+
+
+class Cluster:
+    """The engine of ``dask``: jobs of a sweep on the workers of a scheduler.
+
+    slots  jobs that it can run at a time, at least 1
+    """
+
+    def __init__(self, scheduler: str, security: Any) -> None:
+        self._scheduler, self._security = scheduler, security
+        with self._connected() as client:
+            self.slots = max(1, sum(client.nthreads().values()))
+
+    def __call__(self, path: str, jobs: list[list[int]], drift: bool) -> Iterator[str | None]:
+        """What each job returned, as they end; nothing of those whose workers were killed again and again."""
+        from distributed.scheduler import KilledWorker
+
+        try:
+            with self._connected() as client:
+                versions = _versions()
+                waiting = [
+                    client.submit(run_job_elsewhere, path, job, drift, versions, pure=False) for job in jobs
+                ]
+                attended, deadline = time.monotonic(), None
+                while waiting:
+                    time.sleep(0.1)
+                    for future in [future for future in waiting if future.status != "pending"]:
+                        waiting.remove(future)
+                        if future.status == "finished":
+                            yield future.result(timeout=END_SECONDS)
+                        elif future.status == "error" and not isinstance(
+                            error := future.exception(timeout=END_SECONDS), KilledWorker
+                        ):
+                            yield f"{type(error).__name__}: {error}"
+                    if client.status != "running":  # the scheduler is lost, and all that it knew
+                        return
+                    if _driver(path) == STOPPED:
+                        deadline = deadline or time.monotonic() + END_SECONDS
+                        if time.monotonic() >= deadline:
+                            return
+                    attended = self._attended(client, attended)
+                    if time.monotonic() - attended >= ALONE_SECONDS:
+                        yield f"the scheduler {self._scheduler} has no workers; start some with dask worker"
+                        return
+        except UnavailableError as error:
+            yield str(error)
+        except (OSError, TimeoutError):
+            return
+
+    def _attended(self, client: Any, last: float) -> float:
+        """When there last was a worker; they are counted every few seconds."""
+        if time.monotonic() - last < ALONE_SECONDS / 10:
+            return last
+        with suppress(OSError, TimeoutError):
+            if client.sync(client.scheduler.ncores, callback_timeout=CONNECT_SECONDS):
+                return time.monotonic()
+        return last
+
+    @contextmanager
+    def _connected(self) -> Iterator[Any]:
+        """A client.    Raises:  UnavailableError – if the scheduler does not answer"""
+        import asyncio
+        import logging
+        import warnings
+
+        import distributed
+
+        async def greet() -> None:
+            arguments = self._security.get_connection_args("client")
+            comm = await distributed.comm.connect(self._scheduler, timeout=CONNECT_SECONDS, **arguments)
+            comm.abort()
+
+        # What goes wrong is said in a sentence, by whoever calls this.
+        loggers = [logging.getLogger(name) for name in ("distributed", *_children("distributed"), "tornado")]
+        before = [logger.level for logger in loggers]
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        try:
+            try:
+                # A client waits forever for what listens there and is silent.
+                asyncio.run(asyncio.wait_for(greet(), CONNECT_SECONDS))
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of other versions, which jobs compare
+                    client = distributed.Client(
+                        self._scheduler, security=self._security, timeout=CONNECT_SECONDS,
+                        set_as_default=False,
+                    )  # fmt: skip
+            except (OSError, TimeoutError) as error:
+                raise UnavailableError(
+                    f"the scheduler {shown(self._scheduler)} does not answer: {_first_sentence(error)}; "
+                    "start it, or check its address and the TLS files"
+                ) from None
+            with client:
+                yield client
+        finally:
+            for logger, level in zip(loggers, before, strict=True):
+                logger.setLevel(level)
+
+
+def _children(name: str) -> list[str]:
+    """The loggers below one."""
+    import logging
+
+    return [other for other in logging.root.manager.loggerDict if other.startswith(f"{name}.")]
+
+
+def _first_sentence(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    return text.split("\n")[0].split(". ")[0]
+
+
+def _imported(module: str, extra: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError:
+        install = f"pip install 'minigan[{extra}]'"
+        raise UnavailableError(f"this needs {module}; install it with: {install}") from None

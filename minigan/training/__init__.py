@@ -1,0 +1,1 @@
+"""A run: its configuration, its data, its draws, and the loop."""

@@ -1,0 +1,338 @@
+"""What is read off a run while it trains: one row of numbers, and one frame of curves, per evaluation."""
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from minigan.errors import CheckpointError, DivergedError
+from minigan.evaluation.classifier_test import MIN_ROWS, classifier_two_sample_test
+from minigan.evaluation.modes import modes_of
+from minigan.evaluation.two_sample import (
+    ks_one_sample,
+    ks_statistic,
+    ks_two_sample,
+    wasserstein1,
+    wasserstein1_to,
+)
+from minigan.evaluation.verdict import Row, Verdict, judge, judge_two_sample
+from minigan.gan.detectors import separation, spread, spread_axes
+from minigan.gan.theory.diagnostics import generated_density, implied_js, value_at_optimum, value_function
+from minigan.probability.distributions import NORMAL_IQR, Empirical, location_scale
+from minigan.probability.information import js, js_histogram
+from minigan.training.experiment import Experiment, stream
+
+BINS = 240  # of a frame
+PLANE = 120  # points a side at which D is read in the plane
+MAX_FRAMES = 200  # beyond, they are thinned out evenly
+LAST = 2**31  # the draw that judges: no step has this index
+CURVES = ("q", "average", "d")  # of a frame
+KDE_ROWS = 4000  # rows of data or samples behind a kernel density estimate
+
+
+class Observer:
+    """Rows of metrics and frames of curves of one experiment without replicas.
+
+    frames  {"step": (F,), "edges": (m+1,), "p": (m,), "q": (F, m), "average": (F, m), "d": (F, m)}: densities
+            of the data, of the generator in training and of its average, and σ(D), over bins; and at one
+            early step {"best_step": (1,), "best_d": (m,), "best_value": (1,)}, σ(D) and V of a D trained to
+            the end against that generator; for a target distribution of the plane only the last σ(D),
+            {"plane_x": (m,), "plane_y": (m,), "plane_d": (m, m)}, a row for each y; empty for other features
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self._frames: list[dict[str, Any]] = []
+        self._best: dict[str, np.ndarray] = {}
+        self._grid = _grid(experiment) if experiment.features == 1 else None
+        self._modes = modes_of(experiment.distribution)
+        self._axes = _axes(experiment)
+        networks = {"d": experiment.discriminator, "g": experiment.generator}
+        self._parameters = {player: network.parameters.flat for player, network in networks.items()}
+        self.remember()
+
+    # ── rows ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def remember(self) -> None:
+        """Note the parameters before a step, so that the size of its update can be told."""
+        self._before = {player: flat.numpy() for player, flat in self._parameters.items()}
+
+    def row(self, wall: float) -> dict[str, Any]:
+        """One line of metrics.jsonl. Distances, spread and modes are of the averaged generator, D, its ranks
+        (d_auc) and V of the one in training.
+
+        Units:   wall in s; w1 in sd of the target; losses, V, JS and reverse KL in nats
+        Raises:  DivergedError – if samples or logits are not finite
+        """
+        e, n = self.experiment, self.experiment.config.eval_samples
+        sample = e.sample(n, e.step)
+        rows = e.sample(n, e.step, averaged=False), e.real(n, e.step)
+        fake, real = (e.logits(part, packs=True) for part in rows)
+        _refuse_nonfinite(e.step, sample, fake, real)
+        value = value_function(real, fake)
+        frame = self._frame()
+        if self._grid and not self._best and e.step >= max(1, e.config.eval_every // 50):
+            self._best = self._best_response(self._grid[0], n)
+        losses = [float(loss.reshape(())) for loss in e.losses()]
+        return {
+            "step": e.step,
+            "wall": round(wall, 3),
+            "d_loss": losses[0],
+            "g_loss": losses[1],
+            "value_fn": value,
+            "implied_js": implied_js(value),
+            "value_optimal": value_at_optimum(js(*frame)) if frame else None,
+            "d_real": self._mean_probability(real),
+            "d_fake": self._mean_probability(fake),
+            "d_auc": separation(real, fake),
+            **self._distances(sample),
+            "spread": self._spread(sample),
+            **self._coverage(sample),
+            **self._motion(),
+            "rate_factor": float(e.schedule(max(e.step - 1, 0))),
+        }
+
+    def _mean_probability(self, logits: np.ndarray) -> float | None:
+        d = self.experiment.game.objective.probability(logits)
+        return None if d is None else float(d.mean())
+
+    def _distances(self, sample: np.ndarray) -> dict[str, Any]:
+        e = self.experiment
+        if e.held_out is None:
+            x = sample[:, 0]
+            ks = ks_one_sample(x, e.distribution)
+            scale = float(np.squeeze(e.scale)) if not math.isfinite(e.distribution.sd) else e.distribution.sd
+            w1 = wasserstein1_to(x, e.distribution) / scale if math.isfinite(e.distribution.mean) else None
+            return _row(ks.statistic, ks.pvalue, w1, js_histogram(x, e.distribution), x)
+        columns = [(sample[:, j], e.held_out[:, j]) for j in range(e.features)]
+        worst = ks_two_sample(*max(columns, key=lambda pair: ks_statistic(*pair)))
+        varied = [(a, b, b.std()) for a, b in columns]
+        w1 = float(np.mean([wasserstein1(a, b) / sd for a, b, sd in varied if sd > 0]))
+        distance = float(np.mean([js_histogram(a, b) for a, b, sd in varied if sd > 0]))
+        pvalue = min(1.0, len(columns) * worst.pvalue)  # Bonferroni's
+        return _row(worst.statistic, pvalue, w1, distance, sample[:, 0] if e.features == 1 else None)
+
+    def _spread(self, sample: np.ndarray) -> float:
+        """The sample's sd in units of the target's, in the direction where it is least.
+
+        Interquartile ranges take its place where the target has no sd.
+        """
+        if self._axes is not None:
+            return spread(sample, self._axes)
+        low, high = np.quantile(sample, [0.25, 0.75])
+        return float(high - low) / NORMAL_IQR / location_scale(self.experiment.distribution)[1]
+
+    def _coverage(self, sample: np.ndarray) -> dict[str, Any]:
+        """Modes captured, share of high quality, reverse KL over modes; None where there are no modes."""
+        if self._modes is None:
+            return {"modes": None, "hq": None, "reverse_kl": None}
+        seen = self._modes.coverage(sample)
+        return {"modes": seen.captured, "hq": seen.high_quality, "reverse_kl": seen.reverse_kl}
+
+    def _motion(self) -> dict[str, Any]:
+        """Norms of the last gradients, and of the last updates relative to the parameters."""
+        game, motion = self.experiment.game, {}
+        for player, optimizer in (("d", game.discriminator_optimizer), ("g", game.generator_optimizer)):
+            before, now = self._before[player], self._parameters[player].numpy()
+            motion[f"grad_norm_{player}"] = float(np.linalg.norm(optimizer.g.numpy()))
+            motion[f"update_ratio_{player}"] = float(np.linalg.norm(now - before) / np.linalg.norm(now))
+        return motion
+
+    # ── frames ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _density(self, edges: np.ndarray, averaged: bool) -> np.ndarray:
+        e, generate = self.experiment, partial(self.experiment.generate, averaged=averaged)
+        latent = (
+            e.config.latent.distribution if e.latent_size == 1 and not e.config.observation_noise else "one"
+        )
+        if latent != "one" and not isinstance(e.distribution, Empirical):
+            return generated_density(generate, latent, edges)
+        like = (
+            e.distribution.values if isinstance(e.distribution, Empirical) else None
+        )  # as smooth as the data's own estimate
+        return _kde(e.sample(KDE_ROWS, e.step, averaged=averaged)[:, 0], edges, like)
+
+    def _frame(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Keep the curves of this moment; returns p and q as probabilities: of the bins, and of the rest."""
+        if self._grid is None:
+            return None
+        edges, p = self._grid
+        centres = 0.5 * (edges[1:] + edges[:-1])
+        q, average = self._density(edges, averaged=False), self._density(edges, averaged=True)
+        _refuse_nonfinite(self.experiment.step, q, average)
+        self._frames.append({
+            "step": self.experiment.step, "q": q, "average": average,
+            "d": _judgement(self.experiment, centres[:, None])[:, 0],
+        })  # fmt: skip
+        if len(self._frames) > MAX_FRAMES:
+            steps = np.array([frame["step"] for frame in self._frames])
+            crowded = 1 + int(np.argmin(steps[2:] - steps[:-2]))  # its neighbours are nearest to each other
+            del self._frames[crowded]
+        return _probabilities(p, edges), _probabilities(q, edges)
+
+    def _best_response(self, edges: np.ndarray, n: int) -> dict[str, np.ndarray]:
+        """σ(D) over the bins, and V, of a discriminator that has learned all it can about this generator."""
+        e, centres = self.experiment, 0.5 * (edges[1:, None] + edges[:-1, None])
+        points = centres, e.real(n, e.step), e.sample(n, e.step, averaged=False)
+        logits = e.best_response(np.concatenate(points))
+        curve, real, fake = np.split(logits, [len(centres), len(centres) + n])
+        value = np.array([value_function(real, fake)])
+        return {"best_step": np.array([e.step]), "best_d": _sigmoid(curve)[:, 0], "best_value": value}
+
+    def _plane(self) -> dict[str, np.ndarray]:
+        """σ(D) as it stands, over the square that holds the real rows."""
+        e, real = self.experiment, np.asarray(self.experiment.held_out)
+        low, high = real.min(axis=0), real.max(axis=0)
+        middle, half = 0.5 * (low + high), 0.6 * (high - low).max()
+        x, y = (np.linspace(m - half, m + half, PLANE) for m in middle)
+        rows = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+        return {"plane_x": x, "plane_y": y, "plane_d": _judgement(e, rows).reshape(PLANE, PLANE)}
+
+    @property
+    def frames(self) -> dict[str, np.ndarray]:
+        """All frames so far, as arrays: the content of frames.safetensors."""
+        if self.experiment.features == 2 and not isinstance(self.experiment.distribution, Empirical):
+            return self._plane()
+        if self._grid is None or not self._frames:
+            return {}
+        edges, p = self._grid
+        return {"edges": edges, "p": p, **self.memory()}
+
+    def memory(self) -> dict[str, np.ndarray]:
+        """What of the frames cannot be had again from the experiment: a checkpoint holds it."""
+        if not self._frames:
+            return {}
+        step = np.array([frame["step"] for frame in self._frames], "int64")
+        stacked = {key: np.stack([frame[key] for frame in self._frames]) for key in CURVES}
+        return {"step": step, **stacked, **self._best}
+
+    def restore(self, memory: Mapping[str, np.ndarray]) -> None:
+        """Take over the ``memory`` of the observer that came before.
+
+        Raises:  CheckpointError – if it is not that of this experiment
+        """
+        if not memory:
+            return
+        count, bins = len(memory.get("step", ())), 0 if self._grid is None else len(self._grid[1])
+        shapes: dict[str, tuple[int, ...]] = {"step": (count,), **dict.fromkeys(CURVES, (count, bins))}
+        if "best_step" in memory:
+            shapes |= {"best_step": (1,), "best_d": (bins,), "best_value": (1,)}
+        if not bins or {name: array.shape for name, array in memory.items()} != shapes or count > MAX_FRAMES:
+            raise CheckpointError(
+                "the frames in the checkpoint are not those of this experiment; use an older one"
+            )
+        self._best = {name: memory[name] for name in shapes if name.startswith("best_")}
+        self._frames = [
+            {"step": int(memory["step"][k]), **{key: memory[key][k] for key in CURVES}} for k in range(count)
+        ]
+
+
+def verdict(experiment: Experiment, count: int) -> tuple[Verdict, np.ndarray]:
+    """Judge ``count`` new rows of the averaged generator; returns the verdict and the rows.
+
+    Raises:  DivergedError – if they are not finite
+    """
+    sample, rng = experiment.sample(count, index=LAST), stream(experiment.config.seed, "verdict", LAST)
+    _refuse_nonfinite(experiment.step, sample)
+    if experiment.held_out is None:
+        return judge(sample[:, 0], experiment.distribution, rng), sample
+    if isinstance(experiment.distribution, Empirical):
+        judged = judge_two_sample(sample, experiment.held_out, rng, names=experiment.names)
+    else:
+        judged = judge(sample, experiment.distribution, rng, names=experiment.names)
+    return with_classifier(judged, sample, experiment.held_out, rng), sample
+
+
+def with_classifier(
+    judged: Verdict, sample: np.ndarray, real: np.ndarray, rng: np.random.Generator
+) -> Verdict:
+    """The verdict with one row more, where there are several features and rows enough to train on.
+
+    It is the accuracy of a classifier that was trained to tell generated from real rows, on rows it has not
+    seen. It decides with the other tests: ``pvalue`` is three times the least of energy test's, KS's (after
+    Bonferroni) and the classifier's, at most 1.
+    """
+    if sample.shape[1] == 1 or min(len(sample), len(real)) < MIN_ROWS:
+        return judged
+    test = classifier_two_sample_test(sample, real, rng)
+    row = Row("classifier accuracy", test.accuracy, test.perfect, test.bound)
+    return judged.joined_by("classifier", row, test.pvalue)
+
+
+def expected_modes(experiment: Experiment) -> int | None:
+    """Modes that a perfect sampler shows in each evaluation; None where the distribution has none.
+
+    Those that own 20 of its values on average: it misses one of them with probability e⁻²⁰.
+    """
+    modes = modes_of(experiment.distribution)
+    return None if modes is None else int((modes.shares * experiment.config.eval_samples >= 20).sum())
+
+
+def _refuse_nonfinite(step: int, *arrays: np.ndarray) -> None:
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise DivergedError(f"what the networks return is not finite at step {step}")
+
+
+def _row(ks: float, pvalue: float, w1: float | None, distance: float, x: np.ndarray | None) -> dict[str, Any]:
+    mean, std = (None, None) if x is None else (float(x.mean()), float(x.std(ddof=1)))
+    return {"ks": ks, "ks_p": pvalue, "w1": w1, "jsd": distance, "mean": mean, "std": std}
+
+
+def _judgement(e: Experiment, x: np.ndarray) -> np.ndarray:
+    """D(x) = p/(p+q) as the objective's logits say it; σ(a), a mere picture of a, where they know no p/q."""
+    a = e.logits(x)
+    d = e.game.objective.probability(a)
+    return _sigmoid(a) if d is None else d
+
+
+def _sigmoid(a: np.ndarray) -> np.ndarray:
+    return np.exp(-np.logaddexp(0.0, -a))
+
+
+def _axes(e: Experiment) -> np.ndarray | None:
+    """What ``spread`` measures in; None for a distribution without sd."""
+    if e.held_out is not None:
+        return spread_axes(e.held_out)
+    _, scale, name = location_scale(e.distribution)
+    return np.array([[1.0 / scale]]) if name == "sd" else None
+
+
+def _grid(e: Experiment) -> tuple[np.ndarray, np.ndarray]:
+    """Edges of the bins of all frames, and the density of the data over them."""
+    if isinstance(e.distribution, Empirical):
+        low, high = e.distribution.support
+    else:  # with heavy tails a bin of the wide interval would hold all that matters
+        low, high = e.distribution.interval(0.9999 if math.isfinite(e.distribution.sd) else 0.98)
+    margin = 0.15 * (high - low)
+    edges = np.linspace(low - margin, high + margin, BINS + 1)
+    if isinstance(e.distribution, Empirical):
+        return edges, _kde(e.distribution.values, edges)
+    return edges, np.diff(e.distribution.cdf(edges)) / np.diff(edges)
+
+
+def _probabilities(density: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """The mass in each bin, and last what lies outside."""
+    width = np.diff(edges)
+    inside = float(density @ width)
+    return np.append(density * width, max(0.0, 1 - inside)) / max(1.0, inside)
+
+
+def _kde(values: np.ndarray, edges: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
+    """Gaussian kernel density estimate, the mean over each bin, for distributions without a density.
+
+    The bandwidth is Silverman's for ``values``, or for the data set ``like``.
+    Source:  Silverman 1986, equation 3.31
+    """
+    from scipy.special import ndtr
+
+    rows = values if like is None else like
+    low, high = np.quantile(rows, [0.25, 0.75])
+    spread = min(s for s in (rows.std(), (high - low) / NORMAL_IQR, np.inf) if s > 0)
+    if not math.isfinite(spread):
+        return np.zeros(len(edges) - 1)
+    bandwidth = 0.9 * spread * len(rows) ** -0.2
+    values = values[:: max(1, len(values) // KDE_ROWS)]
+    cdf = ndtr((edges[:, None] - values) / bandwidth).mean(axis=1)
+    return np.diff(cdf) / np.diff(edges)

@@ -1,0 +1,408 @@
+"""The built-in experiments: what each changes in the default configuration, and what to expect of it.
+
+Times and results are those of `python -m bench.presets` (bench/results/presets.json), one seed each.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minigan.errors import ConfigError, nearest
+
+DATASETS = Path(__file__).parent / "datasets"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named experiment: what it is, its settings nested as in a configuration file, what to expect of it.
+
+    seconds  how long it takes, on two cores of a server of 2024
+    """
+
+    description: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    expect: str = ""
+
+
+def _both(**optimizer: Any) -> dict[str, Any]:
+    """The same rule for both players."""
+    return {"generator_optimizer": optimizer, "discriminator_optimizer": optimizer}
+
+
+FREE = {"r1": 0.0, "r2": 0.0}  # D without the default's penalties
+SHARP = {  # plateaus and steep steps in G, a D that resolves them: for many narrow modes
+    "generator": {"widths": [64, 64, 64], "activation": "tanh"},
+    "batch": 128,
+    **_both(rate=0.003, beta2=0.99),
+}
+RING = {"target": "ring(8, 1, 0.01)", **SHARP, "discriminator": {"widths": [64, 64]}, "steps": 8000}
+RING |= {"r1": 0.02, "r2": 0.02, "eval_every": 500}
+PLAIN_RING = {  # as tutorials have it: no penalties, constant rates, the newest generator
+    "target": "ring(8, 1, 0.01)",
+    "generator": {"widths": [64, 64], "activation": "tanh"},
+    "discriminator": {"widths": [64, 64]},
+    **FREE,
+    **_both(rate=0.001, beta1=0.5),
+    "schedule": {"name": "constant"},
+    "average": {"name": "none"},
+    "batch": 64,
+    "steps": 3000,
+}
+GRID = {  # as the ring, with a layer more on both sides, and longer at the full rate
+    "target": "grid(5, 2, 0.05)",
+    **SHARP,
+    "generator": {"widths": [64, 64, 64, 64], "activation": "tanh"},
+    "discriminator": {"widths": [64, 64, 64]},
+    "r1": 0.008,
+    "r2": 0.008,
+    "schedule": {"hold": 0.4},
+    "average": {"start": 0.7},
+    "steps": 22000,
+    "eval_every": 1000,
+}
+UNIVARIATE = {  # Nowozin, Cseke, Tomioka 2016, section 3: a normal generator against a mixture
+    "target": "0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4142135623730951)",
+    "generator": {"widths": []},
+    "discriminator": {"widths": [64, 64], "activation": "tanh"},
+    **FREE,
+    **_both(rate=0.002),
+}
+DIRAC = {  # Mescheder, Geiger, Nowozin 2018: data at 0, G makes one point, D is linear; all through noise
+    "target": "normal(0, 0.1)",
+    "observation_noise": 0.1,
+    "standardise": False,
+    "latent": {"distribution": "one"},
+    "generator": {"widths": []},
+    "discriminator": {"widths": []},
+    "objective": "minimax",
+    **FREE,
+    "generator_optimizer": {
+        "name": "sgd",
+        "rate": 0.05,
+    },  # half of D's, since weight and bias both move the point
+    "discriminator_optimizer": {"name": "sgd", "rate": 0.1},
+    "schedule": {"name": "constant"},
+    "average": {"name": "none"},
+    "steps": 1000,
+    "eval_every": 20,
+}
+
+PRESETS = {
+    # ── one number, one distribution
+    "gaussian": Preset(
+        "a normal distribution, N(4, 1.25): the first thing to run",
+        seconds=3,
+        expect="KS cannot tell it in 85 of 100 seeds",
+    ),
+    "narrow": Preset(
+        "a narrow normal distribution, N(4, 0.5)",
+        {"target": "normal(4, 0.5)"},
+        seconds=3,
+        expect="KS cannot tell it in 19 of 20 seeds",
+    ),
+    "standard": Preset(
+        "a normal distribution beside the latent one, N(-1, 1)",
+        {"target": "normal(-1, 1)"},
+        seconds=2,
+        expect="KS cannot tell it in 16 of 20 seeds",
+    ),
+    "wide": Preset(
+        "a wide normal distribution, N(0, 10)",
+        {"target": "normal(0, 10)"},
+        seconds=3,
+        expect="KS cannot tell it in 19 of 20 seeds",
+    ),
+    "far": Preset(
+        "a normal distribution far from the origin, N(1000, 1)",
+        {"target": "normal(1000, 1)"},
+        seconds=3,
+        expect="KS cannot tell it in 18 of 20 seeds",
+    ),
+    "student": Preset(
+        "tails a little heavier than normal: Student's t, 40 degrees of freedom",
+        {"target": "student(40)"},
+        seconds=3,
+        expect="KS cannot tell it in 20 of 20 other seeds",
+    ),
+    "mixture": Preset(
+        "two modes of unequal weight and width: kinks in G, a wider and freer D",
+        {
+            "target": "0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4)",
+            "generator": {"activation": "leaky_relu"},
+            "discriminator": {"widths": [64, 64]},
+            "r1": 0.02,
+            "r2": 0.02,
+            "generator_optimizer": {"rate": 0.001},
+            "discriminator_optimizer": {"rate": 0.002},
+            "steps": 6000,
+        },
+        seconds=6,
+        expect="both modes; KS still tells it in 16 of 20 seeds",
+    ),
+    # ── objectives, on N(4, 1.25)
+    "saturating": Preset(
+        "the minimax loss, whose generator gradient vanishes where D is sure",
+        {"objective": "minimax"},
+        seconds=3,
+        expect="KS below 0.01, not told",
+    ),
+    "least-squares": Preset(
+        "D regresses on labels 1 and 0",
+        {"objective": "least_squares"},
+        seconds=2,
+        expect="KS below 0.01, not told",
+    ),
+    "hinge": Preset(
+        "D only cares about a margin of 1",
+        {"objective": "hinge"},
+        seconds=3,
+        expect="KS below 0.01, not told",
+    ),
+    "wgan-clip": Preset(
+        "a Wasserstein critic held by clipping its parameters",
+        {"objective": "wasserstein", **FREE, "clip": 0.1, "discriminator_steps": 3, **_both(rate=0.002)},
+        seconds=4,
+        expect="KS below 0.01",
+    ),
+    "wgan-gp": Preset(
+        "a Wasserstein critic held by a penalty on slopes other than 1",
+        {
+            "objective": "wasserstein",
+            **FREE,
+            "wgan_gp": 0.1,
+            "discriminator_steps": 3,
+            "generator_optimizer": {"rate": 0.001},
+            "discriminator_optimizer": {"rate": 0.003},
+        },
+        seconds=5,
+        expect="KS about 0.01",
+    ),
+    "relativistic": Preset(
+        "is this real sample more real than that generated one? with R1 and R2: R3GAN",
+        {"objective": "relativistic"},
+        seconds=3,
+        expect="KS below 0.01, not told",
+    ),
+    "alpha": Preset(
+        "the (0.5, 1)-GAN: an exponential loss for D, the cross-entropy for G",
+        {"objective": "alpha(0.5, 1)"},
+        seconds=3,
+        expect="KS below 0.01, not told",
+    ),
+    "fgan-kl": Preset(
+        "a normal distribution nearest to a mixture in KL(p, q): it covers both modes",
+        {**UNIVARIATE, "objective": "kl"},
+        seconds=4,
+        expect="mean 1.0, sd 1.9",
+    ),
+    "fgan-reverse-kl": Preset(
+        "… in KL(q, p): it avoids where no data are",
+        {**UNIVARIATE, "objective": "reverse_kl"},
+        seconds=4,
+        expect="mean 1.6, sd 1.6",
+    ),
+    "fgan-js": Preset(
+        "… in the Jensen-Shannon divergence",
+        {**UNIVARIATE, "objective": "js"},
+        seconds=4,
+        expect="mean 1.3, sd 1.8",
+    ),
+    "fgan-jeffrey": Preset(
+        "… in the sum of both KL divergences",
+        {**UNIVARIATE, "objective": "jeffrey"},
+        seconds=3,
+        expect="mean 1.3, sd 1.7",
+    ),
+    "fgan-pearson": Preset(
+        "… in Pearson's chi-square divergence",
+        {**UNIVARIATE, "objective": "pearson"},
+        seconds=4,
+        expect="mean 0.5, sd 2.0",
+    ),
+    "fgan-hellinger": Preset(
+        "… in the squared Hellinger distance",
+        {**UNIVARIATE, "objective": "squared_hellinger"},
+        seconds=4,
+        expect="mean 1.3, sd 1.7",
+    ),
+    "fgan-tv": Preset(
+        "… in the total variation distance",
+        {**UNIVARIATE, "objective": "total_variation"},
+        seconds=4,
+        expect="hardly a fit: its slopes vanish where D is sure",
+    ),
+    # ── methods, on N(4, 1.25)
+    "plain": Preset(
+        "no penalties: what the default owes to R1 and R2",
+        FREE,
+        seconds=3,
+        expect="KS about 0.01 thanks to the average",
+    ),
+    "simultaneous": Preset(
+        "both players move at once instead of in turn",
+        {"order": "simultaneous"},
+        seconds=3,
+        expect="KS below 0.01, not told",
+    ),
+    "extragradient": Preset(
+        "both look a step ahead, return, and move along what they saw",
+        {"order": "extragradient", **FREE},
+        seconds=4,
+        expect="KS below 0.01 without penalties",
+    ),
+    "optimistic": Preset(
+        "a step against the gradient expected next",
+        {**_both(name="optimistic_adam", rate=0.002), **FREE},
+        seconds=3,
+        expect="KS below 0.01 without penalties",
+    ),
+    "consensus": Preset(
+        "both players also make the gradients of both small",
+        {"order": "simultaneous", "consensus": 1.0, **FREE},
+        seconds=6,
+        expect="KS below 0.01 without penalties",
+    ),
+    "instance-noise": Preset(
+        "noise on all that D sees, fading over the run",
+        {"instance_noise": 0.5, **FREE},
+        seconds=3,
+        expect="KS below 0.01 without penalties",
+    ),
+    "zero-gp": Preset(
+        "D is made flat between real and generated data",
+        {"zero_gp": 1.0, **FREE},
+        seconds=3,
+        expect="KS below 0.01, not told",
+    ),
+    "unrolled": Preset(
+        "G is judged by D as it would be three steps later",
+        {"unrolled": 3, **FREE, "steps": 2000},
+        seconds=3,
+        expect="KS below 0.01 without penalties",
+    ),
+    "packing": Preset(
+        "D judges four samples together",
+        {"packing": 4, **FREE},
+        seconds=2,
+        expect="KS about 0.015: fewer, larger samples for D",
+    ),
+    # ── the plane
+    "ring8": Preset(
+        "8 narrow modes on a circle, by R1, R2 and a deep tanh G",
+        RING,
+        seconds=7,
+        expect="8 modes, 98 % of high quality",
+    ),
+    "ring8-saturating": Preset(
+        "the ring by the plain saturating game",
+        {**PLAIN_RING, "objective": "minimax"},
+        seconds=2,
+        expect="8 modes, about 70 % of high quality",
+    ),
+    "ring8-plain": Preset(
+        "the ring by the plain non-saturating game",
+        PLAIN_RING,
+        seconds=2,
+        expect="8 modes, about 75 % of high quality",
+    ),
+    "grid25": Preset(
+        "25 narrow modes on a square",
+        GRID,
+        seconds=21,
+        expect="25 modes, 96 % of high quality; 94 % or more in 96 of 100 seeds",
+    ),
+    "spiral": Preset(
+        "a noisy curve",
+        {**RING, "target": "spiral(2, 0.02)"},
+        seconds=7,
+        expect="KS 0.02; a classifier tells it",
+    ),
+    # ── one point: local convergence as theory has it
+    "dirac-gan": Preset(
+        "a point against a point, minimax: it circles",
+        DIRAC,
+        seconds=2,
+        expect="the mean circles and does not arrive",
+    ),
+    "dirac-ns": Preset(
+        "… non-saturating: it circles",
+        {**DIRAC, "objective": "non_saturating"},
+        seconds=2,
+        expect="the mean circles, inwards ever more slowly",
+    ),
+    "dirac-wgan": Preset(
+        "… Wasserstein: it circles, wider",
+        {**DIRAC, "objective": "wasserstein"},
+        seconds=2,
+        expect="the mean circles and does not arrive",
+    ),
+    "dirac-r1": Preset(
+        "… with R1: it arrives", {**DIRAC, "r1": 0.5}, seconds=2, expect="the mean arrives at 0"
+    ),
+    "dirac-r2": Preset(
+        "… with R2: it arrives", {**DIRAC, "r2": 0.5}, seconds=2, expect="the mean arrives at 0"
+    ),
+    "dirac-noise": Preset(
+        "… with instance noise: it arrives while there is noise",
+        {**DIRAC, "instance_noise": 1.5},
+        seconds=3,
+        expect="the mean arrives at 0",
+    ),
+    "dirac-consensus": Preset(
+        "… with consensus optimisation: it arrives",
+        {**DIRAC, "order": "simultaneous", "consensus": 1.0},
+        seconds=3,
+        expect="the mean arrives at 0",
+    ),
+    "dirac-extragradient": Preset(
+        "… with extragradient steps, and larger ones: it arrives",
+        {
+            **DIRAC,
+            "order": "extragradient",
+            "generator_optimizer": {"name": "sgd", "rate": 0.2},
+            "discriminator_optimizer": {"name": "sgd", "rate": 0.4},
+        },
+        seconds=3,
+        expect="the mean arrives at 0",
+    ),
+    # ── real and physical data
+    "galaxies": Preset(
+        "the velocities of 82 galaxies",
+        {"data": str(DATASETS / "galaxies.csv")},
+        seconds=4,
+        expect="the clusters are found; KS cannot tell it",
+    ),
+    "galaxy-images": Preset(
+        "images of galaxies, 16 × 16 pixels: G makes them without the sky's noise, which is added to them",
+        {
+            "target": "galaxies(16, 0.1)",
+            "observation_noise": 0.1,
+            "latent": {"size": 32},
+            "generator": {"widths": [256, 256]},
+            "discriminator": {"widths": [256, 256]},
+            "r1": 20.0,
+            "r2": 20.0,
+            "generator_optimizer": {"rate": 0.002, "beta2": 0.99},
+            "discriminator_optimizer": {"rate": 0.002, "beta2": 0.99},
+            "schedule": {"hold": 0.3},
+            "average": {"start": 0.8},
+            "batch": 128,
+            "steps": 8000,
+            "eval_every": 1000,
+            "eval_samples": 5000,
+        },
+        seconds=101,
+        expect="a classifier is right in 52 % of cases",
+    ),
+}
+
+
+def preset(name: str) -> Preset:
+    """The preset called ``name``.
+
+    Raises:  ConfigError – for another name
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"there is no preset {name[:80]!r}; {nearest(name, PRESETS)}")
+    return PRESETS[name]

@@ -1,0 +1,57 @@
+"""SIGINT and SIGTERM: while a run trains the first is noted, for a clean end; others act at once."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from minigan.errors import LabError
+
+
+class Interrupted(LabError):
+    """A signal asked the run to end; its exit code is 128 plus the signal's number."""
+
+    def __init__(self, number: int, where: str) -> None:
+        super().__init__(
+            f"stopped by {signal.Signals(number).name}; what was trained so far is in {where}, "
+            f"and goes on with --resume {where}"
+        )
+        self.number, self.exit_code = number, 128 + number
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as KeyboardInterrupt is SIGINT: no part of the program takes it for an error of its own."""
+
+
+def stop(number: int, frame: Any) -> None:
+    """Leave now.    Raises:  KeyboardInterrupt – for SIGINT;  Terminated – for SIGTERM"""
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+@contextmanager
+def handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM call ``handler``; outside the main thread nothing changes."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+@contextmanager
+def noted(also: Callable[[], Any] = lambda: None) -> Iterator[list[int]]:
+    """The first signal is appended to the list that is given, and ``also`` called; a second acts at once."""
+    caught: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if caught:
+            stop(number, frame)
+        caught.append(number)
+        also()
+
+    with handled(note):
+        yield caught

@@ -1,0 +1,385 @@
+"""The training loop: blocks of steps, metrics, checkpoints, signals; for one run, or for many as one program.
+
+A run that was interrupted or killed goes on from its newest good checkpoint with the bits that it would have
+had: random numbers are found by the step's index, and all else that a step reads is in the checkpoint.
+"""
+
+import json
+import math
+import signal
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigan.errors import CheckpointError, DataError, DivergedError, LabError, shown
+from minigan.evaluation.verdict import Verdict
+from minigan.gan.detectors import Finding, diagnose, remedy
+from minigan.machine import environment, pinned
+from minigan.storage import checkpoint
+from minigan.storage.directory import RunDirectory, write_atomic
+from minigan.training.config import check, flatten, from_json
+from minigan.training.data import Data, read_data
+from minigan.training.experiment import Experiment, Steps
+from minigan.training.metrics import Observer, expected_modes, verdict
+from minigan.training.signals import Interrupted, noted
+
+EARLY = (50, 25, 10, 5, 2)  # the first evaluations, as parts of the usual interval
+PATIENCE = 0.5  # s of training between two looks at what a signal asked for
+FRAMES = "frames."  # what the names of the observer's arrays begin with in a checkpoint
+BITS = ("minigan", "numpy", "scipy", "platform", "cpu", "blas")  # of the environment: what decides last bits
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run: its directory, the last metrics, the verdict, what went wrong, the files that a person
+    wants to open.
+    """
+
+    path: Path
+    row: dict[str, Any]
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    files: dict[str, Path]
+    seconds: float
+
+
+class Reopened(NamedTuple):
+    """What a run directory holds: the experiment as of a checkpoint, and notes about damaged ones.
+
+    arrays  the observer's, by name; state what else the checkpoint says, empty where there is none yet
+    """
+
+    run: RunDirectory
+    experiment: Experiment
+    notes: tuple[str, ...]
+    arrays: dict[str, np.ndarray]
+    state: dict[str, Any]
+
+
+class Session:
+    """One run while it trains: its experiment, its directory, and what a checkpoint has to remember."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        run: RunDirectory,
+        on_row: Callable[[dict[str, Any]], None] = lambda row: None,
+    ) -> None:
+        self.experiment, self.run, self._on_row = experiment, run, on_row
+        self.observer = Observer(experiment)
+        self._rows, self._row = 0, dict[str, Any]()
+        self._best, self.improved = math.inf, False  # the least KS so far; whether it is of the newest line
+        self._trained, self._started = 0.0, time.perf_counter()  # seconds before this process
+        self._bits: dict[str, Any] = {}
+        self._watched = False  # whether any step so far was, and so has other last bits
+
+    def start(self, resumed: Reopened | None, allow_drift: bool) -> None:
+        """Begin, or go on with what was reopened; BLAS has its threads by now.
+
+        Raises:  CheckpointError – if that was made with other versions, processor or threads
+        """
+        here = environment()
+        self._bits = {name: here[name] for name in BITS}
+        if resumed is not None:
+            before = resumed.state.get("environment", self._bits)
+            if before != self._bits and not allow_drift:
+                raise CheckpointError(_drift(before, self._bits))
+            self.resume(resumed.arrays, resumed.state)
+            self._watched = resumed.state.get("watched") is True
+        self._watched |= self.experiment.watched
+        backend = self.experiment.backend.describe()
+        self.run.write_status("running", backend_used=backend, watched=self._watched)
+
+    def resume(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
+        """Go on from a checkpoint, whose arrays the experiment has; from the beginning where there is none.
+
+        Raises:  CheckpointError – if arrays or state are not those of this experiment
+        """
+        self.observer.restore(arrays)
+        best, seconds, rows = (state.get(key, 0) for key in ("best", "seconds", "rows"))
+        numbers = (0 if best is None else best, seconds, rows)
+        if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
+            raise CheckpointError(
+                f"the state of the checkpoint of {shown(str(self.run.path))} has no numbers where it must; "
+                "use an older one"
+            )
+        if state:
+            self._best, self._trained = math.inf if best is None else float(best), float(seconds)
+        kept = self.run.cut_metrics(self.experiment.step if state else -1)
+        self._rows, self._row = len(kept.rows), dict(kept.rows[-1]) if kept.rows else {}
+        if self._rows != rows or kept.skipped:
+            lost = max(rows - self._rows, kept.skipped)
+            self.run.log(f"note: {lost} lines of metrics are lost; training does not need them")
+
+    @property
+    def seconds(self) -> float:
+        """Trained so far, by this process and those before it."""
+        return self._trained + time.perf_counter() - self._started
+
+    def evaluate(self) -> None:
+        """Write a line of metrics.
+
+        Raises:  DivergedError – if what the networks return is not finite
+        """
+        self._row = self.observer.row(self.seconds)
+        self.run.append_metrics(self._row)
+        self._rows += 1
+        self.improved = self._row["ks"] < self._best
+        self._best = min(self._best, self._row["ks"])
+        self._on_row(self._row)
+
+    def save(self, keep: int) -> None:
+        """Write a checkpoint of this moment, and remove all but the newest and the best."""
+        experiment = self.experiment
+        arrays = experiment.arrays()
+        arrays |= {f"{FRAMES}{name}": array for name, array in self.observer.memory().items()}
+        state = {
+            "data": experiment.digest,
+            "rows": self._rows,
+            "seconds": round(self.seconds, 3),
+            "best": self._best if math.isfinite(self._best) else None,
+            "environment": self._bits,
+            "watched": self._watched,
+        }
+        self.run.sync_metrics()
+        checkpoint.save_step(self.run, experiment.step, arrays, state, keep, best=self.improved)
+        self.improved = False
+
+    def refuse_divergence(self) -> None:
+        """Raises:  DivergedError – if the last losses, or the parameters, are not finite"""
+        experiment = self.experiment
+        d, g = (loss.item() for loss in experiment.losses())
+        if not (math.isfinite(d) and math.isfinite(g)):
+            step = experiment.step
+            raise DivergedError(f"the losses stopped being finite before step {step} (D {d:.3g}, G {g:.3g})")
+        for network in (experiment.generator, experiment.discriminator, experiment.averaged):
+            θ = network.parameters.flat.numpy()
+            if not np.isfinite(θ).all():  # the last update's doing, which no loss has seen
+                raise DivergedError(f"the parameters stopped being finite before step {experiment.step}")
+
+    def finish(self) -> Outcome:
+        """Judge the generator and write what a person wants to see.
+
+        Raises:  DivergedError – if its samples are not finite
+        """
+        run, experiment = self.run, self.experiment
+        judged, sample = verdict(experiment, experiment.config.eval_samples)
+        files = {
+            "metrics": run.path / "metrics.jsonl",
+            "frames": run.path / "frames.safetensors",
+            "verdict": run.path / "verdict.json",
+            "figure": run.plots / "overview.png",
+        }
+        checkpoint.save(files["frames"], {**self.observer.frames, "sample": sample}, {"kind": "frames"})
+        write_atomic(files["verdict"], json.dumps(judged.as_dict(), indent=2).encode() + b"\n")
+        seconds, findings = self.seconds, find_failures(run, experiment)
+        run.write_status(
+            "finished",
+            step=experiment.step,
+            seconds=round(seconds, 3),
+            program_threads=experiment.program_threads,
+            findings=[finding.as_dict() for finding in findings],
+        )
+        return Outcome(run.path, self._row, judged, findings, files, seconds)
+
+    def diverge(self, error: DivergedError) -> DivergedError:
+        """Write down that the run diverged; the error with what to do about it."""
+        self.run.write_status("diverged", step=self.experiment.step)
+        advice = remedy("diverged", flatten(self.experiment.config))
+        found = f"the run so far is in {self.run.path}"
+        if not self.experiment.watched:
+            found += f", and --resume {self.run.path} --detect-anomaly names the operation"
+        told = DivergedError(f"{error}; {advice[0].lower()}{advice[1:]}; {found}")
+        self.run.log(f"error: {told}")
+        return told
+
+    def abandon(self, status: str, error: BaseException) -> None:
+        """Write down, where it can be written, why the run ends here."""
+        why = f"error: {error}" if isinstance(error, LabError) else "".join(traceback.format_exception(error))
+        with suppress(LabError):
+            self.run.log(why)
+            self.run.write_status(status, step=self.experiment.step)
+
+
+def train(
+    experiment: Experiment,
+    run: RunDirectory,
+    on_row: Callable[[dict[str, Any]], None] = lambda row: None,
+    on_step: Callable[[int], None] = lambda step: None,
+    *,
+    resumed: Reopened | None = None,
+    allow_drift: bool = False,
+) -> Outcome:
+    """Train to the config's last step; report each row of metrics and each block of steps.
+
+    resumed      what ``reopen`` gave, to go on with
+    allow_drift  go on although this machine gives other last bits than the one before
+
+    Raises:  DivergedError – when losses, parameters or samples are no longer finite
+             Interrupted – after SIGINT or SIGTERM, with a checkpoint
+             CheckpointError – for a checkpoint of another machine, or versions
+    """
+    session = Session(experiment, run, on_row)
+    past = None if resumed is None else [resumed]
+    (outcome,) = train_together(experiment, [session], on_step, resumed=past, allow_drift=allow_drift)
+    if isinstance(outcome, DivergedError):
+        raise outcome
+    return outcome
+
+
+def train_together(
+    steps: Steps,
+    sessions: Sequence[Session],
+    on_step: Callable[[int], None] = lambda step: None,
+    *,
+    resumed: Sequence[Reopened] | None = None,
+    allow_drift: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[Outcome | DivergedError]:
+    """Train the experiments of ``steps``, one session each; what became of each, in order.
+
+    stop  asked at every block whether to end as after SIGTERM, which reaches the main thread alone
+
+    Raises:  Interrupted, CheckpointError – as ``train``
+    """
+    config = steps.config
+    # A kill between the checkpoints of several runs leaves the step before as the last that all have.
+    keep = config.checkpoint_keep if len(sessions) == 1 else max(config.checkpoint_keep, 2)
+    alive = dict(enumerate(sessions))
+    became: dict[int, Outcome | DivergedError] = {}
+
+    def each(action: Callable[[Session], Any]) -> dict[int, Any]:
+        """What the action gives for every run; one that turns out to have diverged is left behind."""
+        steps.settle()
+        given = {}
+        for k, session in list(alive.items()):
+            try:
+                given[k] = action(session)
+            except DivergedError as error:
+                became[k] = alive.pop(k).diverge(error)
+        return given
+
+    def advance(count: int, evaluation: bool) -> None:
+        try:
+            if evaluation:
+                steps.advance(count - 1)
+                each(lambda session: session.observer.remember())
+            steps.advance(1 if evaluation else count)
+        except DivergedError as error:  # of a run that is watched, and so alone
+            became[0] = alive.pop(0).diverge(error)
+
+    try:
+        # Numbers may overflow without a warning each: after every block we look for what is not finite.
+        with pinned(config.threads), np.errstate(all="ignore"):
+            for k, session in enumerate(sessions):
+                session.start(None if resumed is None else resumed[k], allow_drift)
+            with noted() as caught:
+                if steps.step == 0:
+                    each(Session.evaluate)
+                saved, pace = time.perf_counter(), 1.0
+                while alive and steps.step < config.steps:
+                    due = next_evaluation(steps.step, config.eval_every, config.steps)
+                    count = min(steps.block_length, due - steps.step, max(1, int(pace)))
+                    began = time.perf_counter()
+                    advance(count, steps.step + count == due)
+                    pace = PATIENCE * count / max(time.perf_counter() - began, 1e-9)
+                    each(Session.refuse_divergence)
+                    on_step(steps.step)
+                    if steps.step == due:
+                        each(Session.evaluate)
+                    if not caught and stop():
+                        caught.append(signal.SIGTERM)
+                    late = time.perf_counter() - saved >= config.checkpoint_seconds
+                    improved = any(session.improved for session in alive.values())
+                    if late or improved or caught or steps.step == config.steps:
+                        each(lambda session: session.save(keep))
+                        saved = time.perf_counter()
+                    if caught and alive:
+                        raise Interrupted(caught[0], str(sessions[0].run.path))
+            became |= each(Session.finish)
+    except BaseException as error:
+        stopped = isinstance(error, (Interrupted, KeyboardInterrupt))
+        for session in alive.values():
+            session.abandon("interrupted" if stopped else "failed", error)
+        raise
+    return [became[k] for k in range(len(sessions))]
+
+
+def next_evaluation(step: int, every: int, last: int) -> int:
+    """The next step with an evaluation: a few early ones, when most happens, then every ``every`` steps."""
+    early = [every // part for part in EARLY if every // part > step]
+    return min([*early, (step // every + 1) * every, last])
+
+
+def find_failures(run: RunDirectory, experiment: Experiment) -> tuple[Finding, ...]:
+    """What went wrong, by the metrics that the run has written so far."""
+    return diagnose(run.read_metrics().rows, flatten(experiment.config), expected_modes(experiment))
+
+
+def reopen(
+    path: str | Path, *, at: str | None = "latest", lock: bool = False, data: Data | None = None
+) -> Reopened:
+    """The experiment that a run directory holds, as of its newest good checkpoint, "best", a step, or unused.
+
+    lock  to go on with it: it may be without checkpoints, and begins anew then
+    data  the data set that its configuration names, if it was read already
+
+    Raises:  DataError, CheckpointError, ConfigError – where directory, checkpoint or configuration is refused
+             BusyError – with lock, if another process writes to it
+    """
+    run = RunDirectory.open(path, lock=lock)
+    try:
+        config = from_json(run.read_config())
+        if config.data is not None and data is None:
+            data = read_data(config.data, columns=config.columns, drop_nonfinite=config.drop_nonfinite)
+        check(config, features=None if data is None else data.values.shape[1])  # it may come from anyone
+        experiment = Experiment(config, data=data)
+        if at is None or lock and not checkpoint.paths(run):
+            return Reopened(run, experiment, (), {}, {})
+        found = checkpoint.find(run, at)
+        if found.state.get("data") != experiment.digest:
+            raise DataError(f"the data in {config.data} are not those the run was trained on; restore them")
+        frames = {
+            name.removeprefix(FRAMES): array
+            for name, array in found.arrays.items()
+            if name.startswith(FRAMES)
+        }
+        arrays = {name: array for name, array in found.arrays.items() if not name.startswith(FRAMES)}
+        expected = {name: (array.shape, array.dtype) for name, array in experiment.arrays().items()}
+        checkpoint.require(arrays, expected)
+        step, finite = found.state.get("step"), all(np.isfinite(array).all() for array in arrays.values())
+        if type(step) is not int or not 0 <= step <= config.steps or not finite:
+            raise CheckpointError(
+                f"the checkpoint {found.path} holds no step of this run, or numbers that are not finite; "
+                "use an older one"
+            )
+        experiment.load(arrays, step)
+        return Reopened(run, experiment, found.warnings, frames, found.state)
+    except BaseException:
+        run.close()
+        raise
+
+
+def _drift(before: Any, here: dict[str, Any]) -> str:
+    """What the differences are between two environments."""
+    before = before if isinstance(before, dict) else {}
+    differences = []
+    for name, now in here.items():
+        then = before.get(name)
+        if isinstance(now, dict) and isinstance(then, dict):
+            pairs = [(f"{name} {key}", then.get(key), value) for key, value in now.items()]
+        else:
+            pairs = [(name, then, now)]
+        differences += [
+            f"{what} {shown(old)} then, {shown(new)} now" for what, old, new in pairs if old != new
+        ]
+    return (
+        f"the last bits would be others than those of the run so far: {'; '.join(differences)}; go on "
+        "where it began, or add --allow-drift"
+    )

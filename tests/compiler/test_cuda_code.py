@@ -1,0 +1,448 @@
+"""Fused steps on the double of a GPU: every method, as launches and as a block, against the eager engine.
+
+The CUDA sources are compiled as C++ (without optimisation, which is not asked about here) and run.
+"""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from minigan import backend as backends
+from minigan.compiler import cuda_code, executions, stages
+from minigan.compiler.capture import CaptureError, capture
+from minigan.engine.autodiff import assign
+from minigan.engine.primitives import PRIMITIVES, broadcast_to, embed, mT, reshape, sum_over
+from minigan.engine.tensor import Tensor
+from minigan.gan.game import Game
+from minigan.gan.objectives import OBJECTIVES
+from minigan.nn.layers import ACTIVATIONS
+from minigan.nn.network import mlp
+from minigan.nn.optim import OPTIMIZERS
+from minigan.nn.schedules import Average
+from minigan.testing import cuda_on_cpu
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("g++") is None, reason="needs g++ to run CUDA sources on the CPU"
+)
+NAMES = ("real", "latent_d", "latent_g", "factor", "weight", "mix", "noise_x", "noise_d", "noise_g")
+FUSED = ("launches", "block")
+TOLERANCE = 1e-11
+
+
+@pytest.fixture(autouse=True)
+def small_scale(monkeypatch):
+    """Sums of eight terms are long, and taken in uneven parts; compiling would be most of the time."""
+    monkeypatch.setattr(stages, "LONG", 5)
+    monkeypatch.setattr(stages, "PART", 3)
+    monkeypatch.setattr(
+        cuda_on_cpu, "FLAGS", tuple("-O0" if flag == "-O2" else flag for flag in cuda_on_cpu.FLAGS)
+    )
+
+
+def game_of(backend, sizes=((2, 5, 6, 1), (6, 5, 1)), activation="tanh", optimizer="adam", replicas=0,
+            row=None, packing=1, dtype="float64", **options):  # fmt: skip
+    """A game of networks of the same numbers on any backend; row: that replica's alone."""
+    rngs = [[np.random.default_rng((k, r)) for r in range(replicas or 1)] for k in (1, 2)]
+    rngs = rngs if replicas else [rng[0] for rng in rngs]
+    rngs = rngs if row is None else [rng[row] for rng in rngs]
+    widths = sizes[0], (sizes[0][-1] * packing, *sizes[1])
+    G, D = (
+        mlp(w, rngs=rng, activation=activation, dtype=dtype, backend=backend)
+        for w, rng in zip(widths, rngs, strict=True)
+    )
+    moves = [OPTIMIZERS[optimizer](network.parameters, 0.01) for network in (G, D)]
+    return Game(G, D, *moves, **{"r1": 0.5, "r2": 0.25, "average": Average(G.parameters)} | options)
+
+
+def numbers(game, K=3, rows=8, replicas=0, noisy=False, row=None):
+    """{name: (K, …)}: what K rounds take, on the host."""
+    rng, front, G = np.random.default_rng(3), (replicas,) if replicas else (), game.generator
+    k_d, k_g = game.discriminator_steps, game.generator_steps
+    real = 1.0 + 0.5 * rng.standard_normal((K, k_d, *front, rows, G.outputs))
+    latents = (rng.standard_normal((K, n, *front, rows, G.inputs)) for n in (k_d, k_g))
+    rates = np.linspace(1.0, 0.5, K)[:, None], 1.0 / np.arange(1.0, K + 1)[:, None]
+    mix = rng.random((K, k_d, *front, rows // game.packing, 1))
+    noise = [0.1 * rng.standard_normal((K, n, *front, rows, G.outputs)) for n in (k_d, k_d, k_g)]
+    arrays = [real, *latents, *rates, mix, *noise[: 3 * noisy]]
+    if row is not None:
+        arrays = [a[:, :, row] if a.ndim > 3 else a for a in arrays]
+    return {name: a.astype(G.parameters.flat.dtype) for name, a in zip(NAMES, arrays, strict=False)}
+
+
+def everything(game, losses):
+    left = game.state | {"loss of D": losses.discriminator, "loss of G": losses.generator}
+    return {name: tensor.numpy() for name, tensor in left.items()}
+
+
+def eager(named, **options):
+    game = game_of(backends.numpy_backend, **options)
+    for k in range(len(named["real"])):
+        losses = game.round(**{name: Tensor(a[k].copy()) for name, a in named.items()})
+    return everything(game, losses)
+
+
+def replayed(named, execution, backend=None, **options):
+    """What the same rounds leave behind, the first by capture, the second alone, the others as a block."""
+    backend = backend or backends.get("strict")
+    game, blocks = game_of(backend, **options), [backend.array(a) for a in named.values()]
+
+    def step(*xs):
+        return game.round(**dict(zip(named, xs, strict=True)))
+
+    program = capture(step, *(b[0] for b in blocks), state=game.state, execution=execution)
+    program(*(b[1] for b in blocks))
+    program.each(*(b[2:] for b in blocks))
+    return everything(game, program.outputs), program
+
+
+def assert_agree(ours, its, tolerance=TOLERANCE):
+    for name in its:
+        assert np.isfinite(its[name]).all(), name
+        scale = max(1e-3, np.abs(its[name]).max())
+        np.testing.assert_allclose(ours[name], its[name], rtol=0, atol=tolerance * scale, err_msg=name)
+
+
+def check(execution, rows=8, replicas=0, noisy=False, tolerance=TOLERANCE, **options):
+    options |= {"replicas": replicas}
+    named = numbers(game_of(backends.numpy_backend, **options), rows=rows, replicas=replicas, noisy=noisy)
+    ours, program = replayed(named, execution, **options)
+    assert program.execution == execution
+    assert_agree(ours, eager(named, **options), tolerance)
+    return program
+
+
+def test_every_method_as_a_block(method):
+    check("block", replicas=2, **method)
+
+
+@pytest.mark.parametrize("method", ["alternating", "WGAN-GP", "unrolled", "consensus"], indirect=True)
+def test_methods_as_launches(method):
+    check("launches", noisy=True, **method)
+
+
+CASES = [  # every objective, activation and optimiser once at least, without penalties: less to compile
+    (objective, list(ACTIVATIONS)[k % len(ACTIVATIONS)], list(OPTIMIZERS)[k % len(OPTIMIZERS)])
+    for k, objective in enumerate(OBJECTIVES)
+]
+
+
+@pytest.mark.parametrize(("objective", "activation", "optimizer"), CASES)
+def test_every_objective_activation_and_optimiser(objective, activation, optimizer):
+    options = {"objective": objective, "activation": activation, "optimizer": optimizer}
+    check("launches" if objective == "minimax" else "block", r1=0.0, r2=0.0, **options)
+
+
+@pytest.mark.parametrize("execution", FUSED)
+def test_replicas_one_row_and_one_unit(execution):
+    check(execution, replicas=3, rows=1, sizes=((1, 1, 1), (1, 1)), r2=0.0)
+
+
+@pytest.mark.parametrize("large", [0, 100])
+def test_large_products_by_the_library(monkeypatch, large):
+    """Of activations, of inputs (which lie elsewhere in every step) and into the gradient's own memory."""
+    monkeypatch.setattr(cuda_code.Launches, "large", large)
+    program = check("launches", replicas=2, r2=0.0, sizes=((3, 5, 6, 2), (6, 5, 1)))
+    products = sum(i.primitive.name == "matmul" for i in program.instructions)
+    assert 0 < len(program.plan.stages.large) <= products
+
+
+@pytest.mark.parametrize("shared", [0, 4096])
+def test_what_does_not_fit_in_shared_memory_lies_in_global_memory(monkeypatch, shared):
+    monkeypatch.setattr(backends.get("strict"), "shared_memory", shared)
+    program = check("block", replicas=2, r2=0.0)
+    assert program.plan.length and 8 * program.plan.shared_length <= shared
+
+
+def test_a_replica_has_the_bits_it_has_alone():
+    options = {"dtype": "float32", "r2": 0.0}
+    named = numbers(game_of(backends.numpy_backend, replicas=3, **options), replicas=3)
+    together, _ = replayed(named, "block", replicas=3, **options)
+    again, _ = replayed(named, "block", replicas=3, **options)
+    assert all(np.array_equal(together[name], again[name]) for name in together)
+    for row in range(3):
+        one = {name: a[:, :, row] if a.ndim > 3 else a for name, a in named.items()}
+        alone, _ = replayed(one, "block", replicas=3, row=row, **options)
+        assert all(np.array_equal(together[name][row], alone[name]) for name in alone)
+
+
+SPECIAL = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    -2.5,
+    1e3,
+    -1e3,
+    1e-300,
+    -1e-300,
+    np.inf,
+    -np.inf,
+    np.nan,
+    3.0,
+    20.0,
+    -20.0,
+]
+UNARY = {
+    name: p for name, p in PRIMITIVES.items()
+    if len(p.vjps) == 1 and not p.view and name not in ("sum", "embed", "power", "leaky_relu")
+}  # fmt: skip
+
+
+def elementwise_step(x, y):
+    """Every elementwise primitive, of every pair of special values where it takes two."""
+    found = {name: p(x) for name, p in UNARY.items()}
+    found |= {
+        name: PRIMITIVES[name](x, y)
+        for name in ("add", "subtract", "multiply", "divide", "maximum", "minimum")
+    }
+    found |= {
+        "leaky_relu": PRIMITIVES["leaky_relu"](x, slope=0.2),
+        "cube": x**3,
+        "root": PRIMITIVES["absolute"](x) ** 0.5,
+        "one over": 1.0 / x,
+    }
+    return found
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_every_elementwise_primitive_has_numpys_values_in_cuda(dtype):
+    x, y = (np.ascontiguousarray(a).astype(dtype) for a in np.meshgrid(SPECIAL, SPECIAL))
+    strict = backends.get("strict")
+    with np.errstate(all="ignore"):
+        expected = {name: t.numpy() for name, t in elementwise_step(Tensor(x), Tensor(y)).items()}
+        program = capture(elementwise_step, strict.array(x), strict.array(y), execution="block")
+    assert len(expected) >= 23
+    for name, values in expected.items():
+        ours, bound = program.outputs[name].numpy(), 8 * np.finfo(dtype).eps
+        np.testing.assert_allclose(ours, values, rtol=bound, atol=0, err_msg=name)
+
+
+def test_an_elementwise_primitive_without_cuda_is_recorded_or_refused(monkeypatch):
+    """It is no silent fall-back: the table is asked before anything is written."""
+    monkeypatch.delitem(cuda_code.EXPRESSION, "tanh")
+    x = backends.get("strict").array(np.ones((2, 2)))
+    with pytest.raises(CaptureError, match="cannot be block"):
+        capture(lambda x: PRIMITIVES["tanh"](x), x, execution="block")
+
+
+def test_names_of_states_become_names_of_c():
+    strict = backends.get("strict")
+    arrays = [strict.array(np.full((2, 2), float(k))) for k in range(4)]
+    state = dict(zip(["0.W", "0 W", "θ); int x(", "T"], arrays, strict=True))
+
+    def step():
+        for k, array in enumerate(state.values()):
+            assign(Tensor(array), Tensor(array) * 2.0 + float(k))
+
+    program = capture(step, state=state, execution="block")
+    program()
+    assert [float(strict.to_host(a)[0, 0]) for a in arrays] == [0.0, 4.0 + 3.0, 8.0 + 6.0, 12.0 + 9.0]
+    assert "int x" not in program.plan.source
+
+
+# ── memory that is read and written in one step
+def matrices(*shapes, seed=7):
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(shape) for shape in shapes]
+
+
+IN_PLACE = {
+    "A ← A B": lambda A, B: assign(A, A @ B),
+    "A ← A B + 1": lambda A, B: assign(A, A @ B + 1.0),
+    "A ← B A / 2": lambda A, B: assign(A, (B @ A) * 0.5),
+    "A ← A + A B": lambda A, B: assign(A, A + A @ B),
+    "A ← sums of A": lambda A, B: assign(A, broadcast_to(sum_over(A * B, axis=(0,)), shape=A.shape)),
+    "A ← Aᵀ": lambda A, B: assign(A, mT(A)),
+    "A ← A + Aᵀ": lambda A, B: assign(A, A + mT(A)),
+    "A ← A upside down": lambda A, B: assign(A, A[::-1]),
+    "rows change places": lambda A, B: assign(A[1:], A[:-1]),
+    "A, B ← B, A": lambda A, B: (lambda old: (assign(A, B * 1.0), assign(B, old)))(A + 0.0),
+}
+
+
+@pytest.mark.parametrize("execution", FUSED)
+@pytest.mark.parametrize("case", IN_PLACE)
+def test_a_step_may_overwrite_what_it_reads(monkeypatch, execution, case):
+    monkeypatch.setattr(stages, "LONG", 100)  # a sum in parts is written after all of it was read
+
+    def run(backend, rounds, **how):
+        A, B = (Tensor(backend.array(a)) for a in matrices((6, 6), (6, 6)))
+
+        def step():
+            IN_PLACE[case](A, B)
+
+        if how:
+            program = capture(step, state=[A, B], **how)
+            for _ in range(rounds - 1):
+                program()
+        else:
+            for _ in range(rounds):
+                step()
+        return A.numpy(), B.numpy()
+
+    ours = run(backends.get("strict"), 3, execution=execution)
+    for a, b in zip(ours, run(backends.numpy_backend, 3), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("execution", FUSED)
+@pytest.mark.parametrize("shared", [0, 2**16])
+def test_outputs_and_state_may_be_fed_back(monkeypatch, execution, shared):
+    strict = backends.get("strict")
+    monkeypatch.setattr(strict, "shared_memory", shared)
+    x, W = matrices((6, 6), (6, 6))
+    W = 0.4 * W
+
+    def step_on(weights):
+        def step(x):
+            y = (x @ weights) * 0.5 + mT(x)
+            assign(weights, weights + 0.1 * mT(y))
+            return y
+
+        return step
+
+    w, v = Tensor(W.copy()), Tensor(strict.array(W))
+    y = step_on(w)(Tensor(x))
+    program = capture(step_on(v), strict.array(x), state=[v], execution=execution)
+    z = program.outputs
+    for _ in range(3):
+        y, z = step_on(w)(Tensor(y.numpy())), program(z)
+    y, z = step_on(w)(Tensor(w.numpy())), program(v)
+    np.testing.assert_allclose(z.numpy(), y.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(v.numpy(), w.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("execution", FUSED)
+def test_views_of_values_and_numbers_beyond_float32(execution):
+    x = np.ones((2, 4, 6), "float32")
+
+    def step(x):
+        return reshape(PRIMITIVES["tanh"](x)[0], shape=(24,)) * 2.0, x * 1e39, x * -1e39
+
+    program = capture(step, backends.get("strict").array(x), execution=execution)
+    y, high, low = (t.numpy() for t in program.outputs)
+    np.testing.assert_allclose(y, 2 * np.tanh(np.ones(24)), rtol=1e-6)
+    assert np.isposinf(high).all() and np.isneginf(low).all()
+
+
+@pytest.mark.parametrize("execution", FUSED)
+def test_memory_far_from_its_pointer_is_reached_by_64_bits(monkeypatch, execution):
+    monkeypatch.setattr(cuda_code, "FAR", 0)
+    assert "LL)[" in check(execution, r1=0.0, r2=0.0).plan.source
+
+
+def test_values_too_large_for_32_bits_are_recorded(monkeypatch):
+    monkeypatch.setattr(stages, "MOST", 30)
+    x = backends.get("strict").array(np.ones((6, 6)))
+    with pytest.raises(CaptureError, match="cannot be launches"):
+        capture(lambda x: x + 1.0, x, execution="launches")
+
+
+def test_the_arrays_of_the_first_step_are_freed():
+    program = check("launches", r2=0.0)
+    assert program.plan.stages.devices == {}
+
+
+# ── races
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """The block kernel of a game with R1, its source and its arguments on the host."""
+    options = {"sizes": ((1, 4, 1), (4, 1)), "r2": 0.0, "dtype": "float32"}
+    _, program = replayed(numbers(game_of(backends.numpy_backend, **options)), "block", **options)
+    return program.plan
+
+
+def run_watched(plan, source):
+    sizes = [e.host.shape for e in plan.kept] + [(2, *e.host.shape) for e in plan.inputs]
+    arrays = [np.full(shape, 0.1, "float32") for shape in sizes]
+    scratch = np.zeros(plan.scratch.shape, "float32")
+    kernel = cuda_on_cpu.HostModule(source, sanitizer="thread").kernel("train")
+    kernel.max_dynamic_shared_size_bytes = 227 * 1024
+    kernel((1,), (16,), [*arrays, scratch, np.int32(2)], shared=4 * plan.shared_length)
+
+
+def test_no_thread_of_a_block_races(tiny):
+    run_watched(tiny, tiny.source)
+
+
+@pytest.mark.parametrize("which", [1, 5, -1])
+def test_a_missing_barrier_is_found(tiny, which):
+    parts = tiny.source.split("__syncthreads();")
+    which = which % (len(parts) - 1) + 1
+    broken = "__syncthreads();".join(parts[:which]) + "__syncthreads();".join(["", *parts[which:]][1:])
+    assert broken.count("__syncthreads") == tiny.source.count("__syncthreads") - 1
+    with pytest.raises(cuda_on_cpu.SanitizerError, match="data race"):
+        run_watched(tiny, broken)
+
+
+# ── what it costs, and how near it is
+
+
+@pytest.mark.parametrize(("execution", "bound"), [("launches", 22), ("block", 0.02)])
+def test_a_block_of_steps_needs_few_launches_and_no_transfer(monkeypatch, execution, bound):
+    """Of the main job with R1: 22 launches a step in a graph, or one for all steps."""
+    monkeypatch.undo()
+    strict, options = backends.get("strict"), {"sizes": ((1, 8, 8, 1), (8, 8, 1)), "r2": 0.0}
+    game = game_of(strict, **options)
+    named = numbers(game, K=50, rows=16)
+    blocks = [strict.array(a) for a in named.values()]
+
+    def step(*xs):
+        return game.round(**dict(zip(named, xs, strict=True)))
+
+    program = capture(step, *(b[0] for b in blocks), state=game.state, execution=execution)
+    counters = strict.counters
+    counters.reset()
+    program.each(*blocks)
+    assert counters.syncs == counters.to_host == counters.to_device == 0
+    assert counters.nodes + counters.launches <= 50 * bound + len(blocks) + 1
+
+
+def test_executions_are_refused_where_they_are_not(monkeypatch):
+    strict = backends.get("strict")
+    x = strict.array(np.ones((2, 2)))
+    with pytest.raises(CaptureError, match="executed as launches or block or recorded; received 'planned'"):
+        capture(lambda x: x + 1.0, x, execution="planned")
+    with pytest.raises(CaptureError, match="cannot be block"):
+        capture(lambda x: embed(x, shape=(3, 2), key=(slice(1, None),)), x, execution="block")
+    monkeypatch.setattr(executions, "fastest", lambda program, home: "block")
+    assert capture(lambda x: embed(x, shape=(3, 2), key=(slice(1, None),)), x).execution == "recorded"
+    assert capture(lambda x: x + 1.0, x).execution == "block"
+    assert capture(lambda x: x + 1.0, x, passes=()).execution == "recorded"
+
+
+@pytest.mark.parametrize(
+    ("replicas", "batch", "width", "expected"),
+    [(0, 64, 16, "block"), (0, 512, 64, "launches"), (16, 512, 32, "block"), (2, 512, 64, "launches")],
+)
+def test_small_steps_and_many_replicas_go_to_blocks(replicas, batch, width, expected):
+    options = {"replicas": replicas, "sizes": ((1, width, width, 1), (width, width, 1)), "r2": 0.0}
+    game = game_of(backends.numpy_backend, **options)
+    named = numbers(game, K=1, rows=batch, replicas=replicas)
+
+    def step(*xs):
+        return game.round(**dict(zip(named, xs, strict=True)))
+
+    program = capture(step, *(a[0] for a in named.values()), state=game.state, execution="recorded")
+    assert cuda_code.fastest(program) == expected
+
+
+@pytest.mark.parametrize("H", [16, 32, 64])
+def test_twenty_steps_in_float32_stay_near_those_in_float64(monkeypatch, H):
+    """The main job's networks: weights within 1e-6, relative, of the float64 reference."""
+    monkeypatch.undo()
+    options = {"sizes": ((1, H, H, 1), (H, H, 1)), "r2": 0.0, "r1": 0.1}
+    reference = game_of(backends.numpy_backend, **options)
+    named = numbers(reference, K=20, rows=128)
+    its = eager(named, **options)
+    narrow = {name: a.astype("float32") for name, a in named.items()}
+    for execution in FUSED:
+        ours, _ = replayed(narrow, execution, dtype="float32", **options)
+        for name in ("generator", "discriminator"):
+            error = np.linalg.norm(ours[name] - its[name]) / np.linalg.norm(its[name])
+            assert error < 1e-6, (execution, name, error)

@@ -1,0 +1,537 @@
+"""The overview page: drawn for every kind of run, true in its titles, and refused for what is not a run."""
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as xml
+
+import numpy as np
+import pytest
+
+pytest.importorskip("matplotlib")
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from minigan.errors import CheckpointError, DataError, StorageError
+from minigan.evaluation.modes import modes_of
+from minigan.evaluation.verdict import Row
+from minigan.gan.theory.diagnostics import optimal_discriminator
+from minigan.probability.distributions import Normal
+from minigan.probability.planar import ring
+from minigan.reports import overview as page
+from minigan.storage import checkpoint
+from minigan.storage.directory import RunDirectory
+from minigan.training.config import resolve, to_json
+from minigan.training.data import read_data
+from minigan.training.experiment import Experiment
+from minigan.training.trainer import train
+
+SMALL = (
+    "steps=20", "eval_every=5", "eval_samples=300", "batch=16",
+    "generator.widths=[4]", "discriminator.widths=[4]",
+)  # fmt: skip
+ODD = "$x_{ mass \\frac$"
+
+
+def trained(root, *sets):
+    config = resolve(environ={}, sets=[*SMALL, *sets])
+    data = None if config.data is None else read_data(config.data)
+    with RunDirectory.create(root, config.name, to_json(config)) as run:
+        train(Experiment(config, data=data), run)
+    return run.path
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """One finished run of each kind, by name."""
+    root = tmp_path_factory.mktemp("runs")
+    rng = np.random.default_rng(5)
+    pair = rng.multivariate_normal([3, -50], [[1, 8], [8, 100]], size=120)
+    np.savetxt(root / "one.csv", pair[:, 0], header=ODD, comments="", delimiter=",")
+    np.savetxt(root / "two.csv", pair, header=f"{ODD},速度", comments="", delimiter=",")
+    np.savetxt(root / "six.csv", rng.normal(size=(600, 6)), header="a,b,c,d,e,f", comments="", delimiter=",")
+    return {
+        "normal": trained(root, "target=normal(4, 1.25)"),
+        "mixture": trained(root, "target=0.33*normal(-1,0.25)+0.67*normal(2,1.4)", "latent.size=2"),
+        "heavy": trained(root, "target=student(0.4)"),
+        "tiny": trained(root, "target=normal(0, 1e-9)", "objective=minimax"),
+        "short": trained(root, "steps=1"),
+        "one": trained(root, f"data={root / 'one.csv'}"),
+        "two": trained(root, f"data={root / 'two.csv'}", "latent.size=2"),
+        "six": trained(root, f"data={root / 'six.csv'}", "latent.size=6"),
+        "ring": trained(root, "target=ring(8, 1, 0.01)"),
+        "spiral": trained(root, "target=spiral(1, 0.05)", "dtype=float64"),
+    }
+
+
+KINDS = ("normal", "mixture", "heavy", "tiny", "short", "one", "two", "six", "ring", "spiral")
+
+
+@pytest.fixture
+def copy(runs, tmp_path):
+    """A copy of the normal run, to be damaged."""
+    return RunDirectory.open(shutil.copytree(runs["normal"], tmp_path / "copy"))
+
+
+def overview(runs, kind) -> Figure:
+    return page.overview(RunDirectory.open(runs[kind]))
+
+
+def texts(figure: Figure) -> str:
+    """All that a reader can read, apart from tick labels."""
+    found = [text.get_text() for text in figure.texts]
+    found += [figure.get_suptitle()]
+    for ax in figure.axes:
+        found += [ax.get_title(loc="left"), ax.get_xlabel(), ax.get_ylabel()]
+        found += [text.get_text() for text in ax.texts]
+        legend = ax.get_legend()
+        found += [text.get_text() for text in legend.get_texts()] if legend else []
+    return "\n".join(found).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def panel(figure: Figure, title: str):
+    return next(ax for ax in figure.axes if ax.get_title(loc="left").startswith(title))
+
+
+def line(ax, label: str):
+    return next(line for line in ax.lines if str(line.get_label()).startswith(label))
+
+
+# ── every kind of run ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_page_is_written_as_a_whole_png(runs, kind):
+    path = page.save_overview(RunDirectory.open(runs[kind]))
+    assert path == runs[kind] / "plots" / "overview.png"
+    assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    from matplotlib.image import imread
+
+    pixels = imread(path)
+    assert pixels.shape[:2] == (990, 1650)
+    assert pixels[..., :3].std() > 0.05  # something is drawn
+    assert [file.name for file in path.parent.iterdir()] == ["overview.png"]  # no temporary file is left
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("ignore:Glyph .* missing")
+def test_no_text_leaves_the_page_and_no_title_meets_another(runs, kind):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
+
+    figure = overview(runs, kind)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    width, height = canvas.get_width_height()
+    ticks = [label for ax in figure.axes for label in (*ax.get_xticklabels(), *ax.get_yticklabels())]
+    titles = [ax.get_title(loc="left") for ax in figure.axes if ax.get_title(loc="left")]
+    boxes = []
+    for text in figure.findobj(Text):
+        if text.get_visible() and text.get_text().strip() and text not in ticks:
+            box = text.get_window_extent(canvas.get_renderer())
+            assert 0 <= box.x0 and box.x1 <= width and 0 <= box.y0 and box.y1 <= height, text
+            if text.get_text() in titles:
+                assert not any(box.overlaps(other) for other in boxes), text
+                boxes.append(box)
+    assert len(boxes) == 6
+
+
+def test_panels_of_one_feature_say_what_to_see(runs):
+    text = texts(overview(runs, "normal"))
+    for promised in (
+        "Densities", "target p(x)", "generated q(x), step 20", "start: q(x), step 0", "300 judged values",
+        "D against D* = p/(p+q)", "early: step", "end: step 20", "V(G, D)", "ln 4 − 2 JS(p, q)",
+        "ln 4 (D cannot tell)", "ln 2", "95 % of perfect samplers", "verdict, on new values: KS", "Q-Q plot",
+        "quantile of the target: x", "Kolmogorov-Smirnov test", "this\nsample", "perfect\nsampler",
+        "gaussian", "target normal(4, 1.25)", "20 steps", "seed 0",
+    ):  # fmt: skip
+        assert promised in text, promised
+
+
+def test_what_went_wrong_is_in_the_verdict_panel(copy):
+    found = [
+        {"name": "collapse", "since_step": 5, "evidence": "E.", "remedy": "Let G move once: --set a=1"},
+        {"name": "modes missing", "since_step": 5, "evidence": "E.", "remedy": "other"},
+    ]
+    path = copy.path / "run.json"
+    status = json.loads(path.read_text())
+    assert "Found:" not in texts(page.overview(copy))
+    path.write_text(json.dumps(status | {"findings": found}))
+    figure = page.overview(copy)
+    text = " ".join(texts(figure).split())
+    assert "Found: collapse, modes missing. Try next: Let G move once: --set a=1" in text
+    assert "other" not in panel(figure, "Verdict").get_title(loc="left") and "KS" in text
+    bottom = figure.get_window_extent().y0
+    assert all(t.get_window_extent().y0 >= bottom for t in panel(figure, "Verdict").texts)
+
+
+@pytest.mark.parametrize("found", [None, 3, "text", [1], [{}], [{"name": "x"}], {"a": 1}, []])
+def test_findings_that_are_none_are_not_drawn(copy, found):
+    path = copy.path / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"findings": found}))
+    assert "Found" not in texts(page.overview(copy))
+
+
+def test_panels_of_data_name_the_data(runs):
+    text = texts(overview(runs, "one"))
+    for promised in ("data one.csv", "kernel estimate", "quantile of the data", "told from the data"):
+        assert promised in text, promised
+    assert "target" not in text
+
+
+def test_panels_of_several_features_name_them(runs):
+    text = texts(overview(runs, "six"))
+    for promised in (
+        "Rows, two of 6 features",
+        "the 4 worst of 6",
+        "worst feature",
+        "more rows in verdict.json",
+    ):
+        assert promised in text, promised
+    assert "D*" not in text and "JS(p, q)" not in text  # no densities, so no D* to compare with
+    assert "data, 120 rows" in text  # what is held out of 600
+
+
+def test_panels_of_a_distribution_of_the_plane_show_modes_and_d(runs):
+    figure = overview(runs, "ring")
+    text = texts(figure)
+    sample = checkpoint.load(runs["ring"] / "frames.safetensors")[0]["sample"]
+    seen = modes_of(ring(8, 1, 0.01)).coverage(sample)
+    for promised in (
+        f"Rows: {seen.captured} of 8 modes captured", "D(x, y) at the end", "target, 300 rows",
+        "generated, 300 rows",
+        "target ring(8, 1, 0.01)", "quantile of the target", "told from the target", "KS, ", "modes captured",
+    ):  # fmt: skip
+        assert promised in text, promised
+    assert "data" not in text and "JS(p, q)" not in text and "Densities" not in text
+    spiral = texts(overview(runs, "spiral"))
+    assert "Rows: orange on blue?" in spiral and "modes" not in spiral
+
+
+def test_d_over_the_plane_is_what_was_recorded(runs):
+    frames, _ = checkpoint.load(runs["ring"] / "frames.safetensors")
+    figure = overview(runs, "ring")
+    ax = panel(figure, "D(x, y)")
+    mesh = ax.collections[0]
+    assert np.array_equal(np.asarray(mesh.get_array()), frames["plane_d"])
+    reach = max(page.FAINT, abs(frames["plane_d"] - 0.5).max())
+    assert mesh.get_clim() == pytest.approx((0.5 - reach, 0.5 + reach))  # ½ is white
+    assert ax.get_aspect() == 1 and panel(figure, "Rows").get_aspect() == 1
+    assert np.allclose(np.transpose(ax.lines[0].get_data()), ring(8, 1, 0.01).centres)
+    assert panel(figure, "Rows").get_xlim() == pytest.approx((frames["plane_x"][0], frames["plane_x"][-1]))
+
+
+@pytest.mark.parametrize("change", [
+    lambda f: f.update(plane_d=f["plane_d"][1:]), lambda f: f.pop("plane_x"),
+    lambda f: f.update(plane_y=f["plane_d"]),
+    lambda f: f.update(plane_d=f["plane_d"][:1, :1], plane_x=f["plane_x"][:1], plane_y=f["plane_y"][:1]),
+])  # fmt: skip
+def test_a_plane_that_does_not_fit_is_refused(runs, tmp_path, change):
+    path = shutil.copytree(runs["ring"], tmp_path / "copy") / "frames.safetensors"
+    frames, state = checkpoint.load(path)
+    change(frames)
+    checkpoint.save(path, frames, state)
+    with pytest.raises(DataError, match="does not fit its axes"):
+        page.overview(RunDirectory.open(path.parent))
+
+
+def test_bulk_of_a_distribution_without_variance_is_shown(runs):
+    ax = panel(overview(runs, "heavy"), "Densities")
+    low, high = ax.get_xlim()
+    assert high - low < 1e4  # the bins reach to 10⁷
+    assert "generated q(x)" not in "".join(text.get_text() for text in ax.get_legend().get_texts())
+
+
+def test_saturating_loss_is_named_with_its_sign(runs):
+    text = texts(overview(runs, "tiny"))
+    assert "−ln 2" in text and "ln(1 − D(G(z)))" in text
+    assert "−ln D(G(z))" not in text
+
+
+# ── what is drawn is what was recorded ──────────────────────────────────────────────────────────────────────
+
+
+def test_discriminator_panel_draws_d_and_the_optimal_one(runs):
+    frames, _ = checkpoint.load(runs["normal"] / "frames.safetensors")
+    figure = overview(runs, "normal")
+    lower = figure.axes[figure.axes.index(panel(figure, "D against")) + 1]
+    half, d, best = lower.lines
+    assert list(half.get_ydata()) == [0.5, 0.5]
+    assert np.array_equal(d.get_ydata(), frames["d"][-1])
+    p, q = frames["p"], frames["q"][-1]
+    drawn = np.asarray(best.get_ydata())
+    seen = p + q > page.VISIBLE * (p + q).max()
+    assert seen.sum() > 20
+    assert np.array_equal(np.isfinite(drawn), seen)
+    assert np.allclose(drawn[seen], optimal_discriminator(p, q)[seen], rtol=0, atol=0)
+
+
+def test_early_moment_is_the_one_where_a_d_was_trained_to_the_end(runs):
+    frames, _ = checkpoint.load(runs["normal"] / "frames.safetensors")
+    figure = overview(runs, "normal")
+    assert f"early: step {frames['best_step'][0]}\n" in texts(figure)
+    _, _, _, best = panel(figure, "D against").lines
+    assert np.array_equal(best.get_ydata(), frames["best_d"])
+    points = [line for line in panel(figure, "Losses").lines if line.get_label() == "V of D if G stood still"]
+    assert [list(points[0].get_xdata()), list(points[0].get_ydata())] == [
+        list(frames["best_step"]),
+        list(frames["best_value"]),
+    ]
+
+
+def test_a_run_without_such_a_d_starts_at_its_first_moment(copy):
+    path = copy.path / "frames.safetensors"
+    frames, state = checkpoint.load(path)
+    checkpoint.save(path, {k: a for k, a in frames.items() if not k.startswith("best")}, state)
+    assert "start: step 0\n" in texts(page.overview(copy))
+
+
+@pytest.mark.parametrize(
+    ("q", "d", "title"),
+    [
+        ("same", 0.5, "at the end both near ½"),
+        ("same", 0.8, "at the end D is off ½"),
+        ("shifted", 0.5, "at the end p and q differ"),
+    ],
+)
+def test_title_of_the_discriminator_panel_is_true(copy, q, d, title):
+    path = copy.path / "frames.safetensors"
+    frames, state = checkpoint.load(path)
+    frames["q"][-1] = frames["p"] if q == "same" else np.roll(frames["p"], 30)
+    frames["d"][-1] = d
+    checkpoint.save(path, frames, state)
+    assert panel(page.overview(copy), "D against").get_title(loc="left").endswith(title)
+
+
+@pytest.mark.parametrize(
+    ("value", "optimal", "title"),
+    [(1.386, 1.3862, "D cannot tell"), (1.386, 1.2, "D could do better"), (1.2, 1.2, "D can tell")],
+)
+def test_title_of_the_losses_is_true(copy, value, optimal, title):
+    path = copy.path / "metrics.jsonl"
+    rows = [json.loads(row) for row in path.read_text().splitlines()]
+    rows[-1] |= {"value_fn": value, "value_optimal": optimal}
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert panel(page.overview(copy), "Losses").get_title(loc="left").endswith(title)
+
+
+def test_losses_and_distances_are_those_of_the_metrics(runs):
+    rows = RunDirectory.open(runs["normal"]).read_metrics().rows
+    figure = overview(runs, "normal")
+    losses, distance = panel(figure, "Losses"), panel(figure, "Distance")
+    for label, key in (("V(G, D)", "value_fn"), ("ln 4", "value_optimal")):
+        assert list(line(losses, label).get_ydata()) == [row[key] for row in rows]
+    assert list(line(losses, "V(G").get_xdata()) == [row["step"] for row in rows]
+    assert list(line(losses, "loss of G").get_ydata()[1:]) == [row["g_loss"] for row in rows[1:]]
+    assert list(line(distance, "KS").get_ydata()) == [row["ks"] for row in rows]
+    verdict = json.loads((runs["normal"] / "verdict.json").read_text())
+    assert list(line(distance, "verdict").get_ydata()) == [verdict["ks"]["statistic"]]
+    assert distance.get_yscale() == "log"
+
+
+def test_quantile_band_holds_a_perfect_sample(copy):
+    """Pointwise, 95 % of perfect samplers lie in the band: of a sample's quantiles all may, or few may not.
+
+    The sample is the distribution's own quantiles, so every point lies on the line and inside the band.
+    """
+    path = copy.path / "frames.safetensors"
+    frames, state = checkpoint.load(path)
+    n = 300
+    frames["sample"] = Normal(4, 1.25).quantile(np.arange(1, n + 1) / (n + 1))[:, None]
+    checkpoint.save(path, frames, state)
+    ax = panel(page.overview(copy), "Q-Q")
+    points = line(ax, "generated")
+    assert len(points.get_xdata()) > 200
+    assert np.allclose(points.get_xdata(), points.get_ydata(), rtol=0, atol=1e-9)
+    band = ax.collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() < points.get_ydata()[0] and band[:, 1].max() > points.get_ydata()[-1]
+    # the smallest of n values: 1 − (1 − u)ⁿ = 0.025 and 0.975
+    ends = Normal(4, 1.25).quantile([1 - 0.975 ** (1 / n), 1 - 0.025 ** (1 / n)])
+    first = band[np.isclose(band[:, 0], points.get_xdata()[0]), 1]
+    assert math.isclose(first.min(), ends[0], rel_tol=1e-9) and math.isclose(
+        first.max(), ends[1], rel_tol=1e-9
+    )
+
+
+def test_table_marks_rows_in_words_and_in_the_verdicts_digits(copy):
+    path = copy.path / "verdict.json"
+    verdict = json.loads(path.read_text())
+    verdict["rows"] = [
+        {"name": "KS", "value": 0.2, "perfect": 0.008, "bound": 0.0136, "target": None, "unit": ""},
+        {"name": "mean", "value": 1000.01, "perfect": 1000.0, "bound": 0.02, "target": 1000.0, "unit": ""},
+        {"name": "sd", "value": None, "perfect": 1.0, "bound": None, "target": 1.0, "unit": ""},
+    ]
+    path.write_text(json.dumps(verdict))
+    text = texts(page.overview(copy))
+    assert "✓ inside" in text and "✗ outside" in text
+    assert "1000.010\n1000.000\n± 0.020" in text
+    assert "0.2\n0.008\n≤ 0.0136" in text
+
+
+@pytest.mark.parametrize(
+    ("row", "cells"),
+    [
+        (Row("mean", 20828.17, 20900.0, 912.3, target=20900.0), ("20828", "20900", "± 912")),
+        (Row("sd", 1.25567, 1.25, 0.0181, target=1.25), ("1.256", "1.250", "± 0.018")),
+        (Row("mean", 2.345678e-9, 0.0, 1.23e-9, target=0.0), ("2.3457e-09", "0", "± 1.2e-09")),
+        (Row("mean", 1.0, 1.0, 0.0, target=1.0), ("1.000", "1.000", "± 0.000")),
+        (Row("modes captured", 7.0, 8.0, 0.0, target=8.0, unit="of 8"), ("7", "8", "± 0")),
+    ],
+)
+def test_digits_are_those_that_mean_something(row, cells):
+    assert page._cells(row) == cells
+
+
+# ── names, sizes, styles ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("kind", ["one", "two"])
+def test_odd_names_are_shown_as_they_are(runs, kind):
+    figure = overview(runs, kind)
+    assert ODD.replace("$", r"\$") in texts(figure)
+    page.save(figure, runs[kind] / "plots" / "overview.png")  # drawing is what parses mathematics
+
+
+@pytest.mark.parametrize(
+    "text", ["$x_{", "\\$", "$$", "a$b$c", "\n\t$\\frac{1}{0}$", "100 % ^_^", "\x00\u202e"]
+)
+def test_no_text_is_read_as_mathematics(text, tmp_path):
+    figure = Figure()
+    figure.text(0.5, 0.5, page._text(text, 40))
+    page.save(figure, tmp_path / "text.png")
+    assert page._text(text, 40).replace(r"\$", "").count("$") == 0
+    assert len(page._text("x" * 100, 40)) == 40
+
+
+def test_page_does_not_depend_on_the_users_style_nor_change_it(runs, tmp_path):
+    plain, styled = tmp_path / "plain.png", tmp_path / "styled.png"
+    run = RunDirectory.open(runs["normal"])
+    before = dict(matplotlib.rcParams)
+    page.save(page.overview(run), plain)
+    assert dict(matplotlib.rcParams) == before
+    with matplotlib.rc_context(
+        {"text.usetex": True, "font.size": 30, "savefig.dpi": 20, "savefig.bbox": "tight"}
+    ):
+        page.save(page.overview(run), styled)
+    assert plain.read_bytes() == styled.read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".pdf", ".PNG"])
+def test_other_formats_and_same_bytes_again(runs, tmp_path, suffix):
+    figure = overview(runs, "short")
+    first, second = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
+    page.save(figure, first)
+    page.save(overview(runs, "short"), second)
+    assert first.read_bytes() == second.read_bytes()
+    if suffix == ".svg":
+        assert xml.parse(first).getroot().tag.endswith("svg")
+    else:
+        assert first.read_bytes().startswith(b"%PDF" if suffix == ".pdf" else b"\x89PNG")
+
+
+# ── refusals ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["verdict.json", "frames.safetensors"])
+def test_unfinished_run_is_refused(copy, name):
+    (copy.path / name).unlink()
+    with pytest.raises(DataError, match=rf"has no {name}.*train the run to its end first"):
+        page.overview(copy)
+
+
+def test_run_that_never_started_is_refused(tmp_path):
+    config = resolve(environ={}, sets=SMALL)
+    with RunDirectory.create(tmp_path, "new", to_json(config)) as run:
+        with pytest.raises(DataError, match="has no verdict"):
+            page.save_overview(run)
+        assert not list(run.plots.iterdir())
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"rows": [{"name": 1}]}', "[" * 5000, '{"rows": 3}', "\xff"]
+)
+def test_damaged_verdict_is_refused(copy, text):
+    (copy.path / "verdict.json").write_text(text, encoding="latin-1")
+    with pytest.raises(DataError, match="not a verdict"):
+        page.overview(copy)
+
+
+def test_damaged_frames_are_refused(copy):
+    path = copy.path / "frames.safetensors"
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(CheckpointError, match="damaged"):
+        page.overview(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.pop("sample"), "no sample"),
+        (lambda f: f.update(sample=f["sample"][:, 0]), "no sample"),
+        (lambda f: f.update(sample=np.hstack([f["sample"]] * 2)), "no sample of 1 feature"),
+        (lambda f: f.update(q=f["q"][:, 1:]), "do not fit"),
+        (lambda f: f.update(edges=f["p"]), "do not fit"),
+        (lambda f: f.pop("step"), "do not fit"),
+    ],
+)
+def test_frames_that_do_not_fit_are_refused(copy, change, message):
+    path = copy.path / "frames.safetensors"
+    frames, state = checkpoint.load(path)
+    change(frames)
+    checkpoint.save(path, frames, state)
+    with pytest.raises(DataError, match=message):
+        page.overview(copy)
+
+
+@pytest.mark.parametrize("text", ["", '{"step": 0}\n', "garbage\n"])
+def test_run_without_metrics_is_refused(copy, text):
+    (copy.path / "metrics.jsonl").write_text(text)
+    with pytest.raises(DataError, match="metrics"):
+        page.overview(copy)
+
+
+def test_words_among_the_metrics_are_refused(copy):
+    path = copy.path / "metrics.jsonl"
+    rows = [json.loads(row) | {"ks": "small"} for row in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(DataError, match="text where numbers belong"):
+        page.overview(copy)
+
+
+def test_data_that_moved_away_is_refused(runs, tmp_path):
+    path = shutil.copytree(runs["two"], tmp_path / "copy")
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps(config | {"data": str(tmp_path / "gone.csv")}))
+    with pytest.raises(DataError, match=r"gone\.csv"):
+        page.overview(RunDirectory.open(path))
+
+
+def test_other_suffix_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"\.png, \.svg or \.pdf"):
+        page.save(Figure(), tmp_path / "figure.jpg")
+
+
+def test_place_that_cannot_be_written_is_refused(copy):
+    shutil.rmtree(copy.plots)
+    copy.plots.write_text("a file where the folder belongs")
+    with pytest.raises(StorageError, match="plots"):
+        page.save_overview(copy)
+
+
+# ── without a display ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_no_pyplot_and_no_display(runs):
+    code = (
+        "import sys\n"
+        "from minigan.reports.overview import save_overview\n"
+        "from minigan.storage.directory import RunDirectory\n"
+        f"save_overview(RunDirectory.open({str(runs['short'])!r}))\n"
+        "sys.exit('matplotlib.pyplot' in sys.modules or 'scipy.stats' in sys.modules)"
+    )
+    environment = {"PATH": "", "PYTHONPATH": ":".join(filter(None, sys.path)), "HOME": str(runs["short"])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

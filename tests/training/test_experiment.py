@@ -1,0 +1,880 @@
+"""Experiments: a seed's replica is the run of that seed, steps are found by index, refusals are clear."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from minigan.compiler.capture import capture
+from minigan.compiler.planner import EXACT
+from minigan.errors import ConfigError, DataError, LabError, UnavailableError
+from minigan.gan.objectives import OBJECTIVES
+from minigan.training.config import resolve
+from minigan.training.data import Data, read_data
+from minigan.training.experiment import (
+    BLOCK,
+    BLOCK_NUMBERS,
+    SMALL,
+    STREAMS,
+    Ensemble,
+    Experiment,
+    get_backend,
+    step_numbers,
+    stream,
+)
+
+BATCHES = ("real", "latent_d", "latent_g")
+TINY = ("generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=120")
+
+
+def configured(*sets):
+    return resolve(environ={}, sets=(*TINY, *sets))
+
+
+def experiment(*sets, **options):
+    return Experiment(configured(*sets), **options)
+
+
+def ensemble(*sets, seeds, **options):
+    return Ensemble.of_seeds(configured(*sets), seeds, **options)
+
+
+def table(rows, features=1, seed=0, source="table.csv"):
+    values = np.random.default_rng(seed).normal(3.0, 2.0, (rows, features))
+    return Data(values, tuple(f"x{j}" for j in range(features)), (), source)
+
+
+@pytest.fixture
+def exact_plans(monkeypatch):
+    """Steps have eager bits, as on the strict device, which replays them as they were recorded."""
+    monkeypatch.setattr("minigan.training.experiment.capture", partial(capture, passes=EXACT))
+
+
+def equal_bits(a, b):
+    assert a.keys() == b.keys()
+    for name in a:
+        assert a[name].dtype == b[name].dtype and a[name].shape == b[name].shape, name
+        assert a[name].tobytes() == b[name].tobytes(), name
+
+
+# Streams
+
+
+def test_a_stream_is_found_again_and_every_other_is_another():
+    first = stream(7, "data", 3).bit_generator.state
+    assert stream(7, "data", 3).bit_generator.state == first
+    others = [
+        stream(seed, name, index) for seed in (7, 8) for name in STREAMS for index in (0, 3, 2**31, 2**32 + 5)
+    ]
+    draws = {other.bytes(16) for other in others}
+    assert len(draws) == len(others)
+
+
+def test_streams_are_uncorrelated():
+    """66 correlations of 20 000 normals; |r| > 6/√n by chance in 1e-7 of all fixed seeds."""
+    draws = [
+        stream(0, name, index).standard_normal(20_000)
+        for name in ("data", "latent", "eval")
+        for index in range(4)
+    ]
+    correlations = np.corrcoef(draws)[np.triu_indices(len(draws), 1)]
+    assert abs(correlations).max() < 6 / np.sqrt(20_000)
+
+
+def test_an_unknown_stream_is_an_error():
+    with pytest.raises(ValueError):
+        stream(0, "dta")
+
+
+# Replicas
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        (),
+        ("dtype=float64", "latent.distribution=uniform", "latent.size=2"),
+        ("discriminator_steps=2", "generator_steps=3", "average.name=ema", "r2=0"),
+        ("order=simultaneous", "objective=minimax", "generator_optimizer.name=optimistic_adam"),
+        ("discriminator_optimizer.name=rmsprop", "generator_optimizer.name=momentum", "standardise=false"),
+        ("target=student(1.5)", "generator_optimizer.name=sgd", "schedule.warmup=4"),
+        ("target=grid(3, 2, 0.05)", "discriminator_steps=2"),
+    ],
+)
+def test_a_replica_is_the_single_run_of_its_seed(sets):
+    seeds = [3, 0, 11]
+    together = ensemble(*sets, seeds=seeds)
+    together.advance(60)  # one block and a part of the next
+    samples = together.sample(50, 2)
+    for r, (seed, replica) in enumerate(zip(seeds, together.experiments, strict=True)):
+        alone = experiment(*sets, f"seed={seed}")
+        alone.advance(60)
+        assert replica.step == together.step == 60
+        equal_bits(replica.arrays(), alone.arrays())
+        assert samples[r].tobytes() == alone.sample(50, 2).tobytes()
+        assert replica.real(20, 1).tobytes() == alone.real(20, 1).tobytes()
+        for ours, its, rows in zip(replica.losses(), alone.losses(), together.losses(), strict=True):
+            assert ours.tobytes() == its.tobytes() == rows[r].tobytes()
+
+
+METHODS = [
+    *((f"objective={name}",) for name in OBJECTIVES),
+    ("objective=wasserstein", "r1=0", "r2=0", "wgan_gp=10", "discriminator_steps=2"),
+    ("objective=wasserstein", "clip=0.1", "discriminator_optimizer.name=rmsprop"),
+    ("objective=hinge", "zero_gp=1", "packing=4"),
+    ("objective=alpha_ns(0.4, 3)", "order=extragradient", "instance_noise=0.5"),
+    ("order=extragradient", "generator_optimizer.name=sgd", "discriminator_optimizer.name=sgd"),
+    ("order=simultaneous", "consensus=0.1", "generator_optimizer.name=optimistic_sgd"),
+    ("unrolled=2", "unrolled_rate=0.2", "generator_steps=2"),
+    ("packing=2", "observation_noise=0.4", "instance_noise=0.3"),
+]
+
+
+@pytest.mark.parametrize("sets", METHODS, ids=" ".join)
+def test_with_every_method_a_replica_is_the_single_run_of_its_seed(sets):
+    seeds = [3, 11]
+    together = ensemble(*sets, seeds=seeds)
+    together.advance(3)
+    for seed, replica in zip(seeds, together.experiments, strict=True):
+        alone = experiment(*sets, f"seed={seed}")
+        alone.advance(3)
+        assert all(np.isfinite(array).all() for array in replica.arrays().values())
+        equal_bits(replica.arrays(), alone.arrays())
+
+
+@pytest.mark.parametrize(
+    "varied",
+    [
+        ("generator_optimizer.rate=0.02", "discriminator_optimizer.rate=0.003", "r1=0.07"),
+        ("seed=9", "r1=2", "r2=0.3"),
+        ("wgan_gp=3", "zero_gp=0.1"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rates_and_penalties_differ_between_replicas(dtype, varied):
+    base = (f"dtype={dtype}", "wgan_gp=1", "zero_gp=0.7", "discriminator_steps=2")
+    configs = [configured(*base), configured(*base, *varied), configured(*base, "r1=0.11")]
+    together = Ensemble([Experiment(config) for config in configs])
+    together.advance(55)
+    seen = []
+    for config, replica in zip(configs, together.experiments, strict=True):
+        alone = Experiment(config)
+        alone.advance(55)
+        equal_bits(replica.arrays(), alone.arrays())
+        seen.append(alone.arrays()["generator.0.W"].tobytes())
+    assert len(set(seen)) == 3
+
+
+def test_experiments_of_another_structure_do_not_train_together():
+    for other in ("batch=9", "r1=0", "generator.widths=[7]", "generator_optimizer.beta1=0.5", "steps=3"):
+        with pytest.raises(ConfigError, match="together if they differ in seed, .*received 2 that do not"):
+            Ensemble([experiment(), experiment(other)])
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ("batch=4096", "generator.widths=[64,64]", "discriminator.widths=[64,64]"),
+        ("batch=512", "generator.widths=[128,128]", "discriminator.widths=[128,128]", "average.name=ema"),
+    ],
+)
+def test_threads_of_an_ensemble_change_no_bit(sets):
+    """They go through a block of steps each at its own pace, with rates and averages that change."""
+    found = []
+    for threads in (1, 2):
+        together = ensemble(*sets, f"threads={threads}", "schedule.warmup=20", seeds=[0, 1, 2])
+        together.advance(6)
+        assert together.program_threads == threads
+        found.append([e.arrays() for e in together.experiments])
+    for one, other in zip(*found, strict=True):
+        equal_bits(one, other)
+    alone = experiment(*sets, "schedule.warmup=20")
+    alone.advance(6)
+    equal_bits(alone.arrays(), found[0][0])
+
+
+def test_an_ensemble_goes_on_from_where_its_experiments_are():
+    seeds = [2, 5]
+    whole, before = (ensemble(seeds=seeds) for _ in range(2))
+    whole.advance(70)
+    before.advance(47)
+    loaded = [experiment(f"seed={seed}") for seed in seeds]
+    for target, source in zip(loaded, before.experiments, strict=True):
+        target.load(source.arrays(), source.step)
+    after = Ensemble(loaded)
+    after.advance(23)
+    for ours, theirs in zip(after.experiments, whole.experiments, strict=True):
+        equal_bits(ours.arrays(), theirs.arrays())
+    loaded[0].step = 3
+    with pytest.raises(ValueError, match="from one step on; received \\[3, 70\\]"):
+        Ensemble(loaded)
+
+
+def test_a_replica_that_diverges_leaves_the_others_alone():
+    sets = ("generator_optimizer.name=sgd", "discriminator_optimizer.name=sgd")
+    configs = [configured(*sets, f"discriminator_optimizer.rate={rate}") for rate in (0.01, 1e30, 0.02)]
+    together = Ensemble([Experiment(config) for config in configs])
+    with np.errstate(all="ignore"):
+        together.advance(60)
+    finite = [np.isfinite(e.arrays()["discriminator.0.W"]).all() for e in together.experiments]
+    assert finite == [True, False, True]
+    for k in (0, 2):
+        alone = Experiment(configs[k])
+        alone.advance(60)
+        equal_bits(together.experiments[k].arrays(), alone.arrays())
+
+
+@pytest.mark.parametrize(
+    "sets", [("order=extragradient", "wgan_gp=1"), ("instance_noise=1", "packing=2"), ("unrolled=1",)]
+)
+def test_with_every_method_loading_continues_bit_for_bit(sets):
+    whole, before, after = (experiment(*sets) for _ in range(3))
+    whole.advance(60)
+    before.advance(47)
+    after.advance(5)
+    after.load(before.arrays(), before.step)
+    after.advance(13)
+    equal_bits(whole.arrays(), after.arrays())
+
+
+def test_strict_plays_every_method_with_the_same_bits(exact_plans):
+    for sets in (("wgan_gp=1", "packing=2", "instance_noise=1"), ("order=extragradient",), ("unrolled=1",)):
+        ours, theirs = experiment("backend=numpy", *sets), experiment("backend=strict", *sets)
+        for e in (ours, theirs):
+            e.advance(3)
+        equal_bits(ours.arrays(), theirs.arrays())
+
+
+def test_unused_methods_change_no_number():
+    """The inputs of a step are those of a run that knows no method; and each method reads its own stream."""
+    plain = experiment()._draw(0)
+    assert list(plain) == [*BATCHES, "factor", "weight"]
+    named = {
+        "wgan_gp=1": {"mix"}, "zero_gp=1": {"mix"}, "observation_noise=1": {"noise_d", "noise_g"},
+        "instance_noise=1": {"noise_x", "noise_d", "noise_g"},
+        "packing=2": set(), "clip=1": set(), "unrolled=1": set(),
+    }  # fmt: skip
+    for text, more in named.items():
+        numbers = experiment(text)._draw(0)
+        assert set(numbers) == set(plain) | more, text
+        for name, array in plain.items():
+            assert numbers[name].tobytes() == array.tobytes()
+
+
+def test_a_replica_of_data_is_the_single_run_with_its_own_split():
+    data = table(600, 2)
+    together = ensemble(seeds=[4, 5], data=data)
+    together.advance(10)
+    for seed, replica in zip((4, 5), together.experiments, strict=True):
+        alone = experiment(f"seed={seed}", data=data)
+        alone.advance(10)
+        equal_bits(replica.arrays(), alone.arrays())
+        assert replica.held_out.tobytes() == alone.held_out.tobytes()
+
+
+def test_different_seeds_differ_and_the_same_seed_does_not():
+    runs = [experiment(f"seed={seed}") for seed in (1, 1, 2)]
+    for run in runs:
+        run.advance(5)
+    equal_bits(runs[0].arrays(), runs[1].arrays())
+    assert (runs[0].arrays()["generator.0.W"] != runs[2].arrays()["generator.0.W"]).all()
+
+
+def test_one_seed_in_a_list_keeps_the_replica_axis():
+    e = ensemble(seeds=[3])
+    e.advance(1)
+    assert e.sample(4).shape == (1, 4, 1) and e.losses()[0].shape == (1, 1, 1)
+    assert experiment().sample(4).shape == (4, 1)
+
+
+def test_flags_that_blas_raises_for_nothing_are_no_warnings(monkeypatch):
+    """A network whose numbers are right, and whose products leave "invalid" behind."""
+    e = experiment()
+    expected, network = e.sample(4), e.averaged
+
+    def flagging(x):
+        np.subtract(np.inf, np.inf)
+        return network(x)
+
+    monkeypatch.setattr(e, "averaged", flagging)
+    assert e.sample(4).tobytes() == expected.tobytes()
+
+
+# Steps
+
+
+@pytest.mark.parametrize("cuts", [(1, 119), (49, 1, 70), (50, 70), (60, 60), (1,) * 5 + (115,)])
+def test_how_the_steps_are_cut_does_not_matter(cuts):
+    whole, parts = experiment(), experiment()
+    whole.advance(120)
+    for steps in cuts:
+        parts.advance(steps)
+    assert parts.step == whole.step == 120
+    equal_bits(whole.arrays(), parts.arrays())
+
+
+@pytest.mark.parametrize("at", [1, 50, 73])
+@pytest.mark.parametrize("started", [0, 7])
+def test_loading_continues_bit_for_bit(at, started):
+    whole, before, after = experiment(), experiment(), experiment()
+    whole.advance(120)
+    before.advance(at)
+    after.advance(started)  # what it did before must leave no trace, in the recorded program neither
+    after.load(before.arrays(), before.step)
+    equal_bits(before.arrays(), after.arrays())
+    assert after.step == at
+    after.advance(120 - at)
+    equal_bits(whole.arrays(), after.arrays())
+    assert whole.sample(30, 1).tobytes() == after.sample(30, 1).tobytes()
+
+
+def test_loading_takes_over_every_optimiser():
+    for name in ("adam", "optimistic_adam", "rmsprop", "momentum", "sgd"):
+        sets = f"generator_optimizer.name={name}", f"discriminator_optimizer.name={name}", "average.name=ema"
+        whole, before, after = (experiment(*sets) for _ in range(3))
+        whole.advance(20)
+        before.advance(9)
+        after.load(before.arrays(), 9)
+        after.advance(11)
+        equal_bits(whole.arrays(), after.arrays())
+
+
+def test_arrays_are_copies_that_training_leaves_alone():
+    e = experiment()
+    before = e.arrays()
+    kept = {name: array.copy() for name, array in before.items()}
+    e.advance(3)
+    equal_bits(before, kept)
+
+
+def test_arrays_name_everything_that_was_trained():
+    arrays = experiment().arrays()
+    for player in ("generator", "discriminator", "average"):
+        assert f"{player}.0.W" in arrays
+    for player in ("generator_optimizer", "discriminator_optimizer"):
+        assert {f"{player}.{part}" for part in ("rate", "m", "v", "weight1", "weight2")} <= arrays.keys()
+    assert arrays["shift"].shape == arrays["scale"].shape == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "change", ["other widths", "missing parameter", "missing moment", "moment of another shape"]
+)
+def test_loading_refuses_what_belongs_to_another_experiment(change):
+    arrays = (
+        experiment("generator.widths=[7]").arrays() if change == "other widths" else experiment().arrays()
+    )
+    if change == "missing parameter":
+        del arrays["generator.0.W"]
+    elif change == "missing moment":
+        del arrays["generator_optimizer.m"]
+    elif change == "moment of another shape":
+        arrays["generator_optimizer.m"] = arrays["generator_optimizer.m"][:-1]
+    with pytest.raises(ValueError, match="another|missing"):
+        experiment().load(arrays, 5)
+
+
+def test_losses_are_not_a_number_before_the_first_step():
+    e = experiment()
+    assert all(np.isnan(loss).all() for loss in e.losses()) and e.program is None
+    e.advance(1)
+    assert all(np.isfinite(loss).all() and loss.shape == (1, 1) for loss in e.losses())
+    assert len(str(e.program).splitlines()) > 50
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_arrays_have_the_dtype_asked_for_and_results_are_float64(dtype):
+    e = experiment(f"dtype={dtype}")
+    e.advance(2)
+    assert {a.dtype.name for name, a in e.arrays().items() if name not in ("shift", "scale")} == {dtype}
+    assert e.sample(3).dtype == e.real(3).dtype == e.logits(np.zeros((2, 1))).dtype == np.float64
+
+
+def test_single_and_double_precision_agree_at_first():
+    single, double = experiment("dtype=float32"), experiment("dtype=float64")
+    x = np.linspace(0, 8, 21).reshape(-1, 1)
+    np.testing.assert_allclose(single.logits(x), double.logits(x), atol=1e-5)
+
+
+def test_strict_trains_the_same_bits_as_numpy(exact_plans):
+    """On a device that refuses implicit transfers, every line must bring and fetch its arrays."""
+    for sets in ((), ("latent.size=2", "discriminator_steps=2", "r1=0")):
+        ours, theirs = experiment("backend=numpy", *sets), experiment("backend=strict", *sets)
+        for e in (ours, theirs):
+            e.advance(55)
+        equal_bits(ours.arrays(), theirs.arrays())
+        assert ours.sample(40).tobytes() == theirs.sample(40).tobytes()
+        again = experiment("backend=strict", *sets)
+        again.load(theirs.arrays(), 55)
+        for e in (ours, again):
+            e.advance(5)
+        equal_bits(ours.arrays(), again.arrays())
+
+
+def test_a_backend_that_is_absent_is_refused():
+    with pytest.raises(UnavailableError, match="cupy") as caught:
+        experiment("backend=cupy")
+    assert caught.value.exit_code == 6
+    assert get_backend("auto").name == "numpy"
+
+
+# Blocks
+
+
+def test_large_batches_make_short_blocks():
+    assert experiment().block_length == BLOCK
+    assert experiment("batch=1000000").block_length == 2  # 3 numbers a sample, 2^23 a block
+    assert experiment("batch=16777216", "generator.widths=[1]", "discriminator.widths=[1]").block_length == 1
+    for sets in (("batch=100000",), ("batch=100000", "discriminator_steps=3", "latent.size=4")):
+        e = experiment(*sets)
+        c = e.config
+        step = (c.discriminator_steps * (1 + e.latent_size) + c.generator_steps * e.latent_size) * c.batch
+        assert e.block_length * step <= BLOCK_NUMBERS < (e.block_length + 1) * step
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        (), ("target=ring(8,1,0.1)", "generator_steps=2"), ("discriminator_steps=3", "zero_gp=1"),
+        ("wgan_gp=1", "instance_noise=0.1", "latent.size=3"),
+    ],
+    ids=", ".join,
+)  # fmt: skip
+def test_a_step_takes_the_numbers_that_are_counted(sets):
+    e = experiment(*sets)
+    drawn = e.draw(0, 5)
+    assert 5 * step_numbers(e.config, e.features) == sum(
+        array.size for name, array in drawn.items() if name not in ("factor", "weight")
+    )
+
+
+def test_each_step_sees_fresh_numbers_and_no_block_repeats_another():
+    e = experiment()
+    drawn = [e._draw(block)[name] for block in (0, 1) for name in BATCHES]
+    seen = [number.tobytes() for numbers in drawn for number in numbers]
+    assert len(set(seen)) == len(seen) == 2 * 3 * BLOCK
+    assert e._draw(1)["real"].tobytes() == e._draw(1)["real"].tobytes()
+
+
+def test_every_step_of_every_block_has_its_own_factor_and_weight():
+    e = experiment("schedule.hold=0", "average.start=0", "dtype=float64")
+    for block in (0, 1):
+        t = block * BLOCK + np.arange(BLOCK)
+        numbers = e._draw(block)
+        np.testing.assert_array_equal(numbers["factor"][:, 0], e.schedule(t))
+        np.testing.assert_array_equal(numbers["weight"][:, 0], e.averaging(t))
+
+
+def test_data_and_both_latents_are_independent():
+    """3 correlations of 51 200 normals in 2 blocks; |r| > 6/√n in 2e-8 of all fixed seeds."""
+    e = experiment("dtype=float64", "batch=1024")
+    for block in (0, 1):
+        numbers = e._draw(block)
+        correlations = np.corrcoef([numbers[name].ravel() for name in BATCHES])[np.triu_indices(3, 1)]
+        assert abs(correlations).max() < 6 / np.sqrt(51_200)
+
+
+def test_instance_noise_fades_to_zero():
+    """Its sd falls in a straight line; of 51 200 normals 2 % are 6.4 sd: a false alarm in 1e-8 of seeds."""
+    e = experiment("instance_noise=0.8", "steps=80", "batch=51200", "dtype=float64")
+    assert e.block_length < 80
+    for block in (0, 1):
+        numbers = e._draw(block)
+        for k in range(0, e.block_length, 7):
+            t = block * e.block_length + k
+            for name in ("noise_x", "noise_d", "noise_g"):
+                noise = numbers[name][k]
+                assert noise.std() == pytest.approx(0.8 * max(0.0, 1 - t / 80), rel=0.02, abs=1e-12)
+                assert abs(noise.mean()) <= 6 * 0.8 / np.sqrt(noise.size)
+    assert (e._draw(80 // e.block_length + 1)["noise_x"] == 0.0).all()  # beyond the end
+
+
+def test_the_noises_are_independent():
+    """Of each other and of the data: 15 correlations of 51 200 normals; |r| > 6/√n in 6e-8 of fixed seeds."""
+    e = experiment("instance_noise=1", "observation_noise=1", "dtype=float64", "batch=1024")
+    numbers = e._draw(0)
+    rows = [numbers[name].ravel() for name in (*BATCHES, "noise_x", "noise_d", "noise_g")]
+    assert abs(np.corrcoef(rows)[np.triu_indices(6, 1)]).max() < 6 / np.sqrt(51_200)
+
+
+def test_mix_is_uniform_and_one_per_pack():
+    e = experiment("wgan_gp=1", "packing=4", "discriminator_steps=2", "batch=400")
+    mix = e._draw(0)["mix"]
+    assert mix.shape == (BLOCK, 2, 100, 1) and mix.min() >= 0 and mix.max() < 1
+    assert abs(mix.mean() - 0.5) < 6 / np.sqrt(12 * mix.size)  # six sd
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_observation_noise_is_that_of_the_instrument_in_units_of_x(seed):
+    """Added to what G makes, in training and in samples; bounds are 6 sd and more: 1e-7 false alarms."""
+    sets = "target=normal(1000, 4)", "batch=20000", "dtype=float64"
+    clean, noisy = (experiment(*sets, f"observation_noise={sd}", f"seed={seed}") for sd in (0, 0.5))
+    scale = np.squeeze(noisy.scale)
+    numbers = noisy._draw(0)
+    assert "noise_x" not in numbers  # real data have it already
+    for name in ("noise_d", "noise_g"):
+        sd = numbers[name].std(axis=(0, 1, -2, -1))
+        np.testing.assert_allclose(sd * scale, 0.5, rtol=0.01)
+    for averaged in (True, False):
+        added = noisy.sample(20_000, 3, averaged=averaged) - clean.sample(20_000, 3, averaged=averaged)
+        np.testing.assert_allclose(added.std(axis=-2), 0.5, rtol=0.03)
+        assert abs(added.mean(axis=-2)).max() < 6 * 0.5 / np.sqrt(20_000)
+    assert noisy.sample(9, 3).tobytes() == noisy.sample(9, 3).tobytes()
+    assert (noisy.sample(9, 3) != noisy.sample(9, 4)).all()
+
+
+def test_both_noises_add_as_squares():
+    e = experiment("instance_noise=0.3", "observation_noise=0.4", "standardise=false", "batch=100000")
+    numbers = e._draw(0)
+    assert numbers["noise_x"][0].std() == pytest.approx(0.3, rel=0.02)
+    assert numbers["noise_d"][0].std() == pytest.approx(0.5, rel=0.02)
+
+
+def test_a_best_discriminator_sees_what_the_instrument_shows():
+    """G makes a point; with the noise of the data D cannot tell its rows from theirs, without it at once."""
+    known = {}
+    for sd in (1.0, 0.0):
+        e = experiment(f"observation_noise={sd}", "target=normal(0, 1)", "standardise=false")
+        arrays = e.arrays()
+        flat = {name: np.zeros_like(a) for name, a in arrays.items() if name.startswith("generator.")}
+        e.load({**arrays, **flat}, 0)
+        a = e.best_response(np.array([[0.0], [1.5]]))
+        known[sd] = float(a[1, 0] - a[0, 0])  # the log-ratio of the distributions between 0 and 1.5
+    assert abs(known[1.0]) < 0.7 and known[0.0] > 2.0
+
+
+def test_a_packing_discriminator_is_asked_in_packs_or_row_by_row():
+    e = experiment("packing=3", "batch=9")
+    x = np.random.default_rng(0).normal(4.0, 1.0, (10, 1))
+    alone, packs = e.logits(x), e.logits(x, packs=True)
+    assert alone.shape == (10, 1) and packs.shape == (3, 1)
+    scaled = (x - e.shift) / e.scale
+    np.testing.assert_array_equal(packs, e._apply(e.discriminator, scaled[:9].reshape(3, 3)))
+    np.testing.assert_array_equal(alone, e._apply(e.discriminator, np.repeat(scaled, 3, axis=1)))
+    single = experiment()
+    np.testing.assert_array_equal(single.logits(x, packs=True), single.logits(x))
+
+
+def test_the_draw_of_a_sample_is_found_by_its_index():
+    e = experiment()
+    e.advance(3)
+    assert e.sample(20, 5).tobytes() == e.sample(20, 5).tobytes()
+    assert (e.sample(20, 5) != e.sample(20, 6)).all()
+    assert (e.real(20, 5) != e.real(20, 6)).all()
+
+
+def test_many_rows_pass_in_chunks_of_the_same_values():
+    e = experiment()
+    z = np.random.default_rng(0).standard_normal((150_000, 1)).astype("float32")
+    np.testing.assert_allclose(
+        e.generate(z)[[0, 70_000, -1]], e.generate(z[[0, 70_000, -1]]), rtol=1e-5, atol=1e-6
+    )
+    assert e.generate(z).shape == (150_000, 1)
+
+
+# Philox
+
+
+PHILOX = [
+    (), ("latent.distribution=uniform", "latent.size=3", "zero_gp=1", "generator_steps=2", "dtype=float64"),
+    ("standardise=false", "packing=2", "observation_noise=0.4", "instance_noise=0.3"),
+    ("target=laplace(0,1)", "latent.distribution=one", "wgan_gp=1", "discriminator_steps=2",
+     "observation_noise=0.1"),
+    ("target=ring(8,1,0.1)", "instance_noise=0.2"),
+]  # fmt: skip
+
+
+def by_philox(*sets):
+    return experiment("random=philox", *sets)
+
+
+@pytest.mark.parametrize("sets", PHILOX, ids=" ".join)
+def test_philox_draws_the_same_bits_on_every_backend(backend, sets):
+    there, here = by_philox(f"backend={backend.name}", *sets), by_philox("backend=numpy", *sets)
+    for block in (0, 7):
+        drawn = {name: backend.to_host(array) for name, array in there._draw(block).items()}
+        equal_bits(drawn, here._draw(block))
+
+
+@pytest.mark.parametrize("sets", PHILOX, ids=" ".join)
+def test_philox_draws_what_numpy_draws_in_other_numbers(sets):
+    plain, counted = experiment(*sets).draw(1, 9), by_philox(*sets).draw(1, 9)
+    assert plain.keys() == counted.keys()
+    for name, array in plain.items():
+        assert counted[name].shape == array.shape and counted[name].dtype == array.dtype, name
+    kept = {"factor", "weight"} | ({"real"} if "target" in str(sets) else set())
+    kept |= {"latent_d", "latent_g"} if "latent.distribution=one" in sets else set()
+    assert {name for name in plain if plain[name].tobytes() == counted[name].tobytes()} == kept
+
+
+@pytest.mark.parametrize("sets", PHILOX, ids=" ".join)
+def test_what_philox_draws_depends_on_the_step_alone_and_not_on_its_block(sets):
+    e = by_philox(*sets)
+    long, short = e.draw(1, 12), [e.draw(block, 4) for block in (3, 4, 5)]
+    for name in long.keys() - ({"real"} if "target" in str(sets) else set()):
+        assert long[name].tobytes() == b"".join(part[name].tobytes() for part in short), name
+
+
+@pytest.mark.parametrize("sets", PHILOX, ids=" ".join)
+def test_by_philox_a_replica_is_the_single_run_of_its_seed(sets):
+    seeds = [3, 0, 2**40 + 3]
+    together = ensemble("random=philox", *sets, seeds=seeds)
+    together.advance(BLOCK + 3)
+    for seed, replica in zip(seeds, together.experiments, strict=True):
+        alone = by_philox(*sets, f"seed={seed}")
+        alone.advance(BLOCK + 3)
+        equal_bits(replica.arrays(), alone.arrays())
+
+
+def test_by_philox_loading_continues_bit_for_bit():
+    straight, resumed = (by_philox("zero_gp=1", "instance_noise=0.1") for _ in range(2))
+    straight.advance(57)
+    arrays = straight.arrays()
+    straight.advance(30)
+    resumed.load(arrays, 57)
+    resumed.advance(30)
+    equal_bits(resumed.arrays(), straight.arrays())
+
+
+def test_numbers_by_philox_follow_their_distributions():
+    """Means and sds of 409 600 numbers each; 5 sd of their errors."""
+    sets = "target=normal(4,1.25)", "standardise=false", "batch=4096", "dtype=float64", "zero_gp=1"
+    e = by_philox(
+        *sets, "latent.distribution=uniform", "instance_noise=0.5", "steps=100000000", "eval_every=1000000"
+    )
+    numbers = [e.draw(block, 50) for block in (0, 1)]
+    for name, mean, sd in (
+        ("real", 4, 1.25), ("latent_d", 0, 3**-0.5), ("latent_g", 0, 3**-0.5), ("mix", 0.5, 12**-0.5),
+        ("noise_x", 0, 0.5), ("noise_d", 0, 0.5), ("noise_g", 0, 0.5),
+    ):  # fmt: skip
+        values = np.concatenate([drawn[name].ravel() for drawn in numbers])
+        assert abs(values.mean() - mean) < 5 * sd / np.sqrt(values.size), name
+        assert abs(values.std() / sd - 1) < 5 / np.sqrt(values.size), name
+    columns = np.array(
+        [numbers[0][name].ravel() for name in ("real", "latent_d", "latent_g", "mix", "noise_x")]
+    )
+    assert abs(np.corrcoef(columns)[np.triu_indices(5, 1)]).max() < 6 / np.sqrt(columns.shape[1])
+
+
+# Scale
+
+
+@pytest.mark.parametrize(
+    ("target", "shift", "scale"),
+    [
+        ("normal(4, 1.25)", 4, 1.25),
+        ("normal(1000, 1)", 1000, 1),
+        ("normal(0, 1e-20)", 0, 1e-20),
+        ("normal(0, 1e30)", 0, 1e30),
+        ("uniform(-1, 3)", 1, 4 / np.sqrt(12)),
+        ("0.33*normal(-1,0.25)+0.67*normal(2,1.4)", 1.01, None),
+        ("student(40)", 0, np.sqrt(40 / 38)),
+        ("student(1.5)", 0, 1.294),  # no finite sd: the quartiles decide
+        ("student(0.5)", 0, 2.304),  # no mean either
+    ],
+)
+def test_a_target_is_scaled_by_what_was_seen_of_it(target, shift, scale):
+    """10 000 values give location and scale to 6 % in all but 1e-8 of seeds; 10 % for quartiles too."""
+    e = experiment(f"target={target}")
+    true = e.distribution.sd if scale is None else scale
+    assert abs(e.shift.item() - shift) < 0.1 * true
+    assert e.scale.item() == pytest.approx(true, rel=0.1)
+    assert e.held_out is None and e.notes == () and e.names == ("x",)
+
+
+def test_a_target_of_the_plane_is_scaled_per_feature_and_judged_by_rows_of_its_own():
+    e = experiment("target=spiral(2,0.02)", "eval_samples=700")
+    distribution = e.distribution
+    assert (e.features, e.latent_size, e.names, e.notes) == (2, 2, ("x", "y"), ())
+    assert e.shift.shape == e.scale.shape == (1, 2)
+    assert (
+        abs(e.shift[0] - distribution.mean) < 0.06 * distribution.sd
+    ).all()  # 10 000 rows: 6 standard errors
+    assert (abs(e.scale[0] / distribution.sd - 1) < 0.06).all()
+    assert (
+        e.held_out.shape == (700, 2)
+        and e.held_out.tobytes() == distribution.sample(stream(0, "held"), 700).tobytes()
+    )
+    assert not {row.tobytes() for row in e.held_out} & {row.tobytes() for row in e.real(5000)}
+    assert (
+        experiment("target=spiral(2,0.02)", "eval_samples=700", "seed=1").held_out[0, 0] != e.held_out[0, 0]
+    )
+    assert e.sample(3).shape == e.real(3).shape == (3, 2)
+    plain = experiment("target=ring()", "standardise=false")
+    assert plain.shift.tolist() == [[0, 0]] and plain.scale.tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize(
+    "setting", ["generator_optimizer.epsilon=1e300", "discriminator_optimizer.epsilon=1e-60", "r1=1e300"]
+)
+def test_a_number_that_the_dtype_does_not_hold_is_refused(setting):
+    with pytest.raises(ConfigError, match="is 0 or infinite in float32; choose one nearer to"):
+        experiment(setting)
+    experiment(setting, "dtype=float64")
+
+
+@pytest.mark.parametrize("target", ["ring(8,1e120,1)", "grid(5,1e-120,1e-121)"])
+def test_targets_of_the_plane_beyond_float64_are_refused(target):
+    with pytest.raises(ConfigError, match="beyond what float64 can judge"):
+        experiment(f"target={target}")
+
+
+def test_seeds_estimate_the_scale_each_for_itself():
+    shifts = [e.shift.item() for e in ensemble(seeds=[0, 1, 2]).experiments]
+    assert len(set(shifts)) == 3
+
+
+def test_training_data_are_standardised_and_samples_are_not():
+    e = experiment("target=normal(1000, 3)", "batch=4096")
+    rows = e._draw(0)["real"]
+    assert abs(rows.mean()) < 0.02 and abs(rows.std() - 1) < 0.02  # 200 000 values
+    assert 900 < e.sample(100).mean() < 1100 and 990 < e.real(100).mean() < 1010
+
+
+def test_nothing_is_scaled_where_that_was_asked_for():
+    e = experiment("standardise=false", "target=normal(10, 3)")
+    assert e.shift.item() == 0 and e.scale.item() == 1
+    assert experiment("standardise=false", data=table(20, 3)).scale.tolist() == [[1, 1, 1]]
+
+
+def test_logits_are_asked_for_in_the_units_of_the_user():
+    e = experiment("target=normal(1000, 3)")
+    z = np.array([[-1.0], [0.0], [2.0]])
+    inside = e._apply(e.discriminator, z)
+    np.testing.assert_allclose(e.logits(z * e.scale + e.shift), inside, rtol=1e-4, atol=1e-6)
+
+
+# Data sets
+
+
+def test_held_out_rows_are_never_trained_on():
+    data = table(1000, 2)
+    e = experiment("holdout=0.2", data=data)
+    assert e.held_out.shape == (200, 2) and e.distribution.values.shape == (800, 2)
+    both = np.concatenate([e.distribution.values, e.held_out])
+    assert {row.tobytes() for row in both} == {row.tobytes() for row in data.values} and len(both) == 1000
+    assert any("200 of 1000 rows are held out" in note for note in e.notes)
+    drawn = {row.tobytes() for row in e.distribution.sample(np.random.default_rng(0), (5000,))}
+    assert not drawn & {row.tobytes() for row in e.held_out}
+
+
+def test_the_split_depends_on_the_seed_alone():
+    data = table(1000)
+    first, same, other = (
+        experiment(f"seed={s}", f"steps={steps}", data=data) for s, steps in ((1, 9), (1, 120), (2, 9))
+    )
+    assert first.held_out.tobytes() == same.held_out.tobytes() != other.held_out.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("rows", "sets"), [(SMALL - 1, ()), (2, ()), (SMALL, ("holdout=0",)), (SMALL, ("holdout=0.001",))]
+)
+def test_where_nothing_is_held_out_a_note_says_so(rows, sets):
+    data = table(rows)
+    e = experiment(*sets, data=data)
+    assert e.held_out.tobytes() == data.values.tobytes() and len(e.distribution.values) == rows
+    assert "would pass" in e.notes[-1]
+
+
+def test_notes_of_the_reader_come_first():
+    values = np.random.default_rng(0).normal(size=(20, 1))
+    assert (
+        experiment(data=Data(values, ("v",), ("a header was found",), "f.csv")).notes[0]
+        == "a header was found"
+    )
+
+
+def test_data_are_scaled_by_the_rows_to_learn():
+    e = experiment(data=table(600, 3))
+    np.testing.assert_allclose(e.shift[0], e.distribution.values.mean(axis=0))
+    np.testing.assert_allclose(e.scale[0], e.distribution.values.std(axis=0))
+
+
+@pytest.mark.parametrize("features", [1, 3, 10])
+def test_several_features_go_through_every_part(features):
+    e = experiment(data=table(600, features))
+    e.advance(3)
+    assert e.features == features and len(e.names) == features
+    assert e.sample(7).shape == (7, features) and e.real(7).shape == (7, features)
+    assert e.logits(e.real(7)).shape == (7, 1)
+    together = ensemble(data=table(600, features), seeds=[0, 1])
+    together.advance(3)
+    assert together.sample(7).shape == (2, 7, features)
+
+
+def test_a_feature_constant_in_the_rows_to_learn_is_left_unscaled():
+    """One of 600 values differs: the other feature makes the distribution worth learning."""
+    data = table(600, 2)
+    data.values[:, 1] = 5.0
+    held = experiment(data=data).held_out[0]
+    data.values[(data.values == held).all(axis=1).nonzero()[0], 1] = 6.0
+    e = experiment(data=data)
+    assert np.ptp(e.distribution.values[:, 1]) == 0 and np.ptp(e.held_out[:, 1]) == 1
+    assert e.scale[0, 1] == 1 and e.shift[0, 1] == 5
+    e.advance(3)
+    assert np.isfinite(e.sample(5)).all()
+
+
+@pytest.mark.parametrize("part", ["learn", "judge by"])
+def test_a_distribution_that_the_split_makes_constant_is_refused(part):
+    values = np.random.default_rng(0).permutation(600.0 + np.arange(600))[:, None]
+    e = experiment(data=Data(values, ("x",), (), "f.csv"))
+    odd = (e.held_out if part == "learn" else e.distribution.values).ravel()[:3]
+    nearly = np.where(np.isin(values, odd), values, 1.0)
+    with pytest.raises(DataError, match=f"f.csv' to {part} are .*holdout=0"):
+        experiment(data=Data(nearly, ("x",), (), "f.csv"))
+    experiment("holdout=0", data=Data(nearly, ("x",), (), "f.csv")).advance(2)
+
+
+def test_a_file_trains(tmp_path):
+    path = tmp_path / "three.csv"
+    np.savetxt(path, table(50, 3).values, delimiter=",", header="a,b,c", comments="")
+    e = experiment(data=read_data(path))
+    e.advance(2)
+    assert e.names == ("a", "b", "c") and "header" in e.notes[0]
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("sets", "says"),
+    [
+        (("target=normal(1e30, 1)",), "beyond what float64 can judge"),
+        (("target=normal(1e30, 1)", "standardise=false"), "beyond what float64 can judge"),
+        (("target=normal(0, 1e300)",), "scale 1e[+]300"),
+        (("target=normal(0, 1e-300)",), "scale 1e-300"),
+        (("schedule.name=exponential",), "final > 0"),
+        (("order=simultaneous", "discriminator_steps=2"), "each player moves once"),
+        (("generator_optimizer.rate=1e300",), "infinite in float32"),
+        (("discriminator_optimizer.rate=1e-300",), "0 or infinite in float32"),
+        (("consensus=0.1",), "use it with order='simultaneous'"),
+        (("order=extragradient", "discriminator_steps=2"), "each player moves once"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_any_work(sets, says):
+    with pytest.raises(ConfigError, match=says) as caught:
+        experiment(*sets)
+    assert "\n" not in str(caught.value) and caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("factor", [1e300, 1e-310])
+@pytest.mark.parametrize("features", [1, 2])
+def test_data_beyond_the_digits_of_float64_are_refused(factor, features):
+    data = table(30, features)
+    data.values[:, -1] *= factor
+    with pytest.raises(DataError, match=f"'x{features - 1}' of 'table.csv'.*another unit"):
+        experiment(data=data)
+
+
+def test_data_far_from_the_origin_are_refused_where_their_digits_are_used_up():
+    data = table(30)
+    near, far = (Data(data.values + offset, data.names, (), "f.csv") for offset in (1e9, 1e14))
+    experiment(data=near).advance(2)
+    with pytest.raises(LabError, match="another origin"):
+        experiment(data=far)
+
+
+def test_the_latent_has_as_many_numbers_as_the_data_have_features_unless_told():
+    assert experiment().latent_size == 1
+    assert experiment(data=table(600, 3)).latent_size == experiment(data=table(600, 3)).generator.inputs == 3
+    assert experiment("latent.size=2", data=table(600, 3)).latent_size == 2
