@@ -9,61 +9,61 @@ import reprlib
 from collections.abc import Iterable
 
 
-class LabError(Exception):
+class MiniganError(Exception):
     """An expected failure of a run; ``exit_code`` is what the process leaves with."""
 
     exit_code = 1
 
 
-class ConfigError(LabError):
+class ConfigError(MiniganError):
     """The command line, a preset, a configuration file or a value in it was refused."""
 
     exit_code = 2
 
 
-class DataError(LabError):
+class DataError(MiniganError):
     """A data set, or something given as a run directory, was refused."""
 
     exit_code = 3
 
 
-class CheckpointError(LabError):
+class CheckpointError(MiniganError):
     """A checkpoint is damaged, too new, or belongs to another network."""
 
     exit_code = 3
 
 
-class DivergedError(LabError):
+class DivergedError(MiniganError):
     """A loss, a gradient or a parameter stopped being finite."""
 
     exit_code = 4
 
 
-class QualityError(LabError):
+class QualityError(MiniganError):
     """Training ended, but the quality that was required was missed."""
 
     exit_code = 5
 
 
-class UnavailableError(LabError):
+class UnavailableError(MiniganError):
     """A backend or an optional package is not available here."""
 
     exit_code = 6
 
 
-class BusyError(LabError):
+class BusyError(MiniganError):
     """Another process is writing to the run directory."""
 
     exit_code = 7
 
 
-class StorageError(LabError):
+class StorageError(MiniganError):
     """Something could not be written: no space, read-only, not a directory."""
 
     exit_code = 8
 
 
-class SweepError(LabError):
+class SweepError(MiniganError):
     """A sweep ended, but some of its runs did not."""
 
 

@@ -1,10 +1,11 @@
-"""The threads of BLAS: pinned for runs that may begin and end in any thread, and restored."""
+"""What memory may still be taken; the threads of BLAS, pinned for runs in any thread, and restored."""
 
 import threading
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from minigan import machine as here
 from minigan.errors import ConfigError
 from minigan.machine import describe, limited, pinned, set_threads
 
@@ -100,3 +101,66 @@ def test_others_may_set_it_afterwards():
 
     assert set(elsewhere(other)) == {1}
     assert set(threads()) == {2}
+
+
+# ── memory
+
+
+def test_available_memory_is_positive_or_unknown():
+    available = here.available_memory()
+    assert available is None or available > 0
+
+
+def test_available_memory_heeds_the_address_space_limit(monkeypatch):
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (2**42, 2**42))
+    limit = here._address_space()
+    assert limit is None or 0 <= limit < 2**42
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A system whose files say what a test wrote; it has none at first, and no limit on the address space."""
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
+    monkeypatch.setattr(here, "Path", lambda name: tmp_path / name.lstrip("/"))
+
+    def write(name, text):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    return write
+
+
+def test_available_memory_is_the_least_of_what_the_system_tells(machine, monkeypatch):
+    import resource
+
+    machine("proc/meminfo", "MemTotal:  9000 kB\nMemAvailable:    4000 kB\n")
+    assert here.available_memory() == 4000 * 1024
+    machine("sys/fs/cgroup/memory.max", "max\n")
+    machine("sys/fs/cgroup/memory.current", "100000\n")
+    assert here.available_memory() == 4000 * 1024
+    machine("sys/fs/cgroup/memory.max", "3000000\n")
+    assert here.available_memory() == 2900000
+    machine("proc/self/statm", "10 5 3 0 0 0 0\n")
+    limit = 10 * resource.getpagesize() + 500
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, resource.RLIM_INFINITY))
+    assert here.available_memory() == 500
+    machine("proc/self/statm", "11 5 3 0 0 0 0\n")  # above its limit already: nothing, not less
+    assert here.available_memory() == 0
+
+
+def test_free_memory_is_counted_in_pages_where_there_is_no_meminfo(machine, monkeypatch):
+    counts = {"SC_AVPHYS_PAGES": 3, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(here.os, "sysconf", counts.__getitem__)
+    assert here.available_memory() == 3 * 4096
+    machine("proc/meminfo", "MemTotal:  9000 kB\n")  # as of kernels before 3.14
+    assert here.available_memory() == 3 * 4096
+
+
+def test_a_system_that_does_not_tell_its_memory_is_unknown(machine, monkeypatch):
+    def unknown(name):
+        raise ValueError("unrecognized configuration name")
+
+    monkeypatch.setattr(here.os, "sysconf", unknown)
+    assert here.available_memory() is None

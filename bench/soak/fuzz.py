@@ -25,7 +25,7 @@ import numpy as np
 
 from bench.soak.damage import Tally
 from bench.soak.harness import uncollected
-from minigan.errors import ConfigError, DataError, LabError
+from minigan.errors import ConfigError, DataError, MiniganError
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import fields, flatten, from_json, resolve, to_json
 from minigan.training.data import read_data
@@ -377,7 +377,7 @@ def _hook(event, arguments):
 def quick(folder):
     """Yields a function that runs command lines in ``folder``, in runs of two steps, without figures."""
     global _hooked
-    from minigan import cli, lab
+    from minigan import cli, reports
     from minigan.engine import gradcheck
     from minigan.profiling import explain
 
@@ -386,7 +386,7 @@ def quick(folder):
         _hooked = True
     before = dict(os.environ), os.getcwd(), gradcheck.check_primitive, explain.SECONDS
     drawing = {name: sys.modules.pop(name, None) for name in ("matplotlib", "minigan.reports.overview")}
-    drawn = vars(lab).pop("figures", None)  # the package remembers its module too
+    drawn = vars(reports).pop("overview", None)  # the package remembers its module too
 
     def run(arguments):
         streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="replace") for _ in range(2)]
@@ -421,7 +421,7 @@ def quick(folder):
         sys.modules.pop("matplotlib")
         sys.modules.update({name: module for name, module in drawing.items() if module is not None})
         if drawn is not None:
-            lab.figures = drawn
+            reports.overview = drawn
 
 
 def words(folder):
@@ -576,7 +576,7 @@ def work(task):
             place = Path(os.path.realpath(folder)) / "here"  # so that .. is ours as well
             place.mkdir()
             TARGETS[target](numbers, tally, place)
-        except LabError as error:
+        except MiniganError as error:
             tally.fail("another exception", f"outside of a case: {error}")
     tally.counts["cases"] += len(numbers)
     return target, tally

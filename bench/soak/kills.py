@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.soak.harness import TIMEOUT, Tally, finished, minigan, started
-from minigan.errors import CheckpointError, LabError
+from minigan.errors import CheckpointError, MiniganError
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
 
@@ -209,7 +209,7 @@ def check(path, told, case, tally):
                 tally.add("unreadable checkpoint", f"{case}: {error}")
         try:
             newest = checkpoint.latest(run).state["step"]
-        except LabError:
+        except MiniganError:
             pass
     if steps and (newest is None or newest < steps[-1]):
         tally.add("acknowledged step lost", f"{case}: {newest} instead of {steps[-1]}")

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.soak.harness import Tally, finished, minigan
-from minigan.errors import CheckpointError, LabError, StorageError
+from minigan.errors import CheckpointError, MiniganError, StorageError
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
 from minigan.training.trainer import reopen
@@ -219,7 +219,7 @@ def check(path, acknowledged, tally, case, first=False):
     """Count what is wrong with a run directory after a fault in the save of step 2, the ``first`` or not."""
     try:
         run = RunDirectory.open(path)
-    except LabError as error:
+    except MiniganError as error:
         if acknowledged or not first:
             tally.add("acknowledged checkpoint lost", f"{case}: {error}")
         return
@@ -239,7 +239,7 @@ def check(path, acknowledged, tally, case, first=False):
             tally.add("altered checkpoint", case)
     try:
         step = run.read_status().get("step")
-    except LabError as error:
+    except MiniganError as error:
         tally.add("damaged status", f"{case}: {error}")
     else:
         if step not in (*before, 2) and not first:
@@ -264,7 +264,7 @@ def check_restart(path, tally, case):
             save(run, 3)
             if checkpoint.latest(run).state["step"] != 3 or run.read_metrics().skipped:
                 tally.add("cannot go on", case)
-    except LabError as error:
+    except MiniganError as error:
         tally.add("cannot go on", f"{case}: {error}")
 
 
@@ -545,7 +545,7 @@ def _fill(root, seed, limit):
                 checkpoint.save_step(run, step, {"w": np.full(int(size * growth**step), 1.0 + step)}, {})
                 os.write(1, f"{step}\n".encode())
                 run.write_status("running", step=step)
-    except LabError as error:
+    except MiniganError as error:
         os.write(2, f"error: {error}\n".encode())
         return error.exit_code
     return 0
@@ -610,7 +610,7 @@ def fill_by_training(place, count, tally):
         (path,) = place.iterdir()
         try:
             reopen(path)
-        except LabError as error:
+        except MiniganError as error:
             tally.add("no checkpoint verifies", f"a full disk while training: {error}")
         shutil.rmtree(path)
 

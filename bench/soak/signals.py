@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.soak import kills
 from bench.soak.harness import TIMEOUT, Tally, finished, started
 from bench.soak.kills import compare, made, moment, new, train, uninterrupted, wait
-from minigan.errors import LabError
+from minigan.errors import MiniganError
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
 
@@ -103,7 +103,7 @@ def stop(root, reference, number, when, case, tally):
     if message.startswith("error: stopped by"):  # noted while training, so with a checkpoint
         try:
             newest = checkpoint.latest(RunDirectory.open(path)).state["step"]
-        except LabError as error:
+        except MiniganError as error:
             tally.add("no checkpoint", f"{case}: {error}")
         else:
             if newest != status.get("step"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.soak.harness import CONTEXT, TIMEOUT, Tally, minigan, started
-from minigan.errors import LabError
+from minigan.errors import MiniganError
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
 from minigan.training.trainer import reopen
@@ -93,7 +93,7 @@ def _open_often(path, rounds, barrier, told):
         began = time.perf_counter()
         try:
             run = RunDirectory.open(path, lock=True)
-        except LabError as error:
+        except MiniganError as error:
             code = error.exit_code
         seconds = time.perf_counter() - began
         os.write(file, json.dumps([number, code, seconds]).encode() + b"\n")
@@ -112,7 +112,7 @@ def contend_by_training(path, rounds, tally):
         slowest = max(slowest, _one_of(PROCESSES, path, number, [], time.monotonic(), tally))
         try:
             RunDirectory.open(path, lock=True).close()
-        except LabError as error:
+        except MiniganError as error:
             tally.add("the dead keep the lock", f"round {number}: {error}")
     return rounds * PROCESSES, round(slowest, 3)
 
@@ -163,7 +163,7 @@ def _later(run, step):
     while time.monotonic() < limit:
         try:
             newest = checkpoint.latest(run).state["step"]
-        except LabError:  # of a build that is broken
+        except MiniganError:  # of a build that is broken
             continue
         if newest > step:
             return newest

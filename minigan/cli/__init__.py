@@ -19,7 +19,7 @@ from minigan._version import __version__
 from minigan.cli import judge, study, sweep, train
 from minigan.cli.common import say
 from minigan.cli.completion import completion
-from minigan.errors import LabError, nearest, shown
+from minigan.errors import MiniganError, nearest, shown
 from minigan.training.signals import Terminated, handled, stop
 
 GLOBAL_FLAGS = ("--debug", "--no-color", "-q", "--quiet")  # understood anywhere on the line
@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except (click.Abort, KeyboardInterrupt) as error:  # click makes the first of the second
         return say("stopped", 143 if isinstance(error.__cause__ or error, Terminated) else 130)
-    except LabError as error:
+    except MiniganError as error:
         if debug:
             traceback.print_exc()
         return say(f"error: {error}", error.exit_code)

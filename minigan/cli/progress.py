@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from minigan.errors import LabError, printable
+from minigan.errors import MiniganError, printable
 from minigan.evaluation.two_sample import perfect_ks_band
 from minigan.probability.distributions import Empirical
 from minigan.storage.directory import RunDirectory
@@ -108,7 +108,7 @@ class SweepProgress:
                 del self._left[number]
                 done += config.steps
             else:
-                with suppress(LabError):
+                with suppress(MiniganError):
                     rows = RunDirectory(run_path(self._path, number)).read_metrics().rows
                     done += int(rows[-1]["step"]) if rows else 0
         return done

@@ -21,7 +21,7 @@ from minigan.cli.common import (
     source_argument,
 )
 from minigan.cli.completion import complete_run
-from minigan.errors import ConfigError, LabError, UnavailableError, shown
+from minigan.errors import ConfigError, MiniganError, UnavailableError, shown
 
 
 @click.command()
@@ -116,7 +116,7 @@ def train(
                     resumed=resumed,
                     allow_drift=allow_drift,
                 )
-        except LabError:
+        except MiniganError:
             raise
         except Exception:
             click.echo(f"the run's log is {run.path / 'log.txt'}", err=True)

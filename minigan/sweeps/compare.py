@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from minigan.errors import ConfigError, LabError, nearest, shown
+from minigan.errors import ConfigError, MiniganError, nearest, shown
 from minigan.storage.directory import RunDirectory, read_bounded, read_object
 
 BEFORE = ("run", "status", "step")  # the columns to the left of the settings
@@ -97,7 +97,7 @@ def compare(paths: Iterable[str | os.PathLike[str]]) -> Comparison:
     for path in dict.fromkeys(_runs(paths, notes)):
         try:
             rows.append(_row(path, notes))
-        except LabError as error:
+        except MiniganError as error:
             notes.append(str(error))
     return Comparison(tuple(rows), tuple(notes))
 
@@ -138,14 +138,14 @@ def _row(path: Path, notes: list[str]) -> RunSummary:
     status, last, verdict = {}, {}, {}
     try:
         status = run.read_status()
-    except LabError as error:
+    except MiniganError as error:
         notes.append(str(error))
     try:
         metrics = run.read_metrics()
         last = metrics.rows[-1] if metrics.rows else {}
         if metrics.skipped:
             notes.append(f"{metrics.skipped} unreadable lines of {shown(str(path / 'metrics.jsonl'))}")
-    except LabError as error:
+    except MiniganError as error:
         notes.append(str(error))
     said = status.get("status")
     if said == "finished":
@@ -163,7 +163,7 @@ def _verdict(path: Path, notes: list[str]) -> dict[str, float | int | None]:
     """What verdict.json says of the columns; where it has no row, the metrics keep their value."""
     try:
         content = read_object(read_bounded(path))
-    except LabError as error:
+    except MiniganError as error:
         notes.append(str(error))
         return {}
     match content:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from minigan.errors import (
     ConfigError,
     DataError,
-    LabError,
+    MiniganError,
     nearest,
     shown,
 )
@@ -294,7 +294,7 @@ def is_done(path: str | Path, number: int) -> bool:
 
     try:
         return RunDirectory.open(run_path(path, number)).read_status().get("status") in DONE
-    except LabError:
+    except MiniganError:
         return False
 
 

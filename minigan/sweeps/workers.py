@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.errors import BusyError, CheckpointError, ConfigError, LabError, UnavailableError, shown
+from minigan.errors import BusyError, CheckpointError, ConfigError, MiniganError, UnavailableError, shown
 from minigan.sweeps.sweep import Results, Sweep, data_of, features_of, is_done, load, run_path, write_results
 from minigan.training.config import Config, memory_estimate, to_json
 
@@ -101,13 +101,13 @@ def run_job(
                 sessions,
                 strict=True,
             ):
-                if not isinstance(outcome, LabError):
+                if not isinstance(outcome, MiniganError):
                     session.run.log(outcome.verdict.sentence)
     except Interrupted as error:
         if stop():
             return None
         raise Interrupted(error.number, str(path)) from None
-    except LabError as error:
+    except MiniganError as error:
         return f"runs {numbers[0]} to {numbers[-1]}: {error}"
     return None
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from minigan.errors import LabError
+from minigan.errors import MiniganError
 
 
-class Interrupted(LabError):
+class Interrupted(MiniganError):
     """A signal asked the run to end; its exit code is 128 plus the signal's number."""
 
     def __init__(self, number: int, where: str) -> None:

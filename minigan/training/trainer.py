@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan.errors import CheckpointError, DataError, DivergedError, LabError, shown
+from minigan.errors import CheckpointError, DataError, DivergedError, MiniganError, shown
 from minigan.evaluation.verdict import Verdict
 from minigan.gan.detectors import Finding, diagnose, remedy
 from minigan.machine import environment, pinned
@@ -201,8 +201,12 @@ class Session:
 
     def abandon(self, status: str, error: BaseException) -> None:
         """Write down, where it can be written, why the run ends here."""
-        why = f"error: {error}" if isinstance(error, LabError) else "".join(traceback.format_exception(error))
-        with suppress(LabError):
+        why = (
+            f"error: {error}"
+            if isinstance(error, MiniganError)
+            else "".join(traceback.format_exception(error))
+        )
+        with suppress(MiniganError):
             self.run.log(why)
             self.run.write_status(status, step=self.experiment.step)
 

@@ -304,8 +304,8 @@ def test_products_in_tf32_are_switched_on_only_while_they_run(double, monkeypatc
 @pytest.mark.parametrize("least", [128, 129])
 def test_a_fused_step_without_a_product_by_cublas_is_not_one_in_tf32(double, monkeypatch, least):
     """(8, 4) has products of 128 multiplications: at that bound they are by cuBLAS, above it none is."""
-    monkeypatch.setattr(benchmark.fusion, "LARGE", least)
-    monkeypatch.setattr(benchmark.fusion.Launches, "large", least)
+    monkeypatch.setattr(benchmark.cuda_code, "LARGE", least)
+    monkeypatch.setattr(benchmark.cuda_code.Launches, "large", least)
     task = benchmark.make_step(double, Variant("cupy", "launches"), TINY)
     assert bool(task.program.plan.stages.large) is (least == 128)
     ways = Variant(execution="planned"), Variant("cupy", "launches", tf32=True)

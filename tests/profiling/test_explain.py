@@ -326,7 +326,7 @@ def test_a_step_without_a_plan_is_shown_as_recorded(monkeypatch):
     def unplannable(*arguments):
         raise UnplannableError
 
-    monkeypatch.setattr("minigan.compiler.capture.Plan", unplannable)
+    monkeypatch.setattr("minigan.compiler.planner.Plan", unplannable)
     found = explain(config_of())
     assert "has no plan" in found.as_text() and len(found.instructions) == found.recorded
 

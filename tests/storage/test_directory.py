@@ -220,11 +220,11 @@ def test_a_link_planted_later_is_not_followed(run, tmp_path):
 
 OPEN = """
 import sys
-from minigan.errors import LabError
+from minigan.errors import MiniganError
 from minigan.storage.directory import RunDirectory
 try:
     run = RunDirectory.open(sys.argv[1], lock=True)
-except LabError as error:
+except MiniganError as error:
     sys.stdout.write(str(error))
     sys.exit(error.exit_code)
 sys.stdout.write("held\\n")
@@ -485,7 +485,7 @@ def test_the_file_is_synced_before_it_is_named_and_the_directory_after(tmp_path,
 
 FULL = """
 import resource, sys
-from minigan.errors import LabError
+from minigan.errors import MiniganError
 from minigan.storage.directory import RunDirectory, write_atomic
 run = RunDirectory.create(sys.argv[1], "x", b"{}")
 write_atomic(run.path / "f", b"old")
@@ -498,7 +498,7 @@ for write in (
 ):
     try:
         write()
-    except LabError as error:
+    except MiniganError as error:
         codes.append(error.exit_code)
         assert "free there" in str(error) and "\\n" not in str(error), error
 assert codes == [8, 8, 8], codes

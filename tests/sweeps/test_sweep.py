@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from minigan.cli import main
-from minigan.errors import BusyError, ConfigError, DataError, LabError, UnavailableError
+from minigan.errors import BusyError, ConfigError, DataError, MiniganError, UnavailableError
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory, acquire
 from minigan.sweeps import sweep
@@ -129,7 +129,7 @@ def test_lists_and_nested_tables_vary_too(tmp_path):
     ],
 )
 def test_a_file_that_is_no_plan_is_refused_with_a_sentence(tmp_path, text, told):
-    with pytest.raises(LabError, match=told) as caught:
+    with pytest.raises(MiniganError, match=told) as caught:
         plan(tmp_path, text)
     assert "\n" not in str(caught.value) and caught.value.exit_code in (2, 3)
 

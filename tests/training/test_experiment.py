@@ -7,7 +7,7 @@ import pytest
 
 from minigan.compiler.capture import capture
 from minigan.compiler.planner import EXACT
-from minigan.errors import ConfigError, DataError, LabError, UnavailableError
+from minigan.errors import ConfigError, DataError, MiniganError, UnavailableError
 from minigan.gan.objectives import OBJECTIVES
 from minigan.training.config import resolve
 from minigan.training.data import Data, read_data
@@ -870,7 +870,7 @@ def test_data_far_from_the_origin_are_refused_where_their_digits_are_used_up():
     data = table(30)
     near, far = (Data(data.values + offset, data.names, (), "f.csv") for offset in (1e9, 1e14))
     experiment(data=near).advance(2)
-    with pytest.raises(LabError, match="another origin"):
+    with pytest.raises(MiniganError, match="another origin"):
         experiment(data=far)
 
 
