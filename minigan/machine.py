@@ -90,6 +90,21 @@ def pinned(threads: int) -> Iterator[None]:
                 restore()
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """BLAS has one thread in the block, of work with threads of its own that call it.
+
+    In a run that is ``pinned`` it stays so until that ends: all that the run computes has one number of them.
+    """
+    restore = set_threads(1)
+    try:
+        yield
+    finally:
+        with _pins_lock:
+            if not _pins:
+                restore()
+
+
 # ── what a run runs on
 
 

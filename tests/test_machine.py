@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from minigan import machine as here
 from minigan.errors import ConfigError
-from minigan.machine import describe, limited, pinned, set_threads
+from minigan.machine import describe, limited, one_thread, pinned, set_threads
 
 
 def threads():
@@ -88,6 +88,20 @@ def test_a_run_in_a_thread_is_pinned_where_another_thread_holds_a_limit():
     with threadpool_limits(2, user_api="blas"):
         assert set(elsewhere(held)) == {1}
         assert set(threads()) == {2}
+    assert set(threads()) == {2}
+
+
+def test_work_with_threads_of_its_own_has_one_of_blas_and_gives_the_others_back():
+    with one_thread():
+        assert set(threads()) == {1}
+    assert set(threads()) == {2}
+
+
+def test_in_a_run_it_stays_one_until_the_run_ends():
+    with pinned(2):
+        with one_thread():
+            assert set(threads()) == {1}
+        assert set(threads()) == {1}
     assert set(threads()) == {2}
 
 

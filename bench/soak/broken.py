@@ -11,8 +11,9 @@ import numpy as np
 
 from minigan.storage import checkpoint, directory
 from minigan.training import trainer
-from minigan.training.experiment import Experiment, Steps
+from minigan.training.experiment import Experiment
 from minigan.training.signals import Interrupted
+from minigan.training.steps import Steps
 
 
 def _set(*changes):

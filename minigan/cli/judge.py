@@ -133,8 +133,9 @@ def _judge_file(file: str, target: str | None, data: str | None) -> Any:
     """The verdict on a file of samples, beside a distribution or beside a data set."""
     from minigan.evaluation.verdict import judge, judge_two_sample
     from minigan.training.data import read_data
-    from minigan.training.experiment import read_distribution, refuse_extremes, stream
+    from minigan.training.draws import stream
     from minigan.training.metrics import with_classifier
+    from minigan.training.units import read_distribution, refuse_extremes
 
     distribution: Any = None if target is None else read_distribution(target)
     if distribution is None and data is None:

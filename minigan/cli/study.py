@@ -101,7 +101,8 @@ def graph(
     from minigan.engine.show import as_dot, as_text
     from minigan.engine.tensor import constant
     from minigan.storage.directory import write_atomic
-    from minigan.training.experiment import Experiment, stream
+    from minigan.training.draws import stream
+    from minigan.training.experiment import Experiment
 
     if cuda is not None:
         if program or output is not None:

@@ -27,7 +27,8 @@ from minigan.errors import ConfigError
 from minigan.machine import available_memory, limited, set_threads
 from minigan.training.config import Config
 from minigan.training.data import Data
-from minigan.training.experiment import Ensemble, Experiment, Steps
+from minigan.training.experiment import Ensemble, Experiment
+from minigan.training.steps import Steps
 
 PASSES: dict[str, tuple[Callable, ...]] = {"all": planner.PASSES, "exact": planner.EXACT, "none": ()}
 KINDS = {  # of lines, as the report calls them

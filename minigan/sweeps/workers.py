@@ -55,7 +55,7 @@ def jobs(sweep: Sweep, missing: Sequence[int], workers: int = 1) -> list[list[in
 
 def memory_of(config: Config) -> int:
     """The bytes that a run takes at most while it trains among others."""
-    from minigan.training.experiment import block_length, step_numbers
+    from minigan.training.draws import block_length, step_numbers
 
     features, data = features_of(config), data_of(config)
     numbers = block_length(config, features) * step_numbers(config, features)

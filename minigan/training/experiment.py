@@ -1,9 +1,9 @@
 """An experiment ready to run: data, networks and game made from a config; alone, or many as one program.
 
-Randomness is a function of (seed, stream, block), so any step can be drawn again from its index alone, and
-an experiment that trains among others draws, computes and ends with the bits of the same one alone.
+One that trains among others draws, computes and ends with the bits of the same one alone.
 """
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from typing import Any, Self
@@ -11,39 +11,29 @@ from typing import Any, Self
 import numpy as np
 
 from minigan import backend as backends
-from minigan.backend import philox
-from minigan.compiler.capture import Program, capture
 from minigan.compiler.executions import available
-from minigan.engine.tensor import CaptureError, constant, mark_written
-from minigan.errors import ConfigError, DataError, DivergedError, UnavailableError, shown
+from minigan.engine.tensor import constant, mark_written
+from minigan.errors import ConfigError, DataError, UnavailableError, shown
 from minigan.gan.game import PENALTIES, Game, Losses, best_response
-from minigan.machine import set_threads
 from minigan.nn.network import Network, mlp
 from minigan.nn.optim import OPTIMIZERS
 from minigan.nn.schedules import Average, Averaging, Schedule
-from minigan.probability.distributions import (
-    Distribution,
-    Empirical,
-    MultivariateDistribution,
-    Normal,
-    location_scale,
-    parse,
-)
+from minigan.probability.distributions import Empirical
 from minigan.training.config import Config, NetworkConfig, OptimizerConfig, replace, to_json
 from minigan.training.data import Data
-from minigan.training.data import location_scale as scale_of_rows
-
-STREAMS = ("init", "data", "latent", "eval", "scale", "split", "verdict", "best", "noise", "held")
-COUNTED = ("real", "latent_d", "latent_g", "mix", "noise_x", "noise_d", "noise_g")  # the streams of Philox
-BLOCK = 50  # steps whose random numbers are drawn at once, fewer if they are large
-BLOCK_NUMBERS = 2**23
-CHUNK = 2**16  # rows that pass a network at once outside training
-SCALE_SAMPLE = (
-    10_000  # values from which mean and sd of a distribution are estimated, as a user would do it with data
+from minigan.training.draws import Draws, block_length, block_together, stream
+from minigan.training.steps import Steps
+from minigan.training.units import (
+    Units,
+    numbered,
+    read_distribution,
+    refuse_extremes,
+    standard_units,
+    user_units,
 )
+
+CHUNK = 2**16  # rows that pass a network at once outside training
 SMALL = 500  # data sets with fewer rows are not split: a tenth of them would judge nothing
-EXTREME = 1e100  # of a scale, up or down: beyond, squares overflow or vanish in float64
-OFFSET = 1e12  # of a location over its scale: beyond, float64 has too few digits left to judge a shape by
 REPLICATED = (  # what may differ between experiments that train together
     "seed", "generator_optimizer.rate", "discriminator_optimizer.rate", *PENALTIES,
 )  # fmt: skip
@@ -55,111 +45,6 @@ OPTIONS = {  # of each optimiser: its own name of a number, and the configuratio
     "adam": {"beta1": "beta1", "beta2": "beta2", "epsilon": "epsilon"},
     "optimistic_adam": {"beta1": "beta1", "beta2": "beta2", "epsilon": "epsilon"},
 }
-
-
-def stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
-    """The random generator of one purpose: independent of all others, and found again from its indices."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAMS.index(name), index)))
-
-
-class Steps:
-    """A game that is played step by step: the numbers of a block are drawn at once, the step is recorded.
-
-    step     how many were played
-    watched  whether every operation is checked: slow, and with the last bits of steps that are not planned
-    """
-
-    config: Config
-    backend: backends.Backend
-    game: Game
-
-    def __init__(self, block_length: int) -> None:
-        self.step, self.block_length, self.watched = 0, block_length, False
-        self._block: int | None = None
-        self._numbers: dict[str, Any] = {}  # of this block, on the backend
-        self._program: Program | None = None
-        self._losses: Losses | None = None
-
-    def draw(self, block: int, K: int) -> dict[str, Any]:
-        """The inputs of a block of K steps by the names that Game.round has for them.
-
-        NumPy's are on the host; what Philox draws is on the backend.
-        """
-        raise NotImplementedError
-
-    def settle(self) -> None:
-        """Make each experiment that trains here show where it stands now."""
-
-    def _draw(self, block: int) -> dict[str, Any]:
-        drawn = self.draw(block, self.block_length)
-        return {
-            name: self.backend.array(array) if type(array) is np.ndarray else array
-            for name, array in drawn.items()
-        }
-
-    def advance(self, steps: int) -> None:
-        """Train for so many steps; nothing is read from the device."""
-        while steps > 0:
-            block, k = divmod(self.step, self.block_length)
-            if block != self._block:
-                self._block, self._numbers = block, self._draw(block)
-            count = min(steps, self.block_length - k)
-            if self.watched:
-                count = 1
-                self._watched([constant(numbers[k]) for numbers in self._numbers.values()])
-            elif self._program is None:
-                count, inputs = 1, [constant(numbers[k]) for numbers in self._numbers.values()]
-                how = {"threads": self.config.threads, "execution": self.config.execution}
-                self._program = self._capture(inputs, **how)
-                self._losses = self._program.outputs
-                if self.program_threads > 1:
-                    set_threads(1)  # each of the program's own threads calls it
-            else:
-                self._program.each(*(numbers[k : k + count] for numbers in self._numbers.values()))
-            self.step += count
-            steps -= count
-
-    def _capture(self, inputs: list[Any], **how: Any) -> Program:
-        try:
-            return capture(self._round, *inputs, state=self.game.state, **how)
-        except CaptureError as error:  # of a step that is recorded, but cannot be executed so
-            if self.config.execution == "auto":
-                raise
-            raise ConfigError(f"{error}; --set execution=auto takes what is possible") from None
-
-    def _watched(self, batches: list[Any]) -> None:
-        """One step as Python runs it, every call looked at."""
-        from minigan.engine.anomaly import AnomalyError, detect_anomaly
-
-        try:
-            with detect_anomaly():
-                self._losses = self._round(*batches)
-        except AnomalyError as error:
-            raise DivergedError(f"in step {self.step + 1}, {error}") from None
-
-    def _round(self, *batches: Any) -> Losses:
-        """One round of the game on batches in the order of this block's numbers."""
-        return self.game.round(**dict(zip(self._numbers, batches, strict=True)))
-
-    @property
-    def program(self) -> Program | None:
-        """The recorded step, once there was one."""
-        return self._program
-
-    @property
-    def program_threads(self) -> int:
-        """How many threads share a step beside those of BLAS: more than one where the work is large."""
-        plan = None if self._program is None else self._program.plan
-        return 1 if plan is None else plan.threads
-
-    def losses(self) -> tuple[np.ndarray, np.ndarray]:
-        """What D and G minimised in the last step, one value per replica; NaN before the first.
-
-        Shapes:  → (…, 1, 1) twice
-        """
-        if self._losses is None:
-            return np.full((1, 1), np.nan), np.full((1, 1), np.nan)
-        return self._losses.discriminator.numpy(), self._losses.generator.numpy()
 
 
 class Experiment(Steps):
@@ -184,7 +69,11 @@ class Experiment(Steps):
         self._read(data)
         self.notes += backend_notes(config.backend)
         self.latent_size = config.latent.size or self.features
-        self._scale()
+        units = (
+            standard_units(self.distribution, stream(config.seed, "scale"))
+            if config.standardise
+            else user_units(self.features)
+        )
         self.game = _game([config], self.backend, self.latent_size, self.features)
         self.generator, self.discriminator = self.game.generator, self.game.discriminator
         self.averaged = self.generator.with_parameters(self.game.average.parameters)
@@ -194,6 +83,7 @@ class Experiment(Steps):
             self.averaging = Averaging(a.name, config.steps, a.decay, a.start)
         except ValueError as error:
             raise ConfigError(str(error)) from None
+        self.draws = Draws(config, self.distribution, units, self.latent_size, self.schedule, self.averaging)
         super().__init__(block_length(config, self.features))
 
     # ── data ────────────────────────────────────────────────────────────────────────────────────────────
@@ -236,94 +126,36 @@ class Experiment(Steps):
             )
         self.notes = (*data.notes, note)
 
-    def _scale(self) -> None:
-        """Shift and scale between the user's units and the network's: mean and sd of the data."""
-        seen = stream(self.config.seed, "scale")
-        if not self.config.standardise:
-            shift, scale = np.zeros(self.features), np.ones(self.features)
-        elif isinstance(self.distribution, Empirical) or self.features > 1:
-            empirical = isinstance(self.distribution, Empirical)
-            rows = self.distribution.values if empirical else self.distribution.sample(seen, (SCALE_SAMPLE,))
-            shift, scale = scale_of_rows(rows.reshape(-1, self.features))
-            scale = np.where(scale > 0, scale, 1.0)
-        else:
-            sample = Empirical(self.distribution.sample(seen, (SCALE_SAMPLE,)))
-            finite = location_scale(self.distribution)[2] == "sd"  # else a sample's sd says nothing
-            low, middle, high = sample.quantile([0.25, 0.5, 0.75])
-            shift, scale = (sample.mean, sample.sd) if finite else (middle, (high - low) / 1.349)
-        self.shift, self.scale = (np.reshape(a, (1, self.features)) for a in (shift, scale))
-
     # ── training ────────────────────────────────────────────────────────────────────────────────────────
 
     def draw(self, block: int, K: int) -> dict[str, Any]:
-        if self.config.random == "philox":
-            return self.drawn_by_numpy(block, K) | _drawn_by_philox([self], block, K)
-        return self.drawn_by_numpy(block, K)
-
-    def drawn_by_numpy(self, block: int, K: int) -> dict[str, np.ndarray]:
-        """What NumPy draws of a block: all, or what Philox cannot; and what follows from the steps alone."""
-        c = self.config
-        t = block * K + np.arange(K)
-        numbers: dict[str, np.ndarray] = {}
-        if c.random == "numpy" or not self.normal_target:
-            rows = self.distribution.sample(
-                stream(c.seed, "data", block), (K, c.discriminator_steps, c.batch)
-            )
-            scaled = (rows.reshape(*rows.shape[:3], self.features) - self.shift) / self.scale
-            numbers["real"] = scaled.astype(c.dtype)
-        if c.random == "numpy" or c.latent.distribution == "one":
-            latent = stream(c.seed, "latent", block)
-            numbers["latent_d"] = self.draw_latent(latent, (K, c.discriminator_steps, c.batch))
-            numbers["latent_g"] = self.draw_latent(latent, (K, c.generator_steps, c.batch))
-        if c.random == "numpy":
-            numbers |= self._draw_noise(stream(c.seed, "noise", block), t)
-        numbers["factor"] = self.schedule(t).astype(c.dtype)[:, None]
-        numbers["weight"] = self.averaging(t).astype(c.dtype)[:, None]
-        return numbers
+        return self.draws.block(self.backend, block, K)
 
     @property
-    def normal_target(self) -> bool:
-        """Whether real data are a shifted and scaled standard normal number."""
-        return isinstance(self.distribution, Normal)
+    def units(self) -> Units:
+        """Between the user's units and the networks'."""
+        return self.draws.units
 
-    def noise_sd(self, t: np.ndarray) -> dict[str, np.ndarray]:
-        """The sd, in scaled data, of the noise on each input of D at the steps t, if any.
+    @property
+    def shift(self) -> np.ndarray:
+        """What is 0 to the networks, in the user's units.    Shapes:  (1, p)"""
+        return self.units.shift
 
-        Shapes:  → (len(t), 1, 1, p)
-        """
-        c = self.config
-        fading = c.instance_noise * np.maximum(0.0, 1.0 - t / c.steps).reshape(-1, 1, 1, 1)
-        own = {"noise_x": 0.0, "noise_d": c.observation_noise, "noise_g": c.observation_noise}
-        return {  # two independent noises are one
-            name: np.hypot(fading, sd / self.scale) for name, sd in own.items() if c.instance_noise or sd
-        }
-
-    def _draw_noise(self, rng: np.random.Generator, t: np.ndarray) -> dict[str, np.ndarray]:
-        """What penalties between the data, instance and observation noise need at the steps t, if any."""
-        c, dtype = self.config, np.dtype(self.config.dtype)
-        numbers: dict[str, np.ndarray] = {}
-        if c.wgan_gp or c.zero_gp:
-            numbers["mix"] = rng.random((len(t), c.discriminator_steps, c.batch // c.packing, 1), dtype=dtype)
-        for name, sd in self.noise_sd(t).items():
-            shape = (len(t), updates_of(c, name), c.batch, self.features)
-            numbers[name] = (sd * rng.standard_normal(shape, dtype=dtype)).astype(dtype)
-        return numbers
+    @property
+    def scale(self) -> np.ndarray:
+        """What is 1 to the networks, in the user's units.    Shapes:  (1, p)"""
+        return self.units.scale
 
     def draw_latent(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Latent vectors of the configured distribution.    Shapes:  → (*shape, n)"""
-        shape, dtype = (*shape, self.latent_size), np.dtype(self.config.dtype)
-        if self.config.latent.distribution == "normal":
-            return rng.standard_normal(shape, dtype=dtype)
-        if self.config.latent.distribution == "one":
-            return np.ones(shape, dtype)
-        return 2 * rng.random(shape, dtype=dtype) - 1
+        return self.draws.latent(rng, shape)
 
     # ── looking at it ───────────────────────────────────────────────────────────────────────────────────
 
     def generate(self, latent: np.ndarray, *, averaged: bool = True) -> np.ndarray:
         """G(z) in the user's units, float64.    Shapes:  (…, n, latent) → (…, n, p)"""
         network = self.averaged if averaged else self.generator
-        return self._apply(network, latent) * self.scale + self.shift
+        return self.units.to_user(self._apply(network, latent))
 
     def logits(self, x: np.ndarray, *, packs: bool = False) -> np.ndarray:
         """D's raw output at x in the user's units, float64.
@@ -332,7 +164,7 @@ class Experiment(Steps):
 
         Shapes:  (…, n, p) → (…, n, 1), with packs (…, n // m, 1)
         """
-        m, scaled = self.config.packing, (x - self.shift) / self.scale
+        m, scaled = self.config.packing, self.units.to_network(x)
         if packs:
             *front, n, p = scaled.shape
             rows = scaled[..., : n - n % m, :].reshape(*front, n // m, m * p)
@@ -348,11 +180,11 @@ class Experiment(Steps):
         rng, count = stream(self.config.seed, "best", self.step), steps * batch
         rows = self.distribution.sample(rng, (count,)).reshape(count, self.features)
         made = self._observed(self.generate(self.draw_latent(rng, (count,)), averaged=False), rng)
-        scaled = [((a - self.shift) / self.scale).astype(self.config.dtype) for a in (rows, made)]
+        scaled = [self.units.to_network(a).astype(self.config.dtype) for a in (rows, made)]
         batches = [constant(self.backend.array(a.reshape(steps, batch, self.features))) for a in scaled]
         D = _network(self.config, self.config.discriminator, self.backend, rng, self.features, 1)
         best_response(D, OPTIMIZERS["adam"](D.parameters, 0.005), *batches)
-        return self._apply(D, (x - self.shift) / self.scale)
+        return self._apply(D, self.units.to_network(x))
 
     def sample(self, count: int, index: int = 0, *, averaged: bool = True) -> np.ndarray:
         """``count`` generated rows, those of draw ``index``: the same call gives the same rows.
@@ -408,7 +240,16 @@ class Experiment(Steps):
                 if name not in arrays or arrays[name].shape != tensor.shape:
                     raise ValueError(f"{name} is missing or has another shape than {tensor.shape}")
                 self.backend.xp.copyto(tensor.array, self.backend.array(arrays[name]))
-        self.shift, self.scale, self.step = arrays["shift"], arrays["scale"], step
+        self.draws = dataclasses.replace(self.draws, units=Units(arrays["shift"], arrays["scale"]))
+        self.step = step
+
+    def __repr__(self) -> str:
+        c = self.config
+        where = f"{c.dtype} on {self.backend.name}"
+        return (
+            f"<experiment: {c.objective} game for {self.distribution}, seed {c.seed}, step {self.step} of "
+            f"{c.steps}, {where}>"
+        )
 
 
 class Ensemble(Steps):
@@ -449,15 +290,7 @@ class Ensemble(Steps):
         return cls([Experiment(replace(config, seed=seed), data=data) for seed in seeds])
 
     def draw(self, block: int, K: int) -> dict[str, Any]:
-        parts = [experiment.drawn_by_numpy(block, K) for experiment in self._experiments]
-        shared = ("factor", "weight")  # functions of the step alone
-        numbers: dict[str, Any] = {
-            name: array if name in shared else np.stack([part[name] for part in parts], axis=2)
-            for name, array in parts[0].items()
-        }
-        if self.config.random == "philox":
-            numbers |= _drawn_by_philox(self._experiments, block, K, replicated=True)
-        return numbers
+        return block_together([experiment.draws for experiment in self._experiments], self.backend, block, K)
 
     @property
     def experiments(self) -> list[Experiment]:
@@ -480,55 +313,9 @@ class Ensemble(Steps):
         """``count`` generated rows of each experiment.    Shapes:  → (R, count, p)"""
         return np.stack([e.sample(count, index, averaged=averaged) for e in self.experiments])
 
-
-def updates_of(config: Config, name: str) -> int:
-    """How many updates of a step take the input of that name: those of G, or of D."""
-    return config.generator_steps if name.endswith("_g") else config.discriminator_steps
-
-
-def _drawn_by_philox(
-    experiments: Sequence[Experiment], block: int, K: int, *, replicated: bool = False
-) -> dict[str, Any]:
-    """The random inputs of a block of K steps on the backend, but those that only NumPy draws.
-
-    Each experiment's numbers are functions of its seed, the step and the input, with the same bits on every
-    backend, in blocks of any length, and alone or together.
-
-    Shapes:  → (K, updates, batch, n), replicated (K, updates, R, batch, n)
-    """
-    first, steps = experiments[0], range(block * K, (block + 1) * K)
-    c, backend, features = first.config, first.backend, first.features
-    xp, seeds = backend.xp, [experiment.config.seed for experiment in experiments]
-
-    def draw(distribution: Any, name: str, rows: int, n: int) -> Any:
-        return distribution(
-            backend, (updates_of(c, name), rows, n), seed=seeds if replicated else seeds[0],
-            stream=COUNTED.index(name), steps=steps, axis=1, dtype=c.dtype,
-        )  # fmt: skip
-
-    def numbers(own: list[np.ndarray]) -> Any:
-        return backend.array((np.stack(own, axis=2) if replicated else own[0]).astype(c.dtype))
-
-    drawn = {}
-    if first.normal_target:
-        sd = numbers([np.reshape(e.distribution.sd / e.scale, (1, 1, 1, 1)) for e in experiments])
-        mean = numbers(
-            [np.reshape((e.distribution.mean - e.shift) / e.scale, (1, 1, 1, 1)) for e in experiments]
-        )
-        drawn["real"] = xp.add(xp.multiply(draw(philox.normal, "real", c.batch, 1), sd), mean)
-    for name in ("latent_d", "latent_g"):
-        if c.latent.distribution == "normal":
-            drawn[name] = draw(philox.normal, name, c.batch, first.latent_size)
-        elif c.latent.distribution == "uniform":
-            twice = xp.multiply(draw(philox.uniform, name, c.batch, first.latent_size), 2.0)
-            drawn[name] = xp.subtract(twice, 1.0)
-    if c.wgan_gp or c.zero_gp:
-        drawn["mix"] = draw(philox.uniform, "mix", c.batch // c.packing, 1)
-    noises = [experiment.noise_sd(np.arange(steps.start, steps.stop)) for experiment in experiments]
-    for name in noises[0]:
-        sd = numbers([own[name] for own in noises])
-        drawn[name] = xp.multiply(draw(philox.normal, name, c.batch, features), sd)
-    return drawn
+    def __repr__(self) -> str:
+        count, last = len(self._experiments), self.config.steps
+        return f"<{count} experiments as one program, step {self.step} of {last}>"
 
 
 def structure(config: Config) -> bytes:
@@ -598,68 +385,6 @@ def _game(
         )  # fmt: skip
     except ValueError as error:
         raise ConfigError(str(error)) from None
-
-
-def block_length(config: Config, features: int) -> int:
-    """The steps whose random numbers are drawn at once, for data of so many ``features``."""
-    return max(1, min(BLOCK, BLOCK_NUMBERS // step_numbers(config, features)))
-
-
-def step_numbers(config: Config, features: int) -> int:
-    """At most how many random numbers a step takes: real rows, latent vectors, noise."""
-    c, latent = config, config.latent.size or features
-    noise = features if c.instance_noise or c.observation_noise else 0
-    mix = 1 if c.wgan_gp or c.zero_gp else 0
-    of_d, of_g = features + latent + 2 * noise + mix, latent + noise
-    return (c.discriminator_steps * of_d + c.generator_steps * of_g) * c.batch
-
-
-def numbered(name: str, count: int) -> tuple[str, ...]:
-    """Names of features that have none of their own: x1, x2 …"""
-    return tuple(f"{name}{j + 1}" for j in range(count))
-
-
-def read_distribution(text: str) -> Distribution | MultivariateDistribution:
-    """The distribution that ``text`` names.
-
-    Raises:  ConfigError – if it names none, or one beyond the digits of float64
-    """
-    try:
-        distribution = parse(text)
-    except ValueError as error:
-        raise ConfigError(f"target: {error}") from None
-    moments: Any = (
-        location_scale(distribution)[:2]
-        if isinstance(distribution, Distribution)
-        else (distribution.mean, distribution.sd)
-    )
-    for location, scale in zip(*np.atleast_1d(*moments), strict=True):
-        if _extreme(location, scale):
-            raise ConfigError(
-                f"the target {distribution} has location {location:.3g} and scale {scale:.3g}, "
-                "beyond what float64 can judge; choose another unit or origin"
-            )
-    return distribution
-
-
-def refuse_extremes(data: Data) -> None:
-    """Refuse values whose squares overflow or vanish, or that differ in the last digits alone.
-
-    Later a NaN would tell it, without a name.
-
-    Raises:  DataError – with the name of the column
-    """
-    for name, location, scale in zip(data.names, *scale_of_rows(data.values), strict=True):
-        # A constant feature, as a dark corner of every image, has no scale.
-        if scale > 0 and _extreme(location, scale):
-            raise DataError(
-                f"column {shown(name)} of {shown(data.source)} has mean {location:.3g} and sd {scale:.3g}, "
-                "beyond what float64 can judge; give it in another unit or from another origin"
-            )
-
-
-def _extreme(location: float, scale: float) -> bool:
-    return not (1 / EXTREME <= scale <= EXTREME and abs(location) <= OFFSET * scale)
 
 
 def get_backend(name: str) -> backends.Backend:

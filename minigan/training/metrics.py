@@ -22,7 +22,8 @@ from minigan.gan.detectors import separation, spread, spread_axes
 from minigan.gan.theory.diagnostics import generated_density, implied_js, value_at_optimum, value_function
 from minigan.probability.distributions import NORMAL_IQR, Empirical, location_scale
 from minigan.probability.information import js, js_histogram
-from minigan.training.experiment import Experiment, stream
+from minigan.training.draws import stream
+from minigan.training.experiment import Experiment
 
 BINS = 240  # of a frame
 PLANE = 120  # points a side at which D is read in the plane

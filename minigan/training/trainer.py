@@ -25,9 +25,10 @@ from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory, write_atomic
 from minigan.training.config import check, flatten, from_json
 from minigan.training.data import Data, read_data
-from minigan.training.experiment import Experiment, Steps
+from minigan.training.experiment import Experiment
 from minigan.training.metrics import Observer, expected_modes, verdict
 from minigan.training.signals import Interrupted, noted
+from minigan.training.steps import Steps
 
 EARLY = (50, 25, 10, 5, 2)  # the first evaluations, as parts of the usual interval
 PATIENCE = 0.5  # s of training between two looks at what a signal asked for

@@ -9,19 +9,11 @@ from minigan.compiler.capture import capture
 from minigan.compiler.planner import EXACT
 from minigan.errors import ConfigError, DataError, MiniganError, UnavailableError
 from minigan.gan.objectives import OBJECTIVES
+from minigan.machine import describe, limited
 from minigan.training.config import resolve
 from minigan.training.data import Data, read_data
-from minigan.training.experiment import (
-    BLOCK,
-    BLOCK_NUMBERS,
-    SMALL,
-    STREAMS,
-    Ensemble,
-    Experiment,
-    get_backend,
-    step_numbers,
-    stream,
-)
+from minigan.training.draws import BLOCK, BLOCK_NUMBERS, STREAMS, step_numbers, stream
+from minigan.training.experiment import SMALL, Ensemble, Experiment, get_backend
 
 BATCHES = ("real", "latent_d", "latent_g")
 TINY = ("generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=120")
@@ -47,7 +39,7 @@ def table(rows, features=1, seed=0, source="table.csv"):
 @pytest.fixture
 def exact_plans(monkeypatch):
     """Steps have eager bits, as on the strict device, which replays them as they were recorded."""
-    monkeypatch.setattr("minigan.training.experiment.capture", partial(capture, passes=EXACT))
+    monkeypatch.setattr("minigan.training.steps.capture", partial(capture, passes=EXACT))
 
 
 def equal_bits(a, b):
@@ -185,11 +177,14 @@ def test_threads_of_an_ensemble_change_no_bit(sets):
         together = ensemble(*sets, f"threads={threads}", "schedule.warmup=20", seeds=[0, 1, 2])
         together.advance(6)
         assert together.program_threads == threads
+        with limited(2):
+            together.advance(2)
+            assert describe()["threads"] == 2, "its threads have taken one of BLAS each, and left it so"
         found.append([e.arrays() for e in together.experiments])
     for one, other in zip(*found, strict=True):
         equal_bits(one, other)
     alone = experiment(*sets, "schedule.warmup=20")
-    alone.advance(6)
+    alone.advance(8)
     equal_bits(alone.arrays(), found[0][0])
 
 
@@ -878,3 +873,17 @@ def test_the_latent_has_as_many_numbers_as_the_data_have_features_unless_told():
     assert experiment().latent_size == 1
     assert experiment(data=table(600, 3)).latent_size == experiment(data=table(600, 3)).generator.inputs == 3
     assert experiment("latent.size=2", data=table(600, 3)).latent_size == 2
+
+
+# What a person sees of it
+
+
+def test_its_repr_says_in_a_line_what_it_is():
+    one, many = experiment(), ensemble(seeds=[0, 1])
+    one.advance(3)
+    many.advance(3)
+    assert repr(one) == (
+        "<experiment: non_saturating game for normal(4, 1.25), seed 0, step 3 of 120, float32 on numpy>"
+    )
+    assert repr(many) == "<2 experiments as one program, step 3 of 120>"
+    assert "for a data set of 480 rows of 2 features, " in repr(experiment(data=table(600, 2)))

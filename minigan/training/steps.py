@@ -1,0 +1,121 @@
+"""A game played step by step: the numbers of a block are drawn at once, one step is recorded and replayed."""
+
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from minigan import backend as backends
+from minigan.compiler.capture import Program, capture
+from minigan.engine.tensor import CaptureError, constant
+from minigan.errors import ConfigError, DivergedError
+from minigan.gan.game import Game, Losses
+from minigan.machine import one_thread
+from minigan.training.config import Config
+
+
+class Steps:
+    """A game that is played step by step: what one experiment, and many together, have in common.
+
+    step     how many were played
+    watched  whether every operation is checked: slow, and not bitwise what steps are that are planned
+    """
+
+    config: Config
+    backend: backends.Backend
+    game: Game
+
+    def __init__(self, block_length: int) -> None:
+        self.step, self.block_length, self.watched = 0, block_length, False
+        self._block: int | None = None
+        self._numbers: dict[str, Any] = {}  # of this block, on the backend
+        self._program: Program | None = None
+        self._losses: Losses | None = None
+
+    def draw(self, block: int, K: int) -> dict[str, Any]:
+        """The inputs of a block of K steps by the names that Game.round has for them.
+
+        NumPy's are on the host; what Philox draws is on the backend.
+        """
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Make each experiment that trains here show where it stands now."""
+
+    def _draw(self, block: int) -> dict[str, Any]:
+        drawn = self.draw(block, self.block_length)
+        return {
+            name: self.backend.array(array) if type(array) is np.ndarray else array
+            for name, array in drawn.items()
+        }
+
+    def advance(self, steps: int) -> None:
+        """Train for so many steps; nothing is read from the device."""
+        with ExitStack() as blas:
+            self._share(blas)
+            while steps > 0:
+                block, k = divmod(self.step, self.block_length)
+                if block != self._block:
+                    self._block, self._numbers = block, self._draw(block)
+                count = min(steps, self.block_length - k)
+                if self._program is not None and not self.watched:
+                    self._program.each(*(numbers[k : k + count] for numbers in self._numbers.values()))
+                else:
+                    count, inputs = 1, [constant(numbers[k]) for numbers in self._numbers.values()]
+                    if self.watched:
+                        self._watched(inputs)
+                    else:
+                        self._record(inputs)
+                        self._share(blas)
+                self.step += count
+                steps -= count
+
+    def _share(self, blas: ExitStack) -> None:
+        """Each of the program's own threads calls BLAS, which has none then."""
+        if self.program_threads > 1:
+            blas.enter_context(one_thread())
+
+    def _record(self, inputs: list[Any]) -> None:
+        """One step as Python runs it, recorded for those that follow."""
+        how = {"threads": self.config.threads, "execution": self.config.execution}
+        try:
+            self._program = capture(self._round, *inputs, state=self.game.state, **how)
+        except CaptureError as error:  # of a step that is recorded, but cannot be executed so
+            if self.config.execution == "auto":
+                raise
+            raise ConfigError(f"{error}; --set execution=auto takes what is possible") from None
+        self._losses = self._program.outputs
+
+    def _watched(self, batches: list[Any]) -> None:
+        """One step as Python runs it, every call looked at."""
+        from minigan.engine.anomaly import AnomalyError, detect_anomaly
+
+        try:
+            with detect_anomaly():
+                self._losses = self._round(*batches)
+        except AnomalyError as error:
+            raise DivergedError(f"in step {self.step + 1}, {error}") from None
+
+    def _round(self, *batches: Any) -> Losses:
+        """One round of the game on batches in the order of this block's numbers."""
+        return self.game.round(**dict(zip(self._numbers, batches, strict=True)))
+
+    @property
+    def program(self) -> Program | None:
+        """The recorded step, once there was one."""
+        return self._program
+
+    @property
+    def program_threads(self) -> int:
+        """How many threads share a step beside those of BLAS: more than one where the work is large."""
+        plan = None if self._program is None else self._program.plan
+        return 1 if plan is None else plan.threads
+
+    def losses(self) -> tuple[np.ndarray, np.ndarray]:
+        """What D and G minimised in the last step, one value per replica; NaN before the first.
+
+        Shapes:  → (…, 1, 1) twice
+        """
+        if self._losses is None:
+            return np.full((1, 1), np.nan), np.full((1, 1), np.nan)
+        return self._losses.discriminator.numpy(), self._losses.generator.numpy()

@@ -1,0 +1,112 @@
+"""The units of a run: what target or data are, what float64 can judge, and the way to the networks' numbers.
+
+Networks train on numbers of mean 0 and sd 1; everything else of a run is in the user's units.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigan.errors import ConfigError, DataError, shown
+from minigan.probability.distributions import (
+    Distribution,
+    Empirical,
+    MultivariateDistribution,
+    location_scale,
+    parse,
+)
+from minigan.training.data import Data
+from minigan.training.data import location_scale as scale_of_rows
+
+SCALE_SAMPLE = 10_000  # values from which mean and sd of a target are estimated, as of a user's data
+EXTREME = 1e100  # of a scale, up or down: beyond, squares overflow or vanish in float64
+OFFSET = 1e12  # of a location over its scale: beyond, float64 has too few digits left to judge a shape by
+
+
+class Units(NamedTuple):
+    """Between the user's units and the network's: x = scale · y + shift.
+
+    Shapes:  shift (1, p), scale (1, p)
+    """
+
+    shift: np.ndarray
+    scale: np.ndarray
+
+    def to_network(self, x: np.ndarray) -> np.ndarray:
+        """y of x, as a network has it.    Shapes:  (…, p) → (…, p)"""
+        return (x - self.shift) / self.scale
+
+    def to_user(self, y: np.ndarray) -> np.ndarray:
+        """x of y, as the user has it.    Shapes:  (…, p) → (…, p)"""
+        return y * self.scale + self.shift
+
+
+def standard_units(distribution: Any, rng: np.random.Generator) -> Units:
+    """Those in which real rows have mean 0 and sd 1, estimated from training rows or a sample of the target.
+
+    A distribution without a finite sd has median 0 and interquartile range 1.349, that of a normal one.
+    """
+    empirical, features = isinstance(distribution, Empirical), distribution.features
+    if empirical or features > 1:
+        rows = distribution.values if empirical else distribution.sample(rng, (SCALE_SAMPLE,))
+        shift, scale = scale_of_rows(rows.reshape(-1, features))
+        scale = np.where(scale > 0, scale, 1.0)
+    else:
+        sample = Empirical(distribution.sample(rng, (SCALE_SAMPLE,)))
+        finite = location_scale(distribution)[2] == "sd"  # else a sample's sd says nothing
+        low, middle, high = sample.quantile([0.25, 0.5, 0.75])
+        shift, scale = (sample.mean, sample.sd) if finite else (middle, (high - low) / 1.349)
+    return Units(np.reshape(shift, (1, features)), np.reshape(scale, (1, features)))
+
+
+def user_units(features: int) -> Units:
+    """Those of a run that is not to be standardised: the network has the user's numbers."""
+    return Units(np.zeros((1, features)), np.ones((1, features)))
+
+
+def numbered(name: str, count: int) -> tuple[str, ...]:
+    """Names of features that have none of their own: x1, x2 …"""
+    return tuple(f"{name}{j + 1}" for j in range(count))
+
+
+def read_distribution(text: str) -> Distribution | MultivariateDistribution:
+    """The distribution that ``text`` names.
+
+    Raises:  ConfigError – if it names none, or one beyond the digits of float64
+    """
+    try:
+        distribution = parse(text)
+    except ValueError as error:
+        raise ConfigError(f"target: {error}") from None
+    moments: Any = (
+        location_scale(distribution)[:2]
+        if isinstance(distribution, Distribution)
+        else (distribution.mean, distribution.sd)
+    )
+    for location, scale in zip(*np.atleast_1d(*moments), strict=True):
+        if _extreme(location, scale):
+            raise ConfigError(
+                f"the target {distribution} has location {location:.3g} and scale {scale:.3g}, "
+                "beyond what float64 can judge; choose another unit or origin"
+            )
+    return distribution
+
+
+def refuse_extremes(data: Data) -> None:
+    """Refuse values whose squares overflow or vanish, or that differ in the last digits alone.
+
+    Later a NaN would tell it, without a name.
+
+    Raises:  DataError – with the name of the column
+    """
+    for name, location, scale in zip(data.names, *scale_of_rows(data.values), strict=True):
+        # A constant feature, as a dark corner of every image, has no scale.
+        if scale > 0 and _extreme(location, scale):
+            raise DataError(
+                f"column {shown(name)} of {shown(data.source)} has mean {location:.3g} and sd {scale:.3g}, "
+                "beyond what float64 can judge; give it in another unit or from another origin"
+            )
+
+
+def _extreme(location: float, scale: float) -> bool:
+    return not (1 / EXTREME <= scale <= EXTREME and abs(location) <= OFFSET * scale)
