@@ -57,7 +57,7 @@ def test_nothing_makes_code_of_data_but_the_one_exec():
     assert found == {
         ("compiler/numpy_code.py", "exec"), ("compiler/numpy_code.py", "compile"),
         ("training/data.py", "np.load"),  # with allow_pickle=False, or the keyword would be here too
-        ("cli/study.py", "subprocess.run"),  # Graphviz's dot, for a picture that was asked for
+        ("cli/graph.py", "subprocess.run"),  # Graphviz's dot, for a picture that was asked for
         ("testing/cuda_on_cpu.py", "subprocess.run"),  # g++, for CUDA C on the CPU
         ("profiling/doctor.py", "subprocess.run"),  # Python itself
         ("profiling/benchmark.py", "subprocess.run"),
@@ -173,9 +173,9 @@ import minigan
 from minigan import cli
 if os.environ.get("FIGURES") != "1":
     from minigan.errors import UnavailableError
-    def none():
+    def none(*_):
         raise UnavailableError("not drawn here")
-    cli.train.figures = none
+    cli.figures.save_overview = cli.figures.save_sweep = none
 code = cli.main(sys.argv[1:])
 print(json.dumps(seen), file=open(report, "w"))
 sys.exit(code)

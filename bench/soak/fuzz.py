@@ -377,7 +377,7 @@ def _hook(event, arguments):
 def quick(folder):
     """Yields a function that runs command lines in ``folder``, in runs of two steps, without figures."""
     global _hooked
-    from minigan import cli, reports
+    from minigan import cli
     from minigan.engine import gradcheck
     from minigan.profiling import explain
 
@@ -385,8 +385,7 @@ def quick(folder):
         sys.addaudithook(_hook)
         _hooked = True
     before = dict(os.environ), os.getcwd(), gradcheck.check_primitive, explain.SECONDS
-    drawing = {name: sys.modules.pop(name, None) for name in ("matplotlib", "minigan.reports.overview")}
-    drawn = vars(reports).pop("overview", None)  # the package remembers its module too
+    matplotlib = sys.modules.pop("matplotlib", None)
 
     def run(arguments):
         streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="replace") for _ in range(2)]
@@ -419,9 +418,8 @@ def quick(folder):
         os.chdir(before[1])
         gradcheck.check_primitive, explain.SECONDS = before[2:]
         sys.modules.pop("matplotlib")
-        sys.modules.update({name: module for name, module in drawing.items() if module is not None})
-        if drawn is not None:
-            reports.overview = drawn
+        if matplotlib is not None:
+            sys.modules["matplotlib"] = matplotlib
 
 
 def words(folder):

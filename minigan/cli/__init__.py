@@ -1,7 +1,14 @@
-"""The command line: its group of commands, and how it ends.
+"""The command line: a file per command, named as the command; here their group, and how it ends.
 
-train (cli/train.py); sample, eval, compare, inspect, export (judge.py); presets, gradcheck, graph, explain,
-bench, doctor, schema (study.py); completion (completion.py).
+train, sweep                                     train
+sample, eval, compare, inspect, export           look at runs
+presets, gradcheck, graph, explain, bench        explain
+doctor, schema, completion                       the machine and the shell
+
+common.py has what several commands share (options, tables, JSON), progress.py the bar, figures.py the way to
+what draws, schema.json what --json prints. A command reads its options, calls the package and prints; what
+computes, stores or draws belongs to another room. Only click is imported at the top: all else is imported
+where a command needs it, so that help and completion come at once.
 
 Results go to stdout, progress and messages to stderr; ``--json`` prints one JSON object. Exit codes: 0 ok, 1
 unexpected failure, 2 usage or configuration, 3 refused input, 4 diverged, 5 quality missed, 6 backend or
@@ -16,13 +23,45 @@ import traceback
 import click
 
 from minigan._version import __version__
-from minigan.cli import judge, study, sweep, train
+from minigan.cli import (
+    bench,
+    compare,
+    completion,
+    doctor,
+    explain,
+    export,
+    gradcheck,
+    graph,
+    inspect,
+    presets,
+    sample,
+    schema,
+    sweep,
+    train,
+)
+from minigan.cli import eval as evaluation
 from minigan.cli.common import say
-from minigan.cli.completion import completion
 from minigan.errors import MiniganError, nearest, shown
 from minigan.training.signals import Terminated, handled, stop
 
 GLOBAL_FLAGS = ("--debug", "--no-color", "-q", "--quiet")  # understood anywhere on the line
+COMMANDS: tuple[click.Command, ...] = (
+    train.train,
+    sweep.sweep,
+    sample.sample,
+    evaluation.evaluate,
+    compare.compare,
+    inspect.inspect,
+    export.export,
+    presets.presets,
+    gradcheck.gradcheck,
+    graph.graph,
+    explain.explain,
+    bench.bench,
+    doctor.doctor,
+    schema.schema,
+    completion.completion,
+)
 
 
 class Commands(click.Group):
@@ -61,11 +100,7 @@ def cli(ctx: click.Context, debug: bool, no_color: bool, quiet: bool) -> None:
     ctx.obj = {"no_color": no_color, "quiet": quiet}
 
 
-for _command in (
-    *(train.train, sweep.sweep, judge.sample, judge.evaluate, judge.compare, judge.inspect, judge.export),
-    *(study.presets, study.gradcheck, study.graph, study.explain, study.bench, study.doctor, study.schema),
-    completion,
-):
+for _command in COMMANDS:
     cli.add_command(_command)
 
 

@@ -1,14 +1,16 @@
-"""What several commands share: options, streams, the one JSON object, the verdict as a table."""
+"""What several commands share: options, the configuration they ask for, streams, tables, JSON."""
 
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from minigan.cli.completion import complete_run, complete_setting, complete_source
-from minigan.errors import QualityError, printable
+from minigan.errors import ConfigError, QualityError, printable
 
 SCHEMA = 1  # of everything that --json prints
 RUNS: dict[str, Any] = {"envvar": "MINIGAN_RUNS", "default": "runs"}  # of --out
@@ -32,6 +34,39 @@ report_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of the report."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def configure(
+    source: str | None, sets: tuple[str, ...], fast: bool, options: dict[str, str | None]
+) -> tuple[Any, Any, dict[str, str]]:
+    """The configuration that the command line asks for, the data it names, and who set each field."""
+    import msgspec
+
+    from minigan.training.config import resolve_with_sources
+
+    quick = ("steps=20", "eval_every=10", "eval_samples=1000") if fast else ()
+    given = {key: value for key, value in options.items() if value is not None}
+    if "target" in given and "data" in given:
+        raise ConfigError("give --target or --data, not both: a run learns one of them")
+    given |= {key: json.dumps(given[key]) for key in ("target", "data") if key in given}
+    own = (f"{key}={value}" for key, value in given.items())
+    is_file = source is not None and (Path(source).suffix in (".toml", ".json") or os.sep in source)
+    file, preset = (source, None) if is_file else (None, source)
+    config, origins = resolve_with_sources(preset=preset, file=file, sets=(*quick, *own, *sets))
+    data = None
+    if config.data is not None:
+        from minigan.training.config import check
+        from minigan.training.data import read_data
+
+        data = read_data(config.data, columns=config.columns, drop_nonfinite=config.drop_nonfinite)
+        check(config, features=data.values.shape[1])
+        # The run is read again from elsewhere.
+        config = msgspec.structs.replace(config, data=str(Path(config.data).resolve()))
+    if origins["name"] == "default" and {origins["target"], origins["data"]} != {"default"}:
+        subject = config.target if config.data is None else Path(config.data).stem
+        name = re.sub(r"[^A-Za-z0-9]+", "-", subject).strip("-")[:64]
+        config = msgspec.structs.replace(config, name=name or config.name)
+    return config, data, origins
 
 
 def say(text: str, code: int) -> int:

@@ -1,4 +1,4 @@
-"""The command that trains many runs: sweep."""
+"""sweep: many runs, a table of them and success rates."""
 
 import os
 from pathlib import Path
@@ -56,6 +56,7 @@ def sweep(
     this process, for --jobs of them (needs joblib), or for a Dask cluster. Each run is a directory, with the
     bits that it would have alone.
     """
+    from minigan.cli import figures
     from minigan.sweeps import sweep as sweeps
     from minigan.sweeps.workers import dask, local, run_sweep
 
@@ -80,7 +81,7 @@ def sweep(
         found, failures = run_sweep(os.path.abspath(path), run, workers, allow_drift=allow_drift)
     files = {name: str(path / f) for name, f in (("results", "results.csv"), ("rates", "rates.json"))}
     try:
-        files["figure"] = str(_figure(path, plan, found))
+        files["figure"] = str(figures.save_sweep(path, plan, found))
     except UnavailableError as error:
         click.echo(f"note: no figure: {error}", err=True)
     if as_json:
@@ -118,12 +119,6 @@ def _print_rates(ctx: click.Context, plan: Any, found: Any) -> None:
     to = console(ctx)
     to.print(f"success: {escape(plan.success)}")
     to.print(table)
-
-
-def _figure(path: Path, plan: Any, found: Any) -> Path:
-    from minigan.cli.train import figures
-
-    return figures().save_sweep(path, plan, found)
 
 
 def _progress(ctx: click.Context, path: Path, plan: Any) -> Any:

@@ -1,9 +1,6 @@
-"""The commands that train: train."""
+"""train: one run and the verdict on it."""
 
 import json
-import os
-import re
-from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +8,7 @@ from click.core import ParameterSource
 
 from minigan.cli.common import (
     RUNS,
+    configure,
     console,
     print_json,
     print_verdict,
@@ -48,8 +46,8 @@ from minigan.errors import ConfigError, MiniganError, UnavailableError, shown
 @click.option(
     "--detect-anomaly",
     is_flag=True,
-    help="Check every operation, and name the first whose result is not finite; slow, and with other last "
-    "bits, as steps are not planned.",
+    help="Check every operation, and name the first whose result is not finite; slow, and not bitwise what "
+    "it would be without, as steps are not planned.",
 )
 @require_option
 @click.option(
@@ -77,8 +75,9 @@ def train(
 
     Without arguments: the default experiment, N(4, 1.25). A configuration file (.toml, .json) or a preset
     (see `minigan presets`) changes it, --set changes single fields, and every run's config.json can be given
-    back. With --resume a run that was stopped goes on, to the bits it would have had.
+    back. With --resume a run that was stopped goes on, bitwise as if it had not been.
     """
+    from minigan.cli import figures
     from minigan.cli.progress import Progress
     from minigan.training.trainer import train as run_training
 
@@ -123,7 +122,7 @@ def train(
             raise
         files = dict(outcome.files)
         try:
-            files["figure"] = figures().save_overview(run)
+            files["figure"] = figures.save_overview(run)
         except UnavailableError as error:
             del files["figure"]
             progress.note(f"no figure: {error}")
@@ -171,39 +170,6 @@ def _spelled(ctx: click.Context, name: str) -> str:
     return parameter.opts[0] if isinstance(parameter, click.Option) else shown(ctx.params[name])
 
 
-def configure(
-    source: str | None, sets: tuple[str, ...], fast: bool, options: dict[str, str | None]
-) -> tuple[Any, Any, dict[str, str]]:
-    """The configuration that the command line asks for, the data it names, and who set each field."""
-    import msgspec
-
-    from minigan.training.config import resolve_with_sources
-
-    quick = ("steps=20", "eval_every=10", "eval_samples=1000") if fast else ()
-    given = {key: value for key, value in options.items() if value is not None}
-    if "target" in given and "data" in given:
-        raise ConfigError("give --target or --data, not both: a run learns one of them")
-    given |= {key: json.dumps(given[key]) for key in ("target", "data") if key in given}
-    own = (f"{key}={value}" for key, value in given.items())
-    is_file = source is not None and (Path(source).suffix in (".toml", ".json") or os.sep in source)
-    file, preset = (source, None) if is_file else (None, source)
-    config, origins = resolve_with_sources(preset=preset, file=file, sets=(*quick, *own, *sets))
-    data = None
-    if config.data is not None:
-        from minigan.training.config import check
-        from minigan.training.data import read_data
-
-        data = read_data(config.data, columns=config.columns, drop_nonfinite=config.drop_nonfinite)
-        check(config, features=data.values.shape[1])
-        # The run is read again from elsewhere.
-        config = msgspec.structs.replace(config, data=str(Path(config.data).resolve()))
-    if origins["name"] == "default" and {origins["target"], origins["data"]} != {"default"}:
-        subject = config.target if config.data is None else Path(config.data).stem
-        name = re.sub(r"[^A-Za-z0-9]+", "-", subject).strip("-")[:64]
-        config = msgspec.structs.replace(config, name=name or config.name)
-    return config, data, origins
-
-
 def _print_config(config: Any, origins: dict[str, str], as_json: bool) -> None:
     from minigan.training.config import flatten, to_json
 
@@ -212,18 +178,3 @@ def _print_config(config: Any, origins: dict[str, str], as_json: bool) -> None:
     for name, value in flatten(config).items():
         origin = "" if origins[name] == "default" else f"    # {origins[name]}"
         click.echo(f"{name} = {json.dumps(value)}{origin}")
-
-
-def figures() -> Any:
-    """The module that draws.
-
-    Raises: UnavailableError, without matplotlib.
-    """
-    try:
-        from minigan.reports import overview
-    except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] == "matplotlib":
-            install = "pip install 'minigan[plot]'"
-            raise UnavailableError(f"figures need matplotlib; install it with: {install}") from None
-        raise
-    return overview

@@ -1,8 +1,9 @@
 """What the tests of single commands share: a directory of their own, the command line, two runs."""
 
+import json
 import os
-from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from minigan import cli
@@ -25,9 +26,8 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("MINIGAN_")]:
         monkeypatch.delenv(name)
-    drawn = SimpleNamespace(save_overview=lambda run: run.plots / "overview.png")
-    drawn.save_sweep = lambda path, *_: path / "sweep.png"
-    monkeypatch.setattr(cli.train, "figures", lambda: drawn)
+    monkeypatch.setattr("minigan.cli.figures.save_overview", lambda run: run.plots / "overview.png")
+    monkeypatch.setattr("minigan.cli.figures.save_sweep", lambda path, *_: path / "sweep.png")
     return tmp_path
 
 
@@ -68,3 +68,52 @@ def runs(tmp_path_factory):
 def trained(runs):
     """The first of the two runs."""
     return min(runs.iterdir(), key=lambda path: path.name.split("-")[2])
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    """Data files, good and bad, by name."""
+    root, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    np.savetxt(root / "one.csv", rng.normal(size=(60, 1)))
+    np.savetxt(root / "three.csv", rng.normal(size=(60, 3)), delimiter=",", header="a,b,c", comments="")
+    np.save(root / "two.npy", rng.normal(size=(60, 2)).astype("float32"))
+    np.save(root / "constant.npy", np.ones((60, 1)))
+    np.save(root / "object.npy", np.array([1, None], object), allow_pickle=True)
+    np.save(root / "complex.npy", np.ones(60) * 1j)
+    np.save(root / "bool.npy", np.arange(60) > 5)
+    np.save(root / "cube.npy", np.ones((3, 4, 5)))
+    np.save(root / "text.npy", np.array(["a", "b"]))
+    np.save(root / "huge.npy", rng.normal(size=60) * 1e300)
+    for name, text in {
+        "nan.csv": "1\n2\nnan\n4\n", "inf.csv": "1\n2\ninf\n", "empty.csv": "", "row.csv": "1.5\n",
+        "word.csv": "1\nfoo\n3\n",
+        "ragged.csv": "1,2\n3\n", "blank.csv": "\n\n", "binary.npy": "not an array", "header.csv": "a,b\n",
+        "image.png": "x",
+    }.items():  # fmt: skip
+        (root / name).write_text(text)
+    return root
+
+
+@pytest.fixture(scope="session")
+def sentence():
+    """A function: the one message of an error, which is one line, said once, at the end."""
+
+    def only(err):
+        lines = err.strip().splitlines()
+        assert lines and lines[-1].startswith("error: ") and len(lines) == 1, err
+        assert 20 < len(lines[0]) < 600
+        return lines[0]
+
+    return only
+
+
+@pytest.fixture(scope="session")
+def one_object():
+    """A function: what --json printed, which is one object on one line."""
+
+    def read(out):
+        value = json.loads(out)
+        assert out.count("\n") == 1 and value["schema"] == 1
+        return value
+
+    return read

@@ -5,7 +5,6 @@ import copy
 import io
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import jsonschema
 import numpy as np
@@ -39,7 +38,8 @@ def outputs(tiny, trained, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("outputs"))
         patch.setattr("minigan.profiling.explain.SECONDS", 0.01)
-        patch.setattr(cli.train, "figures", lambda: SimpleNamespace(save_overview=drawn, save_sweep=drawn))
+        patch.setattr("minigan.cli.figures.save_overview", drawn)
+        patch.setattr("minigan.cli.figures.save_sweep", drawn)
         return printed_by(tiny, trained)
 
 

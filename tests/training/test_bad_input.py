@@ -60,7 +60,7 @@ TESTS = {  # what may come in: where it is tested
     "float16 and float64": [f"{HERE}::test_precision_of_data_and_networks_is_explicit",
                             "engine/test_tensor.py::test_mixed_dtypes_are_refused_naming_both",
                             "nn/test_network.py::test_a_batch_of_another_dtype_is_refused"],
-    "rates, momenta, widths": ["cli/test_cli.py::test_a_bad_value_is_refused_before_any_work",
+    "rates, momenta, widths": ["cli/test_train.py::test_a_bad_value_is_refused_before_any_work",
                                "training/test_config.py::test_ten_million_units_are_refused_with_a_memory_estimate",
                                "nn/test_optim.py::test_a_rate_that_is_no_positive_number_is_refused"],
     "labels outside [0, 1]": ["gan/test_objectives.py::test_labels_outside_0_and_1_are_refused"],
@@ -81,7 +81,7 @@ TESTS = {  # what may come in: where it is tested
         "gan/test_game.py::test_an_optimiser_of_the_other_network_is_refused",
         f"{HERE}::test_an_optimiser_without_parameters_is_refused"],
     "checkpoint of another architecture": [
-        "cli/test_cli.py::test_a_checkpoint_of_another_architecture_is_refused_with_the_difference"],
+        "cli/test_sample.py::test_a_checkpoint_of_another_architecture_is_refused_with_the_difference"],
     "checkpoint of another schema": [
         "storage/test_checkpoint.py::test_a_newer_schema_is_refused_with_the_way_out"],
     "checkpoint of another dtype": [f"{HERE}::test_a_row_leaves_the_command_line_with_its_code"],
@@ -105,8 +105,6 @@ def place(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith("MINIGAN_")]:
         monkeypatch.delenv(name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "minigan.reports.overview", raising=False)
-    monkeypatch.delattr("minigan.reports.overview", raising=False)  # an earlier test may have drawn
     return tmp_path
 
 

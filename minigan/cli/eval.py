@@ -1,0 +1,109 @@
+"""eval: the verdict on a trained generator, or on a file of samples."""
+
+import os
+from typing import Any
+
+import click
+
+from minigan.cli.common import (
+    at_option,
+    console,
+    print_json,
+    print_notes,
+    print_verdict,
+    report_option,
+    require_option,
+    require_quality,
+)
+from minigan.cli.completion import complete_file
+from minigan.errors import ConfigError, DataError
+
+
+@click.command(name="eval")
+@click.argument("subject", metavar="RUN|FILE", shell_complete=complete_file)
+@click.option("--target", help="Distribution to judge a file against.")
+@click.option("--data", help="Data set to judge against instead.")
+@click.option(
+    "-n", "count", type=click.IntRange(100, 10**7), help="Rows to draw from a run; else its eval_samples."
+)
+@at_option
+@require_option
+@report_option
+@click.pass_context
+def evaluate(
+    ctx: click.Context,
+    subject: str,
+    target: str | None,
+    data: str | None,
+    count: int | None,
+    at: str,
+    require_ks: float | None,
+    as_json: bool,
+) -> None:
+    """Judge a trained generator, or a file of samples, against a distribution or data: KS, moments, modes …
+
+    A run is judged against what it learned. A file (CSV, NPY) needs --target or --data.
+    """
+    if target is not None and data is not None:
+        raise ConfigError("give --target or --data, not both")
+    if os.path.isdir(subject):
+        from minigan.machine import available_memory, require_memory
+        from minigan.training.metrics import verdict as judge_run
+        from minigan.training.trainer import find_failures, reopen
+
+        if target is not None or data is not None:
+            raise ConfigError("a run is judged against what it learned; --target and --data are for files")
+        opened = reopen(subject, at=at)
+        experiment = opened.experiment
+        print_notes(opened.notes)
+        count = count or experiment.config.eval_samples
+        judging, advice = f"judging {count} rows", "reduce -n"
+        require_memory(32 * count * experiment.features, judging, advice, available_memory())
+        verdict, _ = judge_run(experiment, count)
+        findings = find_failures(opened.run, experiment)
+    elif at != "latest":
+        raise ConfigError("--at chooses a checkpoint of a run; leave it out for a file")
+    else:
+        verdict, findings = _judge_file(subject, target, data), ()
+    if as_json:
+        found = [finding.as_dict() for finding in findings]
+        print_json(subject=subject, verdict=verdict.as_dict(), findings=found)
+    else:
+        print_verdict(console(ctx), verdict, findings)
+    require_quality(verdict, require_ks)
+
+
+def _judge_file(file: str, target: str | None, data: str | None) -> Any:
+    """The verdict on a file of samples, beside a distribution or beside a data set."""
+    from minigan.evaluation.verdict import judge, judge_two_sample
+    from minigan.training.data import read_data
+    from minigan.training.draws import stream
+    from minigan.training.metrics import with_classifier
+    from minigan.training.units import read_distribution, refuse_extremes
+
+    distribution: Any = None if target is None else read_distribution(target)
+    if distribution is None and data is None:
+        raise ConfigError(
+            f"{file} is not a run directory; to judge a file give --target DISTRIBUTION or --data FILE"
+        )
+    rows, rng = read_data(file, allow_constant=True), stream(0, "verdict")  # a collapsed sample is judged too
+    refuse_extremes(rows)
+    features = rows.values.shape[1]
+    try:
+        if data is not None:
+            real = read_data(data)
+            refuse_extremes(real)
+            verdict = judge_two_sample(rows.values, real.values, rng, names=real.names)
+            return with_classifier(verdict, rows.values, real.values, rng)
+        if distribution is not None and features == distribution.features == 1:
+            return judge(rows.values[:, 0], distribution, rng)
+        if distribution is not None and features == distribution.features:
+            verdict = judge(rows.values, distribution, rng, names=rows.names)
+            return with_classifier(verdict, rows.values, distribution.sample(rng, (len(rows.values),)), rng)
+        raise DataError(
+            f"{file} has {features} feature{'s' if features > 1 else ''}, and {distribution} judges "
+            f"{distribution.features}; "
+            "give another --target, or --data"
+        )
+    except ValueError as error:
+        raise DataError(str(error)) from None

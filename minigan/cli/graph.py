@@ -1,0 +1,112 @@
+"""graph: how a loss is computed, as text, a picture, a recorded step or CUDA C."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from minigan.cli.common import configure, set_option, source_argument
+from minigan.errors import ConfigError, UnavailableError
+
+if TYPE_CHECKING:
+    from minigan.compiler.capture import Program
+
+
+@click.command()
+@source_argument
+@click.option("--player", type=click.Choice(["D", "G"]), default="G", help="Whose loss.")
+@click.option(
+    "--program", is_flag=True, help="Print the recorded training step instead of one loss's history."
+)
+@click.option(
+    "--cuda",
+    type=click.Choice(["launches", "block"]),
+    help="Print the training step as CUDA C, as a GPU would run it; needs none.",
+)
+@click.option("-o", "--output", help="Write .dot, .svg, .png or .pdf; without it text goes to stdout.")
+@set_option
+def graph(
+    source: str | None,
+    player: str,
+    program: bool,
+    cuda: str | None,
+    output: str | None,
+    sets: tuple[str, ...],
+) -> None:
+    """Show how a loss is computed: every tensor from the parameters to the loss, as text or as a picture.
+
+    Pictures other than .dot need Graphviz's `dot` program.
+    """
+    import numpy as np
+
+    from minigan.engine.show import as_dot, as_text
+    from minigan.engine.tensor import constant
+    from minigan.storage.directory import write_atomic
+    from minigan.training.draws import stream
+    from minigan.training.experiment import Experiment
+
+    if cuda is not None:
+        if program or output is not None:
+            raise ConfigError("--cuda prints a source to stdout; give it without --program and -o")
+        sets = (*sets, "backend=numpy", "execution=recorded")
+    if output is not None and (program or Path(output).suffix not in (".dot", ".svg", ".png", ".pdf")):
+        received = f"{output!r} with --program" if program else repr(output)
+        raise ConfigError(f"-o writes the history as .dot, .svg, .png or .pdf; received {received}")
+    config, data, _ = configure(source, sets, False, {})
+    experiment = Experiment(config, data=data)
+    if program or cuda:
+        with np.errstate(all="ignore"):
+            experiment.advance(1)
+        click.echo(_format_cuda(experiment.program, cuda) if cuda else str(experiment.program))
+        return
+    game, rng = experiment.game, stream(config.seed, "latent")
+    z = constant(experiment.backend.array(experiment.draw_latent(rng, (config.batch,))))
+    names = {"z": z}
+    if player == "G":
+        loss = game.generator_loss(z)
+    else:
+        real = (experiment.real(config.batch) - experiment.shift) / experiment.scale
+        x = constant(experiment.backend.array(real.astype(config.dtype)))
+        loss, names["x"] = game.discriminator_loss(x, constant(game.generator(z))), x
+    for letter, network in (("G", experiment.generator), ("D", experiment.discriminator)):
+        names |= {f"{letter}.{name}": view for name, view in network.parameters.views.items()}
+    if output is None:
+        click.echo(as_text(loss, names))
+        return
+    source_text = as_dot(loss, names).encode()
+    if not output.endswith(".dot"):
+        source_text = _draw(source_text, Path(output).suffix[1:])
+    write_atomic(output, source_text)
+
+
+def _format_cuda(program: "Program | None", execution: str) -> str:
+    """The stages of a step as comments, and their source."""
+    from minigan import backend
+    from minigan.compiler.executions import fused
+    from minigan.compiler.graph import UnplannableError
+    from minigan.compiler.stages import stages_of
+
+    kind = fused(execution)
+    try:
+        stages = stages_of(program, backend.numpy_backend, kind)
+    except UnplannableError:
+        raise ConfigError(f"this step cannot be {execution}; a GPU runs it as it was recorded") from None
+    head = "".join(f"// {line}\n" for line in str(stages).splitlines())
+    return f"// depth: a stage → what it writes\n{head}\n{kind(backend.get('strict'), stages).source}"
+
+
+def _draw(source: bytes, kind: str) -> bytes:
+    """The picture that Graphviz's dot makes of a source."""
+    import shutil
+    import subprocess
+
+    dot = shutil.which("dot")
+    if dot is None:
+        raise UnavailableError(
+            "pictures need Graphviz's dot program (Debian: apt install graphviz); "
+            "-o FILE.dot works without it"
+        )
+    done = subprocess.run([dot, f"-T{kind}"], input=source, capture_output=True, check=False)
+    if done.returncode:
+        raise UnavailableError(f"dot failed: {done.stderr.decode(errors='replace').strip()[:300]}")
+    return done.stdout

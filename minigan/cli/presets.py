@@ -1,0 +1,20 @@
+"""presets: the built-in experiments."""
+
+from dataclasses import asdict
+
+import click
+
+from minigan.cli.common import json_option, print_json
+
+
+@click.command()
+@json_option
+def presets(as_json: bool) -> None:
+    """List the built-in experiments, each with the time it takes and what to expect."""
+    from minigan.training.presets import PRESETS
+
+    if as_json:
+        return print_json(presets={name: asdict(preset) for name, preset in PRESETS.items()})
+    width = max(map(len, PRESETS))
+    for name, preset in PRESETS.items():
+        click.echo(f"{name:{width}}  {preset.description} · {preset.seconds:.0f} s · {preset.expect}")

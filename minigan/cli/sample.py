@@ -1,0 +1,58 @@
+"""sample: new rows from a trained generator."""
+
+from pathlib import Path
+
+import click
+
+from minigan.cli.common import at_option, print_notes, run_argument
+from minigan.errors import ConfigError
+
+
+@click.command()
+@run_argument
+@click.option("-n", "count", type=click.IntRange(1, 10**8), default=1000, help="Rows to draw.")
+@click.option("-o", "--output", help="CSV or NPY file; without it CSV goes to stdout.")
+@click.option(
+    "--index", type=click.IntRange(0, 2**31 - 1), default=0, help="Which draw: the same index, the same rows."
+)
+@at_option
+@click.pass_context
+def sample(ctx: click.Context, run: str, count: int, output: str | None, index: int, at: str) -> None:
+    """Draw new rows from the trained generator in the directory RUN."""
+    import csv
+    import io
+
+    import numpy as np
+
+    from minigan.machine import available_memory, require_memory
+    from minigan.storage.directory import write_atomic
+    from minigan.training.trainer import reopen
+
+    if output is not None and Path(output).suffix not in (".csv", ".npy"):
+        raise ConfigError(f"-o writes .csv or .npy; received {output!r}")
+    opened = reopen(run, at=at)
+    experiment = opened.experiment
+    print_notes(opened.notes)
+    # Latent vectors, rows and copies in float64, and for CSV their text.
+    size = count * (24 * (experiment.latent_size + experiment.features))
+    if output is None or output.endswith(".csv"):
+        size += 60 * count * experiment.features
+    advice = "draw fewer at a time, each with another --index"
+    require_memory(size, f"drawing {count} rows", advice, available_memory())
+    rows = experiment.sample(count, index=2**32 + index)
+    if output is not None and output.endswith(".npy"):
+        buffer = io.BytesIO()
+        np.save(buffer, rows, allow_pickle=False)
+        write_atomic(output, buffer.getvalue())
+    else:
+        header = io.StringIO()
+        csv.writer(header, lineterminator="\n").writerow(experiment.names)
+        lines = (",".join(repr(float(value)) for value in row) + "\n" for row in rows)
+        text = header.getvalue() + "".join(lines)
+        if output is None:
+            click.echo(text, nl=False)
+        else:
+            write_atomic(output, text.encode())
+    if output is not None and not ctx.obj["quiet"]:
+        rows_of = f"{count} rows of {experiment.features} feature{'s' if experiment.features > 1 else ''}"
+        click.echo(f"{rows_of} from {opened.run.path} (step {experiment.step}) in {output}", err=True)

@@ -1,0 +1,104 @@
+"""eval: the verdict on runs and files, and what cannot be judged."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+def test_eval_of_a_run_is_its_verdict(minigan_, trained, one_object):
+    code, out, err = minigan_("eval", trained, "--json")
+    verdict = json.loads((trained / "verdict.json").read_text())
+    assert code == 0 and err == "" and one_object(out)["verdict"] == verdict
+    code, out, _ = minigan_("eval", trained, "-n", 150)
+    assert code == 0 and "these 150 values" in " ".join(out.split())
+
+
+def test_eval_of_a_file(minigan_, files, one_object):
+    code, out, _ = minigan_("eval", files / "one.csv", "--target", "normal(0,1)")
+    assert code == 0 and "cannot tell" in " ".join(out.split())
+    code, out, _ = minigan_("eval", files / "one.csv", "--target", "normal(5,1)", "--json")
+    assert code == 0 and one_object(out)["verdict"]["distinguishable"] is True
+    code, out, _ = minigan_("eval", files / "three.csv", "--data", files / "three.csv")
+    assert code == 0 and "3 features" in " ".join(out.split())
+
+
+def test_a_distribution_of_the_plane_from_training_to_evaluation(minigan_, tiny, place, sentence, one_object):
+    code, out, err = minigan_("train", *tiny, "--target", "ring(8,1,0.01)", "--json")
+    result = one_object(out)
+    run = Path(result["run"])
+    assert (
+        code == 0
+        and "G 2-4-2" in err
+        and "D 2-4-1" in err
+        and run.name.split("-", 2)[2].startswith("ring-8-1-0-01")
+    )
+    assert 0 <= result["metrics"]["modes"] <= 8 and 0 <= result["metrics"]["hq"] <= 1
+    rows = {row["name"]: row for row in result["verdict"]["rows"]}
+    assert rows["modes captured"]["target"] == 8 and rows["classifier accuracy"]["perfect"] == 0.5
+    code, out, _ = minigan_("eval", run, "--json")
+    assert code == 0 and one_object(out)["verdict"] == result["verdict"]
+    code, out, _ = minigan_("sample", run, "-n", 300)
+    assert code == 0 and out.splitlines()[0] == "x,y" and len(out.splitlines()) == 301
+    Path("rows.csv").write_text(out)
+    code, out, _ = minigan_("eval", "rows.csv", "--target", "ring(8,1,0.01)")
+    assert code == 0 and "modes captured" in out and "classifier" in out and "mean, x" in out
+    code, out, err = minigan_("eval", "rows.csv", "--target", "normal(0,1)")
+    assert code == 3 and "2 features, and normal(0, 1) judges 1" in sentence(err)
+    code, out, err = minigan_("eval", "rows.csv", "--target", "ring(8")
+    assert code == 2 and "ring(modes = 8, radius = 1, sd = 0.01)" in sentence(err)
+
+
+def test_eval_with_a_bar_to_pass(minigan_, files, trained, sentence):
+    code, out, err = minigan_("eval", files / "one.csv", "--target", "normal(5,1)", "--require-ks", "0.05")
+    assert code == 5 and "perfect sampler" in out and "p-value" in sentence(err)
+    assert minigan_("eval", files / "one.csv", "--target", "normal(0,1)", "--require-ks", "0.05")[0] == 0
+    assert minigan_("eval", trained, "--require-ks", "0.9999")[0] == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["one.csv"], 2), (["absent.csv"], 2), (["absent.csv", "--target", "normal(0,1)"], 3), (["three.csv",
+        "--target", "normal(0,1)"], 3), (["one.csv", "--target", "ring(8)"], 3), (["three.csv", "--target",
+        "ring(8)"], 3),
+        (["three.csv", "--data", "one.csv"], 3), (["one.csv", "--data", "three.csv"], 3), (["one.csv",
+        "--data", "absent.csv"], 3),
+        (["one.csv", "--data", "one.csv", "--target", "normal(0,1)"], 2), (["one.csv", "--target",
+        "normal(0"], 2),
+        (["RUN", "--target", "normal(0,1)"], 2), (["RUN", "--data", "one.csv"], 2),
+        (["one.csv", "--data", "constant.npy"], 3), (["x" * 5000, "--target", "normal(0,1)"], 3), (["."], 3),
+        (["huge.npy", "--data", "one.csv"], 3), (["one.csv", "--data", "huge.npy"], 3),
+    ],
+)  # fmt: skip
+def test_bad_evaluations_are_refused(minigan_, files, trained, arguments, code, sentence):
+    named = [trained if a == "RUN" else files / a if a.endswith((".csv", ".npy")) else a for a in arguments]
+    got, out, err = minigan_("eval", *named)
+    assert got == code and out == "", err
+    sentence(err)
+
+
+def test_a_collapsed_sample_is_judged(minigan_, files, one_object):
+    code, out, _ = minigan_("eval", files / "constant.npy", "--target", "normal(0,1)", "--json")
+    assert code == 0 and one_object(out)["verdict"]["distinguishable"]
+
+
+def test_data_that_changed_since_the_run_are_refused(minigan_, tiny, tmp_path, sentence, one_object):
+    table = tmp_path / "table.csv"
+    table.write_text("x\n" + "\n".join(str(k % 7 + 0.5 * (k % 3)) for k in range(60)))
+    code, out, _ = minigan_("train", "--data", table, *tiny, "--json")
+    run = one_object(out)["run"]
+    assert code == 0 and minigan_("eval", run)[0] == 0
+    table.write_text("x\n" + "\n".join(str(k % 5) for k in range(60)))
+    code, _, err = minigan_("eval", run)
+    assert code == 3 and "trained on" in sentence(err)
+
+
+def table(out):
+    """The lines of a table, split at its gaps."""
+    return [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in out.splitlines()]
+
+
+def test_a_file_has_no_checkpoints_to_choose_from(minigan_):
+    code, _, err = minigan_("eval", "a.csv", "--target", "normal(0,1)", "--at", "best")
+    assert code == 2 and "--at" in err
