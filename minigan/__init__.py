@@ -23,7 +23,7 @@ __all__ = [
 
 
 def _strict():
-    from minigan.testing.strict.namespace import strict
+    from minigan.testing.strict.backend import strict
 
     return strict
 

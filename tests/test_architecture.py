@@ -199,7 +199,7 @@ def documented_by(name):
 NUMPYS_OWN_NAMES = {
     "CudaNamespace",
     "DeviceArray",
-    "Namespace",
+    "StrictNamespace",
 }  # documented by NumPy, whose names and meaning they keep
 PROTOCOLS = {node.name for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
              and any(ast.unparse(base).split(".")[-1] == "Protocol" for base in node.bases)}  # fmt: skip

@@ -1,1 +1,12 @@
-"""Stand-ins for a GPU, so that its code runs and is checked without one."""
+"""Stand-ins for a GPU, so that its code runs and is checked without one; nothing that only tests need.
+
+A test of a step of yours takes the strict device as its backend, where implicit transfers, waits inside a
+capture and reads of freed memory fail as they would on a GPU:
+
+    strict = mg.get_backend("strict")
+    x = strict.array([[1.0, 2.0]])      # in
+    strict.to_host(step(x))             # and out; strict.counters says what it cost
+
+``cuda_on_cpu.HostModule(source)`` compiles CUDA C for the CPU and finds races. Test data, fixtures and
+oracles are in tests/; soaks and injected faults in bench/soak/.
+"""

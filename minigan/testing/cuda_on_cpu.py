@@ -1,7 +1,7 @@
 """CUDA kernels on the CPU: g++ compiles their sources as C++ and runs them thread by thread.
 
 For tests of what a kernel computes, and of races between its threads, on a machine without a GPU; and
-FakeCublas, the functions of cuBLAS that we call, by NumPy. Nothing here says anything about speed.
+HostCublas, the functions of cuBLAS that we call, by NumPy. Nothing here says anything about speed.
 """
 
 import ctypes
@@ -267,12 +267,12 @@ def compiled(text: str, options: Sequence[str]) -> Path:
         return _compiled[digest]
 
 
-class FakeCublas:
+class HostCublas:
     """The functions of cuBLAS that minigan.backend.cublas calls, called as C functions and computed by NumPy.
 
-    Pointers, flags, leading dimensions and strides become row-major views again, whose product is np.matmul's
-    to the last bit. ``calls`` are the last ones, (function, its arguments); ``complaints`` what real cuBLAS
-    would refuse, or what would be wrong silently, and is answered with INVALID_VALUE.
+    Pointers, flags, leading dimensions and strides become row-major views again, whose product is
+    np.matmul's, bitwise. ``calls`` are the last ones, (function, its arguments); ``complaints`` what real
+    cuBLAS would refuse, or what would be wrong silently, and is answered with INVALID_VALUE.
     """
 
     def __init__(self) -> None:

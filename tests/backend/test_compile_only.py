@@ -12,7 +12,7 @@ from minigan.backend import BackendError, kernels, numpy_backend
 from minigan.backend.cublas import load
 from minigan.compiler import cuda_code
 from minigan.compiler.stages import stages_of
-from minigan.testing.strict.namespace import strict
+from minigan.testing.strict.backend import strict
 from minigan.training.config import Config, NetworkConfig, replace
 from minigan.training.experiment import Experiment
 

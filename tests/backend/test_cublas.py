@@ -9,7 +9,7 @@ import pytest
 
 from minigan.backend import BackendError, cublas
 from minigan.backend.cublas import Gemm
-from minigan.testing.cuda_on_cpu import FakeCublas
+from minigan.testing.cuda_on_cpu import HostCublas
 
 STREAM = SimpleNamespace(ptr=77)
 
@@ -48,7 +48,7 @@ def cp():
 
 @pytest.fixture
 def fake():
-    return FakeCublas()
+    return HostCublas()
 
 
 @pytest.fixture
@@ -313,7 +313,7 @@ def test_sizes_beyond_an_int_are_refused(gemm):
 
 @pytest.mark.parametrize(("status", "name"), [(7, "INVALID_VALUE"), (13, "EXECUTION_FAILED"), (99, "99")])
 def test_a_status_is_named(cp, status, name):
-    fake = FakeCublas()
+    fake = HostCublas()
     real = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)(lambda *_: status)
     fake.cublasSetMathMode = real
     a = np.eye(2, dtype="f4").view(DeviceArray)

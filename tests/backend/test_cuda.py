@@ -1,4 +1,4 @@
-"""The code of the GPU: on the strict double it captures, replays and counts; fakes of CuPy lack a part.
+"""The code of the GPU: on the strict device it captures, replays and counts; fakes of CuPy lack a part.
 
 Nothing here runs on a GPU. Where one is there, ``pytest --backend cupy`` runs the tests of the engine on it.
 """
@@ -23,7 +23,9 @@ from minigan.engine.autodiff import assign, grad
 from minigan.engine.tensor import Primitive, constant
 from minigan.nn.network import mlp
 from minigan.nn.optim import Adam
-from minigan.testing.strict.namespace import Library, Namespace, OutOfMemoryError, StrictBackend
+from minigan.testing.strict.backend import StrictBackend, StrictCublas
+from minigan.testing.strict.memory import OutOfMemoryError
+from minigan.testing.strict.namespace import StrictNamespace
 
 NODES = 320  # at most, in a step of the default game as it is recorded: 309 when this was written
 
@@ -86,8 +88,8 @@ def test_no_gpu_is_a_sentence(cp, says):
 @pytest.fixture
 def working(monkeypatch):
     """A CuPy that works, as far as the probe can see."""
-    cp = Namespace()
-    monkeypatch.setattr(cuda, "Gemm", lambda cp, stream, _, *, module: Gemm(cp, stream, Library(cp)))
+    cp = StrictNamespace()
+    monkeypatch.setattr(cuda, "Gemm", lambda cp, stream, _, *, module: Gemm(cp, stream, StrictCublas(cp)))
     return cp
 
 
@@ -282,7 +284,7 @@ def test_a_full_gpu_is_a_sentence_with_sizes(monkeypatch, make):
 def test_what_a_gpu_says_of_itself():
     properties = {"name": b"NVIDIA H200", "major": 9, "minor": 0, "multiProcessorCount": 132}
     properties["totalGlobalMem"] = 150 << 30
-    backend = CudaBackend(Namespace())
+    backend = CudaBackend(StrictNamespace())
     runtime = backend.cp.cuda.runtime
     runtime.getDeviceProperties = lambda device: properties
     runtime.driverGetVersion, runtime.runtimeGetVersion = lambda: 13000, lambda: 12090
@@ -301,7 +303,7 @@ def test_products_are_numpys_bit_for_bit_however_their_operands_lie(strict, dtyp
     e = rng.standard_normal((5, 9)).astype(dtype)
     for x, y in ((a, b), (a.T.copy().T, b), (a, b.T.copy().T), (c, d), (c, d[0]), (a, d), (b.T, a.T),
                  (e[:, :7], b), (c.swapaxes(0, 1)[:, 0], b), (c.swapaxes(-1, -2), c)):  # fmt: skip
-        for _ in range(2):  # through cuBLAS's double, and once its layout is known
+        for _ in range(2):  # through StrictCublas, and once its layout is known
             ours = strict.xp.matmul(*(like(strict, z) for z in (x, y)))
             assert strict.to_host(ours).tobytes() == np.matmul(x, y).tobytes()
     for _ in range(2):

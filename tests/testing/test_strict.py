@@ -12,8 +12,15 @@ import numpy as np
 import pytest
 
 from minigan import backend as backends
-from minigan.testing.strict import namespace as double
-from minigan.testing.strict.namespace import API, Namespace, StrictBackend
+from minigan.testing.strict.api import API
+from minigan.testing.strict.array import DeviceArray, Flags
+from minigan.testing.strict.backend import StrictBackend
+from minigan.testing.strict.device import Counters
+from minigan.testing.strict.functions import Ufunc
+from minigan.testing.strict.memory import MemoryPointer, MemoryPool, OutOfMemoryError
+from minigan.testing.strict.namespace import StrictNamespace
+from minigan.testing.strict.raw_kernels import RawKernel, RawModule
+from minigan.testing.strict.streams import CapturedGraph, Event, Stream
 
 spec = importlib.util.spec_from_file_location("make_cupy_api", Path(__file__).with_name("make_cupy_api.py"))
 make_cupy_api = importlib.util.module_from_spec(spec)
@@ -58,31 +65,31 @@ def test_signatures_are_read_off_docstrings(doc, parameters):
     assert received == parameters
 
 
-def test_every_public_name_of_the_double_is_cupys():
+def test_every_public_name_of_the_strict_device_is_cupys():
     names = {
-        double.DeviceArray: API["ndarray"],
-        double.Flags: API["classes"]["Flags"],
-        double.MemoryPointer: API["classes"]["MemoryPointer"],
-        double.Ufunc: API["classes"]["ufunc"],
-        double.RawModule: API["classes"]["RawModule"],
-        double.RawKernel: API["classes"]["RawKernel"],
-        double.Stream: API["classes"]["Stream"],
-        double.Event: API["classes"]["Event"],
-        double.Graph: API["classes"]["Graph"],
-        double.MemoryPool: API["classes"]["MemoryPool"],
-        Namespace: API["cupy"],
+        DeviceArray: API["ndarray"],
+        Flags: API["classes"]["Flags"],
+        MemoryPointer: API["classes"]["MemoryPointer"],
+        Ufunc: API["classes"]["ufunc"],
+        RawModule: API["classes"]["RawModule"],
+        RawKernel: API["classes"]["RawKernel"],
+        Stream: API["classes"]["Stream"],
+        Event: API["classes"]["Event"],
+        CapturedGraph: API["classes"]["Graph"],
+        MemoryPool: API["classes"]["MemoryPool"],
+        StrictNamespace: API["cupy"],
     }
     for kind, known in names.items():
         assert {name for name in vars(kind) if not name.startswith("_")} <= set(known), kind
     for path, known in (("cuda", "cuda"), ("cuda.runtime", "cuda.runtime"), ("random", "random")):
         assert set(vars(operator.attrgetter(path)(cp))) <= set(API["modules"][known]), path
-    own = {name for name in vars(double.DeviceArray) if name.startswith("__") and name not in dir(object)}
+    own = {name for name in vars(DeviceArray) if name.startswith("__") and name not in dir(object)}
     allowed = {"__slots__", "__module__", "__weakref__", "__getattr__", "__index__"}  # the last is a refusal
     assert own <= set(API["operators"]) | allowed
 
 
 def test_methods_take_what_cupys_take():
-    for kind, section in ((double.DeviceArray, "ndarray"), (Namespace, "cupy")):
+    for kind, section in ((DeviceArray, "ndarray"), (StrictNamespace, "cupy")):
         for name, method in vars(kind).items():
             known = API[section].get(name)
             known = known.get("parameters") if isinstance(known, dict) else known
@@ -141,7 +148,7 @@ def test_ufuncs_reduce_as_cupys_do(a):
         cp.maximum.reduce(a)
 
 
-def test_what_the_double_leaves_out_says_so():
+def test_what_the_strict_device_leaves_out_says_so():
     with pytest.raises(AttributeError, match="not part of the strict device"):
         _ = cp.ElementwiseKernel
 
@@ -176,7 +183,7 @@ def test_filling_with_a_host_array_is_refused_as_cupy_does(a):
     assert host(a)[0].tolist() == [2.0, 2.0, 2.0]
 
 
-def test_the_explicit_doors_are_open_and_counted(a):
+def test_the_explicit_ways_in_and_out_are_open_and_counted(a):
     counters = strict.counters
     counters.reset()
     assert (a[0, 0].item(), a.tolist()[1], float(a.get()[0, 0])) == (1.0, [4.0, 5.0, 6.0], 1.0)
@@ -189,7 +196,7 @@ def test_the_explicit_doors_are_open_and_counted(a):
     assert (counters.launches, counters.syncs) == (3, 6)
     counters.reset()
     a.reshape(3, 2), a[1:], xp.swapaxes(a, 0, 1), xp.broadcast_to(a, (2, 2, 3)), a.T
-    assert counters == double.Counters()  # views cost nothing
+    assert counters == Counters()  # views cost nothing
 
 
 def test_numpy_scalars_and_python_numbers_are_values_not_arrays(a):
@@ -382,7 +389,7 @@ def test_subnormal_float32_results_become_zero_on_request():
 # ── capture
 @pytest.fixture
 def stream():
-    """A stream of the double that is current, and not left capturing."""
+    """A stream of the strict device that is current, and not left capturing."""
     stream = cp.cuda.Stream(non_blocking=True)
     with stream:
         yield stream
@@ -560,20 +567,18 @@ def test_temporaries_of_a_graph_spoil_arrays_of_others_unless_their_pool_is_priv
 
 def test_a_dropped_graph_forgets_its_memory(a, stream):
     gc.collect()  # what others captured and dropped
-    known = dict(cp._known)
+    known = dict(cp._device.known)
     graph, _ = captured(stream, lambda: a * 2.0)
-    assert len(cp._known) > len(known)
+    assert len(cp._device.known) > len(known)
     del graph, _
     gc.collect()
-    assert cp._known == known
+    assert cp._device.known == known
 
 
 def test_a_limit_is_a_memory_error_with_sizes():
     mine = StrictBackend()
     mine.cp.get_default_memory_pool().set_limit(1000)
-    with pytest.raises(
-        double.OutOfMemoryError, match=r"allocating 2,400 bytes \(allocated so far: 0 bytes, limit"
-    ):
+    with pytest.raises(OutOfMemoryError, match=r"allocating 2,400 bytes \(allocated so far: 0 bytes, limit"):
         mine.cp.zeros((300,))
     pool, x = mine.cp.get_default_memory_pool(), mine.cp.zeros((100,))
     assert pool.used_bytes() == x.nbytes == 800 and pool.get_limit() == 1000

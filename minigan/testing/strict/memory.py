@@ -1,0 +1,137 @@
+"""Memory of the strict device: pools, and what freed and unwritten memory holds."""
+
+from functools import partial
+
+import numpy as np
+
+LARGE, ALIGNMENT = 2**20, 256  # bytes
+
+
+class OutOfMemoryError(MemoryError):
+    """As CuPy's: the device has no room."""
+
+
+def root_of(a):
+    """The NumPy array that owns the memory of a."""
+    return a if a.base is None else a.base
+
+
+def by_address(roots):
+    """Their first addresses in order, and they in that order."""
+    pairs = sorted((root.__array_interface__["data"][0], k) for k, root in enumerate(roots) if root.size)
+    return [first for first, _ in pairs], [roots[k] for _, k in pairs]
+
+
+def poison(a):
+    """Make every byte of a 255: NaN, -1 or true, also to whoever reads the memory as another type."""
+    a = a.view(np.uint8) if a.dtype == bool else a  # of which NumPy would fill 1
+    a.fill(np.frombuffer(b"\xff" * a.itemsize, a.dtype)[0])
+
+
+def aligned(shape, dtype, order):
+    """Large memory begins as on a GPU, where cuBLAS asks that of its workspace."""
+    made = np.empty(shape, dtype, order)
+    if made.nbytes < LARGE or not made.flags.c_contiguous:
+        return made
+    memory = np.empty(made.nbytes + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + made.nbytes].view(made.dtype).reshape(made.shape)
+
+
+class Ownership:
+    """What an array that is no view holds; its pool hears when it is freed."""
+
+    __slots__ = ("pool", "root")
+
+    def __init__(self, root, pool):
+        self.root, self.pool = root, pool
+        pool._used += root.nbytes
+        pool._live[id(root)] = root
+
+    def __del__(self):
+        self.pool._take_back(self.root)
+
+
+class MemoryPointer:
+    """Where an array begins on the device."""
+
+    __slots__ = ("mem", "ptr")
+
+    def __init__(self, mem, ptr):
+        self.mem, self.ptr = mem, ptr
+
+    def __int__(self):
+        return self.ptr
+
+
+class MemoryPool:
+    """Memory by sizes. What a graph knows is poisoned when it is freed, and then given to whoever comes next.
+
+    So a graph that leans on a value of a temporary meets NaN, and one whose temporaries went back to a pool
+    that others use spoils their arrays, as on a GPU.
+    """
+
+    _device = None
+
+    def __init__(self, allocator=None):
+        self._used, self._limit, self._live, self._free = 0, 0, {}, {}
+        self._device.pools.add(self)
+
+    def _place(self, made, capture):
+        """A device array with this content, and the memory that a free block or NumPy gave it."""
+        size = made.nbytes
+        if self._limit and self._used + size > self._limit:
+            raise OutOfMemoryError(
+                f"Out of memory allocating {size:,} bytes (allocated so far: {self._used:,} bytes, "
+                f"limit set to: {self._limit:,} bytes)."
+            )
+        root = root_of(made)
+        if self._free.get(size) and (made.flags.c_contiguous or made.flags.f_contiguous):
+            root = self._free[size].pop()
+            order = "C" if made.flags.c_contiguous else "F"
+            placed = np.ndarray(made.shape, made.dtype, root.reshape(-1).view(np.uint8), order=order)
+            placed[...] = made
+            made = placed
+        if capture is not None:
+            poison(made)  # nothing ran
+        return self._device.ndarray(made, None, Ownership(root, self))
+
+    def _take_back(self, root):
+        self._used -= root.nbytes
+        self._live.pop(id(root), None)
+        if id(root) in self._device.known and root.flags.writeable:
+            capture = self._device.thread.stream._capture
+            if capture is not None and id(root) in capture.roots:
+                capture.steps.append(partial(poison, root))
+            poison(root)
+            if root.flags.c_contiguous and root.size:
+                self._free.setdefault(root.nbytes, []).append(root)
+
+    def malloc(self, size):
+        """A pointer to that many new bytes."""
+        made = self._place(np.full(size, 255, np.uint8), None)
+        return MemoryPointer(made, made._a.ctypes.data)
+
+    def used_bytes(self):
+        """Bytes in use by arrays."""
+        return self._used
+
+    def free_bytes(self):
+        """Bytes held for later."""
+        return sum(size * len(roots) for size, roots in self._free.items())
+
+    def total_bytes(self):
+        """Bytes taken from the device."""
+        return self._used + self.free_bytes()
+
+    def free_all_blocks(self, stream=None):
+        """Give back what is held for later."""
+        self._free.clear()
+
+    def set_limit(self, size=None, fraction=None):
+        """The most bytes that arrays may have together; 0 for no limit."""
+        self._limit = size or 0
+
+    def get_limit(self):
+        """That limit."""
+        return self._limit

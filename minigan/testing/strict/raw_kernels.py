@@ -1,0 +1,69 @@
+"""CUDA C on the strict device: CuPy's RawModule and RawKernel, whose sources are compiled for the CPU."""
+
+from functools import partial
+
+import numpy as np
+
+from minigan.testing.cuda_on_cpu import HostModule
+
+
+class RawModule:
+    """CUDA C, compiled for the CPU."""
+
+    _device = None
+
+    def __init__(
+        self, code=None, *, path=None, options=(), backend="nvrtc", translate_cucomplex=False,
+        enable_cooperative_groups=False, name_expressions=None, jitify=None,
+    ):  # fmt: skip
+        self.code, self.options, self.backend, self._module = code, tuple(options), backend, None
+
+    def compile(self, log_stream=None):
+        """Compile it, which is otherwise done when a function is first asked for."""
+        if self._module is None:
+            self._module = HostModule(self.code, self.options)
+
+    def get_function(self, name):
+        """One of its kernels."""
+        self._device.refuse_capture(
+            RuntimeError, "a kernel is compiled and loaded during stream capture; launch it once before"
+        )
+        self.compile()
+        return RawKernel(self._device, self._module.kernel(name))
+
+
+class RawKernel:
+    """One kernel, launched as CuPy launches it."""
+
+    def __init__(self, device, kernel):
+        self._device, self._kernel, self.name = device, kernel, kernel.name
+
+    @property
+    def max_dynamic_shared_size_bytes(self):
+        """How much shared memory a launch may ask for."""
+        return self._kernel.max_dynamic_shared_size_bytes
+
+    @max_dynamic_shared_size_bytes.setter
+    def max_dynamic_shared_size_bytes(self, size):
+        """Ask for that much."""
+        self._kernel.max_dynamic_shared_size_bytes = size
+
+    def __call__(self, grid, block, args, *, shared_mem=0):
+        if not type(grid) is type(block) is type(args) is tuple:
+            raise TypeError("grid, block and args are tuples")
+        args = tuple(self._typed(a) for a in args)
+        self._device.launch(partial(self._kernel, grid, block, args, shared_mem), args)
+
+    def _typed(self, a):
+        """As CuPy passes it: a Python int as int64, a float as double."""
+        if isinstance(a, self._device.ndarray):
+            return a._a
+        for kind, typed in (
+            (bool, np.bool_),
+            (int, np.int64),
+            (float, np.float64),
+            (np.generic, lambda x: x),
+        ):
+            if isinstance(a, kind):
+                return typed(a)
+        raise TypeError(f"Unsupported type {type(a)}")
