@@ -5,6 +5,7 @@ is refused at the line that uses it, so nothing computed aside can freeze into a
 """
 
 import math
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,10 +67,14 @@ class Made:
 
 
 class Program:
-    """A training step as data: print it, count it, replay it.
+    """A training step as data: print it, count it, replay it, from one thread at a time.
 
-    inputs   private buffers, one per input of the step
-    outputs  what the step returned, as tensors that every replay writes anew
+    inputs        private buffers, one per input of the step
+    state         {name: array} of what outlives the step
+    outputs       what the step returned, as tensors that every replay writes anew
+    instructions  the recorded calls, in order
+    execution     how it is run: "recorded", "planned", "launches" or "block"
+    plan          what the execution made of the instructions, printable; None where it runs them as recorded
     """
 
     refuses = {
@@ -82,8 +87,9 @@ class Program:
     def __init__(self, inputs, state):
         self.inputs, self.state = [x.array for x in inputs], dict(state)
         self.instructions, self.outputs = [], None
+        self.execution, self.plan = "being recorded", None
         self._known = {id(backend.owner(a)): a for a in (*self.inputs, *self.state.values())}
-        self.constants = {}
+        self.constants, self._running = {}, Lock()
 
     def declare(self, array):
         """Admit an array that was filled with a number, once: no replay fills it again."""
@@ -188,13 +194,29 @@ class Program:
         return [x.array if type(x) is Tensor else x for x in inputs]
 
     def _replay(self, blocks, count):
-        with np.errstate(over="ignore"):  # e⁻ˣ = ∞ is a sigmoid of 0, as primitives.py says
-            self._run(blocks, count)
-        mark_replayed(self._overwrites)
+        if not self._running.acquire(blocking=False):
+            raise CaptureError(
+                "a program runs in one thread at a time, and another thread is running this one; "
+                "capture a program of its own for each thread, or call it under a lock"
+            )
+        try:
+            with np.errstate(over="ignore"):  # e⁻ˣ = ∞ is a sigmoid of 0, as primitives.py says
+                self._run(blocks, count)
+            mark_replayed(self._overwrites)
+        finally:
+            self._running.release()
         return self.outputs
 
     def __len__(self):
         return len(self.instructions)
+
+    def __repr__(self):
+        size = ""
+        if self.plan is not None:
+            size = f" in {_counted(len(self.plan), executions.EXECUTIONS[self.execution].unit)}"
+        inputs, state = _counted(len(self.inputs), "input"), _counted(len(self.state), "array")
+        instructions = _counted(len(self), "instruction")
+        return f"<Program: {inputs}, {state} of state, {instructions}, {self.execution}{size}>"
 
     def __str__(self):
         names, lines = {}, []
@@ -258,6 +280,10 @@ def capture(step, *inputs, state=(), passes=PASSES, threads=1, execution="auto")
             backend.of(array).xp.copyto(array, content)
         program(*program.inputs)
     return program
+
+
+def _counted(count, noun):
+    return f"{count} {noun if count == 1 else noun + ('es' if noun.endswith('ch') else 's')}"
 
 
 def _not_as_captured(buffer, a, more=""):

@@ -16,6 +16,7 @@ class Execution(NamedTuple):
 
     name     what `capture(…, execution=)` calls it
     devices  where there is it: "cpu", "gpu"
+    unit     what len() of a plan counts
     make     make(program, home, passes, threads) → an object whose each(blocks, count) runs the step for
              every first index of the inputs' blocks; raises UnplannableError where the step cannot be run so
     about    one line for help texts
@@ -23,6 +24,7 @@ class Execution(NamedTuple):
 
     name: str
     devices: tuple[str, ...]
+    unit: str
     make: Callable[..., Any]
     about: str
 
@@ -63,10 +65,14 @@ def _stages(program, home, name):
 
 
 EXECUTIONS = {row.name: row for row in (
-    Execution("planned",  ("cpu",), _planned,  "NumPy code from a graph of the step, rewritten by passes"),
-    Execution("launches", ("gpu",), _launches, "a CUDA graph of one fused launch per depth of the step"),
-    Execution("block",    ("gpu",), _block,    "one CUDA launch for many steps, a thread block per replica"),
-    Execution("recorded", ("cpu", "gpu"), Recorded, "the recorded calls, with the eager step's bits"),
+    Execution("planned",  ("cpu",),       "line",        _planned,
+              "NumPy code from a graph of the step, rewritten by passes"),
+    Execution("launches", ("gpu",),       "launch",      _launches,
+              "a CUDA graph of one fused launch per depth of the step"),
+    Execution("block",    ("gpu",),       "launch",      _block,
+              "one CUDA launch for many steps, a thread block per replica"),
+    Execution("recorded", ("cpu", "gpu"), "instruction", Recorded,
+              "the recorded calls, with the eager step's bits"),
 )}  # fmt: skip
 
 

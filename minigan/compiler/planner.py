@@ -1,14 +1,16 @@
 """Turn the instructions of a program into fewer and cheaper ones: small passes over a graph of values.
 
 A recorded program says what the eager step did; a plan says what has to be done. Each pass takes a Graph and
-returns one that computes the same: bit for bit (EXACT), or with sums in another order (ROUNDING), which is a
-few units in the last place. ``print(program)`` shows the first and ``print(program.plan)`` the second.
-simplify.py, products.py and merging.py are the passes, blocks.py and groups.py cut large work for caches and
-threads, memory.py says where each value lives, and compiler/numpy_code.py writes the code that computes it.
+returns one that computes the same: bitwise (EXACT), or with sums in another order (ROUNDING), which is a few
+units in the last place. ``print(program)`` shows the first and ``print(program.plan)`` the second. The passes
+are in passes/; memory.py says where each value lives, and numpy_code.py writes the code that computes it.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from minigan.compiler import numpy_code
-from minigan.compiler.graph import build, owner_of
+from minigan.compiler.graph import Graph, build, owner_of
 from minigan.compiler.memory import Memory
 from minigan.compiler.passes.merge import batch, layers, stack
 from minigan.compiler.passes.products import bias, bias_gradients, dots, factors
@@ -18,7 +20,7 @@ from minigan.compiler.passes.simplify import columns, fold
 
 
 def blocks(graph):
-    """A large batch goes through in blocks of rows that fit the cache, dealt to threads: see blocks.py."""
+    """A large batch goes through in blocks of rows that fit the cache, dealt to threads."""
 
     def compile_part(part, inputs):
         for rewrite in (batch, bias_gradients, layers, dots):
@@ -29,9 +31,49 @@ def blocks(graph):
     return cut(graph, compile_part)
 
 
-EXACT = (fold, stack)  # and layers, which has nothing to do before `bias`
-ROUNDING = (columns, bias, blocks, batch, bias_gradients, factors, dots)
-PASSES = (fold, columns, bias, blocks, batch, bias_gradients, layers, stack, factors, dots)
+class Pass(NamedTuple):
+    """A rewrite of the graph that computes the same.
+
+    rewrite  a function from one graph to another, in one of the files of passes/
+    exact    whether every result keeps its bits; else sums are taken in another order, or a factor earlier
+    after    the name of the pass without which it has nothing to do, if there is one
+    """
+
+    rewrite: Callable[[Graph], Graph]
+    exact: bool
+    after: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called, in reports and where it is printed."""
+        return self.rewrite.__name__
+
+    @property
+    def about(self) -> str:
+        """What it does, one line for people."""
+        return (self.rewrite.__doc__ or "").strip().partition("\n")[0]
+
+    def __call__(self, graph: Graph) -> Graph:
+        return self.rewrite(graph)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+PASSES = (  # in the order in which they are applied
+    Pass(fold, exact=True),
+    Pass(columns, exact=False),
+    Pass(bias, exact=False),
+    Pass(blocks, exact=False),
+    Pass(batch, exact=False),
+    Pass(bias_gradients, exact=False),
+    Pass(layers, exact=True, after="bias"),
+    Pass(stack, exact=True),
+    Pass(factors, exact=False),
+    Pass(dots, exact=False),
+)
+ROUNDING = tuple(p for p in PASSES if not p.exact)
+EXACT = tuple(p for p in PASSES if p.exact and p.after not in {rounding.name for rounding in ROUNDING})
 
 
 class Plan:
@@ -58,8 +100,8 @@ class Plan:
             return
         self.graph = build(program)
         self.graph.threads = threads
-        for rewrite in passes:
-            self.graph = rewrite(self.graph)
+        for each in passes:
+            self.graph = each(self.graph)
         if any(node.op == "segment" for node in self.graph.nodes):
             self.threads = threads
         seen = {id(owner_of(a)) for a in program.returned}  # by whoever holds the outputs

@@ -30,7 +30,7 @@ from minigan.training.data import Data
 from minigan.training.experiment import Ensemble, Experiment
 from minigan.training.steps import Steps
 
-PASSES: dict[str, tuple[Callable, ...]] = {"all": planner.PASSES, "exact": planner.EXACT, "none": ()}
+PASSES: dict[str, tuple[planner.Pass, ...]] = {"all": planner.PASSES, "exact": planner.EXACT, "none": ()}
 KINDS = {  # of lines, as the report calls them
     "products": "products (BLAS)",
     "elementwise": "elementwise",
@@ -343,7 +343,7 @@ def _refuse_sizes(one: Program, seeds: int) -> None:
 
 
 def _stages(
-    program: Program, passes: tuple[Callable, ...], threads: int
+    program: Program, passes: tuple[planner.Pass, ...], threads: int
 ) -> tuple[tuple[PassEffect, ...], float]:
     """The plan without passes, and after each of them in turn; with the time of planning with all, in µs."""
     ranges, count = sizes(program, threads) if passes else ([(0, 1)], 1)
@@ -356,8 +356,9 @@ def _stages(
         took = 1e6 * (time.perf_counter() - started)
         name, about = "as recorded", "One line for every step that computes."
         if rewrite is not None:
-            name, about = rewrite.__name__, (rewrite.__doc__ or "").strip().partition("\n")[0]
-        stages.append(PassEffect(name, about, rewrite not in planner.ROUNDING, len(plan.graph), len(plan)))
+            name, about = rewrite.name, rewrite.about
+        exact = rewrite is None or rewrite.exact
+        stages.append(PassEffect(name, about, exact, len(plan.graph), len(plan)))
     return tuple(stages), took if first is program else _typical(
         lambda: planner.Plan(program, passes, threads), 0.0
     )

@@ -1,5 +1,7 @@
 """Captured steps: an exact plan replays the eager step bit for bit; a program is data that can be read."""
 
+import inspect
+import pydoc
 import threading
 from typing import NamedTuple
 
@@ -384,6 +386,23 @@ def test_a_program_counts_its_instructions_and_skips_views(backend):
     view, work = program.instructions
     assert isinstance(view, Instruction) and view.is_view and not work.is_view
     assert work.primitive is P.multiply and work.kernel is P.multiply.kernel and work.inputs[1] == 2.0
+
+
+def test_a_program_and_the_passes_say_what_they_are(backend):
+    """One line each, and no address in the help of capture."""
+    w = lift(backend, [1.0])
+    program = capture(lambda x: assign(w, w * x + 1.0), lift(backend, [1.0]), state=[w], execution="recorded")
+    assert repr(program) == "<Program: 1 input, 1 array of state, 3 instructions, recorded>"
+    program = capture(lambda x: (x * 2.0 + 1.0, x - 1.0), constant(np.ones(3)))
+    assert repr(program) == "<Program: 1 input, 0 arrays of state, 3 instructions, planned in 3 lines>"
+    assert len(program.plan) == 3 and repr(PASSES[:2]) == "(fold, columns)"
+    assert "0x" not in pydoc.render_doc(capture) + repr(inspect.signature(capture))
+
+
+def test_a_program_under_capture_says_so():
+    seen = []
+    capture(lambda x: seen.append(repr(observer.get())) or x * 2.0, constant(np.ones(3)))
+    assert seen[0] == "<Program: 1 input, 0 arrays of state, 0 instructions, being recorded>"
 
 
 def test_no_python_runs_in_a_replay(backend, monkeypatch):

@@ -274,7 +274,7 @@ def test_an_error_of_one_in_a_billion_in_a_pass_is_found(broken):
 
         return run
 
-    passes = tuple(careless(p) if p.__name__ == broken else p for p in PASSES)
+    passes = tuple(careless(p) if p.name == broken else p for p in PASSES)
     assert max(disagreement(*eager_and_planned(seed, passes)[:2]) for seed in range(25)) > TOLERANCE
 
 

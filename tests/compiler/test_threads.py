@@ -91,6 +91,52 @@ def test_eight_games_in_eight_threads():
     assert len({tuple(bits) for bits in alone}) == 8
 
 
+# ── one program
+def pausing():
+    """A program whose kernel waits where it is told to, and the events of its beginning and its end."""
+    entered, leave, waits = threading.Event(), threading.Event(), []
+
+    def kernel(xp, x, out=None):
+        if waits:
+            entered.set()
+            assert leave.wait(PATIENCE)
+        out = xp.empty_like(x) if out is None else out
+        out[...] = 2.0 * x
+        return out
+
+    program = capture(lambda x: P.Primitive("slow", kernel)(x) + 1.0, constant(np.zeros(1)))
+    waits.append(True)
+    return program, entered, leave
+
+
+@pytest.mark.parametrize("call", [
+    lambda program: program(np.full(1, 50.0)), lambda program: program.each(np.full((3, 1), 50.0)),
+], ids=["one step", "each"])  # fmt: skip
+def test_a_program_called_while_another_thread_runs_it_is_refused(call):
+    """Both would write the same buffers: the second call is refused, the first keeps its result."""
+    program, entered, leave = pausing()
+
+    def second():
+        assert entered.wait(PATIENCE / 10)
+        try:
+            with pytest.raises(CaptureError, match="in one thread at a time.* a program of its own for each"):
+                call(program)
+        finally:
+            leave.set()
+
+    result, _ = in_threads(lambda: program(np.full(1, 3.0)).item(), second)
+    assert result == 7.0 and program(np.full(1, 5.0)).item() == 11.0
+
+
+def test_a_program_that_failed_can_run_again():
+    program, _, leave = pausing()
+    leave.wait = lambda _: False
+    with pytest.raises(AssertionError):
+        program(np.ones(1))
+    leave.wait = lambda _: True
+    assert program(np.ones(1)).item() == 3.0
+
+
 # ── what one thread observes is not what another does
 def test_capture_beside_eager_work_records_its_own(backend):
     """A step that is recorded waits in its midst while another thread computes and differentiates."""

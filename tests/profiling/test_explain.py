@@ -61,7 +61,7 @@ def test_instructions_passes_and_lines_are_those_of_the_program(explained):
     assert explained.recorded == len(program) and explained.note is None and explained.groups == 1
     assert [stage.name for stage in explained.stages] == [
         "as recorded",
-        *(rewrite.__name__ for rewrite in planner.PASSES),
+        *(rewrite.name for rewrite in planner.PASSES),
     ]
     assert explained.stages[-1].lines == len(program.plan) and explained.stages[-1].nodes == len(
         program.plan.graph
