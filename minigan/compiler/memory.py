@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from minigan import backend as backends
 from minigan.compiler.graph import VIEWS, Node, is_ufunc, owner_of
 
 SCALAR = {"add", "subtract", "multiply", "divide", "negative", "square", "sqrt"}  # exact as NumPy scalars too
@@ -142,7 +143,7 @@ class Memory:
             array = self.arrays[node.inputs[0]]
             try:
                 self.arrays[node] = view_of(node, array)
-            except AttributeError:  # another shape of columns is no view: they are copied
+            except ValueError:  # another shape of columns is no view: they are copied
                 self._own(node)
                 self.copies[node] = [(node.inputs[0], self.arrays[node].reshape(array.shape))]
         elif node in self.scalars:
@@ -263,8 +264,9 @@ def view_of(node, array):
         return np.broadcast_to(array, params["shape"])
     if node.op == "getitem":
         return array[params["key"]]
-    seen = array.view()
-    seen.shape = params["shape"]  # raises where the memory cannot be seen in this shape
+    seen = array.reshape(params["shape"])
+    if not backends.of(array).xp.may_share_memory(seen, array):
+        raise ValueError(f"the memory of {array.shape} cannot be seen as {params['shape']} without a copy")
     return seen
 
 

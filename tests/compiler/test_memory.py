@@ -10,9 +10,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from minigan import backend as backends
 from minigan.compiler.capture import capture
 from minigan.compiler.graph import VIEWS, Node, is_ufunc
-from minigan.compiler.memory import Memory
+from minigan.compiler.memory import Memory, view_of
 from minigan.compiler.passes.products import bias
 from minigan.compiler.passes.simplify import columns, fold
 from minigan.compiler.planner import EXACT, PASSES
@@ -214,6 +215,18 @@ def test_a_view_of_a_value_keeps_it_from_being_overwritten(view):
         for k in range(3):
             x = normal(k, 5, 5)
             np.testing.assert_array_equal(program(x).numpy(), step(x).numpy())
+
+
+@pytest.mark.parametrize("name", ["numpy", "strict"])
+def test_another_shape_of_an_array_is_a_view_or_refused(name):
+    on = backends.get(name)
+    array = on.array(np.arange(12.0).reshape(3, 4))
+    reshape = Node("reshape", params={"shape": (2, 6)}, shape=(2, 6), dtype=array.dtype)
+    assert view_of(reshape, array).shape == (2, 6)
+    view_of(reshape, array)[...] = 0.0
+    assert not on.to_host(array).any()
+    with pytest.raises(ValueError, match="without a copy"):
+        view_of(reshape, array.swapaxes(0, 1))
 
 
 def test_state_that_changes_places():
