@@ -1,10 +1,15 @@
-# make run: train the default experiment; make test: the whole suite. Each makes .venv and installs if needed.
+# make run       train the default experiment            make lint      ruff and mypy
+# make test      the whole suite                         make coverage  the suite, with its branch coverage
+# make bench     CPU against GPU, `minigan bench`        make quality   the default run over many seeds
+# make peers     speed beside PyTorch, JAX and others    make soak      the injections of faults at length
+# make report    tables and picture of docs/             make clean     remove what make has made
+# Each makes .venv and installs what it needs.
 PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = setup.py pyproject.toml minigan/_version.py
 PARALLEL = -n logical --maxprocesses 4 --dist loadscope  # a module stays in one process, with its fixtures
 
-.PHONY: run test coverage lint bench soak peers clean
+.PHONY: run test coverage lint bench quality peers soak report clean
 
 run: .venv/installed-plot
 	$(BIN)/minigan train
@@ -23,7 +28,10 @@ lint: .venv/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/installed-test
+bench: .venv/installed-plot
+	$(BIN)/minigan bench
+
+quality: .venv/installed-plot
 	$(BIN)/python -m bench.quality
 
 soak: .venv/installed-test
@@ -32,6 +40,9 @@ soak: .venv/installed-test
 peers: .venv/installed-plot
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/peers/requirements.txt
 	$(BIN)/python -m bench.peers
+
+report: .venv/installed-plot
+	$(BIN)/python -m bench.report --write
 
 .venv/installed-%: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
