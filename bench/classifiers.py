@@ -120,6 +120,39 @@ def efficiency(separation, n, seeds):
     return float(generative / discriminative)
 
 
+def sizes_of(content):
+    """n = 1 000, n = 10 000: the headers of columns."""
+    return [f"n = {n:,}".replace(",", " ") for n in content["sizes"]]
+
+
+def posterior_table(content):
+    """How far posteriors are apart, as Markdown."""
+    rows = [
+        (name, pair, *(f"{mean:.5f}, {tail:.5f}, {most:.4f}" for mean, tail, most in lines),
+         f"{result['rates'][pair]:.2f}")
+        for name, result in content["results"].items()
+        for pair, lines in result["gaps"].items()
+    ]  # fmt: skip
+    return table(("", "posteriors: mean, 99 % quantile, largest", *sizes_of(content), "exponent of n"), rows)
+
+
+def accuracy_table(content):
+    """Accuracies on fresh points, as Markdown."""
+    rows = [
+        (name, model, *(f"{a:.2%}" for a in line))
+        for name, result in content["results"].items()
+        for model, line in result["accuracies"].items()
+    ]
+    return table(("", "accuracy on fresh points", *sizes_of(content)), rows)
+
+
+def efron_table(content):
+    """Excess errors beside Efron's, as Markdown."""
+    rows = [(Δ, f"{content['efron'][str(Δ)]:.3f}", theory) for Δ, theory in EFRON.items()]
+    header = ("means apart, sd", "excess error, generative over discriminative", "Efron 1975, table 1")
+    return table(header, rows)
+
+
 def main(arguments=None):
     """Print the tables and write bench/results/classifiers.json."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -128,27 +161,17 @@ def main(arguments=None):
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--no-write", action="store_true", help="print only")
     options = parser.parse_args(arguments)
-    rows, marks, results = [], [], {}
+    results = {}
     for name, settings in PROBLEMS.items():
         gaps, accuracies = compare(Problem(*settings), options.sizes, options.seeds)
         rates = {pair: rate(options.sizes, [line[0] for line in lines]) for pair, lines in gaps.items()}
         results[name] = {"gaps": gaps, "accuracies": accuracies, "rates": rates}
-        for pair, lines in gaps.items():
-            cells = [f"{mean:.5f}, {tail:.5f}, {most:.4f}" for mean, tail, most in lines]
-            rows.append((name, pair, *cells, f"{rates[pair]:.2f}"))
-        marks += [(name, model, *(f"{a:.2%}" for a in line)) for model, line in accuracies.items()]
         print(name, "done", file=sys.stderr, flush=True)
-    sizes = [f"n = {n:,}".replace(",", " ") for n in options.sizes]
-    print("Posteriors, mean absolute difference, its 99 % quantile, largest; and the exponent of n")
-    print(table(("", "pair", *sizes, "exponent"), rows))
-    print("\nAccuracy on fresh points")
-    print(table(("", "model", *sizes), marks))
-    efron = {Δ: efficiency(Δ, 2000, options.efron_seeds) for Δ in EFRON}
-    print("\nExcess error of the generative fit over that of the discriminative one, and Efron 1975, table 1")
-    print(table(("means apart, sd", "measured", "theory"), [(Δ, f"{efron[Δ]:.3f}", EFRON[Δ]) for Δ in EFRON]))
+    efron = {str(Δ): efficiency(Δ, 2000, options.efron_seeds) for Δ in EFRON}
+    content = {"sizes": list(options.sizes), "seeds": options.seeds, "results": results, "efron": efron}
+    print(posterior_table(content), accuracy_table(content), efron_table(content), sep="\n\n")
     if not options.no_write:
-        content = {"sizes": list(options.sizes), "seeds": options.seeds, "results": results}
-        print(write("classifiers", content | {"efron": efron}), file=sys.stderr)
+        print(write("classifiers", content), file=sys.stderr)
 
 
 if __name__ == "__main__":

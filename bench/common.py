@@ -25,10 +25,11 @@ def write(name, content):
 
 def table(header, rows):
     """Rows of text in columns, as Markdown."""
-    widths = [max(len(str(row[k])) for row in (header, *rows)) for k in range(len(header))]
+    header, *rows = ([str(cell).replace("|", "\\|") for cell in row] for row in (header, *rows))
+    widths = [max(len(row[k]) for row in (header, *rows)) for k in range(len(header))]
     rule = "|".join("-" * (width + 2) for width in widths)
 
     def line(row):
-        return f"| {' | '.join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True))} |"
+        return f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |"
 
     return "\n".join([line(header), f"|{rule}|", *map(line, rows)])

@@ -3,10 +3,10 @@
     python -m bench.galaxies            three seeds of `minigan train galaxy-images`
 
 Real are newly rendered galaxies, which no training has seen. A judge that never met the generator is trained
-on half of the images and asked about the other half (``gan.c2st``); and what astronomers measure is compared
-by two-sample Kolmogorov–Smirnov distances: flux, half-light radius, ellipticity, and the Sérsic index and
-radius by a fit. A perfect sampler's line is the same for as many real images against other real ones. Times
-of training are processor times: those of one undisturbed core.
+on half of the images and asked about the other half (``minigan.evaluation.classifier_test``); and what
+astronomers measure is compared by two-sample Kolmogorov–Smirnov distances: flux, half-light radius,
+ellipticity, and the Sérsic index and radius by a fit. A perfect sampler's line is the same for as many real
+images against other real ones. Times of training are processor times: those of one undisturbed core.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from minigan.training.metrics import LAST
 
 PRESET = "galaxy-images"
 STATISTICS = ("flux", "half-light radius", "ellipticity", "Sérsic index", "Sérsic radius")
+HEADER = ("", "accuracy of a classifier", *(f"KS {name}" for name in STATISTICS), "training, s on one core")
 FITTED = 0.1  # of the images: a fit takes ten times as long as all other measurements
 
 
@@ -99,8 +100,7 @@ def main(arguments=None):
             print("  ".join(map(str, cells(result))), file=sys.stderr, flush=True)
     perfect = compared(distribution.fresh(rng, options.count), real, measured, rng)
     results.append({"name": "a perfect sampler", "seconds": None, **perfect})
-    header = ("", "judge's accuracy", *(f"KS {name}" for name in STATISTICS), "training, s on one core")
-    print(table(header, [cells(result) for result in results]))
+    print(table(HEADER, [cells(result) for result in results]))
     fitted = len(measured["Sérsic index"])
     bands = [perfect_ks_band(n, n)[1] for n in (options.count, fitted)]
     print(f"95 % of perfect samplers: accuracy below {perfect['bound']:.3f}, "

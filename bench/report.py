@@ -1,15 +1,19 @@
-"""What bench.peers measured, as the tables of the README and docs/speed.png.
+"""The tables and the picture of docs/, from the files of bench/results.
 
-    python -m bench.report                     after bench.peers has written its five files
-    python -m bench.report --figure FILE.svg
+    python -m bench.report                     print every table
+    python -m bench.report peers-1 quality     print these
+    python -m bench.report --write             put them into the pages, and draw docs/speed.png
+    python -m bench.report --figure FILE.svg   draw the picture there
 
-A table per number of threads, one for replicas, one for whole processes, and what measured them. The picture
-has a line per peer, the fastest of its variants at each size; what Python runs in every step is a line apart.
+In a page a table is between <!-- table: NAME --> and <!-- end -->. Those of bench.peers are made here: one
+per number of threads, one for replicas, one for whole processes, and what measured them. The picture has a
+line per peer, the fastest of its variants at each size; what Python runs in every step is a line apart.
 """
 
 import argparse
 import json
 import math
+import re
 import statistics
 import sys
 from pathlib import Path
@@ -17,6 +21,7 @@ from pathlib import Path
 from bench import common
 from bench.common import table
 from bench.peers.__main__ import digits
+from bench.tables import TABLES as OTHERS
 
 COMMANDS = {
     "peers-1": "python -m bench.peers",
@@ -43,7 +48,8 @@ COLOURS = {  # Okabe & Ito's, as in the figures of a run: black is what there is
     "dezero_peer": "#E69F00",
 }
 FLOPS = 24  # of a step, over batch × width²: 12 products of (B, H) and (H, H)
-FIGURE = Path(__file__).parents[1] / "docs" / "speed.png"
+PAGES = Path(__file__).parents[1] / "docs"
+FIGURE = PAGES / "speed.png"
 OTHER = "#8C8C8C"
 HEADING = (
     "The same GAN step, the fastest way of each peer at each size. Dashed: NumPy written by hand, the limit. "
@@ -53,30 +59,26 @@ GAP = 0.048  # between labels, as a share of the panel's height
 
 
 class Refused(Exception):
-    """A result is missing, or is none of bench.peers."""
+    """A result is missing or holds none, or the pages have no place for a table."""
 
 
-def read():
-    """{name: record} of the five files.
+def read(name):
+    """The record of one file of bench/results.
 
-    Raises:  Refused – if one is missing or holds no results, naming the command that makes it
+    Raises:  Refused – if it is missing or holds no results, naming the command that makes it
     """
-    records = {}
-    for name, command in COMMANDS.items():
-        path = common.RESULTS / f"{name}.json"
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            why = (
-                "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-            )
-            raise Refused(f"{path} {why}; make it by: {command}") from None
-        except ValueError:
-            record = None
-        if not (isinstance(record, dict) and record.get("results") and "environment" in record):
-            raise Refused(f"{path} holds no results of bench.peers; make it anew by: {command}")
-        records[name] = record
-    return records
+    path, command = common.RESULTS / f"{name}.json", COMMANDS.get(name, "see bench/results/README.md")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        why = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise Refused(f"{path} {why}; make it by: {command}") from None
+    except ValueError:
+        record = None
+    complete = isinstance(record, dict) and "environment" in record
+    if not complete or (name in COMMANDS and not record.get("results")):
+        raise Refused(f"{path} holds no results; make it anew by: {command}")
+    return record
 
 
 # ── tables
@@ -193,7 +195,7 @@ def failures(records):
 def machines(records):
     """A line per machine and set of versions: mostly one."""
     seen, versions = {}, {}
-    for record in records.values():
+    for record in records:
         e, blas = record["environment"], record["environment"]["blas"]
         where = (
             f"{e['cpu']}, {count(e['cores'], 'core')}, {e['platform']}; Python {e['python']}, "
@@ -209,12 +211,37 @@ def machines(records):
     )
 
 
-def markdown(records):
-    """All tables, and what measured them."""
-    parts = [of_threads(records[name]) for name in ("peers-1", "peers-2")]
-    parts.append(of_replicas([records[name] for name in ("peers-replicas-1", "peers-replicas-2")]))
-    parts += [of_processes(records["peers-whole"]), machines(records)]
-    return "\n\n".join(parts)
+PANELS = ("peers-1", "peers-2")  # of the picture
+TABLES = OTHERS | {
+    "peers-1": (("peers-1",), of_threads),
+    "peers-2": (("peers-2",), of_threads),
+    "peers-replicas": (("peers-replicas-1", "peers-replicas-2"), lambda *records: of_replicas(records)),
+    "peers-whole": (("peers-whole",), of_processes),
+    "peers-machines": (tuple(COMMANDS), lambda *records: machines(records)),
+}
+PLACE = re.compile(r"(?<=<!-- table: )([\w-]+)( -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+
+def markdown(name):
+    """One table of the pages."""
+    files, make = TABLES[name]
+    return make(*map(read, files))
+
+
+def filled(pages):
+    """{path: text} of pages with every table made anew.
+
+    Raises:  Refused – if a table has no place in them, or a place no table
+    """
+    places = [match[1] for text in pages.values() for match in PLACE.finditer(text)]
+    if sorted(places) != sorted(TABLES):
+        odd = ", ".join(sorted(set(places) ^ set(TABLES))) or "one of them twice"
+        raise Refused(f"the places in {PAGES} and the tables are not the same: {odd}")
+
+    def fill(match):
+        return f"{match[1]}{match[2]}\n{markdown(match[1])}\n\n"
+
+    return {path: PLACE.sub(fill, text) for path, text in pages.items()}
 
 
 # ── the picture
@@ -254,21 +281,20 @@ def apart(places, gap):
 
 
 def draw(records):
-    """The picture: a panel per number of threads, µs per step against operations, log-log."""
+    """The picture: a panel per record of PANELS, µs per step against operations, log-log."""
     from matplotlib.figure import Figure
 
     from minigan.reports import overview
 
-    panels = [records[name] for name in ("peers-1", "peers-2")]
-    rows = [r for record in panels for r in record["results"]]
+    rows = [r for record in records for r in record["results"]]
     sizes = sorted({(r["batch"], r["width"]) for r in rows}, key=flops)
     values = [r["microseconds"][1] for r in rows]
     with overview.style():
         figure = Figure(figsize=(13.0, 5.4), dpi=overview.DPI)
         figure.subplots_adjust(left=0.09, right=0.89, top=0.84, bottom=0.135, wspace=0.62)
         figure.text(0.075, 0.94, HEADING)
-        for k, record in enumerate(panels, 1):
-            ax = figure.add_subplot(1, len(panels), k, xscale="log", yscale="log")
+        for k, record in enumerate(records, 1):
+            ax = figure.add_subplot(1, len(records), k, xscale="log", yscale="log")
             ax.set_xlim(flops(sizes[0]) / 1.6, flops(sizes[-1]) * 1.6)
             ax.set_ylim(min(values) / 1.4, max(values) * 2)
             ax.set_xticks(
@@ -316,19 +342,28 @@ def si(value):
 
 
 def main(arguments=None):
-    """Print the Markdown and write the picture; 2 where a result is missing."""
+    """Print tables, or write the pages and draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--figure", type=Path, default=FIGURE, metavar="FILE", help=".png, .svg or .pdf")
+    parser.add_argument("names", nargs="*", choices=[[], *TABLES], metavar="NAME", help=", ".join(TABLES))
+    parser.add_argument("--write", action="store_true", help=f"put them into docs/, draw {FIGURE.name}")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the picture: .png, .svg or .pdf")
     options = parser.parse_args(arguments)
+    figure, pages = options.figure or (FIGURE if options.write else None), {}
     try:
-        records = read()
+        if options.write:
+            pages = filled({path: path.read_text(encoding="utf-8") for path in PAGES.glob("*.md")})
+        elif not figure:
+            print("\n\n".join(map(markdown, options.names or TABLES)))
+        panels = [read(name) for name in PANELS] if figure else ()
     except Refused as error:
         print(error, file=sys.stderr)
         return 2
-    print(markdown(records))
-    from minigan.reports.overview import save
+    for path, text in pages.items():
+        path.write_text(text, encoding="utf-8")
+    if figure:
+        from minigan.reports.overview import save
 
-    save(draw(records), options.figure)
+        save(draw(panels), figure)
     return 0
 
 

@@ -298,7 +298,7 @@ def test_the_package_is_typed():
     assert (ROOT / "minigan" / "py.typed").is_file()
 
 
-# README and Makefile
+# README, pages and Makefile
 
 
 def targets():
@@ -317,16 +317,19 @@ def test_the_makefile_installs_extras_that_exist():
     assert used and used <= setup_arguments()["extras_require"].keys()
 
 
-def commands_of_the_readme():
-    text = (ROOT / "README.md").read_text()
-    lines = re.findall(r"`minigan ([^`]*)`", text) + re.findall(
-        r"^\s+(?:\.venv/bin/)?minigan (\S.*)$", text, re.MULTILINE
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def commands_of_the_docs():
+    text = "\n".join(path.read_text(encoding="utf-8") for path in PAGES)
+    lines = re.findall(r"`minigan ([^`\n]*)`", text) + re.findall(
+        r"^ {4,}(?:\.venv/bin/)?minigan (\S.*)$", text.replace("\\\n", ""), re.MULTILINE
     )
-    return sorted({re.sub(r"\s+#.*", "", line).strip() for line in lines if "…" not in line})
+    return sorted({re.sub(r"\s+#.*", "", line).strip() for line in lines if not re.search("…|--help", line)})
 
 
-@pytest.mark.parametrize("line", commands_of_the_readme())
-def test_a_command_of_the_readme_is_understood(line):
+@pytest.mark.parametrize("line", commands_of_the_docs())
+def test_a_command_of_the_docs_is_understood(line):
     """Parsed, not run: the command, its options and their values exist."""
     from minigan.cli import GLOBAL_FLAGS, cli
 
@@ -335,7 +338,7 @@ def test_a_command_of_the_readme_is_understood(line):
     parent = click.Context(cli, **cli.context_settings)  # or click remembers help options without -h
     with cli.commands[name].make_context(name, rest, parent=parent) as context:
         source = context.params.get("source")
-        if source is not None:
+        if source is not None and not source.endswith(".toml"):
             from minigan.training.presets import preset
 
             preset(source)
@@ -345,11 +348,14 @@ def test_a_command_of_the_readme_is_understood(line):
             resolve(environ={}, sets=[setting])
 
 
-def test_the_readme_has_commands():
-    assert {"train", "sample", "eval"} <= {line.split()[0] for line in commands_of_the_readme()}
+def test_the_page_of_the_command_line_has_every_command():
+    from minigan.cli import cli
+
+    text = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `minigan (\w+)", text, re.MULTILINE)) == cli.commands.keys()
 
 
-def test_the_readme_names_modules_and_files_that_exist():
-    text = (ROOT / "README.md").read_text()
-    for path in re.findall(r"`((?:minigan|examples|bench|tests)/[\w/.-]+)`", text):
-        assert (ROOT / path).exists(), path
+def test_the_readme_has_five_commands():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| `minigan (\w+)", text, re.MULTILINE)
+    assert len(lines) == 5 and {"train", "sample"} <= set(lines)

@@ -1,4 +1,4 @@
-"""The README's map of the chapter: every tag has functions that exist, a test file and an example."""
+"""The map of the chapter in docs/theory.md: every tag has functions, a test file, an example."""
 
 import importlib
 import pkgutil
@@ -18,9 +18,9 @@ MODULES = [
 
 
 def rows():
-    """{tag: the other cells} of the README's map."""
+    """{tag: the other cells} of the map."""
     found = {}
-    for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines():
+    for line in (ROOT / "docs" / "theory.md").read_text(encoding="utf-8").splitlines():
         if re.match(r"\| T\d+ \|", line):
             tag, *cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
             found[tag] = cells

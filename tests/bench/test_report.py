@@ -1,4 +1,4 @@
-"""The report prints what bench.peers measured, draws it, and says which measurement is missing."""
+"""The report prints what was measured, draws it, fills the pages, and says which measurement is missing."""
 
 import importlib
 import json
@@ -114,6 +114,11 @@ openblas 0.3.31 (SkylakeX kernels); minigan 0.1.0, JAX 0.10.2.
 """  # noqa: E501  a table: a row stays a row
 
 
+def panels(records=RECORDS):
+    """What the picture shows."""
+    return [records["peers-1"], records["peers-2"]]
+
+
 def copied():
     """The records, to change: no part of one is part of another."""
     return json.loads(json.dumps(RECORDS))
@@ -130,9 +135,47 @@ def report(monkeypatch, tmp_path):
     return importlib.import_module("bench.report")
 
 
-def test_the_tables_are_these(report, capsys, tmp_path):
-    assert report.main(["--figure", str(tmp_path / "speed.png")]) == 0
+NAMES = ["peers-1", "peers-2", "peers-replicas", "peers-whole", "peers-machines"]
+
+
+def test_the_tables_are_these(report, capsys):
+    assert report.main(NAMES) == 0
     assert capsys.readouterr().out == EXPECTED
+
+
+def test_the_pages_have_the_tables_of_the_results(monkeypatch):
+    """The committed pages and results: mended by python -m bench.report --write."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    report = importlib.import_module("bench.report")
+    pages = {path: path.read_text(encoding="utf-8") for path in sorted(report.PAGES.glob("*.md"))}
+    for path, text in report.filled(pages).items():
+        assert text == pages[path], path.name
+
+
+def test_a_table_without_a_place_is_refused(report, monkeypatch):
+    monkeypatch.setattr(report, "TABLES", {"a": ((), lambda: "| 1 |"), "b": ((), lambda: "| 2 |")})
+    page = "<!-- table: a -->\n\nold\n\n<!-- end -->\n"
+    with pytest.raises(report.Refused, match="not the same: b"):
+        report.filled({"page": page})
+    with pytest.raises(report.Refused, match="not the same: one of them twice"):
+        report.filled({"page": page, "another": page + page.replace(" a ", " b ")})
+    both = report.filled({"page": page, "another": page.replace(" a ", " b ")})
+    assert both == {
+        "page": page.replace("old", "| 1 |"),
+        "another": "<!-- table: b -->\n\n| 2 |\n\n<!-- end -->\n",
+    }
+    assert report.filled(both) == both
+
+
+def test_the_pages_are_written(report, monkeypatch, tmp_path):
+    monkeypatch.setattr(report, "TABLES", {"a": ((), lambda: "| 1 |")})
+    monkeypatch.setattr(report, "PAGES", tmp_path)
+    (tmp_path / "page.md").write_text("# One\n\n<!-- table: a -->\n<!-- end -->\n\nText\n")
+    assert report.main(["--write", "--figure", str(tmp_path / "speed.png")]) == 0
+    assert (
+        tmp_path / "page.md"
+    ).read_text() == "# One\n\n<!-- table: a -->\n\n| 1 |\n\n<!-- end -->\n\nText\n"
+    assert (tmp_path / "speed.png").is_file()
 
 
 def test_the_picture_is_a_png_of_sane_size(report, capsys, tmp_path):
@@ -154,7 +197,7 @@ def test_the_lines_are_those_of_the_fastest(report):
         ("ours", True): [(TOY, 300.0)],
         ("jax_peer", False): [(TOY, 28.1)],
     }
-    panel = report.draw(RECORDS).axes[0]
+    panel = report.draw(panels()).axes[0]
     drawn = {(*line.get_xdata(), *line.get_ydata()): line for line in panel.lines}
     limit = drawn[393_216, 201_326_592, 34.31, 1600.0]  # 24 · 64 · 16², 24 · 512 · 128²
     assert len(drawn) == 4 and limit.get_linestyle() == "--" and limit.get_color() == "black"
@@ -174,7 +217,7 @@ def test_every_line_has_its_name_inside_the_picture_and_apart_from_the_others(re
             for j, variant in enumerate(variants)
             for size, microseconds in ((TOY, 30.0), (WIDE, 1500.0))
         ]
-    figure = report.draw(records)
+    figure = report.draw(panels(records))
     figure.draw_without_rendering()
     for ax in figure.axes:
         boxes = [Text.get_window_extent(name) for name in ax.texts]  # that of an annotation has its arrow
@@ -239,9 +282,9 @@ def test_names_move_to_where_least_squares_put_them(report):
 @pytest.mark.parametrize("name", list(RECORDS))
 def test_a_missing_result_is_named_with_the_command_that_makes_it(report, capsys, tmp_path, name):
     (tmp_path / "results" / f"{name}.json").unlink()
-    assert report.main(["--figure", str(tmp_path / "speed.png")]) == 2
+    assert report.main(NAMES) == 2
     out, error = capsys.readouterr()
-    assert out == "" and not (tmp_path / "speed.png").exists()
+    assert out == ""
     command = report.COMMANDS[name]
     assert error == f"{tmp_path / 'results' / name}.json is missing; make it by: {command}\n"
 
@@ -262,14 +305,14 @@ def test_the_commands_make_those_files(report, monkeypatch, tmp_path):
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"results": []}', "\xff"])
 def test_a_file_of_something_else_is_refused(report, capsys, tmp_path, content):
     (tmp_path / "results" / "peers-2.json").write_bytes(content.encode("latin-1"))
-    assert report.main([]) == 2
-    assert "peers-2.json holds no results of bench.peers; make it anew by:" in capsys.readouterr().err
+    assert report.main(["peers-2"]) == 2
+    assert "peers-2.json holds no results; make it anew by:" in capsys.readouterr().err
 
 
 def test_two_machines_are_two_lines(report):
     records = copied()
     records["peers-2"]["environment"]["blas"]["architecture"] = "Haswell"
-    lines = report.machines(records).splitlines()
+    lines = report.machines(records.values()).splitlines()
     assert len(lines) == 2 and "SkylakeX" in lines[0] and "Haswell" in lines[1]
 
 
@@ -282,8 +325,8 @@ def test_the_command_ends_with_2(tmp_path):
     )
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "bench.report"], cwd=tmp_path, env=environ, capture_output=True,
-        text=True, timeout=60,
+        [sys.executable, "-W", "error", "-m", "bench.report", "peers-1"], cwd=tmp_path, env=environ,
+        capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.count("\n") == 1 and done.stderr.endswith("make it by: python -m bench.peers\n")

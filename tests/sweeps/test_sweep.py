@@ -538,9 +538,9 @@ def test_the_default_of_a_plan_is_the_default_experiment(tmp_path):
     assert config == resolve(environ={}, sets=["seed=7", "name=tiny-0000"])
 
 
-def test_the_plan_in_the_readme_is_one(tmp_path):
-    text = (Path(__file__).parents[2] / "README.md").read_text()
-    block = text.split("## Many runs at once")[1].split("```toml\n")[1].split("```")[0]
+def test_the_plan_in_the_docs_is_one(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text()
+    block = text.split("```toml\n")[1].split("```")[0]
     made = plan(tmp_path, block)
     assert len(made.configs) == 256 and made.varied == ("seed", "r1", "generator.widths")
     assert "trains the 256 runs" in text and [len(group) for group in jobs(made, range(256))] == [64] * 4

@@ -1,0 +1,83 @@
+"""Tables from bench/results that one benchmark or soak makes alone, and one of the code: name → function.
+
+A table has the columns that the benchmark itself prints. What bench.peers measured is in bench.report.
+"""
+
+import statistics
+
+from bench import classifiers, dynamics, fgan, galaxies, modes, optimal_discriminator, quality
+from bench.common import table
+from minigan.gan.objectives import OBJECTIVES
+
+
+def rows_of(module, *records):
+    """The table that a module's HEADER and cells make of the results in its records."""
+    return table(module.HEADER, [module.cells(row) for record in records for row in record["results"]])
+
+
+def of_startup(record):
+    """Seconds of whole processes, and what `import minigan` costs beyond NumPy."""
+    times = record["seconds"].items()
+    body = [(name, *(f"{f(t):.2f}" for f in (statistics.median, min, max))) for name, t in times]
+    beyond = f"`import minigan` costs {record['import_beyond_numpy']:.2f} s beyond NumPy."
+    return f"{table(('', 'median s', 'minimum s', 'maximum s'), body)}\n\n{beyond}"
+
+
+def of_modes(*records):
+    """A line per preset, and one perfect sampler per distribution."""
+    lines = {row["name"]: row for record in records for row in record["results"]}
+    return table(modes.HEADER, [modes.cells(row) for row in lines.values()])
+
+
+SOAKS = {  # what was injected; the figures are those of the result of that name
+    "kills": "{kills} times SIGKILL at a random moment of runs with a checkpoint every few ms; weights, "
+    "metrics, frames and verdict as in a run that was never stopped",
+    "operations": "a kill at each of the {kills} file operations of a save, {errors} errors of four kinds "
+    "there, {power_cuts} power cuts, full disks {full_disks[tmpfs]} times each in four ways",
+    "signals": "{SIGINT_sent} SIGINT and {SIGTERM_sent} SIGTERM at random moments: the slowest end took "
+    "{SIGTERM_seconds_to_the_slowest_end} s, and each went on to the same bits",
+    "writers": "{starts} starts on directories that were taken: the slowest refusal took "
+    "{slowest_refusal_seconds} s; {reads} reads while {steps_meanwhile} steps were written",
+    "damage": "of a checkpoint of {file_bytes} bytes every truncation, every bit ({bit_of_the_header} of the "
+    "header, {bit_of_the_arrays} of the arrays) and {mutant} other mutants: no code run, no traceback, no "
+    "altered file accepted",
+    "fuzz": "{configurations[cases]} configurations, {data[cases]} data files, {records[cases]} records of "
+    "runs, {arguments[cases]} command lines, {seeds[cases]} seeds: each refused in a sentence, or right",
+    "growth": "{steps} steps: {collector_on[growth_mib]} MiB of growth after the first ones, "
+    "{collector_off[growth_mib]} without the garbage collector",
+    "cluster": "{runs} runs on Dask over TLS in two network namespaces, one worker killed: {results} "
+    "results, {equal_to_the_run_alone} with the bits of the run alone",
+}
+
+
+def of_soaks(*records):
+    """A line per soak, none of which failed."""
+    lines = zip(SOAKS.items(), records, strict=True)
+    body = [(f"`{name}`", text.format(**record)) for (name, text), record in lines]
+    return table(("`python -m bench.soak …`", "what was injected; nothing was lost or altered"), body)
+
+
+def of_objectives():
+    """A line per objective: formula and source."""
+    return table(
+        ("name", "formula", "source"), [(f"`{o.name}`", o.formula, o.source) for o in OBJECTIVES.values()]
+    )
+
+
+MODES = ("modes-ring8", "modes-ring8-plain", "modes-ring8-saturating", "modes-grid25")
+TABLES = {  # name: (the results that it is made of, function of their contents)
+    "quality": (("quality",), lambda r: rows_of(quality, r)),
+    "ablation": (("ablation",), lambda r: rows_of(quality, r)),
+    "startup": (("startup",), of_startup),
+    "modes": (MODES, of_modes),
+    "fgan": (("fgan",), lambda r: rows_of(fgan, r)),
+    "optimal_discriminator": (("optimal_discriminator",), lambda r: rows_of(optimal_discriminator, r)),
+    "dirac": (("dynamics",), lambda r: dynamics.dirac_table(r["dirac"])),
+    "intervals": (("dynamics",), lambda r: dynamics.interval_table(r["intervals"])),
+    "posteriors": (("classifiers",), classifiers.posterior_table),
+    "accuracies": (("classifiers",), classifiers.accuracy_table),
+    "efron": (("classifiers",), classifiers.efron_table),
+    "galaxies": (("galaxies",), lambda r: rows_of(galaxies, r)),
+    "objectives": ((), of_objectives),
+    "soaks": (tuple(f"soak-{name}" for name in SOAKS), of_soaks),
+}
