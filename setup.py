@@ -1,4 +1,7 @@
-"""Packages, dependencies, the entry point; pyproject.toml holds the build system and the tools' settings."""
+"""Packages, dependencies, the entry point; pyproject.toml holds the build system and the tools' settings.
+
+Every lower bound here is a version that can be installed and with which the suite passes: `nox -s lowest`.
+"""
 
 import re
 from pathlib import Path
@@ -7,25 +10,26 @@ from setuptools import find_packages, setup
 
 version = re.search(r'"(.+)"', Path(__file__).with_name("minigan").joinpath("_version.py").read_text())[1]
 
-plot = ["matplotlib>=3.10"]  # the figures of a run; everything else works without
+plot = ["matplotlib>=3.10.7"]  # the figures of a run; everything else works without
 sweep = ["joblib>=1.5"]  # minigan sweep --jobs: processes that are replaced when one is killed
 cluster = [*sweep, "dask[distributed]>=2025.1"]  # minigan sweep --engine dask: workers on other machines, TLS
-bench = ["pytest>=8", "pytest-benchmark[histogram]>=5.2"]  # the layout of bench/
+bench = ["pytest>=8.1.1", "pytest-benchmark[histogram]>=5.2"]  # the layout of bench/
 test = [
     *plot,
     *cluster,
     *bench,
-    "setuptools>=77",  # builds the wheel that the packaging tests open
-    "pytest-timeout>=2.3",  # a test that hangs fails instead
-    "pytest-xdist>=3.6",  # a process of tests per core: make test in half the time
+    "setuptools>=77.0.1",  # builds the wheel that the packaging tests open
+    "pytest-timeout>=2.3.1",  # a test that hangs fails instead
+    "pytest-xdist>=3.6.1",  # a process of tests per core: make test in half the time
     "pytest-cov>=7",  # branches, those of the processes that tests start among them: make coverage
     "hypothesis>=6.100",  # properties over shapes, configs and files
     "autograd>=1.8",  # HIPS autograd: the independent oracle of gradients in every run
     "jsonschema>=4.18",  # holds what --json prints against the schema that is shipped
     "mpmath>=1.3",  # exact values of the logistic family's tails
-    "mypy>=1.18",  # the package ships py.typed, so its types have to hold
+    "mypy>=1.18.1",  # the package ships py.typed, so its types have to hold
     "ruff>=0.14",
 ]
+dev = ["nox>=2025.2.9", "pre-commit>=4"]  # noxfile.py and .pre-commit-config.yaml
 
 setup(
     version=version,
@@ -44,9 +48,9 @@ setup(
         "click>=8.2",  # the command line
         "rich>=14",  # progress and tables on it
         "msgspec>=0.20",  # typed configuration with bounds, JSON and TOML
-        "safetensors>=0.6",  # checkpoints that cannot run code
+        "safetensors>=0.6.1",  # checkpoints that cannot run code
         "filelock>=3.20",  # one writer per run directory
-        "threadpoolctl>=3.5",  # BLAS threads fixed per run: they decide the last bits of a product
+        "threadpoolctl>=3.5",  # BLAS threads fixed per run: they decide the rounding of a product
     ],
     extras_require={
         "plot": plot,
@@ -54,6 +58,7 @@ setup(
         "cluster": cluster,
         "bench": bench,
         "test": test,
+        "dev": dev,
         # One of the four, never two: CuPy's wheels overwrite each other's files. The bare wheel takes cuBLAS,
         # NVRTC and the headers from a CUDA toolkit, or from PyTorch's nvidia-* wheels; [ctk] brings its own,
         # 1 to 2 GB, which those who have them need not download.
