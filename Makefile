@@ -50,4 +50,4 @@ report: .venv/installed-plot
 	touch $@
 
 clean:
-	rm -rf .venv build *.egg-info .coverage*
+	rm -rf .venv .venv-newest .nox build *.egg-info .coverage*

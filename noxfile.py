@@ -1,0 +1,49 @@
+"""The suite where make test does not run it: with the newest versions of everything, and with the lowest.
+
+pip install -e '.[dev]'
+nox -s newest lowest            # each in an environment of its own, under .nox
+nox -s lowest -- tests/engine   # a part of the suite
+"""
+
+import nox
+
+nox.options.sessions = ["lint", "tests"]
+PARALLEL = ("-n", "logical", "--maxprocesses", "4", "--dist", "worksteal")
+
+
+def suite(session):
+    """The tests given after --, or all."""
+    session.run("python", "-m", "pytest", *PARALLEL, *session.posargs)
+
+
+@nox.session
+def lint(session):
+    """What .ci/run and pre-commit check: ruff's rules and format, mypy's types."""
+    session.install("-e", ".[test]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session):
+    """The suite on the Python that runs nox."""
+    session.install("-e", ".[test]")
+    suite(session)
+
+
+@nox.session(python="3.13")
+def newest(session):
+    """The newest Python, and the newest version of every package."""
+    session.install("--upgrade", "--upgrade-strategy", "eager", "-e", ".[test]")
+    suite(session)
+
+
+@nox.session(python="3.11")
+def lowest(session):
+    """The lowest Python, and the lowest versions that setup.py declares."""
+    session.install("setuptools")
+    pins = session.run("python", ".ci/lowest.py", silent=True)
+    session.install(*pins.split())
+    session.install("--no-deps", "--no-build-isolation", "-e", ".")
+    suite(session)
