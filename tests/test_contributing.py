@@ -203,3 +203,13 @@ def test_the_tables_that_it_names_exist():
     assert isinstance(module("tests/test_architecture.py").ENGINE_BUDGET, int)
     objectives = module("tests/gan/test_objectives.py")
     assert objectives.EXPONENTIAL <= objectives.EDGES.keys()
+
+
+def test_the_table_of_rooms_is_the_package_and_points_downwards():
+    floors = module("tests/test_architecture.py").FLOORS
+    rows = re.findall(r"^\| (`[a-z_]+(?:/|\.py)`(?:, `\w+\.py`)*) \|", TEXT, re.MULTILINE)
+    rooms = [room for row in rows for room in re.findall(r"`([a-z_]+)", row)]
+    assert set(rooms) == floors.keys() - {"_version"} and len(rooms) == len(set(rooms))
+    place = {room: k for k, room in enumerate([*rooms, "_version"])}
+    for room, lower in floors.items():
+        assert all(place[room] < place[other] for other in lower), room

@@ -175,7 +175,8 @@ if os.environ.get("FIGURES") != "1":
     from minigan.errors import UnavailableError
     def none(*_):
         raise UnavailableError("not drawn here")
-    cli.figures.save_overview = cli.figures.save_sweep = none
+    from minigan.cli import figures
+    figures.save_overview = figures.save_sweep = none
 code = cli.main(sys.argv[1:])
 print(json.dumps(seen), file=open(report, "w"))
 sys.exit(code)
