@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.common import table, write
 from minigan.models.classifiers import GaussianClassifier, LogisticRegression, SoftmaxRegression, posterior
-from minigan.probability.distributions import MultivariateNormal
+from minigan.probability.multivariate import MultivariateNormal
 
 SIZES = (1_000, 10_000, 100_000)
 TEST_POINTS = 20_000

@@ -29,8 +29,9 @@ import numpy as np
 import minigan as mg
 from bench.common import RESULTS, table, write
 from minigan.models.likelihood import closest_normal
-from minigan.probability.distributions import Normal, parse
-from minigan.probability.information import f_divergence
+from minigan.probability.distributions import Normal
+from minigan.probability.f_divergences import f_divergence
+from minigan.probability.text_form import parse
 
 MIXTURES = {
     "paper": "0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4142135623730951)",

@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.common import table, wilson, write
 from minigan.evaluation.modes import modes_of
-from minigan.probability.distributions import parse
+from minigan.probability.text_form import parse
 from minigan.training.config import resolve
 from minigan.training.metrics import LAST
 

@@ -21,7 +21,7 @@ import numpy as np
 from bench.common import RESULTS, table, wilson, write
 from minigan.evaluation.two_sample import ks_one_sample, wasserstein1_to
 from minigan.gan.theory.diagnostics import latent_cells, pushforward_cdf
-from minigan.probability.distributions import parse
+from minigan.probability.text_form import parse
 from minigan.training.config import resolve
 from minigan.training.metrics import LAST
 

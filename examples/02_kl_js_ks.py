@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+import minigan.probability as info
 from minigan.evaluation.two_sample import ecdf, ks_two_sample, perfect_ks_band
-from minigan.probability import information as info
 from minigan.probability.distributions import Normal, Uniform
 
 P, Q, FEW = Normal(0.0, 1.0), Normal(1.0, 2.0), 50

@@ -4,7 +4,8 @@ import numpy as np
 
 import minigan as mg
 from minigan.models.likelihood import closest_normal, fit_by_gradient, fit_normal, mean_log_likelihood
-from minigan.probability.distributions import Normal, parse
+from minigan.probability.distributions import Normal
+from minigan.probability.text_form import parse
 
 
 def adversarial_normal(x, objective, steps, batch=256):

@@ -9,7 +9,8 @@ import numpy as np
 
 from minigan.engine.tensor import constant
 from minigan.gan.objectives import OBJECTIVES
-from minigan.probability.distributions import Normal, parse
+from minigan.probability.distributions import Normal
+from minigan.probability.text_form import parse
 from minigan.training.config import resolve
 from minigan.training.experiment import Experiment
 

@@ -10,7 +10,7 @@ import numpy as np
 from minigan.evaluation.classifier_test import classifier_two_sample_test
 from minigan.evaluation.morphology import fit_sersic, measure
 from minigan.evaluation.two_sample import ks_two_sample
-from minigan.probability.distributions import parse
+from minigan.probability.text_form import parse
 from minigan.training.config import resolve
 from minigan.training.experiment import Experiment
 

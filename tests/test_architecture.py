@@ -187,13 +187,20 @@ def documented_methods(tree):
 CLASSES = {
     node.name: node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
 }
+PROTOCOLS = {node.name for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
+             and any(ast.unparse(base).split(".")[-1] == "Protocol" for base in node.bases)}  # fmt: skip
+PROTOCOLS_BESIDE = {  # of a class, the protocols of its file
+    node.name: PROTOCOLS & {other.name for other in ast.walk(tree) if isinstance(other, ast.ClassDef)}
+    for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
+}  # fmt: skip
 DOCUMENTED = {name: methods for tree in TREES.values() for name, methods in documented_methods(tree).items()}
 
 
 def documented_by(name):
-    """The methods that a class or any of its bases in this package documents."""
+    """The methods that a class documents, any of its bases in this package, or a protocol beside one."""
     bases = [ast.unparse(base).split(".")[-1] for base in CLASSES[name].bases] if name in CLASSES else []
-    return set(DOCUMENTED.get(name, ())).union(*map(documented_by, bases))
+    above = {*bases, *PROTOCOLS_BESIDE.get(name, ())} - {name}
+    return set(DOCUMENTED.get(name, ())).union(*map(documented_by, above))
 
 
 NUMPYS_OWN_NAMES = {
@@ -201,8 +208,6 @@ NUMPYS_OWN_NAMES = {
     "DeviceArray",
     "StrictNamespace",
 }  # documented by NumPy, whose names and meaning they keep
-PROTOCOLS = {node.name for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
-             and any(ast.unparse(base).split(".")[-1] == "Protocol" for base in node.bases)}  # fmt: skip
 
 
 def missing_docstrings(path, tree):

@@ -34,12 +34,12 @@ def module(path):
     return made
 
 
-def added(path, table="", brackets="{}"):
+def added(path, table="", brackets="{}", also=None):
     """The names of a module with what a block adds to it; of a table's block the row or rows alone.
 
-    The module itself stays as it is.
+    The module itself stays as it is; ``also`` are names of another block that the rows use.
     """
-    names = dict(vars(module(path)))
+    names = {**vars(module(path)), **(also or {})}
     if (path, "") in BLOCKS:
         exec(BLOCKS[path, ""], names)
     if not table:
@@ -52,7 +52,8 @@ def test_all_blocks_are_executed_here():
     assert len(BLOCKS) == TEXT.count("```python") == len(set(BLOCKS))
     assert {path for path, _ in BLOCKS} == {
         "minigan/engine/primitives.py", "minigan/engine/gradcheck.py", "minigan/gan/objectives.py",
-        "minigan/gan/penalties.py", "minigan/probability/distributions.py", "minigan/nn/optim.py",
+        "minigan/gan/penalties.py", "minigan/nn/optim.py",
+        "minigan/probability/distributions.py", "minigan/probability/text_form.py",
         "minigan/training/presets.py", "minigan/cli/moments.py",
         "tests/engine/test_primitives.py", "tests/gan/test_objectives.py",
     }  # fmt: skip
@@ -120,11 +121,12 @@ def test_its_rows():
 
 def test_the_distribution(monkeypatch):
     path = "minigan/probability/distributions.py"
-    names, rows = added(path), added(path, "_FAMILIES")
-    distributions = module(path)
-    monkeypatch.setattr(distributions, "_FAMILIES", distributions._FAMILIES | rows)
-    made, exact = distributions.parse("logistic(1, 0.5)"), stats.logistic(1.0, 0.5)
-    assert isinstance(made, distributions.Distribution) and distributions.parse(str(made)) == made
+    names = added(path)
+    rows = added("minigan/probability/text_form.py", "FAMILIES", also=names)
+    distributions, text_form = module(path), module("minigan/probability/text_form.py")
+    monkeypatch.setattr(text_form, "FAMILIES", text_form.FAMILIES | rows)
+    made, exact = text_form.parse("logistic(1, 0.5)"), stats.logistic(1.0, 0.5)
+    assert isinstance(made, distributions.Distribution) and text_form.parse(str(made)) == made
     assert str(made) == str(names["Logistic"](1, 0.5))
     u = np.array([1e-9, 0.01, 0.5, 0.99])
     x = exact.ppf(u)

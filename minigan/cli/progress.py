@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from minigan.errors import MiniganError, printable
 from minigan.evaluation.two_sample import perfect_ks_band
-from minigan.probability.distributions import Empirical
+from minigan.probability.empirical import Empirical
 from minigan.storage.directory import RunDirectory
 from minigan.sweeps.sweep import Sweep, is_done, run_path
 from minigan.training.experiment import Experiment

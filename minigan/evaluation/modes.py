@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from minigan.probability._numerics import host
-from minigan.probability.distributions import SUM_TOLERANCE, Mixture, Normal
-from minigan.probability.planar import MultivariateMixture
+from minigan.probability.distributions import SUM_TOLERANCE, Normal
+from minigan.probability.mixture import Mixture
+from minigan.probability.multivariate import MultivariateMixture
 
 REACH = 3.0  # standard deviations within which a value is of high quality
 

@@ -23,13 +23,11 @@ from minigan.evaluation.two_sample import (
     perfect_ks_band,
 )
 from minigan.probability._numerics import host, host_sample
-from minigan.probability.distributions import (
-    Distribution,
-    Empirical,
-    MultivariateDistribution,
-    location_scale,
-)
-from minigan.probability.information import histogram_edges, js_rows
+from minigan.probability.distributions import Distribution, location_scale
+from minigan.probability.empirical import Empirical
+from minigan.probability.estimators import histogram_edges
+from minigan.probability.information import js_rows
+from minigan.probability.multivariate import MultivariateDistribution
 
 LEVEL = 0.05  # of the test behind the verdict
 _TOGETHER = ", together at the 5 % level, "  # between the tests of a sentence and what they say

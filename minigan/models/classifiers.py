@@ -25,7 +25,8 @@ from minigan.engine.tensor import Tensor
 from minigan.nn.layers import Dense
 from minigan.nn.parameters import Parameters
 from minigan.probability._numerics import host
-from minigan.probability.distributions import SUM_TOLERANCE, MultivariateNormal
+from minigan.probability.distributions import SUM_TOLERANCE
+from minigan.probability.multivariate import MultivariateNormal
 
 COVARIANCES = ("shared", "diagonal", "full")
 SINGULAR = 1e-13  # least eigenvalue of a correlation matrix, per feature, that is not rounding noise

@@ -20,17 +20,11 @@ from minigan.nn.optim import Adam
 from minigan.nn.parameters import Parameters
 from minigan.nn.schedules import Schedule
 from minigan.probability._numerics import host
-from minigan.probability.distributions import (
-    NORMAL_IQR,
-    Distribution,
-    Empirical,
-    Mixture,
-    MultivariateDistribution,
-    MultivariateNormal,
-    Normal,
-    location_scale,
-)
-from minigan.probability.information import f_divergence
+from minigan.probability.distributions import NORMAL_IQR, Distribution, Normal, location_scale
+from minigan.probability.empirical import Empirical
+from minigan.probability.f_divergences import f_divergence
+from minigan.probability.mixture import Mixture
+from minigan.probability.multivariate import MultivariateDistribution, MultivariateNormal
 
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 COLLAPSED = 1e-6  # sd of a component, in units of the data: on its way to one point and infinite likelihood

@@ -1,55 +1,66 @@
 """Distributions, information and divergences, and the toys that GANs learn. Arrays only, no engine.
 
-``distributions``  normal, mixture, uniform, Laplace, Student, empirical; ``parse`` reads their text form
-``planar``         mixtures of normal distributions of several features: the ring, the grid and the spiral
+``distributions``  of one number: the protocol; normal, uniform, Laplace, Student
+``mixture``        their mixtures
+``empirical``      the distribution of a data set
+``multivariate``   several features: the protocol; the normal distribution and its mixtures
+``planar``         the ring, the grid and the spiral
 ``galaxies``       images of galaxies: light profiles, a telescope, the sky's noise
+``text_form``      the text form of all these, and the table of what can be named
 ``information``    entropy, Kullback–Leibler and Jensen–Shannon divergences, in nats
+``f_divergences``  other divergences of two densities
+``estimators``     entropy and divergences from samples
 
 Arguments may be lists or arrays of any backend; they are brought to the host and computed on in float64.
 Empty input and NaN are errors everywhere. Names end in the route: ``kl`` (discrete), ``kl_normal``,
-``kl_quadrature``, ``kl_monte_carlo``, ``kl_histogram``, ``kl_knn``.
+``kl_quadrature``, ``kl_monte_carlo``, ``kl_histogram``, ``kl_knn``. Whether a sample comes from a
+distribution is decided in ``minigan.evaluation``; what is fitted to one, in ``minigan.models``.
 """
 
 from minigan.probability.distributions import (
     Distribution,
-    Empirical,
     Laplace,
-    Mixture,
-    MultivariateDistribution,
-    MultivariateNormal,
     Normal,
     StudentT,
     Uniform,
-    parse,
-)
-from minigan.probability.galaxies import GalaxyImages
-from minigan.probability.information import (
-    Estimate,
-    cross_entropy,
-    differential_entropy,
-    entropy,
-    entropy_monte_carlo,
+    Univariate,
     entropy_quadrature,
+)
+from minigan.probability.empirical import Empirical
+from minigan.probability.estimators import (
+    Estimate,
+    differential_entropy,
+    entropy_monte_carlo,
     histogram_edges,
-    js,
     js_histogram,
     js_monte_carlo,
-    js_quadrature,
-    kl,
     kl_histogram,
     kl_knn,
     kl_monte_carlo,
+)
+from minigan.probability.f_divergences import F_DIVERGENCES, f_divergence
+from minigan.probability.galaxies import GalaxyImages
+from minigan.probability.information import (
+    cross_entropy,
+    entropy,
+    js,
+    js_quadrature,
+    kl,
     kl_multivariate_normal,
     kl_normal,
     kl_quadrature,
     self_information,
 )
-from minigan.probability.planar import MultivariateMixture, grid, ring, spiral
+from minigan.probability.mixture import Mixture
+from minigan.probability.multivariate import MultivariateDistribution, MultivariateMixture, MultivariateNormal
+from minigan.probability.planar import grid, ring, spiral
+from minigan.probability.text_form import parse
 
 __all__ = [
     "Distribution",
     "Empirical",
     "Estimate",
+    "F_DIVERGENCES",
     "GalaxyImages",
     "Laplace",
     "Mixture",
@@ -59,11 +70,13 @@ __all__ = [
     "Normal",
     "StudentT",
     "Uniform",
+    "Univariate",
     "cross_entropy",
     "differential_entropy",
     "entropy",
     "entropy_monte_carlo",
     "entropy_quadrature",
+    "f_divergence",
     "grid",
     "histogram_edges",
     "js",

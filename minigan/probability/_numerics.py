@@ -1,4 +1,4 @@
-"""The door of this floor, where all becomes float64 on the host, and the quadrature behind its integrals."""
+"""How numbers come in (float64 on the host), and the quadrature behind the integrals."""
 
 from functools import cache
 
@@ -77,3 +77,19 @@ def integrate(f, edges, *, tolerance=1e-13):
         a, b = np.concatenate([a[go], middle[go]]), np.concatenate([middle[go], b[go]])
         whole = np.concatenate([left[go], right[go]])
     return total
+
+
+def levels(u):
+    """Levels of a quantile, as float64 on the host.    Raises:  ValueError – outside [0, 1]"""
+    u = host(u, "u")
+    if u.min() < 0 or u.max() > 1:
+        raise ValueError(
+            f"a quantile is asked at levels in [0, 1]; received values from {u.min()} to {u.max()}"
+        )
+    return u
+
+
+def format_number(number):
+    """The shortest text that reads back to the same float."""
+    text = repr(float(number))
+    return text.removesuffix(".0")

@@ -1,33 +1,21 @@
-"""Information in nats: entropy, Kullback–Leibler and Jensen–Shannon divergences by formula and sample.
+"""Information in nats: entropy, Kullback–Leibler and Jensen–Shannon divergences of known distributions.
 
 The name says the route: no suffix for discrete distributions given as probability vectors, ``_normal`` and
-``_multivariate_normal`` for closed forms, ``_quadrature`` for two densities, and for samples ``_monte_carlo``
-(both log-densities known), ``_histogram`` (the sample binned) and ``_knn`` (neither density known). A
-Jensen–Shannon divergence is the divergence itself, not its square root, and lies in [0, ln 2].
+``_multivariate_normal`` for closed forms, ``_quadrature`` for two densities. Estimates from samples are in
+``estimators``, other divergences in ``f_divergences``. A Jensen–Shannon divergence is the divergence itself,
+not its square root, and lies in [0, ln 2].
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
-from minigan.probability._numerics import host, host_sample, integrate
-from minigan.probability.distributions import (
-    SUM_TOLERANCE,
-    checked_moments,
-    entropy_quadrature,
-    location_scale,
-)
+from minigan.probability._numerics import host, integrate
+from minigan.probability.distributions import SUM_TOLERANCE, entropy_quadrature
+from minigan.probability.multivariate import checked_moments
 
 LN2 = math.log(2)
-_DIVERGENT = 1e-6  # where the outermost panel still holds this share, an integral is taken for divergent
-
-
-class Estimate(NamedTuple):
-    """A mean over a sample, and its standard error."""
-
-    value: float
-    standard_error: float
+DIVERGENT = 1e-6  # where the outermost panel still holds this share, an integral is taken for divergent
 
 
 # ── discrete distributions ──────────────────────────────────────────────────────────────────────────────────
@@ -78,7 +66,7 @@ def kl(p, q) -> float:
     Raises:  ValueError – as ``cross_entropy``
     Source:  [T3]
     """
-    return _kl(*_pair(p, q))
+    return kl_of_shares(*_pair(p, q))
 
 
 def js(p, q) -> float:
@@ -141,18 +129,6 @@ def kl_multivariate_normal(mean_p, covariance_p, mean_q, covariance_q) -> float:
 # ── two densities, by quadrature ────────────────────────────────────────────────────────────────────────────
 
 
-def differential_entropy(distribution, samples=None) -> float:
-    """H[p] = −∫ p ln p dx, which may be negative: a distribution's own, or the mean of −ln p.
-
-    ``distribution`` is a distribution (closed form where it has one, else quadrature) or, with samples, also
-    the function ln p. The mean is unbiased; ``entropy_monte_carlo`` gives it with its standard error.
-
-    Units:   nats
-    Source:  [T2]
-    """
-    return distribution.entropy() if samples is None else entropy_monte_carlo(distribution, samples).value
-
-
 def kl_quadrature(p, q) -> float:
     """KL(p‖q) = ∫ p ln(p/q) dx of two distributions, to about 1e-10 of its size plus 1e-12.
 
@@ -172,13 +148,13 @@ def kl_quadrature(p, q) -> float:
         nonlocal emptied
         log_p, log_q = p.log_density(x), q.log_density(x)
         emptied = emptied or bool(((log_p > -np.inf) & (log_q == -np.inf)).any())
-        return np.zeros_like(x) if emptied else _excess(log_p, log_q)
+        return np.zeros_like(x) if emptied else kl_integrand(log_p, log_q)
 
     edges = np.union1d(p.knots(), q.knots())
     with np.errstate(invalid="ignore"):
         value = integrate(integrand, edges)
         tails = [edges[:2]] * (p_low == -math.inf) + [edges[-2:]] * (p_high == math.inf)
-        divergent = any(integrate(integrand, tail) > _DIVERGENT * (1 + value) for tail in tails)
+        divergent = any(integrate(integrand, tail) > DIVERGENT * (1 + value) for tail in tails)
     return math.inf if emptied or divergent else max(0.0, value)
 
 
@@ -192,195 +168,12 @@ def js_quadrature(p, q) -> float:
     def integrand(x):
         log_p, log_q = p.log_density(x), q.log_density(x)
         log_m = np.logaddexp(log_p, log_q) - LN2
-        return 0.5 * (_excess(log_p, log_m) + _excess(log_q, log_m))
+        return 0.5 * (kl_integrand(log_p, log_m) + kl_integrand(log_q, log_m))
 
     return float(_clip_js(integrate(integrand, np.union1d(p.knots(), q.knots()))))
 
 
-def f_divergence(f, p, q) -> float:
-    """D_f(p‖q) = ∫ q f(p/q) dx of two distributions, f convex with f(1) = 0, to about 1e-10 of its size.
-
-    f is a function of arrays of u = p/q > 0, or one of F_DIVERGENCES: the divergences that GAN objectives of
-    the same names minimise. ∞ where the integral diverges: Pearson's already where q falls off twice as fast
-    as p.
-
-    kl  u ln u                   js  u ln u − (u + 1) ln((u + 1)/2), which makes 2 JS
-    reverse_kl  −ln u            pearson  (u − 1)²
-    jeffrey  (u − 1) ln u        squared_hellinger  (√u − 1)²        total_variation  ½|u − 1|
-
-    Raises:  ValueError – for an unknown name; if ratios beyond e^±300 count, which only the names can follow
-    Source:  Csiszár 1967; Nowozin, Cseke, Tomioka 2016, table 1; [T3], [T6]
-    """
-    if not callable(f) and f not in F_DIVERGENCES:
-        raise ValueError(
-            f"an f-divergence is a function of p/q or one of {', '.join(F_DIVERGENCES)}; received {f!r}"
-        )
-    term, at_zero, slope = _term_of(f) if callable(f) else F_DIVERGENCES[f]
-    infinite = False
-
-    def integrand(x):
-        nonlocal infinite
-        log_p, log_q = p.log_density(x), q.log_density(x)
-        p_x, q_x = np.exp(log_p), np.exp(log_q)
-        no_p, no_q = log_p == -np.inf, log_q == -np.inf
-        alone = np.where(no_p & (q_x > 0), at_zero * q_x, np.where(no_q & (p_x > 0), slope * p_x, 0.0))
-        value = np.where(no_p | no_q, alone, term(log_p, log_q))
-        infinite = infinite or bool((value == np.inf).any())
-        return np.zeros_like(x) if infinite else value
-
-    def beyond(x):
-        r = p.log_density(x) - q.log_density(x)
-        unseen = ((r > 300) & (slope == math.inf)) | ((r < -300) & (at_zero == math.inf))
-        return np.where(unseen, np.abs(integrand(x)), 0.0)
-
-    low, high = min(p.support[0], q.support[0]), max(p.support[1], q.support[1])
-    edges = _outward(np.union1d(p.knots(), q.knots()), low, high)
-    tails = [edges[:2]] * (low == -math.inf) + [edges[-2:]] * (high == math.inf)
-    with np.errstate(invalid="ignore", over="ignore"):
-        value = integrate(integrand, edges)
-        divergent = any(integrate(integrand, tail) > _DIVERGENT * (1 + value) for tail in tails)
-        if callable(f) and not infinite and integrate(beyond, edges) > 1e-9 * (1 + value):
-            raise ValueError(
-                "p and q differ by factors beyond e^±300 where it counts, too far for a function of p/q; "
-                f"give the name of the divergence if it is one of {', '.join(F_DIVERGENCES)}"
-            )
-    return math.inf if infinite or divergent else max(0.0, value)
-
-
-# ── samples ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def entropy_monte_carlo(log_p, x_from_p) -> Estimate:
-    """H[p] ≈ mean of −ln p(x) over samples of p; unbiased.
-
-    Shapes:  x_from_p (n,), or (n, p) where ``log_p`` takes rows; ``log_p`` a function or a distribution
-    Units:   nats
-    Source:  [T2]
-    """
-    return _mean(-_log_density(log_p)(host(x_from_p, "sample of p")))
-
-
-def kl_monte_carlo(log_p, log_q, x_from_p) -> Estimate:
-    """KL(p‖q) ≈ mean of ln p(x) − ln q(x) over samples of p, with its standard error.
-
-    Unbiased, but of finite samples: where p/q has heavy tails the error is underestimated, and single
-    estimates may be negative. ∞ (with an infinite error) if a sample of p fell where q has no mass.
-
-    Shapes:  x_from_p (n,), or (n, p) where the log-densities take rows
-    Units:   nats
-    Raises:  ValueError – if a sample has no density under p, its own distribution
-    Source:  [T5]
-    """
-    x = host(x_from_p, "sample of p")
-    return _mean(_own(log_p, x, "p") - _log_density(log_q)(x))
-
-
-def js_monte_carlo(log_p, log_q, x_from_p, y_from_q) -> Estimate:
-    """JS(p, q) ≈ ½⟨ln 2 − H_b(D*)⟩_p + ½⟨ln 2 − H_b(D*)⟩_q, D* = p/(p + q), H_b the coin's entropy.
-
-    This is [T6] written over m = (p + q)/2, so that every term lies in [0, ln 2], and hence the estimate;
-    unbiased.
-
-    Shapes:  samples (n,), (m,), or (n, p), (m, p) where the log-densities take rows
-    Units:   nats
-    Raises:  ValueError – if a sample has no density under its own distribution
-    Source:  [T5], [T6], [T15]
-    """
-    x, y = host(x_from_p, "sample of p"), host(y_from_q, "sample of q")
-    f = _mean(_js_term(_own(log_p, x, "p"), _log_density(log_q)(x)))
-    g = _mean(_js_term(_log_density(log_p)(y), _own(log_q, y, "q")))
-    return Estimate(0.5 * (f.value + g.value), 0.5 * math.hypot(f.standard_error, g.standard_error))
-
-
-def kl_histogram(sample, reference, bins=100, low=None, high=None) -> float:
-    """KL(sample‖reference) over bins, with a bias of about +(bins − 1)/(2n).
-
-    Binning itself only loses information. The bins split [low, high], by default the reference's mean ± 5 sd,
-    evenly; the outermost are open. The reference is a distribution (exact bin probabilities) or a second
-    sample. Bins without samples add nothing (0 ln 0 = 0); one where only the reference is empty makes the
-    result ∞: with a second sample that is common, so prefer ``js_histogram`` or ``kl_knn`` there.
-
-    Shapes:  sample (n,)
-    Units:   nats
-    Source:  [T5]
-    """
-    return _kl(*_binned(sample, reference, bins, low, high))
-
-
-def js_histogram(sample, reference, bins=100, low=None, high=None) -> float:
-    """JS(sample, reference) over bins: finite always, empty bins add nothing; binned as in ``kl_histogram``.
-
-    Bias about +(bins − 1)/(8n) against a distribution, (bins − 1)/8 · (1/n + 1/m) against a second sample: a
-    perfect sampler of 10 000 values shows 0.00106 in 100 bins.
-
-    Shapes:  sample (n,)
-    Units:   nats
-    Source:  [T5], [T6]
-    """
-    return float(js_rows(*_binned(sample, reference, bins, low, high)))
-
-
-def histogram_edges(reference, bins=100, low=None, high=None) -> np.ndarray:
-    """The inner edges of ``bins`` bins over [low, high], the outermost of which are open.
-
-    By default [low, high] is the reference's mean ± 5 sd, or for infinite sd its median ± 5 interquartile
-    ranges/1.349.
-
-    Shapes:  → (bins − 1,)
-    Raises:  ValueError – for fewer than two bins or an empty interval, as of a reference without spread
-    """
-    if bins < 2:
-        raise ValueError(f"a histogram needs at least 2 bins; received {bins}")
-    if low is None or high is None:
-        if hasattr(reference, "quantile"):
-            centre, scale, _ = location_scale(reference)
-        else:
-            x = host_sample(reference, "reference")
-            centre, scale = x.mean(), x.std()
-        low = centre - 5 * scale if low is None else low
-        high = centre + 5 * scale if high is None else high
-    if not (low < high and math.isfinite(high - low)):
-        raise ValueError(f"a histogram needs low < high, both finite; received [{low}, {high}]")
-    return np.linspace(low, high, bins + 1)[1:-1]
-
-
-def kl_knn(x, y, k=5) -> float:
-    """KL(p‖q) from samples x of p and y of q: (p/n) Σ ln(νₖ(i)/ρₖ(i)) + ln(m/(n − 1)).
-
-    ρₖ(i) is the distance from xᵢ to its k-th neighbour among the other x, νₖ(i) that to its k-th in y, for
-    rows of p features. Neither density is needed. Consistent for every k; at finite n biased towards zero,
-    the more the farther apart the distributions are and the more features there are; it may be negative. For
-    equal normal distributions and n = m = 10 000, k = 5, its standard deviation is 0.01.
-
-    Shapes:  x (n,) or (n, p), y (m,) or (m, p)
-    Units:   nats
-    Raises:  ValueError – if k rows coincide, which no density allows
-    Source:  [T5]; Wang, Kulkarni & Verdú 2009, equation 5; Pérez-Cruz 2008
-    """
-    from scipy.spatial import cKDTree
-
-    x, y = _rows(x, "first sample"), _rows(y, "second sample")
-    if x.shape[1] != y.shape[1]:
-        raise ValueError(
-            f"both samples need the same features; received rows of {x.shape[1]} and {y.shape[1]}"
-        )
-    if k < 1 or len(x) < k + 1 or len(y) < k:
-        raise ValueError(
-            f"kl_knn with k = {k} needs k ≥ 1, more than k rows of x and at least k of y; "
-            f"received {len(x)} and {len(y)}"
-        )
-    rho = cKDTree(x).query(x, [k + 1])[0][:, 0]
-    nu = cKDTree(y).query(x, [k])[0][:, 0]
-    tied = int(((rho == 0) | (nu == 0)).sum())
-    if tied:
-        raise ValueError(
-            f"{tied} rows of the first sample coincide with {k} others, where no density exists; "
-            "remove duplicates, raise k, or add noise below the last digit of the data"
-        )
-    return float(x.shape[1] * np.log(nu / rho).mean() + math.log(len(y) / (len(x) - 1)))
-
-
-# ── private ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the terms of the sums ───────────────────────────────────────────────────────────────────────────────────
 
 
 def _probabilities(p, name):
@@ -412,17 +205,18 @@ def _cross(p, q):
         return float(-(p[p > 0] * np.log(q[p > 0])).sum() + 0.0)
 
 
-def _kl(p, q):
+def kl_of_shares(p, q):
+    """KL of two probability vectors, unchecked."""
     if (q[p > 0] == 0).any():
         return math.inf
-    return float(_excess(*_logs(p, q)).sum())
+    return float(kl_integrand(*_logs(p, q)).sum())
 
 
 def js_rows(p, q):
     """JS of probability vectors along the last axis, unchecked."""
     log_p, log_q = _logs(p, q)
     log_m = np.logaddexp(log_p, log_q) - LN2
-    return _clip_js(0.5 * (_excess(log_p, log_m) + _excess(log_q, log_m)).sum(axis=-1))
+    return _clip_js(0.5 * (kl_integrand(log_p, log_m) + kl_integrand(log_q, log_m)).sum(axis=-1))
 
 
 def _logs(p, q):
@@ -430,7 +224,7 @@ def _logs(p, q):
         return np.log(p), np.log(q)
 
 
-def _excess(log_p, log_q):
+def kl_integrand(log_p, log_q):
     """p ln(p/q) − p + q ≥ 0, which integrates to KL(p‖q): never negative, exact when p and q almost agree."""
     p, q = np.exp(log_p), np.exp(log_q)
     with np.errstate(invalid="ignore"):
@@ -441,132 +235,17 @@ def _excess(log_p, log_q):
     return np.where(near & (log_p > -np.inf), p * (close + np.expm1(-close)), far)
 
 
-def _twice_js(log_p, log_q):
-    log_m = np.logaddexp(log_p, log_q) - LN2
-    return _excess(log_p, log_m) + _excess(log_q, log_m)
-
-
-def _pearson(log_p, log_q):
-    """(p − q)²/q, also where p²/q is all that does not underflow."""
-    r = np.clip(log_p - log_q, -1.0, 1.0)
-    far = np.exp(2 * log_p - log_q) - 2 * np.exp(log_p) + np.exp(log_q)
-    return np.where(np.abs(log_p - log_q) < 1, np.exp(log_q) * np.expm1(r) ** 2, far)
-
-
-# Each with q f(p/q) as a function of ln p and ln q, f made ≥ 0 by a multiple of u − 1, which integrates to
-# nothing; f(0), what counts per q where p = 0; and lim f(u)/u at ∞, what counts per p where q = 0.
-F_DIVERGENCES = {
-    "kl": (_excess, 1.0, math.inf),
-    "reverse_kl": (lambda log_p, log_q: _excess(log_q, log_p), math.inf, 1.0),
-    "js": (_twice_js, LN2, LN2),
-    "jeffrey": (lambda log_p, log_q: (np.exp(log_p) - np.exp(log_q)) * (log_p - log_q), math.inf, math.inf),
-    "pearson": (_pearson, 1.0, math.inf),
-    "squared_hellinger": (lambda log_p, log_q: (np.exp(log_p / 2) - np.exp(log_q / 2)) ** 2, 1.0, 1.0),
-    "total_variation": (lambda log_p, log_q: 0.5 * np.abs(np.exp(log_p) - np.exp(log_q)), 0.5, 0.5),
-}
-
-
-def _term_of(f):
-    """The same three of a function: a limit that still changes from e^±300 to e^±600 is infinite."""
-
-    def at(log_u):
-        return np.asarray(f(np.exp(log_u)), np.float64)
-
-    def limit(near, far):
-        return float(near) if abs(far - near) <= 1e-9 * (1 + abs(near)) else math.inf
-
-    def term(log_p, log_q):
-        r = np.clip(log_p - log_q, -300.0, 300.0)
-        return np.where(r < 0, np.exp(log_q) * at(r), np.exp(log_p) * (at(r) / np.exp(r)))
-
-    u = np.array([300.0, 600.0])
-    with np.errstate(over="ignore", invalid="ignore"):
-        return term, limit(*at(-u)), limit(*(at(u) / np.exp(u)))
-
-
-def _outward(edges, low, high):
-    """The edges, and further ones four times as far out each towards the infinite ends of the support."""
-    reach = (edges[-1] - edges[0]) * 4.0 ** np.arange(20)
-    with np.errstate(over="ignore"):
-        parts = [edges] + [edges[0] - reach] * (low == -math.inf) + [edges[-1] + reach] * (high == math.inf)
-    further = np.unique(np.concatenate(parts))
-    return further[np.isfinite(further)]
-
-
-def _js_term(log_p, log_q):
-    """ln 2 − H_b(D*) with D* = σ(ln p − ln q), in [0, ln 2]."""
-    a = np.abs(log_p - log_q)
-    tail = np.exp(-a)
-    entropy_of_coin = np.log1p(tail) + np.minimum(a, 800) * tail / (1 + tail)  # no ∞·0
-    return np.clip(LN2 - entropy_of_coin, 0, LN2)
-
-
 def _clip_js(value):
     return np.clip(value, 0.0, LN2)
 
 
-def _log_density(distribution):
-    return getattr(distribution, "log_density", distribution)
-
-
-def _own(distribution, x, name):
-    log_density = np.asarray(_log_density(distribution)(x))
-    outside = int(np.isneginf(log_density).sum())
-    if outside:
-        raise ValueError(
-            f"{outside} samples of {name} have no density under {name}; draw them from {name} itself"
-        )
-    return log_density
-
-
-def _mean(terms):
-    if np.isinf(terms).any():
-        return Estimate(math.inf, math.inf)
-    n = terms.size
-    return Estimate(float(terms.mean()), float(terms.std(ddof=1) / math.sqrt(n)) if n > 1 else math.inf)
-
-
-def _binned(sample, reference, bins, low, high):
-    sample = host_sample(sample)
-    is_distribution = hasattr(reference, "cdf")
-    reference = reference if is_distribution else host_sample(reference, "reference")
-    edges = histogram_edges(reference, bins, low, high)
-    of_reference = (
-        np.diff(reference.cdf(edges), prepend=0, append=1) if is_distribution else _shares(reference, edges)
-    )
-    return _shares(sample, edges), of_reference
-
-
-def _shares(ordered, edges):
-    """The share of an ordered sample in each bin (edge, next edge]."""
-    return np.diff(np.searchsorted(ordered, edges, side="right") / len(ordered), prepend=0, append=1)
-
-
-def _rows(x, what):
-    x = host(x, what, finite=True)
-    if x.ndim not in (1, 2):
-        raise ValueError(f"the {what} must have shape (n,) or (n, p); received {x.shape}")
-    return x.reshape(len(x), -1)
-
-
 __all__ = [
-    "F_DIVERGENCES",
-    "Estimate",
     "cross_entropy",
-    "differential_entropy",
     "entropy",
-    "entropy_monte_carlo",
     "entropy_quadrature",
-    "f_divergence",
-    "histogram_edges",
     "js",
-    "js_histogram",
-    "js_monte_carlo",
     "js_quadrature",
     "kl",
-    "kl_histogram",
-    "kl_knn",
-    "kl_monte_carlo",
     "kl_multivariate_normal",
     "kl_normal",
     "kl_quadrature",

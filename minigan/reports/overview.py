@@ -35,7 +35,8 @@ from minigan.evaluation.two_sample import KSResult, ks_statistic
 from minigan.evaluation.verdict import Row, Verdict
 from minigan.gan.objectives import objective as objective_called
 from minigan.gan.theory.diagnostics import LN4, implied_js, optimal_discriminator
-from minigan.probability.distributions import Distribution, location_scale, parse
+from minigan.probability.distributions import Distribution, location_scale
+from minigan.probability.text_form import parse
 from minigan.profiling import benchmark
 from minigan.profiling.timings import Cell, machine
 from minigan.profiling.timings import Record as Timings

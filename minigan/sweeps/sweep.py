@@ -27,7 +27,7 @@ from minigan.errors import (
     shown,
 )
 from minigan.evaluation.verdict import wilson
-from minigan.probability.distributions import parse
+from minigan.probability.text_form import parse
 from minigan.sweeps.compare import RESULTS, compare
 from minigan.training.config import Config, build, check, fields, named, read_file, to_json
 

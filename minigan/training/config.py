@@ -547,7 +547,7 @@ def check(config: Config, features: int | None = None, available: int | None = N
         is free now), a warm-up longer than the run, or columns without data
     """
     from minigan.gan.objectives import objective
-    from minigan.probability.distributions import parse
+    from minigan.probability.text_form import parse
 
     for name, read in (("target", parse), ("objective", objective)):
         try:

@@ -18,7 +18,7 @@ from minigan.gan.game import PENALTIES, Game, Losses, best_response
 from minigan.nn.network import Network, mlp
 from minigan.nn.optim import OPTIMIZERS
 from minigan.nn.schedules import Average, Averaging, Schedule
-from minigan.probability.distributions import Empirical
+from minigan.probability.empirical import Empirical
 from minigan.training.config import Config, NetworkConfig, OptimizerConfig, replace, to_json
 from minigan.training.data import Data
 from minigan.training.draws import Draws, block_length, block_together, stream

@@ -20,8 +20,10 @@ from minigan.evaluation.two_sample import (
 from minigan.evaluation.verdict import Row, Verdict, judge, judge_two_sample
 from minigan.gan.detectors import separation, spread, spread_axes
 from minigan.gan.theory.diagnostics import generated_density, implied_js, value_at_optimum, value_function
-from minigan.probability.distributions import NORMAL_IQR, Empirical, location_scale
-from minigan.probability.information import js, js_histogram
+from minigan.probability.distributions import NORMAL_IQR, location_scale
+from minigan.probability.empirical import Empirical
+from minigan.probability.estimators import js_histogram
+from minigan.probability.information import js
 from minigan.training.draws import stream
 from minigan.training.experiment import Experiment
 

@@ -8,13 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigan.errors import ConfigError, DataError, shown
-from minigan.probability.distributions import (
-    Distribution,
-    Empirical,
-    MultivariateDistribution,
-    location_scale,
-    parse,
-)
+from minigan.probability.distributions import Distribution, location_scale
+from minigan.probability.empirical import Empirical
+from minigan.probability.multivariate import MultivariateDistribution
+from minigan.probability.text_form import parse
 from minigan.training.data import Data
 from minigan.training.data import location_scale as scale_of_rows
 

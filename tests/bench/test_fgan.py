@@ -21,8 +21,9 @@ def fgan(monkeypatch, tmp_path):
 
 def test_a_short_game_comes_near_the_closest_distribution(fgan):
     """A seventh of the steps and a looser bar than the table's; every seed starts 10 to 300 times farther."""
-    from minigan.probability.distributions import Normal, parse
-    from minigan.probability.information import f_divergence
+    from minigan.probability.distributions import Normal
+    from minigan.probability.f_divergences import f_divergence
+    from minigan.probability.text_form import parse
 
     result = fgan.measure(("spike, js", [0, 1, 2], 600))
     assert result["excess_worst"] < 1.0 and result["seeds"] == len(result["rows"]) == 3
@@ -42,7 +43,7 @@ def test_a_short_game_comes_near_the_closest_distribution(fgan):
 
 
 def test_a_seed_among_others_is_that_seed_alone(fgan):
-    from minigan.probability.distributions import parse
+    from minigan.probability.text_form import parse
 
     distribution = parse(fgan.MIXTURES["paper"])
     together, alone = (
@@ -56,7 +57,7 @@ def test_batches_are_stratified_draws_of_both_distributions(fgan):
     """One number in each interval of equal mass: so the distribution function is met to 1/B everywhere."""
     from scipy.special import ndtr
 
-    from minigan.probability.distributions import parse
+    from minigan.probability.text_form import parse
 
     distribution = parse(fgan.MIXTURES["two modes"])
     batches = list(fgan.draws(distribution, [0, 1], 60))

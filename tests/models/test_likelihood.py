@@ -8,16 +8,12 @@ from scipy import integrate, optimize, stats
 
 from minigan.gan.objectives import OBJECTIVES
 from minigan.models.likelihood import closest_normal, fit_by_gradient, fit_normal, mean_log_likelihood
-from minigan.probability.distributions import (
-    Laplace,
-    Mixture,
-    MultivariateNormal,
-    Normal,
-    StudentT,
-    Uniform,
-    parse,
-)
-from minigan.probability.information import F_DIVERGENCES, f_divergence, kl_normal, kl_quadrature
+from minigan.probability.distributions import Laplace, Normal, StudentT, Uniform
+from minigan.probability.f_divergences import F_DIVERGENCES, f_divergence
+from minigan.probability.information import kl_normal, kl_quadrature
+from minigan.probability.mixture import Mixture
+from minigan.probability.multivariate import MultivariateNormal
+from minigan.probability.text_form import parse
 
 MIXTURE = parse("0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4142135623730951)")
 TWO_MODES = parse("0.3*normal(-2, 0.5) + 0.7*normal(2, 0.7)")

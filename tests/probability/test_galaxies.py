@@ -8,7 +8,6 @@ import pytest
 from scipy import integrate, stats
 from scipy.special import ndtr
 
-from minigan.probability.distributions import parse
 from minigan.probability.galaxies import (
     GalaxyImages,
     Light,
@@ -17,6 +16,7 @@ from minigan.probability.galaxies import (
     sersic_enclosed,
     sersic_intensity,
 )
+from minigan.probability.text_form import parse
 
 # ── the profile
 

@@ -37,7 +37,7 @@ from minigan.probability import (
     parse,
     self_information,
 )
-from minigan.probability.information import F_DIVERGENCES, f_divergence
+from minigan.probability.f_divergences import F_DIVERGENCES, f_divergence
 
 LN2 = math.log(2)
 P, Q = np.array([0.5, 0.25, 0.25, 0.0]), np.array([0.25, 0.25, 0.25, 0.25])

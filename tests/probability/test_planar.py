@@ -259,7 +259,7 @@ def test_text_forms():
     ("0.5*ring(8) + 0.5*ring(4)",
      "character 5: ring(8, 1, 0.01) is a distribution of 2 features, which stands alone"),
     ("0.5*normal(0,1) + 0.5*ring(8)", "stands alone"), ("1*ring(8)", "stands alone"),
-    ("ring(8) + normal(0,1)", "stands alone"), ("ring(8) 3", "stands alone"),
+    ("ring(8) + normal(0,1)", "stands alone"), ("ring(8) 3", "character 9: expected"),
 ])  # fmt: skip
 def test_texts_that_name_none_are_refused(text, message):
     with pytest.raises(ValueError, match="cannot read the distribution") as refusal:

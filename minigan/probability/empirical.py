@@ -1,0 +1,100 @@
+"""The distribution of a data set: its points, each as likely."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from minigan.probability._numerics import host, levels
+from minigan.probability.distributions import Univariate
+
+
+@dataclass(frozen=True, eq=False)
+class Empirical(Univariate):
+    """The distribution that puts mass 1/n on each row of a data set; sampling is with replacement.
+
+    Its CDF is the exact right-continuous step function, its quantile the inverse of that; both need one
+    feature.
+
+    Shapes:  values (n,) or (n, p)
+    Raises:  ValueError – for empty or non-finite values, and for a density or entropy, which it does not have
+    """
+
+    values: np.ndarray
+    _sorted: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self):
+        values = np.array(host(self.values, "data set", finite=True))
+        if values.ndim not in (1, 2):
+            raise ValueError(f"a data set has shape (n,) or (n, p); received {values.shape}")
+        if values.ndim == 2 and values.shape[1] == 1:
+            values = values[:, 0]
+        ordered = np.sort(values, axis=0)
+        values.flags.writeable = ordered.flags.writeable = False
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "_sorted", ordered)
+
+    @property
+    def features(self):
+        return 1 if self.values.ndim == 1 else self.values.shape[1]
+
+    @property
+    def mean(self):
+        mean = self.values.mean(axis=0)
+        return float(mean) if self.values.ndim == 1 else mean
+
+    @property
+    def sd(self):
+        sd = self.values.std(axis=0)
+        return float(sd) if self.values.ndim == 1 else sd
+
+    @property
+    def support(self):
+        x = self._ordered("support")
+        return float(x[0]), float(x[-1])
+
+    def log_density(self, x):
+        raise ValueError(
+            "an empirical distribution has no density, only points; compare samples instead, "
+            "e.g. with ks_two_sample, wasserstein1 or kl_knn"
+        )
+
+    def entropy(self):
+        return self.log_density(None)
+
+    def knots(self):
+        return self.log_density(None)
+
+    def cdf(self, x):
+        return np.searchsorted(self._ordered("CDF"), host(x, "x"), side="right") / len(self.values)
+
+    def cdf_left(self, x):
+        return np.searchsorted(self._ordered("CDF"), host(x, "x"), side="left") / len(self.values)
+
+    def integrated_cdf(self, x):
+        ordered, x = self._ordered("CDF"), host(x, "x")
+        origin = ordered[0]  # sums about the first point keep the digits of data far from zero
+        sums = np.concatenate([[0.0], np.cumsum(ordered - origin)])
+        count = np.searchsorted(ordered, x, side="right")
+        return np.where(count > 0, count * (x - origin) - sums[count], 0.0)[()] / len(ordered)
+
+    def quantile(self, u):
+        ordered, u = self._ordered("quantile"), levels(u)
+        n = len(ordered)
+        i = np.ceil(u * n).astype(int)
+        i -= (i > 1) & ((i - 1) / n >= u)  # the product rounds: the quantile is the smallest x with F(x) ≥ u
+        i += i / n < u
+        return ordered[np.clip(i - 1, 0, n - 1)]
+
+    def sample(self, rng, shape=()):
+        return self.values[rng.integers(len(self.values), size=shape)]
+
+    def __str__(self):
+        rows, *features = self.values.shape
+        return f"a data set of {rows} " + (f"rows of {features[0]} features" if features else "values")
+
+    def _ordered(self, what):
+        if self.values.ndim != 1:
+            raise ValueError(
+                f"a {what} needs one feature per row; this data set has shape {self.values.shape}"
+            )
+        return self._sorted
