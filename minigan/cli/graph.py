@@ -82,17 +82,15 @@ def graph(
 def _format_cuda(program: "Program | None", execution: str) -> str:
     """The stages of a step as comments, and their source."""
     from minigan import backend
-    from minigan.compiler.executions import fused
+    from minigan.compiler.executions import fuse
     from minigan.compiler.graph import UnplannableError
-    from minigan.compiler.stages import stages_of
 
-    kind = fused(execution)
     try:
-        stages = stages_of(program, backend.numpy_backend, kind)
+        fused = fuse(program, execution, backend.numpy_backend, backend.get("strict"))
     except UnplannableError:
         raise ConfigError(f"this step cannot be {execution}; a GPU runs it as it was recorded") from None
-    head = "".join(f"// {line}\n" for line in str(stages).splitlines())
-    return f"// depth: a stage → what it writes\n{head}\n{kind(backend.get('strict'), stages).source}"
+    head = "".join(f"// {line}\n" for line in str(fused.stages).splitlines())
+    return f"// depth: a stage → what it writes\n{head}\n{fused.source}"
 
 
 def _draw(source: bytes, kind: str) -> bytes:

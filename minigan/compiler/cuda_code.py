@@ -1,17 +1,16 @@
-"""The stages of a step as CUDA C: one launch per depth on a whole GPU, or one thread block per replica.
+"""The stages of a step as functions in CUDA C, each of one item: an element of a stage's result, or a tile.
 
-Both are the same functions, each of one item of a stage: an element of its result, or a tile of it. What
-differs is where values live (global or shared memory) and what a barrier is (the next launch, or
-__syncthreads).
+What belongs here: the text of these functions. Where values live and who calls the functions is in
+cuda_launches.py.
 """
 
 import math
-import re
 from contextlib import contextmanager
 
 import numpy as np
 
-from minigan.backend import kernels, owner
+from minigan.backend import kernels
+from minigan.compiler.stages import TILE, base, is_tiled
 
 EXPRESSION = {  # of a function of the array library, in CUDA C
     "add": "{} + {}", "subtract": "{} - {}", "multiply": "{} * {}", "divide": "{} / {}",
@@ -20,31 +19,14 @@ EXPRESSION = {  # of a function of the array library, in CUDA C
     "square": "square({})", "tanh": "tanh({})", "absolute": "fabs({})", "sign": "sign({})",
     "greater": "T({} > {})", "positive": "{}", "logaddexp": "logaddexp({}, {})",
 }  # fmt: skip
-LARGE = 2**22  # multiplications of a product, above which cuBLAS is worth a launch of its own
-THREADS = 128  # of a thread block of a launch
-BLOCKS = 1024  # of one stage of a launch, at most
-UNROLLED = 10  # steps of a CUDA graph, so that launching it costs each step little
 FAR = 2**30  # elements from a pointer, from where on 32 bits may not do
 C_TYPE = {"float32": "float", "float64": "double"}
-SMALL = 2**22  # multiplications of a step, up to which one thread block is sooner done than launches are
-MANY = 16  # as many replicas make up for blocks that work as many times longer
-
-
-def fastest(program):
-    """The execution that should be the fastest on a GPU, by the size of a replica's step and their number."""
-    products = [i for i in program.instructions if i.primitive.name == "matmul"]
-    count = max((i.output.shape[0] for i in products if i.output.ndim > 2), default=1)
-    work = sum(i.output.size * i.inputs[0].shape[-1] for i in products) / count
-    return "block" if work <= SMALL * min(count, MANY) else "launches"
-
-
-# ── the functions of a step ─────────────────────────────────────────────────────────────────────────────────
 
 
 class CudaCode:
     """The functions of all stages of a step.
 
-    stages   what engine.stages makes of a program
+    stages   what `stages_of` in shadow.py makes of a program
     regions  [(first byte, one after the last, pointer in CUDA C, its offset in elements)] of the memory that
              the arrays of the stages look into
     """
@@ -89,7 +71,7 @@ class _Function:
         total = stage.total
         if total is None or total in self.stages.large:
             self.items = self._elements(None)
-        elif self.stages.is_tiled(total):
+        elif is_tiled(total):
             self.items = self._tiles()
         else:
             self.items = self._elements(total)
@@ -169,7 +151,7 @@ class _Function:
 
     def _tiles(self):
         """A product, or a part of its terms, tile by tile in registers; the number of tiles."""
-        total, tile = self.stage.total, self.stages.tile
+        total, tile = self.stage.total, TILE
         a, b = total.inputs
         *front, n, m = self.stage.shape
         rows, columns, length = -(-n // tile), -(-m // tile), a.shape[-1]
@@ -232,8 +214,8 @@ class _Function:
         register = self.stages.register(x, self.stage)
         if register in self.registers:
             return self.registers[register]
-        if self.stages.base(x).op == "constant":
-            return literal(self.stages.base(x).params["value"], x.dtype)
+        if base(x).op == "constant":
+            return literal(base(x).params["value"], x.dtype)
         key = x, tuple(at)
         if key not in self.known:
             if x in self.stages.arrays:
@@ -245,7 +227,7 @@ class _Function:
         return self.known[key]
 
     def _leaf(self, x, at):
-        below = self.stages.base(x)
+        below = base(x)
         if below.op == "constant":
             return literal(below.params["value"], x.dtype)
         return self.code.element(self.stages.arrays[x], at)
@@ -260,270 +242,3 @@ def literal(value, dtype):
         return f"T(0 * ({infinity}))" if math.isnan(value) else f"T({infinity})"
     text = f"{np.float32(value)}f" if dtype == np.float32 else repr(float(value))
     return f"({text})" if value < 0 else text
-
-
-# ── memory ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def bounds(array):
-    """The first byte of the memory that an array looks into, and the one after its last."""
-    whole = array if array.base is None else array.base
-    first = whole.__array_interface__["data"][0]
-    return first, first + whole.nbytes
-
-
-def arrange(wishes, limit=math.inf):
-    """Places for pieces of memory, each needed for some time; those that fit in no place are left out.
-
-    wishes  [(key, length, first time, last time)], the most urgent first
-    limit   the length of all the memory
-
-    Returns {key: offset} and the length that is used.
-    """
-    placed, offsets = [], {}
-    for key, length, first, last in wishes:
-        offset = 0
-        for low, high, begin, end in sorted(placed):
-            if begin <= last and first <= end and low < offset + length and offset < high:
-                offset = high
-        if offset + length <= limit:
-            placed.append((offset, offset + length, first, last))
-            offsets[key] = offset
-    return offsets, max((high for _, high, _, _ in placed), default=0)
-
-
-def _wishes(stages, nodes):
-    """Scratch memory as `arrange` takes it: in elements, rounded up to 16 bytes, small pieces first."""
-    step = 16 // stages.dtype.itemsize
-    sizes = {node: -(-_length(stages.arrays[node]) // step) * step for node in nodes}
-    return [(node, sizes[node], *stages.spans[node]) for node in sorted(nodes, key=sizes.get)]
-
-
-def _names(externals):
-    """{external: its name in CUDA C}."""
-    names = {}
-    for e in externals:
-        name = re.sub(r"^(?=\d)|[^A-Za-z0-9]", "_", e.name) + "_"
-        names[e] = f"{name}{len(names)}" if name in names.values() else name
-    return names
-
-
-def _length(array):
-    return (array if array.base is None else array.base).size
-
-
-# ── a launch per depth ──────────────────────────────────────────────────────────────────────────────────────
-
-
-class Launches:
-    """A step as a CUDA graph of one launch per depth.
-
-    stages  of all replicas: engine.stages.Stages
-    """
-
-    by_replica, padded, items, large = False, False, 4096, LARGE
-    functions, threads = EXPRESSION.keys(), 1  # threads of the host
-
-    def __init__(self, home, stages):
-        self.home, self.stages = home, stages
-        self.inputs = [e for e in stages.externals if e.is_input]
-        self.kept = [e for e in stages.externals if not e.is_input]
-        self.offsets, self.length = arrange(_wishes(stages, stages.own))
-        names = _names((*self.kept, *self.inputs))
-        regions = [(*e.bounds, f"m.{name}", 0) for e, name in names.items()]
-        regions += [(*bounds(stages.arrays[node]), "m.scratch", at) for node, at in self.offsets.items()]
-        self.code = CudaCode(stages, regions)
-        self.source = self._text(names)
-
-    def load(self):
-        """Compile, and make the graphs. The step runs once: the caller brings back what it changed."""
-        home, xp = self.home, self.home.xp
-        self.scratch = xp.empty((max(self.length, 1),), self.stages.dtype)
-        self.step, self._zero = (home.array(np.zeros(1, "int32")) for _ in range(2))
-        size = sum(e.host.nbytes for e in self.inputs)
-        self.capacity = max(UNROLLED, min(64, 2**24 // max(size, 1)))
-        self.staging = [xp.empty((self.capacity, *e.host.shape), e.host.dtype) for e in self.inputs]
-        module = home.module(self.source)
-        self._kernels = [module.kernel(f"level{k}") for k in range(len(self.stages.levels))]
-        self._tick = module.kernel("tick")
-        self._arguments = [*(e.device for e in self.kept), *self.staging, self.scratch, self.step]
-        self._calls = [self._products_of(level) for level in self.stages.levels]
-        self.stages.devices = {}  # the arrays of the first step are free
-        self._steps(1)  # loads all that a capture may not load
-        self._graphs = {n: home.graph(lambda n=n: self._steps(n)) for n in (UNROLLED, 1)}
-        return self
-
-    def _text(self, names):
-        pointers, lines = [*names.values(), "scratch"], []
-        parameters = ", ".join(f"T* {name}" for name in pointers) + ", const int* step"
-        members = [
-            f"{name} + (size_t)*step * {e.length}" if e.is_input else name for e, name in names.items()
-        ]
-        for k, level in enumerate(self.stages.levels):
-            lines += [f'extern "C" __global__ void __launch_bounds__({THREADS}) level{k}({parameters})', "{"]
-            lines.append(f"    const Memory m = {{{', '.join([*members, 'scratch'])}}};")
-            lines.append("    const int t = threadIdx.x;")
-            first = 0
-            for stage in level:
-                name, items = self.code.calls[stage]
-                blocks = _blocks(items)
-                lines.append(f"    if (blockIdx.x >= {first} && blockIdx.x < {first + blocks})")
-                start = f"(blockIdx.x - {first}) * {THREADS} + t"
-                lines.append(
-                    f"        for (int i = {start}; i < {items}; i += {blocks * THREADS}) {name}(m, i);"
-                )
-                first += blocks
-            lines.append("}\n")
-        lines.append('extern "C" __global__ void tick(int* step) { ++*step; }\n')
-        return self.code.text(pointers, *lines)
-
-    def _products_of(self, level):
-        """The large products of a level: (a, b, out) on the device."""
-        nodes = [s.total for s in level if s.total in self.stages.large]
-        return [(*(self._device(x) for x in node.inputs), self._device(node)) for node in nodes]
-
-    def _device(self, node):
-        """The array of a node on the device."""
-        below = self.stages.base(node)
-        if node is not below:
-            return self.stages.view_of(node, self._device(node.inputs[0]))
-        host = self.stages.arrays[node]
-        if node in self.offsets:
-            start = self.offsets[node]
-            return self.scratch[start : start + host.size].reshape(host.shape)
-        return self.stages.devices[id(host)]
-
-    def _steps(self, count):
-        for _ in range(count):
-            for level, kernel, products in zip(self.stages.levels, self._kernels, self._calls, strict=True):
-                for a, b, out in products:
-                    self.home.xp.matmul(a, b, out=out)
-                blocks = sum(_blocks(self.code.calls[stage][1]) for stage in level)
-                kernel((blocks,), (THREADS,), self._arguments)
-            self._tick((1,), (1,), [self.step])
-
-    def each(self, blocks, count):
-        """The step for every first index of the inputs' blocks."""
-        copy = self.home.xp.copyto
-        for first in range(0, count, self.capacity):
-            left = min(self.capacity, count - first)
-            for staging, block in zip(self.staging, blocks, strict=True):
-                copy(staging[:left], block[first : first + left])
-            copy(self.step, self._zero)
-            for n, graph in self._graphs.items():
-                while left >= n:
-                    graph.launch()
-                    left -= n
-
-    def __len__(self):
-        return len(self.stages.levels) + 1 + len(self.stages.large)
-
-
-def _blocks(items):
-    return min(-(-items // THREADS), BLOCKS)
-
-
-# ── a thread block per replica ──────────────────────────────────────────────────────────────────────────────
-
-
-class Block:
-    """A step as one launch for many steps, in which each thread block trains one replica on its own.
-
-    What a replica is made of, and as much of what it computes as fits, lies in shared memory.
-
-    stages  of one replica: engine.stages.Stages
-    """
-
-    by_replica, padded, items, large = True, True, 512, math.inf
-    functions, threads = EXPRESSION.keys(), 1  # threads of the host
-
-    def __init__(self, home, stages, size=256):
-        self.home, self.stages, self.replicas, self.size = home, stages, stages.replicas, size
-        self.inputs = [e for e in stages.externals if e.is_input]
-        self.kept = [e for e in stages.externals if not e.is_input]
-        wishes = [(e, -(-e.size // 4) * 4, 0, math.inf) for e in self.kept] + _wishes(stages, stages.own)
-        limit = home.shared_memory // stages.dtype.itemsize
-        self.shared, self.shared_length = arrange(wishes, limit)
-        outside = [node for node in stages.own if node not in self.shared]
-        self.outside, self.length = arrange(_wishes(stages, outside))
-        names = _names((*self.kept, *self.inputs))
-        regions = [(*e.bounds, f"m.{name}", 0) for e, name in names.items()]
-        for place, name in ((self.shared, "m.shared"), (self.outside, "m.scratch")):
-            nodes = [(node, offset) for node, offset in place.items() if node in stages.spans]
-            regions += [(*bounds(stages.arrays[node]), name, offset) for node, offset in nodes]
-        self.code = CudaCode(stages, regions)
-        self.source = self._text(names)
-
-    def load(self):
-        """Compile."""
-        self.scratch = self.home.xp.empty((max(self.length * self.replicas, 1),), self.stages.dtype)
-        self._kernel = self.home.module(self.source).kernel("train")
-        self.stages.devices = {}  # the arrays of the first step are free
-        return self
-
-    def _text(self, names):
-        parameters = "".join(f"T* {name}, " for name in names.values())
-        lines = [
-            f'extern "C" __global__ void __launch_bounds__({self.size})',
-            f"train({parameters}T* scratch, const int steps)",
-            "{",
-            "    DYNAMIC_SHARED(T, shared);",
-            "    const int t = threadIdx.x;",
-            "    const size_t replica = blockIdx.x;",
-            "    Memory m;",
-            "    m.shared = shared;",
-            f"    m.scratch = scratch + replica * {self.length};",
-        ]
-        back, inputs = [], []
-        for e, name in names.items():
-            own = f"replica * {e.stride}"
-            if e.is_input:
-                inputs.append(f"        m.{name} = {name} + (size_t)step * {e.length} + {own};")
-            elif e not in self.shared:
-                lines.append(f"    m.{name} = {name} + {own};")
-            else:
-                loop = f"    for (int i = t; i < {e.size}; i += blockDim.x) "
-                lines.append(f"    m.{name} = shared + {self.shared[e]};")
-                lines.append(f"{loop}m.{name}[i] = {name}[{own} + i];")
-                if e.is_written:
-                    back.append(f"{loop}{name}[{own} + i] = m.{name}[i];")
-        lines += ["    __syncthreads();", "    for (int step = 0; step < steps; ++step) {", *inputs]
-        for level in self.stages.levels:
-            lines += self._level(level)
-        return self.code.text([*names.values(), "shared", "scratch"], *lines, "    }", *back, "}\n")
-
-    def _level(self, level):
-        """The stages of a depth: their items one after the other, each stage's from a new warp on."""
-        ends, total = [], 0
-        for stage in level:
-            total += -(-self.code.calls[stage][1] // 32) * 32
-            ends.append(total)
-        yield f"        for (int i = t; i < {total}; i += blockDim.x) {{"
-        start, word = 0, "if"
-        for stage, end in zip(level, ends, strict=True):
-            name, items = self.code.calls[stage]
-            item = f"i - {start}" if start else "i"
-            call = f"{name}(m, {item});"
-            if end - start != items:
-                call = f"{{ if ({item} < {items}) {call} }}"
-            yield f"            {word} (i < {end}) {call}"
-            start, word = end, "else if"
-        yield "        }"
-        yield "        __syncthreads();"
-
-    def _apart(self, block):
-        """A block of inputs that no step overwrites while it is read."""
-        xp, whole = self.home.xp, owner(block)
-        if any(owner(e.device) is whole for e in self.kept):
-            return xp.array(block)
-        return xp.ascontiguousarray(block)
-
-    def each(self, blocks, count):
-        """The step for every first index of the inputs' blocks."""
-        blocks = [self._apart(block) for block in blocks]
-        arguments = [*(e.device for e in self.kept), *blocks, self.scratch, np.int32(count)]
-        size = self.shared_length * self.stages.dtype.itemsize
-        self._kernel((self.replicas,), (self.size,), arguments, shared=size)
-
-    def __len__(self):
-        return 1

@@ -1,7 +1,7 @@
 """The ways in which a recorded step can be run again: one table.
 
 NumPy plans a step, a GPU fuses it; both can also repeat it as it was recorded. How a step is captured stands
-in capture.py; what writes the code of each way are planner.py with numpy_code.py, and cuda_code.py.
+in capture.py; a plan is made in planner.py, fused code in cuda_launches.py.
 """
 
 from collections.abc import Callable
@@ -50,37 +50,36 @@ def _planned(program, home, passes, threads):
     return Plan(program, passes, threads)
 
 
-def _launches(program, home, passes, threads):
-    return fused("launches")(home, _stages(program, home, "launches")).load()
-
-
-def _block(program, home, passes, threads):
-    return fused("block")(home, _stages(program, home, "block")).load()
-
-
-def _stages(program, home, name):
-    from minigan.compiler.stages import stages_of
-
-    return stages_of(program, home, fused(name))
+def _fused(name):
+    """Make what runs a program as "launches" or as a "block"."""
+    return lambda program, home, passes, threads: fuse(program, name, home).load()
 
 
 EXECUTIONS = {row.name: row for row in (
     Execution("planned",  ("cpu",),       "line",        _planned,
               "NumPy code from a graph of the step, rewritten by passes"),
-    Execution("launches", ("gpu",),       "launch",      _launches,
+    Execution("launches", ("gpu",),       "launch",      _fused("launches"),
               "a CUDA graph of one fused launch per depth of the step"),
-    Execution("block",    ("gpu",),       "launch",      _block,
+    Execution("block",    ("gpu",),       "launch",      _fused("block"),
               "one CUDA launch for many steps, a thread block per replica"),
     Execution("recorded", ("cpu", "gpu"), "instruction", Recorded,
               "the recorded calls, with the eager step's bits"),
 )}  # fmt: skip
 
 
-def fused(name):
-    """The class that writes CUDA code for "launches" or for "block"."""
-    from minigan.compiler.cuda_code import Block, Launches
+def fuse(program, name, home, device=None):
+    """A program as CUDA code of "launches" or of a "block": its stages and its source; load() compiles it.
 
-    return {"launches": Launches, "block": Block}[name]
+    home    where the program's arrays are
+    device  for which it is written; home if there is no other
+
+    Raises:  UnplannableError – if the step cannot be fused so
+    """
+    from minigan.compiler.cuda_launches import FUSED
+    from minigan.compiler.shadow import stages_of
+
+    kind = FUSED[name]
+    return kind(device or home, stages_of(program, home, kind.target))
 
 
 def available(home):
@@ -94,7 +93,7 @@ def fastest(program, home):
         return "planned"
     if not home.fuses:
         return "recorded"
-    from minigan.compiler.cuda_code import fastest
+    from minigan.compiler.cuda_launches import fastest
 
     return fastest(program)
 

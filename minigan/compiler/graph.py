@@ -258,6 +258,11 @@ def owner_of(array):
     return array if array.base is None else array.base
 
 
+def same_memory(a, b):
+    """Whether two arrays are one view of the same bytes."""
+    return a.ctypes.data == b.ctypes.data and a.shape == b.shape and a.strides == b.strides
+
+
 def _stays(load, graph):
     return load.rows and not graph.overlapping(load.array)
 

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from minigan import backend as backends
-from minigan.compiler.graph import VIEWS, Node, is_ufunc, owner_of
+from minigan.compiler.graph import VIEWS, Node, is_ufunc, owner_of, same_memory
 
 SCALAR = {"add", "subtract", "multiply", "divide", "negative", "square", "sqrt"}  # exact as NumPy scalars too
 CONTAINERS = ("pack", "stack", "ones")
@@ -114,7 +114,7 @@ class Memory:
             if node.span[1] <= store.span[0] or store.span[1] <= node.span[0]:
                 continue
             for reader in self.users[node]:
-                if reader is value and is_ufunc(value.op) and _same(node.array, store.array):
+                if reader is value and is_ufunc(value.op) and same_memory(node.array, store.array):
                     continue
                 if self.last[reader] >= there if reader.op in VIEWS else self.at[reader] >= there:
                     return False
@@ -278,7 +278,3 @@ def _parts(node, array):
         return [array[0], array[1]]
     rows = array.shape[-2] // 2
     return [array[..., :rows, :], array[..., rows:, :]]
-
-
-def _same(a, b):
-    return a.ctypes.data == b.ctypes.data and a.shape == b.shape and a.strides == b.strides

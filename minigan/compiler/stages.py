@@ -6,15 +6,13 @@ where they are used. Depths are barriers: between launches on a whole GPU, withi
 """
 
 import math
+from collections.abc import Collection
+from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.array_utils import byte_bounds
 
-from minigan import backend
-from minigan.compiler.graph import VIEWS, Node, UnplannableError, build, is_ufunc
+from minigan.compiler.graph import VIEWS, Node, UnplannableError, is_ufunc, same_memory
 from minigan.compiler.memory import view_of
-from minigan.compiler.passes.replica_groups import Part, replica_axis, replicas_of
-from minigan.compiler.passes.simplify import fold
 
 COST = {"exp": 8, "expm1": 10, "log": 8, "logaddexp": 20, "tanh": 12, "divide": 6, "sqrt": 6, "power": 20}
 RECOMPUTE = 30  # up to this cost a value that several stages need is computed in each of them
@@ -22,6 +20,23 @@ LONG, PART = 64, 16  # a sum of more terms than this may be taken in parts, none
 MOST = 2**30  # elements of a value: kernels count them by 32 bits
 TILE = 4  # rows and columns of a product that one thread computes
 SUMS = ("matmul", "sum", "partial", "total")
+
+
+class Target(NamedTuple):
+    """What a kind of execution wants of its stages.
+
+    by_replica  whether they are of one of the program's replicas, where these are independent
+    items       how many threads there are to be given work
+    large       from how many multiplications on a product is made by a library
+    padded      whether rows begin in different banks of shared memory
+    functions   the elementwise functions that its code writer knows
+    """
+
+    by_replica: bool
+    items: int
+    large: float
+    padded: bool
+    functions: Collection[str]
 
 
 def base(x):
@@ -61,22 +76,20 @@ class Stages:
     reads   {node: [(stage, view of it, whether in a sum)]}: who reads it from memory
     direct  {node: the store in whose memory it is computed}
 
-    externals, replicas and devices are what `stages_of` says of the program.
+    externals, replicas and devices are what `stages_of` in shadow.py says of the program.
     """
 
-    tile, base, view_of, is_tiled = TILE, staticmethod(base), staticmethod(view_of), staticmethod(is_tiled)
-
-    def __init__(self, graph, kind, externals=(), replicas=1, devices=None):
+    def __init__(self, graph, target, externals=(), replicas=1, devices=None):
         self.externals, self.replicas, self.devices = externals, replicas, devices or {}
         graph = apart(outer(graph))
-        self.large = [node for node in graph.nodes if _is_large(node, kind.large)]
+        self.large = [node for node in graph.nodes if _is_large(node, target.large)]
         for node in self.large:
             node.inputs = tuple(_at_one_place(x) for x in node.inputs)
-        self.graph = split(graph.refresh(), kind.items, self.large).schedule()
+        self.graph = split(graph.refresh(), target.items, self.large).schedule()
         kinds = {node.dtype for node in self.graph.nodes}
         if len(kinds) != 1 or max(node.size for node in self.graph.nodes) >= MOST:
             raise UnplannableError
-        (self.dtype,), self.padded = kinds, kind.padded
+        (self.dtype,), self.padded = kinds, target.padded
         self.users, self.at = self.graph.users(), {node: k for k, node in enumerate(self.graph.nodes)}
         self.saved = self._saved()
         self.home, self.reads, self.stages = {}, {}, []
@@ -175,7 +188,11 @@ class Stages:
             return None
         if leaf.op == "load":
             for value, store in self.direct.items():
-                if store.time == leaf.time and _same(store.array, leaf.array) and self.home[value] is stage:
+                if (
+                    store.time == leaf.time
+                    and same_memory(store.array, leaf.array)
+                    and self.home[value] is stage
+                ):
                     return value
             return None
         return leaf if self.home[leaf] is stage else None
@@ -224,7 +241,10 @@ class Stages:
         overlapping = self.graph.overlapping(store.span)
         older = [s for s in overlapping if s.time < store.time]
         readers = [  # (stage, whether each of its threads reads what that thread alone overwrites)
-            (stage, not summed and seen is leaf and leaf.op == "load" and _same(leaf.array, store.array))
+            (
+                stage,
+                not summed and seen is leaf and leaf.op == "load" and same_memory(leaf.array, store.array),
+            )
             for leaf, found in self.reads.items()
             for stage, seen, summed in found
             if self._lives_in(leaf, store)
@@ -304,10 +324,6 @@ class Stages:
                 names = ", ".join(f"{x.op}{list(x.shape)}" for x in stage.outputs)
                 lines.append(f"{depth}: {what}{list(stage.shape)} → {names}")
         return "\n".join(lines)
-
-
-def _same(a, b):
-    return a.ctypes.data == b.ctypes.data and a.shape == b.shape and a.strides == b.strides
 
 
 def _factors(node):
@@ -392,122 +408,3 @@ def _reduced(node):
     """The axes of a sum that are longer than one, the longest first."""
     shape = node.inputs[0].shape
     return sorted((a for a in node.params["axis"] if shape[a] > 1), key=lambda a: -shape[a])
-
-
-# ── a program of a device ───────────────────────────────────────────────────────────────────────────────────
-
-
-class Shadow:
-    """A program whose arrays are stood in for by NumPy's of the same layout, which nobody reads or writes.
-
-    So the passes can look at a device's arrays as at any others.
-    """
-
-    def __init__(self, program, home):
-        self._home, self._blocks, self._arrays, self.devices = home, {}, {}, {}
-        self.inputs = [self._host(a) for a in program.inputs]
-        self.state = {name: self._host(a) for name, a in program.state.items()}
-        self.returned = [self._host(a) for a in program.returned]
-        self.constants = {}
-        for array in program.constants.values():
-            host = self._host(array)
-            host[...] = home.to_host(array)
-            self.constants[id(host)] = host
-        self.instructions = [
-            i._replace(
-                inputs=[x if isinstance(x, (int, float)) else self._host(x) for x in i.inputs],
-                output=self._host(i.output),
-            )
-            for i in program.instructions
-        ]
-
-    def owner(self, host):
-        """What stands for the array that owns the memory which a host array looks at."""
-        return self._host(backend.owner(self.devices[id(host)]))
-
-    def _host(self, array):
-        if id(array) not in self._arrays:
-            owner = backend.owner(array)
-            low, high = self._home.span(owner)
-            if id(owner) not in self._blocks:
-                self._blocks[id(owner)] = np.empty(high - low, "uint8"), owner
-            backwards = sum(s * (n - 1) for n, s in zip(array.shape, array.strides, strict=True) if s < 0)
-            memory, start = self._blocks[id(owner)][0], self._home.span(array)[0] - low - backwards
-            host = np.ndarray(array.shape, array.dtype, memory, start, array.strides)
-            self._arrays[id(array)], self.devices[id(host)] = (host, array), array
-        return self._arrays[id(array)][0]
-
-
-class External:
-    """An array that outlives the step, as one replica sees it.
-
-    name      of the state, or input0, output0 …
-    device    the array; of an input its buffer, though it is given anew for each block of steps
-    host      what stands for it
-    stride    from one replica to the next, in elements; 0 of what all share
-    length    of an input: from one step to the next
-    """
-
-    def __init__(self, name, device, host, count, is_input):
-        self.name, self.device, self.is_input, self.is_written = name, device, is_input, False
-        self.length, axis = math.prod(host.shape), replica_axis(host.shape, count) if count > 1 else None
-        if axis and not is_input:  # a replica is in several pieces
-            raise UnplannableError
-        self.stride = 0 if axis is None else host.strides[axis] // host.itemsize
-        self.size = self.length if axis is None else self.length // count
-        self.host, self.bounds = host, byte_bounds(host)
-
-    def meets(self, other):
-        """Whether they share memory."""
-        return self.bounds[0] < other.bounds[1] and other.bounds[0] < self.bounds[1]
-
-    def holds(self, other):
-        """Whether all memory of the other is here."""
-        return self.bounds[0] <= other.bounds[0] and other.bounds[1] <= self.bounds[1]
-
-
-def _externals(shadow, count):
-    """What outlives the step: the inputs, the state, and what is returned of neither."""
-    made = {f"output{k}": shadow.owner(a) for k, a in enumerate(shadow.returned)}
-    lasting = sorted([*shadow.state.items(), *made.items()], key=lambda named: -named[1].nbytes)
-    inputs = {f"input{k}": a for k, a in enumerate(shadow.inputs)}
-    externals = []
-    for name, array in (*inputs.items(), *lasting):
-        external = External(name, shadow.devices[id(array)], array, count, name in inputs)
-        if any(e.holds(external) and not e.is_input for e in externals):
-            continue
-        if not array.flags.c_contiguous or any(e.meets(external) for e in externals):
-            raise UnplannableError
-        externals.append(external)
-    return externals
-
-
-def stages_of(program, home, kind):
-    """The stages of a recorded program, for a class of compiler/cuda_code.py.
-
-    kind.by_replica  whether they are of one of its replicas, where they are independent
-    kind.items       how many threads there are to be given work
-    kind.large       from how many multiplications on a product is made by a library
-    kind.padded      whether rows begin in different banks
-    kind.functions   the elementwise functions that it knows
-
-    externals   the arrays that outlive the step
-    replicas    how many replicas the stages stand for
-    devices     {id of a host array of a load or a store: the device's array}
-
-    Raises:  UnplannableError – if the step assigns to a value that it computed or to an input, if arrays that
-             outlive it share memory, or if it has steps that only an array library can do
-    """
-    shadow = Shadow(program, home)
-    count = replicas_of(shadow) if kind.by_replica else 1
-    externals = _externals(shadow, count)
-    part = Part(shadow, 0, 1, count, shared=True) if count > 1 else shadow
-    graph = fold(build(part))
-    known = VIEWS | {"load", "store", "constant", "matmul", "sum"} | kind.functions
-    if not {node.op for node in graph.nodes} <= known:
-        raise UnplannableError
-    for external in externals:
-        external.is_written = bool(graph.overlapping(external.bounds))
-        if external.is_written and (external.is_input or count > 1 and not external.stride):
-            raise UnplannableError
-    return Stages(graph, kind, externals, count, shadow.devices)

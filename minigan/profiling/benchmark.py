@@ -28,7 +28,7 @@ from typing import Any, Literal
 import numpy as np
 
 from minigan import backend as backends
-from minigan.compiler import cuda_code
+from minigan.compiler import cuda_launches
 from minigan.compiler.capture import CaptureError, capture
 from minigan.engine.autodiff import grad
 from minigan.engine.primitives import mean
@@ -633,10 +633,10 @@ def refuse_what_has_no_tf32(home: Any, variant: Variant, size: Size) -> None:
             f"TF32 needs cuBLAS, but the products of {home.name} are by its {home.gemm.maker}"
         )
     largest = size.batch * size.width**2 * max(size.replicas, 1)
-    if variant.execution == "launches" and largest < cuda_code.LARGE:
+    if variant.execution == "launches" and largest < cuda_launches.LARGE:
         raise backends.BackendError(
-            f"at {size} nothing is in TF32: the fused graph leaves products to cuBLAS from {cuda_code.LARGE} "
-            f"multiplications on, and the largest has {largest}"
+            f"at {size} nothing is in TF32: the fused graph leaves products to cuBLAS from "
+            f"{cuda_launches.LARGE} multiplications on, and the largest has {largest}"
         )
 
 

@@ -10,8 +10,7 @@ import pytest
 
 from minigan.backend import BackendError, kernels, numpy_backend
 from minigan.backend.cublas import load
-from minigan.compiler import cuda_code
-from minigan.compiler.stages import stages_of
+from minigan.compiler.executions import fuse
 from minigan.testing.strict.backend import strict
 from minigan.training.config import Config, NetworkConfig, replace
 from minigan.training.experiment import Experiment
@@ -20,8 +19,8 @@ ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 FILES = sorted(path.stem for path in kernels.FOLDER.glob("*.cuh") if path.stem != "device")
 SOURCES = {name: (lambda name=name: kernels.source(name)) for name in FILES}  # {name: what makes the text}
 SOURCES |= {
-    "launches": lambda: generated("Launches", 32),
-    "block": lambda: generated("Block", 32),
+    "launches": lambda: generated("launches", 32),
+    "block": lambda: generated("block", 32),
 }
 SPILLS = {"train": 32}  # bytes that a kernel may keep outside registers, by its name; the others none
 FUNCTION = re.compile(
@@ -31,7 +30,7 @@ FUNCTION = re.compile(
 LIBRARIES = ("libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12")
 
 
-def generated(kind, width):
+def generated(execution, width):
     """What is written for the default experiment, penalties and all."""
     config = replace(
         Config(),
@@ -40,8 +39,7 @@ def generated(kind, width):
     )
     experiment = Experiment(replace(config, backend="numpy", execution="recorded", batch=128))
     experiment.advance(1)
-    kind = getattr(cuda_code, kind)
-    return kind(strict, stages_of(experiment.program, numpy_backend, kind)).source
+    return fuse(experiment.program, execution, numpy_backend, strict).source
 
 
 def by_nvcc(text, folder, *options):

@@ -11,6 +11,7 @@ import pytest
 from minigan import backend as backends
 from minigan.compiler import cuda_code, executions, stages
 from minigan.compiler.capture import CaptureError, capture
+from minigan.compiler.cuda_launches import Launches, fastest
 from minigan.engine.autodiff import assign
 from minigan.engine.primitives import PRIMITIVES, broadcast_to, embed, mT, reshape, sum_over
 from minigan.engine.tensor import Tensor
@@ -141,7 +142,7 @@ def test_replicas_one_row_and_one_unit(execution):
 @pytest.mark.parametrize("large", [0, 100])
 def test_large_products_by_the_library(monkeypatch, large):
     """Of activations, of inputs (which lie elsewhere in every step) and into the gradient's own memory."""
-    monkeypatch.setattr(cuda_code.Launches, "large", large)
+    monkeypatch.setattr(Launches, "target", Launches.target._replace(large=large))
     program = check("launches", replicas=2, r2=0.0, sizes=((3, 5, 6, 2), (6, 5, 1)))
     products = sum(i.primitive.name == "matmul" for i in program.instructions)
     assert 0 < len(program.plan.stages.large) <= products
@@ -429,7 +430,7 @@ def test_small_steps_and_many_replicas_go_to_blocks(replicas, batch, width, expe
         return game.round(**dict(zip(named, xs, strict=True)))
 
     program = capture(step, *(a[0] for a in named.values()), state=game.state, execution="recorded")
-    assert cuda_code.fastest(program) == expected
+    assert fastest(program) == expected
 
 
 @pytest.mark.parametrize("H", [16, 32, 64])

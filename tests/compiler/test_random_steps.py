@@ -13,8 +13,9 @@ import pytest
 
 from minigan import backend as backends
 from minigan.backend import numpy_backend
-from minigan.compiler import cuda_code, stages
+from minigan.compiler import stages
 from minigan.compiler.capture import capture
+from minigan.compiler.cuda_launches import Launches
 from minigan.compiler.planner import EXACT, PASSES
 from minigan.engine import primitives as P
 from minigan.engine.autodiff import assign, filled, grad
@@ -290,7 +291,7 @@ def test_fused_steps_agree_to_rounding(monkeypatch, execution, large):
     for name, value in {"LONG": 3, "PART": 1}.items():
         monkeypatch.setattr(stages, name, value)
     if large:
-        monkeypatch.setattr(cuda_code.Launches, "large", 1)
+        monkeypatch.setattr(Launches, "target", Launches.target._replace(large=1))
     for seed in FUSED[large::2]:
         expected, received, program = eager_and_planned(seed, backend=strict, execution=execution)
         worst = disagreement(expected, received)

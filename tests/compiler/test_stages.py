@@ -1,25 +1,23 @@
 """A program as stages: few depths, and no two stages of one depth at the same bytes."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from minigan.backend import numpy_backend
-from minigan.compiler import cuda_code
 from minigan.compiler.capture import capture
+from minigan.compiler.cuda_code import EXPRESSION
+from minigan.compiler.cuda_launches import Block, Launches, arrange
 from minigan.compiler.graph import Node, UnplannableError, is_ufunc
 from minigan.compiler.passes.replica_groups import replicas_of
-from minigan.compiler.stages import base, stages_of
+from minigan.compiler.shadow import stages_of
+from minigan.compiler.stages import Target, base
 from minigan.engine import primitives as P
 from minigan.engine.autodiff import assign, filled
 from minigan.engine.tensor import Tensor, constant
 from minigan.training.config import Config
 from minigan.training.experiment import Ensemble, Experiment
 
-ANY = SimpleNamespace(
-    items=64, large=10**9, padded=False, by_replica=False, functions=cuda_code.EXPRESSION.keys()
-)
+ANY = Target(by_replica=False, items=64, large=10**9, padded=False, functions=EXPRESSION.keys())
 
 
 def recorded(step, *inputs, state=()):
@@ -42,7 +40,7 @@ def numbers(*shape):
 
 
 def test_the_default_step_has_few_depths(default):
-    stages = stages_of(default, numpy_backend, cuda_code.Launches)
+    stages = stages_of(default, numpy_backend, Launches.target)
     assert len(default) > 300 and len(stages) <= 25
     assert "matmul[256, 32]" in str(stages)
 
@@ -143,14 +141,14 @@ def test_what_has_a_replica_in_several_pieces_is_refused():
     program = recorded(step, numbers(3, 4, 4), state=state)
     assert replicas_of(program) == 3
     with pytest.raises(UnplannableError):
-        stages_of(program, numpy_backend, cuda_code.Block)
+        stages_of(program, numpy_backend, Block.target)
     assert stages_of(program, numpy_backend, ANY).replicas == 1
 
 
 def test_replicas_are_one_replica_and_a_stride():
     together = program_of(Ensemble.of_seeds(Config(), range(3)))
-    stages = stages_of(together, numpy_backend, cuda_code.Block)
-    alone = stages_of(program_of(Experiment(Config())), numpy_backend, cuda_code.Block)
+    stages = stages_of(together, numpy_backend, Block.target)
+    alone = stages_of(program_of(Experiment(Config())), numpy_backend, Block.target)
     assert stages.replicas == 3 and len(stages) == len(alone)
     strides = {e.stride for e in stages.externals}
     parameters = together.state["discriminator"].shape[-1]
@@ -196,7 +194,7 @@ def assert_disjoint(stages):
 
 
 def test_the_check_sees_stages_in_each_others_memory(default):
-    stages = stages_of(default, numpy_backend, cuda_code.Launches)
+    stages = stages_of(default, numpy_backend, Launches.target)
     first, second = stages.levels[0][:2]
     stages.arrays[second.outputs[0]] = stages.arrays[first.outputs[0]][:1, :1]
     with pytest.raises(AssertionError):
@@ -204,8 +202,8 @@ def test_the_check_sees_stages_in_each_others_memory(default):
 
 
 def test_stages_of_one_depth_do_not_touch_each_others_memory(default):
-    assert_disjoint(stages_of(default, numpy_backend, cuda_code.Launches))
-    assert_disjoint(stages_of(default, numpy_backend, cuda_code.Block))
+    assert_disjoint(stages_of(default, numpy_backend, Launches.target))
+    assert_disjoint(stages_of(default, numpy_backend, Block.target))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -213,7 +211,7 @@ def test_pieces_of_memory_that_live_at_one_time_lie_apart(seed):
     rng = np.random.default_rng(seed)
     wishes = [(k, int(rng.integers(1, 50)), *sorted(map(int, rng.integers(0, 12, 2)))) for k in range(40)]
     limit = 200 if seed % 2 else np.inf
-    offsets, length = cuda_code.arrange(wishes, limit)
+    offsets, length = arrange(wishes, limit)
     placed = [(offsets[k], offsets[k] + n, first, last) for k, n, first, last in wishes if k in offsets]
     assert length == max(high for _, high, _, _ in placed) <= limit
     assert (len(placed) < len(wishes)) == bool(seed % 2)
