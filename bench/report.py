@@ -284,13 +284,13 @@ def draw(records):
     """The picture: a panel per record of PANELS, µs per step against operations, log-log."""
     from matplotlib.figure import Figure
 
-    from minigan.reports import overview
+    from minigan.reports import style
 
     rows = [r for record in records for r in record["results"]]
     sizes = sorted({(r["batch"], r["width"]) for r in rows}, key=flops)
     values = [r["microseconds"][1] for r in rows]
-    with overview.style():
-        figure = Figure(figsize=(13.0, 5.4), dpi=overview.DPI)
+    with style.style():
+        figure = Figure(figsize=(13.0, 5.4), dpi=style.DPI)
         figure.subplots_adjust(left=0.09, right=0.89, top=0.84, bottom=0.135, wspace=0.62)
         figure.text(0.075, 0.94, HEADING)
         for k, record in enumerate(records, 1):
@@ -361,7 +361,7 @@ def main(arguments=None):
     for path, text in pages.items():
         path.write_text(text, encoding="utf-8")
     if figure:
-        from minigan.reports.overview import save
+        from minigan.reports.style import save
 
         save(draw(panels), figure)
     return 0

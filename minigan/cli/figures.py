@@ -30,14 +30,15 @@ def save_overview(run: Any) -> Path:
 def save_sweep(path: Path, plan: Any, found: Any) -> Path:
     """The figure of a sweep, in its directory ``path``; returns the file."""
     require_matplotlib()
-    from minigan.reports import overview
+    from minigan.reports import sweep_figure
 
-    return overview.save_sweep(path, plan, found)
+    return sweep_figure.save_sweep(path, plan, found)
 
 
 def save_bench(record: Any, path: str) -> None:
     """The figure of a result of ``minigan bench``, in the file ``path``."""
     require_matplotlib()
-    from minigan.reports import overview
+    from minigan.profiling.figure import draw_bench
+    from minigan.reports.style import save
 
-    overview.save(overview.bench(record), path)
+    save(draw_bench(record), path)

@@ -22,8 +22,9 @@ from minigan.engine.tensor import CaptureError
 from minigan.errors import ConfigError, DataError, UnavailableError
 from minigan.profiling import benchmark, timings
 from minigan.profiling.benchmark import KINDS, STEPS, Task, Variant
+from minigan.profiling.figure import draw_bench
 from minigan.profiling.timings import Ceiling, Cell, Record, Size
-from minigan.reports import overview
+from minigan.reports import style
 
 ROOT = Path(__file__).parents[2]
 TINY = Size(8, 4)
@@ -535,19 +536,19 @@ def test_the_picture_marks_the_crossover(tmp_path):
     cells += [cell("gpu", 4.0 / R, Size(8, 4, R), "replicas", backend="cupy") for R in (1, 8)]
     ceilings = [Ceiling(name, "float32", False, 0, 1.0, 1.0) for name in ("numpy", "cupy")]
     found = record(*cells, ceilings=ceilings, crossovers=timings.crossovers(cells))
-    figure = overview.bench(found)
+    figure = draw_bench(found)
     assert "MFLOP" in texts(figure) and "R = 4" in texts(figure) and "alone" not in texts(figure)
     steps, _ = (ax for ax in figure.axes if ax.get_title(loc="left"))
-    (place,) = {x for line in steps.lines for x in line.get_xdata() if line.get_color() == overview.CHANCE}
+    (place,) = {x for line in steps.lines for x in line.get_xdata() if line.get_color() == style.CHANCE}
     assert place == pytest.approx(found.crossovers[0].work)
-    overview.save(figure, tmp_path / "bench.png")
+    style.save(figure, tmp_path / "bench.png")
     assert (tmp_path / "bench.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_the_picture_of_a_cpu_says_what_it_is():
-    figure = overview.bench(record(cell()))
+    figure = draw_bench(record(cell()))
     assert "The CPU half alone" in texts(figure) and "crossover" not in texts(figure)
-    overview.bench(record())
+    draw_bench(record())
 
 
 @pytest.fixture

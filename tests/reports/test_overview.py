@@ -21,7 +21,9 @@ from minigan.evaluation.verdict import Row
 from minigan.gan.theory.diagnostics import optimal_discriminator
 from minigan.probability.distributions import Normal
 from minigan.probability.planar import ring
+from minigan.reports import one_feature, several_features, style
 from minigan.reports import overview as page
+from minigan.reports.verdict_panel import format_row
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import resolve, to_json
@@ -217,7 +219,7 @@ def test_d_over_the_plane_is_what_was_recorded(runs):
     ax = panel(figure, "D(x, y)")
     mesh = ax.collections[0]
     assert np.array_equal(np.asarray(mesh.get_array()), frames["plane_d"])
-    reach = max(page.FAINT, abs(frames["plane_d"] - 0.5).max())
+    reach = max(several_features.FAINT, abs(frames["plane_d"] - 0.5).max())
     assert mesh.get_clim() == pytest.approx((0.5 - reach, 0.5 + reach))  # ½ is white
     assert ax.get_aspect() == 1 and panel(figure, "Rows").get_aspect() == 1
     assert np.allclose(np.transpose(ax.lines[0].get_data()), ring(8, 1, 0.01).centres)
@@ -263,7 +265,7 @@ def test_discriminator_panel_draws_d_and_the_optimal_one(runs):
     assert np.array_equal(d.get_ydata(), frames["d"][-1])
     p, q = frames["p"], frames["q"][-1]
     drawn = np.asarray(best.get_ydata())
-    seen = p + q > page.VISIBLE * (p + q).max()
+    seen = p + q > one_feature.VISIBLE * (p + q).max()
     assert seen.sum() > 20
     assert np.array_equal(np.isfinite(drawn), seen)
     assert np.allclose(drawn[seen], optimal_discriminator(p, q)[seen], rtol=0, atol=0)
@@ -382,7 +384,7 @@ def test_table_marks_rows_in_words_and_in_the_verdicts_digits(copy):
     ],
 )
 def test_digits_are_those_that_mean_something(row, cells):
-    assert page._cells(row) == cells
+    assert format_row(row) == cells
 
 
 # ── names, sizes, styles ────────────────────────────────────────────────────────────────────────────────────
@@ -392,7 +394,7 @@ def test_digits_are_those_that_mean_something(row, cells):
 def test_odd_names_are_shown_as_they_are(runs, kind):
     figure = overview(runs, kind)
     assert ODD.replace("$", r"\$") in texts(figure)
-    page.save(figure, runs[kind] / "plots" / "overview.png")  # drawing is what parses mathematics
+    style.save(figure, runs[kind] / "plots" / "overview.png")  # drawing is what parses mathematics
 
 
 @pytest.mark.parametrize(
@@ -400,22 +402,22 @@ def test_odd_names_are_shown_as_they_are(runs, kind):
 )
 def test_no_text_is_read_as_mathematics(text, tmp_path):
     figure = Figure()
-    figure.text(0.5, 0.5, page._text(text, 40))
-    page.save(figure, tmp_path / "text.png")
-    assert page._text(text, 40).replace(r"\$", "").count("$") == 0
-    assert len(page._text("x" * 100, 40)) == 40
+    figure.text(0.5, 0.5, style.format_text(text, 40))
+    style.save(figure, tmp_path / "text.png")
+    assert style.format_text(text, 40).replace(r"\$", "").count("$") == 0
+    assert len(style.format_text("x" * 100, 40)) == 40
 
 
 def test_page_does_not_depend_on_the_users_style_nor_change_it(runs, tmp_path):
     plain, styled = tmp_path / "plain.png", tmp_path / "styled.png"
     run = RunDirectory.open(runs["normal"])
     before = dict(matplotlib.rcParams)
-    page.save(page.overview(run), plain)
+    style.save(page.overview(run), plain)
     assert dict(matplotlib.rcParams) == before
     with matplotlib.rc_context(
         {"text.usetex": True, "font.size": 30, "savefig.dpi": 20, "savefig.bbox": "tight"}
     ):
-        page.save(page.overview(run), styled)
+        style.save(page.overview(run), styled)
     assert plain.read_bytes() == styled.read_bytes()
 
 
@@ -423,8 +425,8 @@ def test_page_does_not_depend_on_the_users_style_nor_change_it(runs, tmp_path):
 def test_other_formats_and_same_bytes_again(runs, tmp_path, suffix):
     figure = overview(runs, "short")
     first, second = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
-    page.save(figure, first)
-    page.save(overview(runs, "short"), second)
+    style.save(figure, first)
+    style.save(overview(runs, "short"), second)
     assert first.read_bytes() == second.read_bytes()
     if suffix == ".svg":
         assert xml.parse(first).getroot().tag.endswith("svg")
@@ -511,7 +513,7 @@ def test_data_that_moved_away_is_refused(runs, tmp_path):
 
 def test_other_suffix_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"\.png, \.svg or \.pdf"):
-        page.save(Figure(), tmp_path / "figure.jpg")
+        style.save(Figure(), tmp_path / "figure.jpg")
 
 
 def test_place_that_cannot_be_written_is_refused(copy):

@@ -473,10 +473,10 @@ def test_a_missing_extra_is_named(monkeypatch):
 
 
 def test_the_figure_shows_every_setting(done):
-    from minigan.reports import overview
+    from minigan.reports import sweep_figure
 
     _, found, _, made = done
-    figure = overview.sweep(made, found)
+    figure = sweep_figure.draw_sweep(made, found)
     shares, ks = figure.axes
     labels = [label.get_text() for label in shares.get_yticklabels()]
     assert len(labels) == 8 and all("generator_optimizer.rate" in label.replace("\n", "") for label in labels)
@@ -485,8 +485,8 @@ def test_the_figure_shows_every_setting(done):
     assert sorted(points.get_xdata()) == sorted(rate.share for rate in found.rates)
     many = [Rate({"r1": k / 100}, 3, 1, 1 / 3, 0.1, 0.7, None) for k in range(99)]
     made = sweep.Sweep("many", made.configs[:1], ({"r1": 0.0},))
-    figure = overview.sweep(made, sweep.Results(found.rows[:1], tuple(many), (3,)))
-    assert len(figure.axes[0].get_yticks()) == overview.SETTINGS
+    figure = sweep_figure.draw_sweep(made, sweep.Results(found.rows[:1], tuple(many), (3,)))
+    assert len(figure.axes[0].get_yticks()) == sweep_figure.SETTINGS
     assert "best 40 of 99 settings" in figure.get_suptitle() and "1 missing" in figure.get_suptitle()
 
 

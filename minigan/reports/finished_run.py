@@ -1,0 +1,155 @@
+"""What a finished run left on disk, read and checked: all that its page shows."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigan.errors import DataError, shown
+from minigan.evaluation.modes import Modes, modes_of
+from minigan.evaluation.two_sample import KSResult
+from minigan.evaluation.verdict import Row, Verdict
+from minigan.probability.distributions import Distribution
+from minigan.probability.text_form import parse
+from minigan.storage import checkpoint
+from minigan.storage.directory import RunDirectory
+from minigan.training.config import Config, NetworkConfig, from_json
+from minigan.training.experiment import Experiment
+
+MAX_VERDICT = 2**20  # bytes of verdict.json
+METRICS = ("step", "value_fn", "value_optimal", "d_loss", "g_loss", "ks")  # that are shown
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a finished run left behind; its target is ``distribution``, or where None the one behind ``real``.
+
+    ``modes`` are those of a target of several features, where it has any.
+    """
+
+    config: Config
+    status: dict[str, Any]
+    metrics: dict[str, np.ndarray]
+    frames: dict[str, np.ndarray]
+    sample: np.ndarray
+    verdict: Verdict
+    distribution: Distribution | None
+    real: np.ndarray
+    names: tuple[str, ...]
+    modes: Modes | None
+
+    @property
+    def several(self) -> bool:
+        """Whether it has more than one feature."""
+        return self.sample.shape[1] > 1
+
+    @property
+    def target(self) -> str:
+        """What the target is called."""
+        return "data" if self.config.data is not None else "target"
+
+
+def read_finished_run(run: RunDirectory) -> FinishedRun:
+    """All of a finished run.
+
+    Raises:  DataError – if it is not finished, or its files do not fit each other;  CheckpointError – if its
+             frames are damaged
+    """
+    status, config = run.read_status(), from_json(run.read_config())
+    for name in ("verdict.json", "frames.safetensors"):
+        if not (run.path / name).is_file():
+            raise DataError(
+                f"{shown(str(run.path))} has no {name}, which a figure needs (its status is "
+                f"{shown(status.get('status', 'unknown'))}); train the run to its end first"
+            )
+    verdict = _read_verdict(run.path / "verdict.json")
+    metrics = _read_metrics(run)
+    frames, _ = checkpoint.load(run.path / "frames.safetensors")
+    distribution, modes, real, names = _read_target(config)
+    sample = _take_sample(frames, run, len(names))
+    if sample.shape[1] == 1:
+        _check_curves(frames, run)
+    if "plane_d" in frames:
+        _check_plane(frames, run)
+    return FinishedRun(config, status, metrics, frames, sample, verdict, distribution, real, names, modes)
+
+
+def _read_metrics(run: RunDirectory) -> dict[str, np.ndarray]:
+    rows = run.read_metrics().rows
+    if not rows or any(name not in rows[0] for name in METRICS):
+        raise DataError(f"{shown(str(run.path))} holds no metrics of a training run in metrics.jsonl")
+    try:
+        return {name: np.array([row[name] for row in rows], "float64") for name in METRICS}  # null: NaN
+    except ValueError:
+        raise DataError(f"{shown(str(run.path / 'metrics.jsonl'))} holds text where numbers belong") from None
+
+
+def _take_sample(frames: dict[str, np.ndarray], run: RunDirectory, features: int) -> np.ndarray:
+    sample = frames.pop("sample", np.empty(0))
+    if sample.ndim != 2 or len(sample) < 2 or sample.shape[1] != features:
+        raise DataError(
+            f"{shown(str(run.path))} holds no sample of {features} features, as its target has; "
+            "if the data file was changed since, restore it"
+        )
+    return sample
+
+
+def _check_curves(frames: dict[str, np.ndarray], run: RunDirectory) -> None:
+    """p, q and D of one feature at the recorded steps, and what D could know at one, if that is there."""
+    count, bins = np.size(frames.get("step", ())), np.size(frames.get("p", ()))
+    curves = dict.fromkeys(("q", "average", "d"), (count, bins))
+    best = {"best_step": (1,), "best_d": (bins,), "best_value": (1,)} if "best_step" in frames else {}
+    shapes = {"step": (count,), "edges": (bins + 1,), "p": (bins,), **curves, **best}
+    if count < 1 or bins < 2 or {name: array.shape for name, array in frames.items()} != shapes:
+        raise DataError(f"the curves in {shown(str(run.path / 'frames.safetensors'))} do not fit each other")
+
+
+def _check_plane(frames: dict[str, np.ndarray], run: RunDirectory) -> None:
+    width, height = (np.shape(frames.get(name, ())) for name in ("plane_x", "plane_y"))
+    if frames["plane_d"].shape != height + width or len(height) != 1 or min(*width, *height) < 2:
+        raise DataError(
+            f"D over the plane in {shown(str(run.path / 'frames.safetensors'))} does not fit its axes"
+        )
+
+
+def _read_verdict(path: Path) -> Verdict:
+    try:
+        with open(path, "rb") as file:
+            value = json.loads(file.read(MAX_VERDICT))
+        rows = []
+        for row in value["rows"]:
+            numbers = {key: _number(row[key]) for key in ("value", "perfect", "bound")}
+            target = None if row["target"] is None else _number(row["target"])
+            rows.append(Row(name=str(row["name"]), unit=str(row["unit"]), target=target, **numbers))
+        ks = KSResult(**{key: _number(value["ks"][key]) for key in ("statistic", "pvalue", "location")})
+        return Verdict(tuple(rows), ks, _number(value["pvalue"]), str(value["sentence"]))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise DataError(f"{shown(str(path))} is damaged: it is not a verdict; judge the run again") from None
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _read_target(
+    config: Config,
+) -> tuple[Distribution | None, Modes | None, np.ndarray, tuple[str, ...]]:
+    """The distribution of one feature, or the modes and rows that judge several, and the features' names."""
+    distribution = None if config.data is not None else parse(config.target)
+    if isinstance(distribution, Distribution):
+        return distribution, None, np.empty((0, 1)), ("x",)
+    import msgspec
+
+    from minigan.training.data import read_data
+
+    data = None
+    if config.data is not None:
+        data = read_data(config.data, columns=config.columns, drop_nonfinite=config.drop_nonfinite)
+    # Only the rows that judge are wanted: the smallest networks will do, on the backend that is everywhere.
+    bare = NetworkConfig(widths=())
+    config = msgspec.structs.replace(config, backend="numpy", generator=bare, discriminator=bare)
+    experiment = Experiment(config, data=data)
+    return None, modes_of(distribution), np.asarray(experiment.held_out), experiment.names

@@ -1,0 +1,108 @@
+"""The look of every figure: colours, text, ticks, and the file that is written.
+
+One colour, one meaning, in every panel: blue is the target, orange is generated, green is D, dashed black is
+what theory says, and grey is chance: what a perfect sampler of the same size would show.
+"""
+
+import io
+import math
+import os
+import warnings
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from minigan.errors import shown
+from minigan.storage.directory import write_atomic
+
+TARGET, GENERATED, D = "#0072B2", "#D55E00", "#009E73"  # Okabe & Ito's, apart for every kind of colour vision
+THEORY, CHANCE, START = "black", "#8C8C8C", "#E69F00"
+GOOD, BAD = "#1B6E3C", "#A50F15"
+
+SIZE, DPI = (15.0, 9.0), 110  # inches, dots per inch
+NEAR = 0.03  # how far D may be from ½ on average, or V from its levels in nats, to be called near
+
+ABOVE: dict[str, Any] = {  # a legend between panel and title
+    "loc": "lower left", "bbox_to_anchor": (-0.01, 0.98), "frameon": False, "borderpad": 0,
+    "columnspacing": 1.2, "handlelength": 1.6, "handletextpad": 0.5,
+}  # fmt: skip
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+# The same run gives the same bytes.
+METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+}
+
+
+def style() -> AbstractContextManager[None]:
+    """The look of the page, whatever the user's matplotlibrc says; nothing global stays changed."""
+    return matplotlib.rc_context(
+        {
+            "text.usetex": False,
+            "font.family": ["DejaVu Sans"],
+            "font.size": 9.0,
+            "axes.titlesize": 10.5,
+            "axes.titleweight": "bold",
+            "axes.titlelocation": "left",
+            "axes.labelsize": 9.0,
+            "legend.fontsize": 8.5,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.unicode_minus": True,
+            "savefig.bbox": None,
+            "savefig.dpi": "figure",
+            "figure.facecolor": "white",
+            "savefig.facecolor": "auto",
+            "svg.hashsalt": "minigan",
+        }  # fmt: skip
+    )
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write ``figure`` to a .png, .svg or .pdf file, whole or not at all.
+
+    Raises:  ValueError – for another suffix;  StorageError – if it cannot be written
+    """
+    kind = Path(path).suffix.lower().removeprefix(".")
+    if kind not in METADATA:
+        raise ValueError(f"a figure is written as .png, .svg or .pdf; received {shown(str(path))}")
+    buffer = io.BytesIO()
+    with style(), warnings.catch_warnings():
+        # A column may be named in a script that the font lacks: boxes in a label are no reason to alarm
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(buffer, format=kind, metadata=METADATA[kind])
+    write_atomic(path, buffer.getvalue())
+
+
+def set_ticks(axis: Axis, count: int = 6) -> None:
+    """Few ticks, each written out; a power of ten goes to the label, since an offset is easily overlooked."""
+    power = math.floor(math.log10(max(*map(abs, axis.get_view_interval()), 1e-300)))
+    power = 0 if -4 < power < 6 else power
+    if power:
+        axis.set_label_text(f"{axis.get_label_text()} / 10{str(power).translate(SUPERSCRIPTS)}")
+    unit = 10.0**power
+    axis.set_major_locator(MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit:.10g}".replace("-", "−")))
+
+
+def patch(colour: str) -> Patch:
+    """What a legend shows of a filled density."""
+    return Patch(facecolor=colour, alpha=0.35, linewidth=0)
+
+
+def format_text(text: str, width: int) -> str:
+    """``text`` on one line, shortened, and not read as mathematics: a column may well be called "$x_{"."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return (line if len(line) <= width else line[: width - 1] + "…").replace("$", r"\$")
+
+
+def format_count(count: float) -> str:
+    """10 000: a whole number in groups of three digits."""
+    return f"{count:,.0f}".replace(",", " ")
