@@ -14,7 +14,7 @@ import sys
 import numpy as np
 
 from bench.common import table, write
-from minigan.models.classifiers import GaussianClassifier, LogisticRegression, SoftmaxRegression, posterior
+from minigan.models import GaussianClassifier, LogisticRegression, SoftmaxRegression, posterior
 from minigan.probability.multivariate import MultivariateNormal
 
 SIZES = (1_000, 10_000, 100_000)

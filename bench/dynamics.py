@@ -15,7 +15,8 @@ import numpy as np
 
 from bench.common import table, wilson, write
 from minigan.gan.theory import two_gaussians
-from minigan.gan.theory.dynamics import DIRAC, ORDERS, eigenvalues
+from minigan.gan.theory.dirac import DIRAC
+from minigan.gan.theory.dynamics import ORDERS, eigenvalues
 
 DYNAMICS = {  # of the two Gaussians: what G moves against
     "1 gradient step of D, simultaneous": {},

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigan.models.classifiers import GaussianClassifier, LogisticRegression, SoftmaxRegression
+from minigan.models import GaussianClassifier, LogisticRegression, SoftmaxRegression
 
 COVARIANCE = np.array([[1.0, 0.6], [0.6, 1.5]])  # of every class
 TWO, FOUR = np.array([[0, 0], [2, 1]]), np.array([[0, 0], [3, 1], [-1, 3], [1, -3]])  # their means

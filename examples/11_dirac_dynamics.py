@@ -1,12 +1,13 @@
 """Why plain GANs circle, and what stops them: the smallest GAN, its eigenvalues, its phase portraits.
 
-All data are 0, G makes θ, D's logit is ψ x. `minigan.gan.theory.dynamics` plays this game with the engine and
+All data are 0, G makes θ, D's logit is ψ x. `minigan.gan.theory.dirac` plays this game with the engine and
 takes the exact Jacobian at rest: imaginary eigenvalues circle, a negative real part arrives.
 """
 
 import numpy as np
 
-from minigan.gan.theory.dynamics import DIRAC, portrait
+from minigan.gan.theory.dirac import DIRAC
+from minigan.gan.theory.dynamics import portrait
 
 SHOWN = ("GAN", "non-saturating", "WGAN", "WGAN-GP", "R1", "R1 + R2", "consensus", "instance noise")
 START, RATE, STEPS, REACH = (0.0, 1.0), 0.2, 150, 2.0  # (ψ, θ) at the start

@@ -1,6 +1,6 @@
 """Maximum likelihood, which an adversary replaces: exact where p_θ is known; the normal closest to p.
 
-``fit_normal``       the law of largest likelihood in closed form
+``fit_normal``       the normal distribution of largest likelihood in closed form
 ``fit_by_gradient``  the same, and mixtures, by the engine's gradient: what a GAN does when p_θ has no formula
 ``closest_normal``   the optimum of each f-divergence over all normal distributions: what a GAN should come to
 """
@@ -15,7 +15,7 @@ from minigan.compiler.capture import capture
 from minigan.engine.autodiff import grad
 from minigan.engine.primitives import exp, mean, square
 from minigan.engine.tensor import constant
-from minigan.models.classifiers import log_sum_exp
+from minigan.models.posterior import log_sum_exp
 from minigan.nn.optim import Adam
 from minigan.nn.parameters import Parameters
 from minigan.nn.schedules import Schedule

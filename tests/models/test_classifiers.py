@@ -14,17 +14,17 @@ from minigan import backend as backends
 from minigan.engine.autodiff import grad
 from minigan.engine.gradcheck import check_grads
 from minigan.engine.tensor import variable
-from minigan.models.classifiers import (
-    COVARIANCES,
+from minigan.models import (
     ConvergenceWarning,
     GaussianClassifier,
     LogisticRegression,
     NotFittedError,
     SoftmaxRegression,
     log_posterior,
-    log_sum_exp,
     posterior,
 )
+from minigan.models.generative import COVARIANCES
+from minigan.models.posterior import log_sum_exp
 
 ROOT = Path(__file__).parents[2]
 SIGMAS = 6.0  # a normal number is farther out with probability 2e-9

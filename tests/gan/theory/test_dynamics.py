@@ -8,11 +8,10 @@ from scipy import integrate
 from minigan.engine.primitives import square, sum_over, tanh
 from minigan.engine.tensor import Tensor
 from minigan.gan.game import Game
+from minigan.gan.theory.dirac import DIRAC, dirac
 from minigan.gan.theory.dynamics import (
-    DIRAC,
     ORDERS,
     SmallGame,
-    dirac,
     eigenvalues,
     of_game,
     portrait,
