@@ -51,7 +51,7 @@ def added(path, table="", brackets="{}", also=None):
 def test_all_blocks_are_executed_here():
     assert len(BLOCKS) == TEXT.count("```python") == len(set(BLOCKS))
     assert {path for path, _ in BLOCKS} == {
-        "minigan/engine/primitives.py", "minigan/engine/gradcheck.py", "minigan/gan/objectives.py",
+        "minigan/engine/primitives.py", "minigan/testing/cases.py", "minigan/gan/objectives.py",
         "minigan/gan/penalties.py", "minigan/nn/optim.py",
         "minigan/probability/distributions.py", "minigan/probability/text_form.py",
         "minigan/training/presets.py", "minigan/cli/moments.py",
@@ -74,7 +74,7 @@ def test_nothing_of_it_is_there_already():
 # ── each addition
 def test_the_primitive():
     log1p = added("minigan/engine/primitives.py")["log1p"]
-    (case,) = added("minigan/engine/gradcheck.py", "CASES").values()
+    (case,) = added("minigan/testing/cases.py", "CASES").values()
     for seed in range(3):
         for xs in case.inputs(np.random.default_rng(seed)):
             np.testing.assert_array_equal(log1p(*map(constant, xs)).numpy(), np.log1p(*xs))

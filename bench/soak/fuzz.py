@@ -378,13 +378,13 @@ def quick(folder):
     """Yields a function that runs command lines in ``folder``, in runs of two steps, without figures."""
     global _hooked
     from minigan import cli
-    from minigan.engine import gradcheck
     from minigan.profiling import explain
+    from minigan.testing import cases
 
     if not _hooked:
         sys.addaudithook(_hook)
         _hooked = True
-    before = dict(os.environ), os.getcwd(), gradcheck.check_primitive, explain.SECONDS
+    before = dict(os.environ), os.getcwd(), cases.check_primitive, explain.SECONDS
     matplotlib = sys.modules.pop("matplotlib", None)
 
     def run(arguments):
@@ -408,7 +408,7 @@ def quick(folder):
         for setting in TINY:
             name, _, value = setting.partition("=")
             os.environ["MINIGAN_" + name.upper().replace(".", "__")] = value
-        gradcheck.check_primitive = lambda name, order: 1
+        cases.check_primitive = lambda name, order: 1
         explain.SECONDS = 0.001
         sys.modules["matplotlib"] = None
         yield run
@@ -416,7 +416,7 @@ def quick(folder):
         os.environ.clear()
         os.environ.update(before[0])
         os.chdir(before[1])
-        gradcheck.check_primitive, explain.SECONDS = before[2:]
+        cases.check_primitive, explain.SECONDS = before[2:]
         sys.modules.pop("matplotlib")
         if matplotlib is not None:
             sys.modules["matplotlib"] = matplotlib

@@ -1,5 +1,7 @@
 """gradcheck: the engine's derivatives against differences."""
 
+from typing import Any
+
 import click
 
 from minigan.cli.common import json_option, print_json
@@ -13,14 +15,15 @@ from minigan.errors import ConfigError
 @click.pass_context
 def gradcheck(ctx: click.Context, names: tuple[str, ...], order: int, as_json: bool) -> None:
     """Check the engine's derivatives against differences, all primitives or the named ones."""
-    from minigan.engine.gradcheck import GradientError, check_primitive
+    from minigan.engine.gradcheck import GradientError
     from minigan.engine.primitives import PRIMITIVES
     from minigan.errors import nearest
+    from minigan.testing.cases import check_primitive
 
     for name in names:
         if name not in PRIMITIVES:
             raise ConfigError(f"there is no primitive {name!r}; {nearest(name, PRIMITIVES)}")
-    results = {}
+    results: dict[str, dict[str, Any]] = {}
     for name in names or PRIMITIVES:
         try:
             results[name] = {"ok": True, "derivatives": check_primitive(name, order=order)}

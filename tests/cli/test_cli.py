@@ -267,7 +267,7 @@ def test_random_arguments_leave_with_a_documented_code(seed, capsys, place, file
         "DISCRIMINATOR__WIDTHS": "3",
     }.items():
         monkeypatch.setenv(f"MINIGAN_{name}", value)
-    monkeypatch.setattr("minigan.engine.gradcheck.check_primitive", lambda name, order: 1)
+    monkeypatch.setattr("minigan.testing.cases.check_primitive", lambda name, order: 1)
     monkeypatch.setattr("minigan.profiling.explain.SECONDS", 0.01)
     monkeypatch.setattr("minigan.profiling.benchmark.measure", nothing_measured)
     rng = np.random.default_rng(seed)

@@ -13,7 +13,6 @@ from minigan.compiler.capture import Instruction, Program, capture
 from minigan.compiler.planner import EXACT, PASSES
 from minigan.engine import primitives as P
 from minigan.engine.autodiff import assign, filled, grad
-from minigan.engine.gradcheck import CASES
 from minigan.engine.tensor import (
     CaptureError,
     StaleTensorError,
@@ -27,6 +26,7 @@ from minigan.gan.game import Game
 from minigan.nn.network import mlp
 from minigan.nn.optim import OPTIMIZERS
 from minigan.nn.schedules import Average
+from minigan.testing.cases import CASES
 
 
 def lift(backend, values, dtype="float64"):

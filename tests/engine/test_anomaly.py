@@ -11,7 +11,6 @@ from minigan.compiler.capture import capture
 from minigan.engine import primitives as P
 from minigan.engine.anomaly import AnomalyError, detect_anomaly
 from minigan.engine.autodiff import assign, filled, grad
-from minigan.engine.gradcheck import CASES
 from minigan.engine.tensor import CaptureError, Primitive, constant, observer, variable
 from minigan.gan.game import Game
 from minigan.gan.objectives import OBJECTIVES, bce_with_logits
@@ -19,6 +18,7 @@ from minigan.nn.layers import ACTIVATIONS
 from minigan.nn.network import mlp
 from minigan.nn.optim import OPTIMIZERS
 from minigan.nn.schedules import Average
+from minigan.testing.cases import CASES
 
 RULES = [(name, k) for name, p in P.PRIMITIVES.items() for k, rule in enumerate(p.vjps) if rule]
 BAD = {"NaN": np.nan, "infinity": np.inf, "minus infinity": -np.inf}
