@@ -6,13 +6,14 @@ imports one by name for engine work, so moving a run from the processor to a GPU
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
-from typing import Any
+from typing import Any, Self, TypeAlias
 
 import numpy
 
 NAMES = ("numpy", "cupy", "strict", "auto")
+Array: TypeAlias = Any  # an array of any backend, of which NumPy's is one
 
 
 class BackendError(RuntimeError):
@@ -27,26 +28,26 @@ class Backend:
     array_type: type = numpy.ndarray
     device: str = "cpu"  # or "gpu": where the arrays are
 
-    def array(self, values, dtype=None):
+    def array(self, values: Any, dtype: Any = None) -> Array:
         """A new array with a copy of host ``values``: the only way in."""
         return self.xp.array(values, dtype)
 
-    def to_host(self, array):
+    def to_host(self, array: Array) -> numpy.ndarray[Any, Any]:
         """A NumPy copy of ``array``: the only way out."""
         return numpy.array(array)
 
-    def span(self, array):
+    def span(self, array: Array) -> tuple[int, int]:
         """Where an array is: the address of its first byte, and of the one after its last."""
         return numpy.lib.array_utils.byte_bounds(array)
 
-    def synchronize(self):
+    def synchronize(self) -> None:
         """Wait until the device has done all that it was asked for."""
 
-    def timer(self):
+    def timer(self) -> "Timer":
         """``with backend.timer() as timer: …``, then ``timer.seconds`` of the device."""
         return Timer()
 
-    def memory(self):
+    def memory(self) -> dict[str, int]:
         """Bytes of the device, as far as they are known: "used", "held" for later, "free" and "total"."""
         try:
             page = os.sysconf("SC_PAGE_SIZE")
@@ -54,47 +55,51 @@ class Backend:
         except (AttributeError, OSError, ValueError):
             return {}
 
-    def compile(self, instructions):
+    def compile(self, instructions: Iterable[Any]) -> Callable[[], None]:
         """A function of no arguments that runs the instructions in order, writing each output in place."""
         steps = [partial(i.kernel, self.xp, *i.inputs, out=i.output, **i.params) for i in instructions]
 
-        def run():
+        def run() -> None:
             for step in steps:
                 step()
 
         return run
 
-    def describe(self):
+    def describe(self) -> str:
         """What runs the kernels, as text for logs."""
         return f"NumPy {numpy.__version__} on the CPU"
 
-    def facts(self):
+    def facts(self) -> dict[str, Any]:
         """What runs the kernels, as JSON for results."""
         return {"backend": self.name, "device": "CPU", "numpy": numpy.__version__}
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<backend {self.name}>"
 
 
 class Timer:
     """Seconds spent inside ``with``."""
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._start = time.perf_counter()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.seconds = time.perf_counter() - self._start
 
 
 numpy_backend = Backend()
+# glibc returns freed memory to the system, and each step of large arrays would fault its pages in anew.
+# It keeps them once a block of nearly 32 MB, which is never touched, has come and gone (mallopt(3),
+# M_MMAP_THRESHOLD); other allocators do not notice.
+numpy.empty(2**25 - 2**13, "uint8")
 _BY_TYPE = {numpy_backend.array_type: numpy_backend}  # filled at import and by `get`, never by `of`
 _REGISTERED: dict[
     str, Callable[[], Backend]
 ] = {}  # backends of other rooms: minigan/__init__.py adds "strict"
 
 
-def of(array):
+def of(array: Array) -> Backend:
     """The backend on which ``array`` lives, read off its type.
 
     Raises:  TypeError – if it is an array of no loaded backend
@@ -109,7 +114,7 @@ def of(array):
         ) from None
 
 
-def get(name="auto"):
+def get(name: str = "auto") -> Backend:
     """The backend called ``name``: the one switch between CPU and GPU.
 
     "numpy" computes on the CPU; "cupy" on an NVIDIA GPU; "strict" is a device made of NumPy that refuses
@@ -133,13 +138,13 @@ def get(name="auto"):
     raise ValueError(f"backend must be one of {', '.join(NAMES)}; received {name!r}")
 
 
-def register(name, load):
+def register(name: str, load: Callable[[], Backend]) -> None:
     """Let `get` know another backend, which ``load()`` gives."""
     _REGISTERED[name] = load
 
 
 @cache
-def _cupy():
+def _cupy() -> Backend:
     from minigan.backend import cuda
 
     backend = cuda.load()
@@ -147,7 +152,7 @@ def _cupy():
 
 
 @cache
-def automatic():
+def automatic() -> tuple[Backend, str | None]:
     """(backend, why): what "auto" takes, and the reason; None without CuPy, where there is no choice."""
     from importlib.util import find_spec
 
@@ -159,6 +164,6 @@ def automatic():
         return numpy_backend, str(error)
 
 
-def owner(array):
+def owner(array: Array) -> Array:
     """The array that owns the memory which ``array`` looks at: itself, or the one it is a view of."""
     return array if array.base is None or type(array.base) is not type(array) else array.base

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigan import backend
+from minigan.backend.writes import mark_replayed, written_memory
 from minigan.compiler import executions
 from minigan.compiler.graph import order_of
 from minigan.compiler.planner import PASSES
@@ -20,11 +21,9 @@ from minigan.engine.tensor import (
     Tensor,
     constant,
     is_tracked,
-    mark_replayed,
     observer,
     refusal,
     variable,
-    written_memory,
 )
 
 

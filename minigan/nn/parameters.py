@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
+from minigan.backend.writes import mark_written
 from minigan.engine.autodiff import assign
-from minigan.engine.tensor import Tensor, mark_written, variable
+from minigan.engine.tensor import Tensor, variable
 
 
 class Parameters:

@@ -11,8 +11,9 @@ from typing import Any, Self
 import numpy as np
 
 from minigan import backend as backends
+from minigan.backend.writes import mark_written
 from minigan.compiler.executions import available
-from minigan.engine.tensor import constant, mark_written
+from minigan.engine.tensor import constant
 from minigan.errors import ConfigError, DataError, UnavailableError, shown
 from minigan.gan.game import PENALTIES, Game, Losses, best_response
 from minigan.nn.network import Network, mlp

@@ -10,13 +10,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from minigan.backend import numpy_backend
+from minigan.backend import numpy_backend, writes
+from minigan.backend.writes import mark_written
 from minigan.compiler.capture import capture
 from minigan.engine import primitives as P
-from minigan.engine import tensor as tensors
 from minigan.engine.anomaly import AnomalyError, detect_anomaly
 from minigan.engine.autodiff import StaleTensorError, assign, grad
-from minigan.engine.tensor import Call, Tensor, constant, mark_written, variable
+from minigan.engine.tensor import Call, Tensor, constant, variable
 from minigan.gan.game import Game
 from minigan.nn.network import mlp
 from minigan.nn.optim import SGD, Adam
@@ -45,7 +45,7 @@ def tiny_game(backend, **options):
 def alive():
     """How many calls, tensors and marks of writes are alive."""
     kinds = Counter(type(o) for o in gc.get_objects())
-    return kinds[Call], kinds[Tensor], len(tensors._written)
+    return kinds[Call], kinds[Tensor], len(writes._written)
 
 
 def contents():
@@ -153,32 +153,32 @@ def test_steps_that_fail():
 # ── the marks of what was written
 def test_marks_die_with_their_memory(backend):
     """Targets that live in turn at ever new addresses: as many marks as memories that are alive."""
-    before = len(tensors._written)
+    before = len(writes._written)
     for _ in range(5):
         held = [variable(backend.array(np.zeros(3))) for _ in range(2_000)]
         for x in held:
             assign(x, x * 1.0)
             mark_written(x.array)
-        assert len(tensors._written) == before + 2_000
+        assert len(writes._written) == before + 2_000
         del x
         held = (
             [object() for _ in range(50_000)],
             held.clear(),
         )  # takes the addresses, so that the next are new
-        assert len(tensors._written) == before
+        assert len(writes._written) == before
 
 
 def test_a_mark_lives_as_long_as_any_view_of_its_memory(backend):
-    before, whole = len(tensors._written), backend.array(np.ones(4))
+    before, whole = len(writes._written), backend.array(np.ones(4))
     part, death = variable(whole[1:]), weakref.ref(whole)
     y = part * part
     assign(Tensor(whole), constant(backend.array(np.zeros(4))))
     del whole
-    assert death() is not None and len(tensors._written) == before + 1
+    assert death() is not None and len(writes._written) == before + 1
     with pytest.raises(StaleTensorError):
         grad(y, [part])
     del part, y
-    assert death() is None and len(tensors._written) == before
+    assert death() is None and len(writes._written) == before
 
 
 def test_marks_of_programs_die_with_them(backend):
@@ -194,11 +194,11 @@ def test_marks_of_programs_die_with_them(backend):
 
     assert use() == [4.0 / 2, 2.0, 2.0]
     gc.collect()
-    before = len(tensors._written)
+    before = len(writes._written)
     for _ in range(30):
         use()
     gc.collect()
-    assert len(tensors._written) == before
+    assert len(writes._written) == before
 
 
 # ── depth, and files

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from minigan import backend as backends
+from minigan.backend.writes import mark_written
 from minigan.engine import primitives as P
 from minigan.engine.autodiff import assign, filled, grad
 from minigan.engine.gradcheck import check_grads
@@ -15,7 +16,6 @@ from minigan.engine.tensor import (
     StaleTensorError,
     constant,
     is_tracked,
-    mark_written,
     observer,
     variable,
 )
