@@ -1,31 +1,121 @@
-"""From-scratch NumPy/CuPy engine for generative adversarial networks, small enough to read in an evening."""
+"""From-scratch NumPy/CuPy engine for generative adversarial networks, small enough to read in an evening.
+
+What a user's script needs has its name here: ``import minigan as mg``. The rooms below hold the rest.
+"""
+
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 from minigan._version import __version__
+from minigan.backend import BackendError
 from minigan.backend import get as get_backend
 from minigan.backend import register as _register
-from minigan.compiler.capture import capture
+from minigan.compiler.capture import Program, capture
+from minigan.engine.anomaly import AnomalyError, detect_anomaly
 from minigan.engine.autodiff import assign, grad
-from minigan.engine.gradcheck import check_grads
-from minigan.engine.tensor import Tensor, constant, variable
-from minigan.gan.game import Game
+from minigan.engine.gradcheck import GradientError, check_grads
+from minigan.engine.primitives import (
+    PRIMITIVES,
+    absolute,
+    add,
+    broadcast_to,
+    divide,
+    elu,
+    exp,
+    leaky_relu,
+    log,
+    matmul,
+    maximum,
+    mean,
+    minimum,
+    mT,
+    multiply,
+    negative,
+    power,
+    relu,
+    reshape,
+    sigmoid,
+    sign,
+    silu,
+    softplus,
+    sqrt,
+    square,
+    step,
+    subtract,
+    sum,
+    tanh,
+)
+from minigan.engine.tensor import CaptureError, Primitive, StaleTensorError, Tensor, constant, variable
+from minigan.errors import MiniganError
+from minigan.gan.game import Game, best_response
 from minigan.gan.objectives import OBJECTIVES, Objective
 from minigan.nn.layers import Dense
 from minigan.nn.network import Network, mlp
-from minigan.nn.optim import SGD, Adam, Momentum, OptimisticAdam, RMSProp
+from minigan.nn.optim import SGD, Adam, Momentum, OptimisticAdam, OptimisticSGD, RMSProp
 from minigan.nn.parameters import Parameters
 from minigan.nn.schedules import Average, Averaging, Schedule
 
+if _TYPE_CHECKING:
+    from minigan.probability import (
+        Distribution,
+        Empirical,
+        Laplace,
+        Mixture,
+        MultivariateMixture,
+        MultivariateNormal,
+        Normal,
+        StudentT,
+        Uniform,
+        cross_entropy,
+        differential_entropy,
+        entropy,
+        js,
+        js_quadrature,
+        kl,
+        kl_normal,
+        kl_quadrature,
+        parse,
+        self_information,
+    )
+
 __all__ = [
-    "OBJECTIVES", "SGD", "Adam", "Average", "Averaging", "Dense", "Game", "Momentum", "Network", "Objective",
-    "OptimisticAdam", "Parameters", "RMSProp", "Schedule", "Tensor", "__version__", "assign", "capture",
-    "check_grads", "constant", "get_backend", "grad", "mlp", "variable",
+    # tensors, their gradients, and steps that are recorded
+    "PRIMITIVES", "Primitive", "Program", "Tensor", "assign", "capture", "check_grads", "constant",
+    "detect_anomaly", "get_backend", "grad", "variable",
+    # primitives
+    "absolute", "add", "broadcast_to", "divide", "elu", "exp", "leaky_relu", "log", "mT", "matmul",
+    "maximum", "mean", "minimum", "multiply", "negative", "power", "relu", "reshape", "sigmoid", "sign",
+    "silu", "softplus", "sqrt", "square", "step", "subtract", "sum", "tanh",
+    # networks and what moves them
+    "SGD", "Adam", "Average", "Averaging", "Dense", "Momentum", "Network", "OptimisticAdam",
+    "OptimisticSGD", "Parameters", "RMSProp", "Schedule", "mlp",
+    # the game
+    "Game", "OBJECTIVES", "Objective", "best_response",
+    # errors
+    "AnomalyError", "BackendError", "CaptureError", "GradientError", "MiniganError", "StaleTensorError",
+    # probability, which is imported with its first use
+    "Distribution", "Empirical", "Laplace", "Mixture", "MultivariateMixture", "MultivariateNormal",
+    "Normal", "StudentT", "Uniform", "cross_entropy", "differential_entropy", "entropy", "js",
+    "js_quadrature", "kl", "kl_normal", "kl_quadrature", "parse", "self_information", "__version__",
 ]  # fmt: skip
 
 
-def _strict():
+def _strict() -> _Any:
     from minigan.testing.strict.backend import strict
 
     return strict
 
 
 _register("strict", _strict)
+
+if not _TYPE_CHECKING:  # or every name would be there for a type checker
+
+    def __getattr__(name):
+        if name not in __all__:
+            raise AttributeError(f"module 'minigan' has no attribute {name!r}")
+        from minigan import probability
+
+        return getattr(probability, name)
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

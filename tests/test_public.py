@@ -1,0 +1,85 @@
+"""The public names: what `import minigan as mg` offers, and that every `__all__` is true."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import minigan
+from minigan import probability
+from minigan.engine import primitives as P
+
+PACKAGE = Path(minigan.__file__).parent
+ROOMS = [  # whose every module has an __all__
+    "engine",
+]
+MODULES = [
+    path for room in ROOMS for path in sorted((PACKAGE / room).glob("*.py")) if path.name != "__init__.py"
+]
+
+
+def named(path):
+    """(what a module calls public, what it defines without an underscore), read off its source."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    defined, public = set(), None
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            defined.add(node.name)
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for target in targets:
+            for name in ast.walk(target) if target is not None else ():
+                if isinstance(name, ast.Name):
+                    defined.add(name.id)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            public = ast.literal_eval(node.value)
+    return public, {name for name in defined if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_what_a_module_calls_public_is_what_it_defines(path):
+    public, defined = named(path)
+    assert public is not None, "no __all__"
+    assert len(public) == len(set(public)) and set(public) == defined
+
+
+def test_every_name_of_an_all_is_there():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        public, _ = named(path)
+        if public:
+            name = ".".join(("minigan", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
+                ".__init__"
+            )
+            module = importlib.import_module(name)
+            assert not [name for name in public if not hasattr(module, name)], path
+
+
+def test_a_star_import_brings_all_and_nothing_else():
+    names = {}
+    exec("from minigan import *", names)
+    assert set(names) - {"__builtins__"} == set(minigan.__all__)
+    assert set(minigan.__all__) <= set(dir(minigan))
+
+
+def test_the_primitives_are_there_under_their_names():
+    for name, primitive in P.PRIMITIVES.items():
+        if name not in ("getitem", "embed", "sum"):  # x[…], its derivative, and sum(x), which takes any axis
+            assert getattr(minigan, name) is primitive
+    assert (minigan.sum, minigan.mean, minigan.silu) == (P.sum, P.mean, P.silu)
+
+
+def test_probability_comes_with_its_first_use():
+    code = (
+        "import sys, minigan as mg; assert 'minigan.probability' not in sys.modules; "
+        "print(mg.kl_normal(0, 1, 1, 1), mg.Normal(0, 1))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.split()[0] == "0.5"
+    assert minigan.entropy is probability.entropy and minigan.parse is probability.parse
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'minigan' has no attribute 'Sigmoid'"):
+        minigan.Sigmoid  # noqa: B018
