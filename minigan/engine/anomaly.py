@@ -2,12 +2,16 @@
 
 import linecache
 import sys
+from types import FrameType
+from typing import Any
 
 import numpy as np
 
 from minigan import backend
 from minigan.engine.autodiff import grad
-from minigan.engine.tensor import CaptureError, observer, refusal
+from minigan.engine.tensor import CaptureError, Primitive, Tensor, observer, refusal
+
+__all__ = ["AnomalyError", "detect_anomaly"]
 
 _ENGINE = __file__.removesuffix("anomaly.py")
 
@@ -21,7 +25,12 @@ class AnomalyError(RuntimeError):
     input                        the place of an input that was not finite before; None if all were finite
     """
 
-    direction, derivative_of, forward_line = "forward", None, None
+    primitive: str
+    line: str
+    input: int | None
+    direction: str = "forward"
+    derivative_of: str | None = None
+    forward_line: str | None = None
 
 
 class detect_anomaly:
@@ -37,10 +46,10 @@ class detect_anomaly:
 
     refuses = dict.fromkeys(("capture", "replay"), "detect_anomaly sees no replay; run the step uncaptured")
 
-    def __init__(self):
-        self._outside = []
+    def __init__(self) -> None:
+        self._outside: list[Any] = []
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         if sys._getframe(1).f_code.co_flags & 0x220:  # CO_GENERATOR or CO_ASYNC_GENERATOR
             raise RuntimeError("detect_anomaly in a generator would watch its caller; open it around that")
         if reason := refusal("watch"):
@@ -48,16 +57,16 @@ class detect_anomaly:
         errors = np.seterr(divide="ignore", over="ignore", invalid="ignore")
         self._outside.append((observer.set(self), errors))
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         token, errors = self._outside.pop()
         observer.reset(token)
         np.seterr(**errors)
 
-    def declare(self, array):
+    def declare(self, array: backend.Array) -> None:
         """A fill is no call."""
 
-    def record(self, primitive, inputs, params, output):
-        """Check one call, and note its line for the derivative. Called by the door, never by users."""
+    def record(self, primitive: Primitive, inputs: list[Any], params: dict[str, Any], output: Tensor) -> None:
+        """Check one call, and note its line for the derivative. Called by the dispatch, never by users."""
         made = inputs[0] if primitive.name == "assign" else output.array  # assign has not written yet
         if _not_finite(made):
             raise _anomaly(primitive, inputs, made)
@@ -65,13 +74,13 @@ class detect_anomaly:
             output.call.line = _calling_line()
 
 
-def _not_finite(x):
+def _not_finite(x: Any) -> int:
     xp = np if isinstance(x, (int, float)) else backend.of(x).xp
     count = xp.count_nonzero(xp.logical_not(xp.isfinite(x)))
     return int(count if xp is np else backend.of(count).to_host(count))
 
 
-def _calling_line():
+def _calling_line() -> str:
     frame = sys._getframe()
     while frame.f_code.co_filename.startswith(_ENGINE) and frame.f_back is not None:
         frame = frame.f_back
@@ -79,8 +88,9 @@ def _calling_line():
     return f"{place[0]}:{place[1]}: {linecache.getline(*place).strip()}"
 
 
-def _anomaly(primitive, inputs, made):
-    e, frame, where = AnomalyError(), sys._getframe(), "in the forward pass"
+def _anomaly(primitive: Primitive, inputs: list[Any], made: Any) -> AnomalyError:
+    e, where = AnomalyError(), "in the forward pass"
+    frame: FrameType | None = sys._getframe()
     e.primitive, e.line = primitive.name, _calling_line()
     e.input = next((k for k, x in enumerate(inputs) if _not_finite(x)), None)
     x = made if e.input is None else inputs[e.input]

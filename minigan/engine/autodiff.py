@@ -1,21 +1,17 @@
 """Reverse-mode differentiation, and the one mutation there is."""
 
-from operator import attrgetter
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from minigan import backend
+from minigan.backend import writes
 from minigan.engine.primitives import sum_to
-from minigan.engine.tensor import (
-    Primitive,
-    StaleTensorError,
-    Tensor,
-    is_stale,
-    is_tracked,
-    mark_written,
-    observer,
-)
+from minigan.engine.tensor import VJP, Call, Primitive, StaleTensorError, Tensor, is_tracked, observer
+
+__all__ = ["assign", "filled", "grad"]
 
 
-def grad(y, wrt, *, create_graph=False):
+def grad(y: Tensor, wrt: Iterable[Tensor], *, create_graph: bool = False) -> list[Tensor]:
     """∂(Σy)/∂x for every x in ``wrt``; zeros where y does not depend on x.
 
     With ``create_graph`` the gradients carry their own history and can be differentiated again. The sum is
@@ -26,6 +22,25 @@ def grad(y, wrt, *, create_graph=False):
              TypeError – if y is not a Tensor, wrt not a list of Tensors with a history, or a rule on the way
              is missing
     """
+    wrt = _checked(y, wrt)
+    asked, cotangent = set(wrt), {y: filled(y, 1.0)}
+    way, youngest_first = _between(asked, y)
+    for t, call in youngest_first:
+        if t not in cotangent:  # y sees t only via steps, slope 0
+            continue
+        _refuse_stale(t, call)
+        g = cotangent[t] if t in asked else cotangent.pop(t)
+        seen, inputs = t, list(call.inputs)
+        if not create_graph:  # constants have no history, so the rules record nothing more
+            seen, inputs = Tensor(t.array), [Tensor(x.array) if type(x) is Tensor else x for x in inputs]
+        for k, x in enumerate(call.inputs):
+            if type(x) is Tensor and x in way and (vjp := _rule(call, k)) is not None:
+                gx = sum_to(vjp(g, seen, *inputs, **call.params), x.shape)
+                cotangent[x] = cotangent[x] + gx if x in cotangent else gx
+    return [cotangent[x] if x in cotangent else filled(x, 0.0) for x in wrt]
+
+
+def _checked(y: Tensor, wrt: Iterable[Tensor]) -> list[Tensor]:
     if type(y) is not Tensor or isinstance(wrt, Tensor):
         raise TypeError("grad(y, wrt) takes a Tensor y and a list of Tensors wrt")
     wrt = list(wrt)
@@ -35,62 +50,48 @@ def grad(y, wrt, *, create_graph=False):
             raise TypeError(
                 f"no gradient can be asked through wrt[{k}], {what}; make it with variable(array) before use"
             )
-    asked, cotangent = set(wrt), {y: filled(y, 1.0)}
-    way, youngest_first = _between(asked, y)
-    for t in youngest_first:
-        if t not in cotangent:  # y sees t only via steps, slope 0
-            continue
-        call = t.call
-        if is_stale(t):
-            raise StaleTensorError(
-                f"a value that {call.primitive} used or made, shape {t.shape}, was overwritten since; "
-                "take all gradients before updating any parameter"
-            )
-        g = cotangent[t] if t in asked else cotangent.pop(t)
-        seen, inputs, vjps = t, call.inputs, call.primitive.vjps
-        if not create_graph:  # constants have no history, so the rules record nothing more
-            seen, inputs = Tensor(t.array), [Tensor(x.array) if type(x) is Tensor else x for x in inputs]
-        for k, x in enumerate(call.inputs):
-            if x in way:
-                if k >= len(vjps):
-                    raise TypeError(
-                        f"{call.primitive} has no derivative with respect to its input {k}; "
-                        "pass a Python number there"
-                    )
-                if (vjp := vjps[k]) is not None:
-                    gx = vjp(g, seen, *inputs, **call.params)
-                    if gx.array.shape != x.array.shape:
-                        gx = sum_to(gx, x.array.shape)
-                    cotangent[x] = cotangent[x] + gx if x in cotangent else gx
-    return [cotangent[x] if x in cotangent else filled(x, 0.0) for x in wrt]
+    return wrt
 
 
-def _between(wrt, y):
-    """The tensors on the way from ``wrt`` to y, as a set; and those made of others there, youngest first.
+def _between(asked: set[Tensor], y: Tensor) -> tuple[set[Tensor], Iterator[tuple[Tensor, Call]]]:
+    """The tensors on the way from ``asked`` to y; and those made of others there, youngest first.
 
     Only the rules between them need to run.
     """
-    stack = [y] if is_tracked(y) else []
-    seen = set(stack)
+    calls = {} if y.call is None else {y: y.call}
+    stack = list(calls.values())
     while stack:
-        for x in stack.pop().call.inputs:
-            if type(x) is Tensor and x.call is not None and x not in seen:
-                seen.add(x)
-                stack.append(x)
-    way, made = seen & wrt, []
-    for t in sorted(seen, key=_age):
-        for x in t.call.inputs:
-            if x in way:
-                way.add(t)
-                made.append(t)
-                break
+        for x in stack.pop().inputs:
+            if type(x) is Tensor and x.call is not None and x not in calls:
+                calls[x] = x.call
+                stack.append(x.call)
+    way, made = calls.keys() & asked, []
+    for t, call in sorted(calls.items(), key=lambda item: item[1].age):
+        if not way.isdisjoint(call.inputs):
+            way.add(t)
+            made.append((t, call))
     return way, reversed(made)
 
 
-_age = attrgetter("call.age")
+def _refuse_stale(t: Tensor, call: Call) -> None:
+    if call.age < writes.last:
+        for x in (t, *call.inputs):
+            if type(x) is Tensor and writes.last_to(x.array) > call.age:
+                raise StaleTensorError(
+                    f"a value that {call.primitive} used or made, shape {t.shape}, was overwritten since; "
+                    "take all gradients before updating any parameter"
+                )
 
 
-def filled(like, value):
+def _rule(call: Call, k: int) -> VJP:
+    if k >= len(vjps := call.primitive.vjps):
+        raise TypeError(
+            f"{call.primitive} has no derivative with respect to its input {k}; pass a Python number there"
+        )
+    return vjps[k]
+
+
+def filled(like: Tensor, value: float) -> Tensor:
     """A constant tensor of one value, shaped like another."""
     array = backend.of(like.array).xp.full(like.shape, value, like.dtype)
     if (watching := observer.get()) is not None:
@@ -98,14 +99,14 @@ def filled(like, value):
     return Tensor(array)
 
 
-def _assign(xp, value, out):
+def _assign(xp: Any, value: backend.Array, out: backend.Array) -> None:
     out[...] = value
 
 
 _assignment = Primitive("assign", _assign)
 
 
-def assign(target, value):
+def assign(target: Tensor, value: Tensor) -> None:
     """target ← value: the only mutation there is.
 
     What was computed from the old value can no longer be differentiated.
@@ -123,4 +124,4 @@ def assign(target, value):
     if (watching := observer.get()) is not None:
         watching.record(_assignment, [value.array], {}, target)  # first, because it may refuse
     _assign(backend.of(target.array).xp, value.array, out=target.array)
-    mark_written(target.array)
+    writes.mark_written(target.array)

@@ -3,20 +3,27 @@
 g is the cotangent of y. Rules ignore broadcasting: `grad` sums each cotangent to the shape of its input, in one place.
 """
 
-import math
+from typing import Any
 
 import numpy as np
 
-from minigan.engine.tensor import Primitive, Tensor
+from minigan.backend import Array
+from minigan.engine.notation import FUNCTIONS
+from minigan.engine.tensor import VJP, Primitive, Tensor
+
+__all__ = [
+    "PRIMITIVES", "Elementwise", "absolute", "add", "broadcast_to", "divide", "elu", "embed", "exp", "getitem",
+    "leaky_relu", "log", "mT", "matmul", "maximum", "mean", "minimum", "multiply", "negative", "power", "relu", "reshape",
+    "sigmoid", "sign", "silu", "softplus", "sqrt", "square", "step", "subtract", "sum", "sum_over", "sum_to", "tanh"]
 
 
 class Elementwise(Primitive):
     """A primitive whose kernel is the array library's function of the same name."""
 
-    def __init__(self, name, *vjps):
+    def __init__(self, name: str, *vjps: VJP) -> None:
         super().__init__(name, lambda xp, *xs, out=None: getattr(xp, name)(*xs, out=out), *vjps)
 
-    def bind(self, xp):
+    def bind(self, xp: Any) -> Any:
         """The function itself."""
         return getattr(xp, self.name)
 
@@ -42,21 +49,21 @@ sign     = Elementwise("sign",     None)
 
 
 # ── piecewise; at the kink the derivative is 0 (step, relu), the slope (leaky_relu) or shared (maximum, minimum)
-def _step(xp, x, out=None):
+def _step(xp: Any, x: Array, out: Array = None) -> Array:
     return xp.greater(x, 0.0, out=xp.empty_like(x) if out is None else out)
 
-def _relu(xp, x, out=None):
+def _relu(xp: Any, x: Array, out: Array = None) -> Array:
     return xp.maximum(x, 0.0, out=out)
 
-def _leaky_relu(xp, x, slope, out=None):
+def _leaky_relu(xp: Any, x: Array, slope: float, out: Array = None) -> Array:
     if not 0.0 <= slope <= 1.0:
         raise ValueError(f"the slope lies in [0, 1]; received {slope}")
     return xp.maximum(x, float(slope) * x, out=out)            # a NumPy scalar would promote float32
 
-def _elu(xp, x, out=None):
+def _elu(xp: Any, x: Array, out: Array = None) -> Array:
     return xp.add(xp.maximum(x, 0.0), xp.expm1(xp.minimum(x, 0.0)), out=out)
 
-def _share(difference):
+def _share(difference: Tensor) -> Tensor:
     """1 where the difference is positive, 0 where it is negative, ½ at a tie."""
     return 0.5 + 0.5 * sign(difference)
 
@@ -67,14 +74,14 @@ elu        = Primitive("elu",        _elu,        lambda g, y, x: g * exp(minimu
 
 
 # ── the logistic family; both tails exact, because a saturating generator lives in them
-def _sigmoid(xp, x, out=None):
+def _sigmoid(xp: Any, x: Array, out: Array = None) -> Array:
     y = xp.negative(x, out=xp.empty_like(x) if out is None else out)
     with np.errstate(over="ignore"):                          # e⁻ˣ = ∞ gives 0, where the value is below the smallest normal
         y = xp.exp(y, out=y)
     y = xp.add(y, 1.0, out=y)
     return xp.divide(1.0, y, out=y)
 
-def _softplus(xp, x, out=None):
+def _softplus(xp: Any, x: Array, out: Array = None) -> Array:
     return xp.logaddexp(x, x.dtype.type(0), out=out)
 
 sigmoid  = Primitive("sigmoid",  _sigmoid,  lambda g, y, x: g * (y * sigmoid(-x)))       # not y(1 - y): float32 makes that 0 from x = 17
@@ -82,7 +89,7 @@ softplus = Primitive("softplus", _softplus, lambda g, y, x: g * sigmoid(x))
 
 
 # ── products of matrices                   ∂/∂a                                ∂/∂b
-def _matmul(xp, a, b, out=None):
+def _matmul(xp: Any, a: Array, b: Array, out: Array = None) -> Array:
     ranks = getattr(a, "ndim", 0), getattr(b, "ndim", 0)
     if ranks[0] < 2 or ranks[1] < 2:
         raise ValueError("a product of matrices needs (…, n, k) and (…, k, m)")
@@ -96,16 +103,16 @@ matmul = Primitive("matmul", _matmul, lambda g, y, a, b: g @ mT(b), lambda g, y,
 
 
 # ── sums and shapes; views cost nothing on replay
-def _sum(xp, x, axis, out=None):
+def _sum(xp: Any, x: Array, axis: tuple[int, ...], out: Array = None) -> Array:
     return xp.add.reduce(x, axis=axis, keepdims=True, out=out)  # what sum ends in, sooner
 
-def _reshape(xp, x, shape, out=None):
+def _reshape(xp: Any, x: Array, shape: tuple[int, ...], out: Array = None) -> Array:
     return x.reshape(shape) if out is None else xp.copyto(out, x.reshape(shape))
 
-def _getitem(xp, x, key, out=None):
+def _getitem(xp: Any, x: Array, key: Any, out: Array = None) -> Array:
     return x[key] if out is None else xp.copyto(out, x[key])   # one element is a copy, not a view
 
-def _embed(xp, x, shape, key, out=None):
+def _embed(xp: Any, x: Array, shape: tuple[int, ...], key: Any, out: Array = None) -> Array:
     y = xp.zeros(shape, x.dtype) if out is None else out
     y[...] = 0.0
     y[key] = x
@@ -124,22 +131,13 @@ PRIMITIVES = {p.name: p for p in (
 
 
 # ── composed of primitives
-def mean(x, axis=(-2, -1)):
-    """Mean over ``axis``, kept with length one; by default over batch and features, so one value per replica."""
-    shape = x.shape
-    try:
-        count = math.prod([shape[a] for a in axis])
-    except IndexError:
-        raise ValueError(f"the mean over axes {axis} was asked of shape {shape}; give axes that it has") from None
-    if count == 0:
-        raise ValueError(f"the mean of no numbers was asked for: shape {shape}, axes {axis}")
-    return sum_over(x, axis=axis) * (1.0 / count)
+sum, mean = Tensor.sum, Tensor.mean
 
-def silu(x):
+def silu(x: Tensor) -> Tensor:
     """x σ(x).    Source:  Elfwing, Uchibe, Doya 2018"""
     return x * sigmoid(x)
 
-def sum_to(x, shape):
+def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The adjoint of broadcasting from ``shape``: sum over every axis that broadcasting added or stretched."""
     given = x.shape
     if given == shape:
@@ -150,27 +148,16 @@ def sum_to(x, shape):
     return reshape(y, shape=shape) if lead else y
 
 
-# ── infix notation
-def _infix(name, primitive):
-    setattr(Tensor, f"__{name}__", lambda a, b: primitive(a, b))
-    setattr(Tensor, f"__r{name}__", lambda b, a: primitive(a, b))
-
-for _name, _primitive in {"add": add, "sub": subtract, "mul": multiply, "truediv": divide, "matmul": matmul}.items():
-    _infix(_name, _primitive)
-Tensor.__neg__ = lambda x: negative(x)
-Tensor.__abs__ = lambda x: absolute(x)
-
-
-def _power(x, n):
+# ── what the notation of Tensor stands for
+def _power(x: Tensor, n: float) -> Tensor:
     if isinstance(n, Tensor):
         raise TypeError("x ** n takes a Python number n; write exp(n * log(x)) for a tensor exponent")
     return power(x, n)
 
-def _index(x, key):
+def _index(x: Tensor, key: Any) -> Tensor:
     parts = key if isinstance(key, tuple) else (key,)
     if not all(type(part) in (int, slice) or part is Ellipsis for part in parts):  # True would be a mask
         raise TypeError(f"a Tensor is indexed by integers, slices and ...; received {key!r}")
     return getitem(x, key=key)
 
-Tensor.__pow__ = _power
-Tensor.__getitem__ = _index
+FUNCTIONS.update(PRIMITIVES, power=_power, getitem=_index, mean=mean)

@@ -1,24 +1,28 @@
 """A tensor's history, as text and as a picture's source (Graphviz DOT)."""
 
+from collections.abc import Mapping
+
 from minigan.engine.tensor import Tensor, leaf
 
+__all__ = ["as_dot", "as_text", "history"]
 
-def history(y):
+
+def history(y: Tensor) -> list[Tensor]:
     """The tensors from which y was computed, oldest first, y last: each once, however often it was used."""
-    seen, stack = {}, [y]  # a dict: the order of the constants does not depend on where they lie in memory
+    seen, stack = dict[Tensor, None](), [y]  # a dict: constants, which have no age, stay in this order
     while stack:
         t = stack.pop()
-        if type(t) is Tensor and t not in seen:
+        if t not in seen:
             seen[t] = None
             if t.call is not None:
-                stack.extend(t.call.inputs)
+                stack.extend(x for x in t.call.inputs if type(x) is Tensor)
     return sorted(seen, key=lambda t: -1 if t.call is None else t.call.age)
 
 
-def _named(y, names):
+def _named(y: Tensor, names: Mapping[str, Tensor] | None) -> tuple[list[Tensor], dict[Tensor, str]]:
     tensors = history(y)
     given = {id(t.array): name for name, t in (names or {}).items()}  # a variable may share the array
-    labels, counter = {}, 0
+    labels, counter = dict[Tensor, str](), 0
     for t in tensors:
         if id(t.array) in given:
             labels[t] = given[id(t.array)]
@@ -27,7 +31,7 @@ def _named(y, names):
     return tensors, labels
 
 
-def _operation(t, labels):
+def _operation(t: Tensor, labels: dict[Tensor, str]) -> str:
     if t.call is None:
         return "constant"
     if t.call.primitive is leaf:
@@ -37,7 +41,7 @@ def _operation(t, labels):
     return f"{t.call.primitive}({', '.join(arguments)})"
 
 
-def as_text(y, names=None):
+def as_text(y: Tensor, names: Mapping[str, Tensor] | None = None) -> str:
     """One line per tensor, as a program would print it: ``%2: float64[3, 2] = multiply(x, %1)``.
 
     names  {"x": tensor}: what to call the tensors that have a name
@@ -46,7 +50,7 @@ def as_text(y, names=None):
     return "\n".join(f"{labels[t]}: {t.dtype}{list(t.shape)} = {_operation(t, labels)}" for t in tensors)
 
 
-def as_dot(y, names=None):
+def as_dot(y: Tensor, names: Mapping[str, Tensor] | None = None) -> str:
     """The same as a directed graph in Graphviz's DOT language: values in boxes, arrows to what they made."""
     tensors, labels = _named(y, names)
     number = {t: k for k, t in enumerate(tensors)}
@@ -72,5 +76,5 @@ def as_dot(y, names=None):
     return "\n".join([*lines, "}"])
 
 
-def _escaped(text):
+def _escaped(text: str) -> str:
     return text.replace('"', '\\"').replace("<", "‹").replace(">", "›")

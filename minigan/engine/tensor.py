@@ -1,27 +1,29 @@
 """A value, the call that made it, and the primitives that calls are made of.
 
-All array work of the engine passes through one door, ``Primitive.__call__``. The tape (for gradients), the
-recorder (for programs) and every check are observers of that door.
+All array work of the engine passes through one place, the dispatch ``Primitive.__call__``. It has one hook,
+``observer``: what is set there sees every call. That is how the compiler records a step and how anomalies
+are found; the engine imports neither.
 """
 
-import itertools
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
 from numbers import Real
-from weakref import finalize
+from typing import Any
+
+import numpy as np
 
 from minigan import backend
+from minigan.backend.writes import clock
+from minigan.engine.notation import Notation
 
-# glibc returns freed memory to the system, and each step of large arrays would fault its pages in anew.
-# It keeps them once a block of nearly 32 MB, which is never touched, has come and gone (mallopt(3),
-# M_MMAP_THRESHOLD); other allocators do not notice.
-backend.numpy_backend.xp.empty(2**25 - 2**13, "uint8")
+__all__ = [
+    "VJP", "Call", "CaptureError", "Operand", "Primitive", "StaleTensorError", "Tensor", "constant",
+    "is_tracked", "leaf", "observer", "refusal", "variable",
+]  # fmt: skip
 
-_clock = itertools.count(1)
-_written: dict[int, int] = {}  # memory (id of its owner) that is alive → the time of its last `assign`
-_last_write = 0
-# What the door shows every call to: the Program under capture, or a detect_anomaly. One per thread.
-observer: ContextVar = ContextVar("observer", default=None)
+# What the dispatch shows every call to: the Program under capture, or a detect_anomaly. One per thread.
+observer: ContextVar[Any] = ContextVar("observer", default=None)
 
 
 class CaptureError(RuntimeError):
@@ -32,38 +34,36 @@ class StaleTensorError(RuntimeError):
     """A value that the backward pass needs was overwritten after it was used."""
 
 
-def refusal(what):
+def refusal(what: str) -> str | None:
     """Why the observer allows no "read", "capture", "replay" or "watch" here; None where it does."""
     watching = observer.get()
-    return None if watching is None else watching.refuses.get(what)
+    reason: str | None = None if watching is None else watching.refuses.get(what)
+    return reason
 
 
 class Call:
     """One application of a primitive. The tape keeps calls; a program replays them."""
 
-    __slots__ = ("primitive", "inputs", "params", "age", "line")  # the line only where anomalies are detected
+    __slots__ = ("primitive", "inputs", "params", "age", "line")
+    line: str  # of the caller, where anomalies are detected
 
-    def __init__(self, primitive, inputs, params):
+    def __init__(self, primitive: "Primitive", inputs: "tuple[Operand, ...]", params: dict[str, Any]) -> None:
         self.primitive, self.inputs, self.params = primitive, inputs, params
-        self.age = next(_clock)  # inputs are older than outputs: age is a topological order
+        self.age = next(clock)  # inputs are older than outputs: age is a topological order
 
 
-class Tensor:
-    """An array and, when a gradient may be asked through it, the call that made it."""
+class Tensor(Notation):
+    """An array and, when a gradient may be asked through it, the call that made it.
+
+    variable(values) and constant(values) make one of anything; Tensor(array) takes an array as it is.
+    """
 
     __slots__ = ("array", "call")
-    __array_ufunc__ = None  # NumPy leaves `array * tensor` to us, and we refuse it with a sentence
-    __iter__ = None
 
-    def __init__(self, array, call=None):
+    def __init__(self, array: backend.Array, call: "Call | None" = None) -> None:
         self.array, self.call = array, call
 
-    shape = property(lambda self: self.array.shape)
-    dtype = property(lambda self: self.array.dtype)
-    ndim = property(lambda self: self.array.ndim)
-    size = property(lambda self: self.array.size)
-
-    def numpy(self):
+    def numpy(self) -> np.ndarray[Any, Any]:
         """A copy on the host, as a NumPy array.
 
         Raises:  CaptureError – while capturing: the value would freeze into the program
@@ -72,29 +72,25 @@ class Tensor:
             raise CaptureError(reason)
         return backend.of(self.array).to_host(self.array)
 
-    def item(self):
+    def item(self) -> float:
         """The value of a tensor of one element, as a Python float."""
         if self.size != 1:
             raise ValueError(f"item() reads a tensor of one element; this one has shape {self.shape}")
         return float(self.numpy().reshape(()))
 
-    def __float__(self):
+    def __float__(self) -> float:
         return self.item()
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return bool(self.item())
 
-    def __array__(self, *_, **__):
-        raise TypeError("a Tensor does not become a NumPy array implicitly; use tensor.numpy()")
-
-    def __setitem__(self, key, value):
-        raise TypeError(
-            "a Tensor is not changed in place, gradients would go wrong; use assign(target, value)"
-        )
-
-    def __repr__(self):
+    def __repr__(self) -> str:
         made_by = "" if self.call is None else f", made by {self.call.primitive}"
         return f"Tensor({backend.of(self.array).to_host(self.array)!r}{made_by})"
+
+
+Operand = Tensor | float  # and int, and NumPy's scalars: what stands beside a Tensor
+VJP = Callable[..., Tensor] | None  # a rule; None where the derivative is zero
 
 
 class Primitive:
@@ -109,16 +105,17 @@ class Primitive:
 
     __slots__ = ("name", "kernel", "vjps", "view", "_functions")
 
-    def __init__(self, name, kernel, *vjps, view=False):
+    def __init__(self, name: str, kernel: Callable[..., Any], *vjps: VJP, view: bool = False) -> None:
         self.name, self.kernel, self.vjps, self.view = name, kernel, vjps, view
-        self._functions = {}  # what `bind` gave, by type of array
+        self._functions: dict[type, Callable[..., backend.Array]] = {}  # what `bind` gave, by type of array
 
-    def bind(self, xp):
+    def bind(self, xp: Any) -> Callable[..., backend.Array]:
         """The kernel as a function of arrays of one library."""
         return partial(self.kernel, xp)
 
-    def __call__(self, *inputs, **params):
-        arrays, first, tracked = [], None, False
+    def __call__(self, *inputs: Operand, **params: Any) -> Tensor:
+        arrays: list[backend.Array] = []
+        first, tracked = None, False
         for x in inputs:
             if type(x) is Tensor:
                 a = x.array
@@ -151,13 +148,13 @@ class Primitive:
             watching.record(self, arrays, params, y)
         return y
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return self.name
 
 
-def _literal(primitive, x):
+def _literal(primitive: Primitive, x: object) -> Operand:
     """A Python number stays one; NumPy's scalars become one: they would promote float32 to float64."""
-    if type(x) in (Tensor, float, int):
+    if isinstance(x, (Tensor, float, int)) and type(x) in (Tensor, float, int):
         return x
     if isinstance(x, Real) and not isinstance(x, bool):
         return float(x)
@@ -167,7 +164,7 @@ def _literal(primitive, x):
     )
 
 
-def _mixture(primitive, a, b):
+def _mixture(primitive: Primitive, a: backend.Array, b: backend.Array) -> TypeError:
     if type(a) is not type(b):
         return TypeError(
             f"{primitive} received arrays of two devices, {type(a).__name__} and {type(b).__name__}; "
@@ -178,59 +175,40 @@ def _mixture(primitive, a, b):
     )
 
 
-leaf = Primitive("leaf", None)
+leaf = Primitive("leaf", lambda xp: None)  # of variables: no replay runs it
 
 
-def _checked(array):
-    if type(array) is Tensor:
-        return array.array
+def _array(values: Any, dtype: Any) -> backend.Array:
+    array = values.array if isinstance(values, Tensor) else values
+    if isinstance(values, (Real, list, tuple)):
+        array = np.asarray(float(values) if isinstance(values, Real) else values)
+        if array.dtype.kind in "fiub":
+            array = array.astype(dtype or "float32")
     backend.of(array)  # raises if it is not an array of a backend
+    if dtype is not None:
+        return array.astype(dtype, copy=False)
     if array.dtype.kind != "f":
-        raise TypeError(
-            f"tensors are floating point; received {array.dtype}, convert it with .astype('float32')"
-        )
+        raise TypeError(f"tensors are floating point; received {array.dtype}, convert by dtype='float32'")
     return array
 
 
-def variable(array):
-    """A tensor to take gradients with respect to: a call with no inputs. Shares the memory of ``array``."""
-    return Tensor(_checked(array), Call(leaf, (), {}))
+def variable(values: Any, dtype: Any = None) -> Tensor:
+    """A tensor to take gradients with respect to: a call with no inputs.
+
+    values  an array of floating-point numbers of any backend, whose memory is shared, or a Tensor; numbers
+            and lists of them, whole or not, become a new NumPy array of float32
+    dtype   another type than that, for which the array is copied
+
+    Raises:  TypeError – for whole numbers in an array, which are data as often as a mistake: say which dtype
+    """
+    return Tensor(_array(values, dtype), Call(leaf, (), {}))
 
 
-def constant(x):
-    """The same value, cut from its history; Python numbers pass through."""
-    return x if isinstance(x, (int, float)) else Tensor(_checked(x))
+def constant(values: Any, dtype: Any = None) -> Tensor:
+    """The same without a history, so without gradients: of numbers, or of a Tensor, which is cut from it."""
+    return Tensor(_array(values, dtype))
 
 
-def is_tracked(x):
+def is_tracked(x: object) -> bool:
     """Whether gradients may be asked through x."""
     return type(x) is Tensor and x.call is not None
-
-
-def mark_written(array):
-    """Note that the memory of ``array`` was overwritten now."""
-    mark_replayed((written_memory(array),))
-
-
-def written_memory(array):
-    """The id of the owner of this memory, of which ``mark_replayed`` may be told as long as it is alive."""
-    owner = backend.owner(array)
-    if id(owner) not in _written:
-        finalize(owner, _written.pop, id(owner), None).atexit = False
-    return id(owner)
-
-
-def mark_replayed(memories):
-    """Note that these memories, as ``written_memory`` names them, were overwritten now."""
-    global _last_write
-    time = next(_clock)
-    _written.update(dict.fromkeys(memories, time))
-    _last_write = max(time, _last_write)  # another thread may have come first
-
-
-def is_stale(t):
-    """Whether memory that the call of t used or made was overwritten since."""
-    age = t.call.age
-    return age < _last_write and any(
-        type(x) is Tensor and _written.get(id(backend.owner(x.array)), 0) > age for x in (t, *t.call.inputs)
-    )
