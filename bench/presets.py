@@ -21,7 +21,7 @@ from minigan.training.experiment import Experiment
 from minigan.training.presets import PRESETS
 from minigan.training.trainer import train
 
-KEPT = ("ks", "ks_p", "w1", "mean", "std", "modes", "hq", "reverse_kl")  # of the last row of metrics
+KEPT = ("ks", "ks_p", "w1", "mean", "sd", "modes", "hq", "reverse_kl")  # of the last row of metrics
 HEADER = ("preset", "s", "KS", "p", "mean", "sd", "modes", "HQ", "reverse KL", "verdict")
 
 
@@ -50,7 +50,7 @@ def cells(result):
         value = result.get(key)
         return "" if value is None else format(value, form)
 
-    numbers = [number(key) for key in ("seconds", "ks", "pvalue", "mean", "std", "modes", "hq", "reverse_kl")]
+    numbers = [number(key) for key in ("seconds", "ks", "pvalue", "mean", "sd", "modes", "hq", "reverse_kl")]
     return (result["name"], *numbers, "diverged" if "diverged" in result else result["verdict"])
 
 

@@ -327,7 +327,7 @@ def content(path):
     """All that a run computed: the newest checkpoint, the metrics but for the time they took, the verdict."""
     newest = checkpoint.latest(RunDirectory.open(path))
     arrays = {name: (a.dtype.str, a.shape, a.tobytes()) for name, a in newest.arrays.items()}
-    rows = [{**json.loads(line), "wall": 0} for line in (path / "metrics.jsonl").read_text().splitlines()]
+    rows = [{**json.loads(line), "seconds": 0} for line in (path / "metrics.jsonl").read_text().splitlines()]
     return newest.path.name, arrays, rows, (path / "verdict.json").read_bytes()
 
 

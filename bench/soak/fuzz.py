@@ -307,7 +307,7 @@ def records(numbers, tally, folder):
         run.write_status("running", step=0)
         for step in range(8):
             run.append_metrics(
-                {"step": step, "wall": step / 7, "ks": None if step % 3 else 0.1, "text": 'é\n"'}
+                {"step": step, "seconds": step / 7, "ks": None if step % 3 else 0.1, "text": 'é\n"'}
             )
     originals = {
         name: (run.path / name).read_bytes() for name in ("metrics.jsonl", "run.json", "config.json")

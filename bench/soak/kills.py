@@ -241,7 +241,7 @@ def _end(path):
 
 def _rows(path):
     rows, skipped = RunDirectory.open(path).read_metrics()
-    return [{key: value for key, value in row.items() if key != "wall"} for row in rows] + [skipped]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows] + [skipped]
 
 
 def _same(a, b):

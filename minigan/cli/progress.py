@@ -72,7 +72,7 @@ class Progress:
         last = row["step"] == self._experiment.config.steps
         if last or time.monotonic() - self._last_line >= LINE_SECONDS:
             self._last_line = time.monotonic()
-            self.note(f"step {row['step']:>6}  {text}  {row['wall']:.1f} s")
+            self.note(f"step {row['step']:>6}  {text}  {row['seconds']:.1f} s")
 
     def on_step(self, step: int) -> None:
         """Move the bar."""

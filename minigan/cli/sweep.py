@@ -47,7 +47,7 @@ def sweep(
 
     \b
     preset = "gaussian"
-    success = "pvalue >= 0.05"
+    success = "ks_p >= 0.05"
     [vary]
     seed = "0:64"
     r1 = [0.1, 0.5]

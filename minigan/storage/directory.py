@@ -28,6 +28,7 @@ STATUSES = ("running", "finished", "interrupted", "diverged", "failed")
 MAX_JSON = 2**20  # bytes of config.json or run.json
 MAX_LINE = 2**16  # bytes of one line of metrics
 MAX_ROWS = 200_000  # lines of metrics
+RENAMED = {"wall": "seconds", "jsd": "js", "std": "sd"}  # columns of metrics that older runs have
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # a link planted in a run directory must not lead a write out of it
@@ -473,7 +474,9 @@ def _is_beyond(value: object, step: int) -> bool:
 
 def _row(line: bytes) -> dict[str, Any] | None:
     row = read_object(line)
-    return row if row and all(_is_plain(value) for value in row.values()) else None
+    if not row or not all(_is_plain(value) for value in row.values()):
+        return None
+    return {RENAMED.get(name, name): value for name, value in row.items()}
 
 
 def read_object(text: bytes) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ whole lines are read. What cannot be read is named in a note.
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from minigan.errors import ConfigError, MiniganError, nearest, shown
 from minigan.storage.directory import RunDirectory, read_bounded, read_object
 
 BEFORE = ("run", "status", "step")  # the columns to the left of the settings
-RESULTS = ("ks", "pvalue", "w1", "mean", "std", "modes", "hq", "reverse_kl", "seconds")  # and to the right
-OF_METRICS = {"pvalue": "ks_p"}  # where a line of metrics has another name for it
-OF_VERDICT = {"w1": "W1", "mean": "mean", "std": "sd"}  # rows of the verdict on one feature
+RESULTS = ("ks", "ks_p", "w1", "mean", "sd", "modes", "hq", "reverse_kl", "seconds")  # and to the right
+RENAMED = {"pvalue": "ks_p", "std": "sd"}  # columns by the names that older sweeps have for them
+OF_VERDICT = {"w1": "W1", "mean": "mean", "sd": "sd"}  # rows of the verdict on one feature
 LARGEST = 1e300  # of a number that is believed
 
 
@@ -26,9 +26,10 @@ LARGEST = 1e300  # of a number that is believed
 class RunSummary:
     """One run: its directory, its status (None before it has written one), its settings by dotted name.
 
-    results  by the names in RESULTS, of the verdict once the run has finished, before that of the last line
-             of metrics; None where there is no such number
-    Units:   w1 in sd of the target; seconds in s; mean and std in the data's
+    results  by the names in RESULTS, those of metrics.jsonl: of the verdict once the run has finished, before
+             that of the last line of metrics; None where there is no such number. A verdict's ks_p is what
+             decides it: of several features the p-value of all its tests together
+    Units:   w1 in sd of the target; seconds in s of training; mean and sd in the data's
     """
 
     run: str
@@ -70,7 +71,7 @@ class Comparison:
         Raises:  ConfigError – for an unknown column
         """
         if column not in self.columns:
-            raise ConfigError(f"there is no column {shown(column)}; {nearest(column, self.columns)}")
+            raise unknown_column(column, self.columns)
         known = [row for row in self.rows if row[column] is not None]
         known.sort(key=lambda row: _order(row[column]), reverse=descending)
         return Comparison((*known, *(row for row in self.rows if row[column] is None)), self.notes)
@@ -88,6 +89,13 @@ class Comparison:
             for row in self.rows
         ]
         return {"settings": list(self.settings), "rows": rows, "notes": list(self.notes)}
+
+
+def unknown_column(name: str, columns: Sequence[str]) -> ConfigError:
+    """What to do about the name of a column that is not among ``columns``."""
+    if name in RENAMED:
+        return ConfigError(f"the column {name} is called {RENAMED[name]} now; write that")
+    return ConfigError(f"there is no column {shown(name)}; {nearest(name, columns)}")
 
 
 def compare(paths: Iterable[str | os.PathLike[str]]) -> Comparison:
@@ -150,9 +158,9 @@ def _row(path: Path, notes: list[str]) -> RunSummary:
     said = status.get("status")
     if said == "finished":
         verdict = _verdict(path / "verdict.json", notes)
-    results = {name: _number(last.get(OF_METRICS.get(name, name))) for name in RESULTS} | verdict
+    results = {name: _number(last.get(name)) for name in RESULTS} | verdict
     seconds = _number(status.get("seconds"))
-    results["seconds"] = _number(last.get("wall")) if seconds is None else seconds
+    results["seconds"] = results["seconds"] if seconds is None else seconds
     steps = [step for step in (status.get("step"), last.get("step")) if type(step) is int]
     return RunSummary(
         str(path), said if isinstance(said, str) else None, max(steps, default=None), settings, results
@@ -169,7 +177,7 @@ def _verdict(path: Path, notes: list[str]) -> dict[str, float | int | None]:
     match content:
         case {"ks": {"statistic": ks}, "pvalue": pvalue, "rows": list(rows)}:
             values = {row.get("name"): row.get("value") for row in rows if isinstance(row, dict)}
-            found = {"ks": ks, "pvalue": pvalue}
+            found = {"ks": ks, "ks_p": pvalue}
             found |= {name: values[row] for name, row in OF_VERDICT.items() if row in values}
             return {name: _number(value) for name, value in found.items()}
     notes.append(f"{shown(str(path))} is damaged: it is no verdict; make it anew with `minigan eval`")

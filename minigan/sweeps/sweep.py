@@ -28,13 +28,14 @@ from minigan.errors import (
 )
 from minigan.evaluation.verdict import wilson
 from minigan.probability.text_form import parse
-from minigan.sweeps.compare import RESULTS, compare
+from minigan.sweeps.compare import RENAMED, RESULTS, compare, unknown_column
+from minigan.training.config import RENAMED as RENAMED_SETTINGS
 from minigan.training.config import Config, build, check, fields, named, read_file, to_json
 
 SCHEMA = 1  # of sweep.json
 MAX_RUNS = 10_000
 DONE = ("finished", "diverged")  # what a restart leaves alone: it would come out the same
-SUCCESS = "pvalue >= 0.05"
+SUCCESS = "ks_p >= 0.05"
 CONDITION = re.compile(r"\s*(\w+)\s*(<=|>=|<|>|==)\s*([-+.\de]+)\s*")
 COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": lambda a, b: a <= b,
@@ -43,6 +44,7 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">": lambda a, b: a > b,
     "==": lambda a, b: a == b,
 }
+COLUMN = re.compile(r"[a-z]\w*(?=\s*[<>=])")  # of a condition
 RANGE = re.compile(r"(\d{1,18}):(\d{1,18})")
 KEYS = ("name", "preset", "success", "set", "vary")
 
@@ -111,7 +113,7 @@ def read_sweep(path: str | Path, sets: Sequence[str] = ()) -> Sweep:
     """The sweep that a TOML or JSON file describes, with ``key=value`` texts on top.
 
     Keys: name; preset, the experiment to begin with; set, a table of settings as in a configuration; vary, a
-    table of lists, or "0:64" for the integers from 0 to 63; success, as "pvalue >= 0.05".
+    table of lists, or "0:64" for the integers from 0 to 63; success, as "ks_p >= 0.05".
 
     Raises:  ConfigError – if it is not that, or a configuration is refused
     """
@@ -218,7 +220,7 @@ def features_of(config: Config) -> int:
 
 
 def conditions(success: str) -> list[tuple[str, str, float]]:
-    """The (column, relation, bound) of "pvalue >= 0.05 and modes == 8".
+    """The (column, relation, bound) of "ks_p >= 0.05 and modes == 8".
 
     Raises:  ConfigError – if it is not that
     """
@@ -233,7 +235,7 @@ def conditions(success: str) -> list[tuple[str, str, float]]:
                 f"received {shown(success)}"
             ) from None
         if found[-1][0] not in RESULTS:
-            raise ConfigError(f"there is no column {shown(match[1])}; {nearest(match[1], RESULTS)}")  # type: ignore[index]
+            raise unknown_column(found[-1][0], RESULTS)
     return found
 
 
@@ -269,15 +271,18 @@ def load(path: str | Path) -> Sweep:
     content = read_object(read_bounded(file, MAX_RUNS * 2**14)) or {}
     match content:
         case {"schema": 1, "name": str(name), "success": str(success), "runs": [_, *_] as runs}:
+            success = COLUMN.sub(lambda name: RENAMED.get(name[0], name[0]), success)
             conditions(success)
         case _:
             raise DataError(f"{shown(str(file))} is damaged: it is no sweep; begin a new one")
-    configs, settings = [], []
+    configs, settings = list[Config](), list[dict[str, Any]]()
+    known = {*fields(), *RENAMED_SETTINGS}
     for entry in runs[:MAX_RUNS]:
         match entry:
-            case {"settings": dict(own), "config": dict(config)} if own and own.keys() <= fields().keys():
-                configs.append(build({key: (value, "the sweep") for key, value in named(config)}))
-                settings.append(own)
+            case {"settings": dict(own), "config": dict(config)} if own and own.keys() <= known:
+                stored = named(config, stored=True)
+                configs.append(build({key: (value, "the sweep") for key, value in stored}))
+                settings.append(dict(named(own, stored=True)))
             case _:
                 raise DataError(f"{shown(str(file))} is damaged: {shown(entry)} is no run; begin a new one")
     return Sweep(name, tuple(configs), tuple(settings), success)

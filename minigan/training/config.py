@@ -27,6 +27,7 @@ from minigan.training.presets import preset as get_preset
 
 MAX_BYTES = 16 * 1024  # of a file, since tomllib's time is quadratic in the parts of a dotted key
 
+RENAMED = {"latent.law": "latent.distribution"}  # settings that configurations of older runs have
 S = TypeVar("S", bound=Struct)
 Distribution = Literal["normal", "uniform", "one"]
 Activation = Literal["tanh", "relu", "leaky_relu", "sigmoid", "softplus", "elu", "silu"]
@@ -300,7 +301,8 @@ def from_json(text: bytes) -> Config:
 
     Raises:  ConfigError – if it is not a valid configuration
     """
-    return build({name: (value, "the file") for name, value in named(_parse(text, ".json", "the file"))})
+    stored = named(_parse(text, ".json", "the file"), stored=True)
+    return build({name: (value, "the file") for name, value in stored})
 
 
 def resolve(
@@ -369,8 +371,8 @@ def _nested(name: str, value: Any) -> dict[str, Any]:
     return nested
 
 
-def named(layer: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The dotted names and values of a nested layer.
+def named(layer: Mapping[str, Any], prefix: str = "", *, stored: bool = False) -> Iterator[tuple[str, Any]]:
+    """The dotted names and values of a nested layer; of a ``stored`` one also names of older versions.
 
     Raises:  ConfigError – for a name that is not a setting's
     """
@@ -382,7 +384,11 @@ def named(layer: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             if not isinstance(value, Mapping):
                 inner = ", ".join(known for known in fields() if known.startswith(name + "."))
                 raise ConfigError(f"{name} is a group of settings ({inner}), received {shown(value)}")
-            yield from named(value, name + ".")
+            yield from named(value, name + ".", stored=stored)
+        elif name in RENAMED and stored:
+            yield RENAMED[name], value
+        elif name in RENAMED:
+            raise ConfigError(f"the setting {name} is called {RENAMED[name]} now; write that")
         else:
             raise ConfigError(f"there is no setting {shown(name)}; {_nearest_setting(name, prefix)}")
 

@@ -62,11 +62,11 @@ class Observer:
         """Note the parameters before a step, so that the size of its update can be told."""
         self._before = {player: flat.numpy() for player, flat in self._parameters.items()}
 
-    def row(self, wall: float) -> dict[str, Any]:
+    def row(self, seconds: float) -> dict[str, Any]:
         """One line of metrics.jsonl. Distances, spread and modes are of the averaged generator, D, its ranks
         (d_auc) and V of the one in training.
 
-        Units:   wall in s; w1 in sd of the target; losses, V, JS and reverse KL in nats
+        Units:   seconds in s of training; w1 in sd of the target; losses, V, JS and reverse KL in nats
         Raises:  DivergedError – if samples or logits are not finite
         """
         e, n = self.experiment, self.experiment.config.eval_samples
@@ -81,7 +81,7 @@ class Observer:
         losses = [float(loss.reshape(())) for loss in e.losses()]
         return {
             "step": e.step,
-            "wall": round(wall, 3),
+            "seconds": round(seconds, 3),
             "d_loss": losses[0],
             "g_loss": losses[1],
             "value_fn": value,
@@ -114,8 +114,8 @@ class Observer:
         varied = [(a, b, b.std()) for a, b in columns]
         w1 = float(np.mean([wasserstein1(a, b) / sd for a, b, sd in varied if sd > 0]))
         distance = float(np.mean([js_histogram(a, b) for a, b, sd in varied if sd > 0]))
-        pvalue = min(1.0, len(columns) * worst.pvalue)  # Bonferroni's
-        return _row(worst.statistic, pvalue, w1, distance, sample[:, 0] if e.features == 1 else None)
+        ks_p = min(1.0, len(columns) * worst.pvalue)  # Bonferroni's
+        return _row(worst.statistic, ks_p, w1, distance, sample[:, 0] if e.features == 1 else None)
 
     def _spread(self, sample: np.ndarray) -> float:
         """The sample's sd in units of the target's, in the direction where it is least.
@@ -278,9 +278,9 @@ def _refuse_nonfinite(step: int, *arrays: np.ndarray) -> None:
         raise DivergedError(f"what the networks return is not finite at step {step}")
 
 
-def _row(ks: float, pvalue: float, w1: float | None, distance: float, x: np.ndarray | None) -> dict[str, Any]:
-    mean, std = (None, None) if x is None else (float(x.mean()), float(x.std(ddof=1)))
-    return {"ks": ks, "ks_p": pvalue, "w1": w1, "jsd": distance, "mean": mean, "std": std}
+def _row(ks: float, ks_p: float, w1: float | None, distance: float, x: np.ndarray | None) -> dict[str, Any]:
+    mean, sd = (None, None) if x is None else (float(x.mean()), float(x.std(ddof=1)))
+    return {"ks": ks, "ks_p": ks_p, "w1": w1, "js": distance, "mean": mean, "sd": sd}
 
 
 def _judgement(e: Experiment, x: np.ndarray) -> np.ndarray:

@@ -63,7 +63,7 @@ def test_the_comparison_sees_a_bit_of_each_file(ended, tmp_path):
     rows = (path / "metrics.jsonl").read_text().splitlines(keepends=True)
     changed = json.loads(rows[3])
     (path / "metrics.jsonl").write_text(
-        "".join(rows[:3] + [json.dumps(changed | {"wall": -1.0}) + "\n"] + rows[4:])
+        "".join(rows[:3] + [json.dumps(changed | {"seconds": -1.0}) + "\n"] + rows[4:])
     )
     assert differences(path, ended) == {"frames differ", "weights differ", "verdict differs"}
     (path / "metrics.jsonl").write_text("".join(rows + rows[-1:]))  # a row twice

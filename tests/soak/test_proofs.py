@@ -160,7 +160,7 @@ def test_data_that_are_not_finite_are_found(monkeypatch):
         lambda found: found._replace(skipped=0),
         lambda found: found._replace(rows=found.rows[:-1]),
         lambda found: found._replace(rows=found.rows + found.rows[-1:]),
-        lambda found: found._replace(rows=[{**row, "wall": []} for row in found.rows]),
+        lambda found: found._replace(rows=[{**row, "seconds": []} for row in found.rows]),
     ],
     ids=["silent", "lost", "twice", "garbage"],
 )

@@ -13,17 +13,17 @@ from minigan.training.config import resolve, to_json
 
 ROW = {
     "step": 10,
-    "wall": 1.5,
+    "seconds": 1.5,
     "ks": 0.1,
     "ks_p": 0.2,
     "w1": 0.3,
     "mean": 4.0,
-    "std": 1.0,
+    "sd": 1.0,
     "modes": 7,
     "hq": 0.5,
 }
 OF_ROW = dict.fromkeys(RESULTS) | {  # what a comparison says of it
-    "ks": 0.1, "pvalue": 0.2, "w1": 0.3, "mean": 4.0, "std": 1.0, "modes": 7, "hq": 0.5, "seconds": 1.5,
+    "ks": 0.1, "ks_p": 0.2, "w1": 0.3, "mean": 4.0, "sd": 1.0, "modes": 7, "hq": 0.5, "seconds": 1.5,
 }  # fmt: skip
 VERDICT = {
     "rows": [{"name": name, "value": value} for name, value in (("W1", 0.03), ("mean", 4.5), ("sd", 1.25))],
@@ -56,8 +56,15 @@ def test_a_finished_run_has_the_numbers_of_its_verdict(tmp_path):
     row, notes = only(make(tmp_path, step=10, seconds=2.5))
     assert notes == () and (row.status, row.step) == ("finished", 10)
     assert row.results == OF_ROW | {
-        "ks": 0.01, "pvalue": 0.02, "w1": 0.03, "mean": 4.5, "std": 1.25, "seconds": 2.5,
+        "ks": 0.01, "ks_p": 0.02, "w1": 0.03, "mean": 4.5, "sd": 1.25, "seconds": 2.5,
     }  # fmt: skip
+
+
+def test_a_run_of_before_has_its_columns_under_their_names_of_now(tmp_path):
+    old = {"std": "sd", "wall": "seconds"}
+    rows = [{{new: name for name, new in old.items()}.get(key, key): value for key, value in ROW.items()}]
+    row, notes = only(make(tmp_path, status="running", rows=rows))
+    assert notes == () and row.results == OF_ROW
 
 
 @pytest.mark.parametrize("status", ["running", "interrupted", "diverged", "failed"])
@@ -114,12 +121,14 @@ def test_an_unknown_column_is_refused_with_the_nearest(tmp_path):
     make(tmp_path)
     with pytest.raises(ConfigError, match="did you mean 'seconds'"):
         compare([tmp_path]).sorted_by("second")
+    with pytest.raises(ConfigError, match="the column pvalue is called ks_p now"):
+        compare([tmp_path]).sorted_by("pvalue")
 
 
 @pytest.mark.parametrize(
     ("file", "content", "kept"),
     [
-        ("run.json", b"{", "pvalue"), ("run.json", b"[]", "pvalue"), ("verdict.json", b"{", "ks"),
+        ("run.json", b"{", "ks_p"), ("run.json", b"[]", "ks_p"), ("verdict.json", b"{", "ks"),
         ("verdict.json", b'{"rows": 3}', "ks"), ("verdict.json", b"\xff" * 10, "ks"),
         ("verdict.json", b"[" * 100000, "ks"), ("verdict.json", b" " * (2**20 + 1), "ks"),
         ("metrics.jsonl", b'{"step": 1}\ngarbage\n', "ks"),
@@ -151,7 +160,7 @@ def test_numbers_that_no_run_writes_are_not_believed(tmp_path):
     (path / "run.json").write_text(json.dumps(status | {"seconds": "long", "step": "9"}))
     row, notes = only(path)
     assert notes == () and row.step == 10 and row.results["seconds"] == 1.5
-    assert {row.results[name] for name in ("ks", "pvalue", "w1", "mean", "std")} == {None}
+    assert {row.results[name] for name in ("ks", "ks_p", "w1", "mean", "sd")} == {None}
 
 
 def test_a_run_without_a_configuration_is_left_out(tmp_path):

@@ -49,7 +49,7 @@ def swept(tmp_path, text=SMALL, **options):
 
 
 def metrics(path):
-    return [{**json.loads(line), "wall": 0} for line in (path / "metrics.jsonl").read_text().splitlines()]
+    return [{**json.loads(line), "seconds": 0} for line in (path / "metrics.jsonl").read_text().splitlines()]
 
 
 def same_bits(a, b):
@@ -122,6 +122,8 @@ def test_lists_and_nested_tables_vary_too(tmp_path):
         ("vary = 3\n", "vary of a sweep is a table"),
         ("success = 'good'\n[vary]\nseed = [1]\n", "success is one or more of"),
         ("success = 'kss < 0.1'\n[vary]\nseed = [1]\n", "no column 'kss'; did you mean 'ks'"),
+        ("success = 'ks < 1 and pvalue > 0.1'\n[vary]\nseed = [1]\n", "column pvalue is called ks_p now"),
+        ("[set.latent]\nlaw = 'one'\n[vary]\nseed = [1]\n", "latent.law is called latent.distribution now"),
         ("success = 'ks < 1.2.3'\n[vary]\nseed = [1]\n", "success is one or more of"),
         ("[set]\ndata = 'absent.csv'\n[vary]\nseed = [1]\n", "absent.csv"),
         ("[vary]\ntarget = ['normal(0,1)', 'nonsense(1)']\n", "target"),
@@ -135,7 +137,7 @@ def test_a_file_that_is_no_plan_is_refused_with_a_sentence(tmp_path, text, told)
 
 
 def test_conditions_are_read():
-    assert conditions("pvalue >= 0.05 and modes == 8") == [("pvalue", ">=", 0.05), ("modes", "==", 8)]
+    assert conditions("ks_p >= 0.05 and modes == 8") == [("ks_p", ">=", 0.05), ("modes", "==", 8)]
     for relation, holds in (
         ("<", (1, 0, 0)),
         ("<=", (1, 1, 0)),
@@ -149,6 +151,17 @@ def test_conditions_are_read():
 def test_a_plan_comes_back_from_its_file(tmp_path):
     made = plan(tmp_path, SMALL)
     path = create(tmp_path / "sweeps", made)
+    assert load(path) == made
+
+
+def test_a_plan_of_before_is_read_with_the_names_of_now(tmp_path):
+    success = 'success = "ks_p >= 0.05 and sd < 2"\n'
+    made = plan(tmp_path, success + TINY + '[vary]\n"latent.distribution" = ["normal", "one"]\n')
+    path = create(tmp_path / "sweeps", made)
+    old = made.to_json().replace(b"ks_p", b"pvalue").replace(b"sd <", b"std <")
+    old = old.replace(b"latent.distribution", b"latent.law").replace(b'"distribution":', b'"law":')
+    assert old.count(b'"law"') == old.count(b'"latent.law"') == 2
+    (path / "sweep.json").write_bytes(old)
     assert load(path) == made
 
 
@@ -276,7 +289,7 @@ def test_the_table_is_the_same_in_every_form(done):
         assert {name: line[name] for name in made.varied} == own and line["status"] == "finished"
         assert float(row["ks"]) == line["ks"] and row["success"] == str(line["success"])
         verdict = json.loads((path / line["path"] / "verdict.json").read_text())
-        assert line["ks"] == verdict["ks"]["statistic"] and line["pvalue"] == verdict["pvalue"]
+        assert line["ks"] == verdict["ks"]["statistic"] and line["ks_p"] == verdict["pvalue"]
         assert line["success"] == (verdict["pvalue"] >= 0.05)
 
 
@@ -294,7 +307,7 @@ def test_rates_are_of_runs_that_differ_in_the_seed_alone(done):
         assert (rate.low, rate.high) == pytest.approx(tuple(expected), abs=1e-4)
         assert rate.median_ks == np.median([row["ks"] for row in own])
     stored = json.loads((path / "rates.json").read_text())
-    assert stored["success"] == "pvalue >= 0.05" and len(stored["rates"]) == 8
+    assert stored["success"] == "ks_p >= 0.05" and len(stored["rates"]) == 8
 
 
 def test_a_finished_sweep_has_nothing_left_to_do(done):
@@ -504,7 +517,7 @@ def test_the_command_line_trains_a_sweep_and_goes_on_with_it(tmp_path, capsys):
     shutil.rmtree(run_path(path, 3))
     assert main(["sweep", "--resume", path]) == 0
     out, _ = capsys.readouterr()
-    assert "success: pvalue >= 0.05" in out and out.count("% to ") == 2 and is_done(path, 3)
+    assert "success: ks_p >= 0.05" in out and out.count("% to ") == 2 and is_done(path, 3)
 
 
 def test_missing_runs_make_the_command_fail_with_the_way_on(tmp_path, capsys):

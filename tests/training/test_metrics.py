@@ -29,8 +29,8 @@ from minigan.training.metrics import (
 
 TINY = ("generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=60", "eval_samples=200")
 COLUMNS = (
-    "step", "wall", "d_loss", "g_loss", "value_fn", "implied_js", "value_optimal", "d_real", "d_fake",
-    "d_auc", "ks", "ks_p", "w1", "jsd", "mean", "std", "spread", "modes", "hq", "reverse_kl", "grad_norm_d",
+    "step", "seconds", "d_loss", "g_loss", "value_fn", "implied_js", "value_optimal", "d_real", "d_fake",
+    "d_auc", "ks", "ks_p", "w1", "js", "mean", "sd", "spread", "modes", "hq", "reverse_kl", "grad_norm_d",
     "update_ratio_d", "grad_norm_g", "update_ratio_g", "rate_factor",
 )  # fmt: skip
 
@@ -83,7 +83,7 @@ def watched(request):
 
 def test_columns_are_fixed_and_their_values_finite(watched):
     case, _, rows = watched
-    several = {"value_optimal", "mean", "std"}
+    several = {"value_optimal", "mean", "sd"}
     absent = {"a distribution without mean": {"w1"}}.get(
         case, several if case in ("features", *PLANAR) else set()
     )
@@ -98,14 +98,14 @@ def test_columns_are_fixed_and_their_values_finite(watched):
                 assert math.isnan(value)  # nothing was minimised yet
             else:
                 assert type(value) in (int, float) and math.isfinite(value), name
-    assert [row["step"] for row in rows] == [0, 5, 12] and rows[1]["wall"] == 1.235
+    assert [row["step"] for row in rows] == [0, 5, 12] and rows[1]["seconds"] == 1.235
 
 
 def test_values_are_in_their_ranges(watched):
     _, _, rows = watched
     for row in rows:
         assert 0 < row["d_real"] < 1 and 0 < row["d_fake"] < 1 and row["value_fn"] > 0
-        assert 0 <= row["ks"] <= 1 and 0 <= row["ks_p"] <= 1 and 0 <= row["jsd"] <= math.log(2)
+        assert 0 <= row["ks"] <= 1 and 0 <= row["ks_p"] <= 1 and 0 <= row["js"] <= math.log(2)
         assert row["w1"] is None or row["w1"] > 0
         assert 0 <= row["d_auc"] <= 1 and row["spread"] > 0
         assert row["implied_js"] == implied_js(row["value_fn"]) <= math.log(2)
@@ -162,7 +162,7 @@ def test_distances_are_those_of_the_averaged_generator():
         and row["ks_p"] == ks_one_sample(x, e.distribution).pvalue
     )
     assert row["w1"] == wasserstein1_to(x, e.distribution) / 1.25
-    assert row["mean"] == x.mean() and row["std"] == x.std(ddof=1)
+    assert row["mean"] == x.mean() and row["sd"] == x.std(ddof=1)
     newest = e.sample(200, 20, averaged=False)
     assert not np.array_equal(newest[:, 0], x)
     assert row["value_fn"] == value_function(e.logits(e.real(200, 20)), e.logits(newest))

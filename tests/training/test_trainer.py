@@ -74,7 +74,7 @@ def resume(path, **options):
 
 def same_results(a, b):
     """Two run directories hold the same bits, apart from times and what is due to where they were stopped."""
-    plain = [[{**line, "wall": 0} for line in metrics(path)] for path in (a, b)]
+    plain = [[{**line, "seconds": 0} for line in metrics(path)] for path in (a, b)]
     assert plain[0] == plain[1]
     for name in ("verdict.json", "config.json"):
         assert (a / name).read_bytes() == (b / name).read_bytes(), name
@@ -134,8 +134,8 @@ def test_its_metrics_begin_at_0_and_end_at_the_last_step(finished):
     assert all(tuple(line) == tuple(lines[0]) for line in lines)
     assert lines[0]["d_loss"] is None and lines[-1] == {**outcome.row}
     assert steps == sorted(steps) and steps[-1] == 60
-    wall = [line["wall"] for line in lines]
-    assert wall == sorted(wall) and wall[0] >= 0
+    seconds = [line["seconds"] for line in lines]
+    assert seconds == sorted(seconds) and seconds[0] >= 0
 
 
 def test_its_verdict_is_that_of_its_checkpoint(finished):
@@ -157,7 +157,7 @@ def test_the_same_seed_twice_gives_the_same_bits(finished, tmp_path):
     again, same = trained(tmp_path, "seed=5")
     for name, array in experiment.arrays().items():
         assert array.tobytes() == same.arrays()[name].tobytes(), name
-    plain = [[{**line, "wall": 0} for line in metrics(path)] for path in (outcome.path, again.path)]
+    plain = [[{**line, "seconds": 0} for line in metrics(path)] for path in (outcome.path, again.path)]
     assert plain[0] == plain[1]
     assert outcome.files["verdict"].read_bytes() == again.files["verdict"].read_bytes()
     frames = [checkpoint.load(run.files["frames"])[0] for run in (outcome, again)]
@@ -559,6 +559,28 @@ def test_a_finished_run_is_judged_again(finished, tmp_path):
         outcome = train(resumed.experiment, resumed.run, seen.append, seen.append, resumed=resumed)
     assert seen == [] and outcome.verdict == finished[0].verdict and outcome.row == finished[0].row
     same_results(path, finished[0].path)
+
+
+def test_a_run_of_before_goes_on_though_names_have_changed(finished, tmp_path):
+    """Settings and columns of metrics have other names now; what is there is left as it is."""
+    experiment, run = start(tmp_path, "seed=5")
+    with run, pytest.raises(Interrupted):
+        train(experiment, run, on_step=lambda step: step == 6 and signal.raise_signal(signal.SIGTERM))
+    for name, renamed in (
+        ("config.json", {"distribution": "law"}),
+        ("metrics.jsonl", {"seconds": "wall", "js": "jsd", "sd": "std"}),
+    ):
+        text = (run.path / name).read_text()
+        for now, before in renamed.items():
+            assert f'"{now}"' in text
+            text = text.replace(f'"{now}"', f'"{before}"')
+        (run.path / name).write_text(text)
+    resume(run.path)
+    (rows, skipped), (whole, _) = (RunDirectory.open(p).read_metrics() for p in (run.path, finished[0].path))
+    assert skipped == 0
+    assert [row | {"seconds": 0} for row in rows] == [row | {"seconds": 0} for row in whole]
+    assert '"std"' in (run.path / "metrics.jsonl").read_text() and '"sd"' in json.dumps(metrics(run.path)[-1])
+    assert (run.path / "verdict.json").read_bytes() == (finished[0].path / "verdict.json").read_bytes()
 
 
 def test_metrics_after_the_checkpoint_are_written_again(finished, tmp_path):
