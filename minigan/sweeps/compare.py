@@ -1,4 +1,4 @@
-"""Runs side by side: what each was told, how far it came and what came of it, from the files it left.
+"""Runs side by side: the settings of each, how far it came and what came of it, from the files it left.
 
 A run may be written meanwhile: the files that are replaced are replaced whole, and of the one that grows only
 whole lines are read. What cannot be read is named in a note.

@@ -59,7 +59,7 @@ class Observer:
     # ── rows ────────────────────────────────────────────────────────────────────────────────────────────
 
     def remember(self) -> None:
-        """Note the parameters before a step, so that the size of its update can be told."""
+        """Note the parameters before a step, to measure its update."""
         self._before = {player: flat.numpy() for player, flat in self._parameters.items()}
 
     def row(self, seconds: float) -> dict[str, Any]:

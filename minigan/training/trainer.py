@@ -33,7 +33,14 @@ from minigan.training.steps import Steps
 EARLY = (50, 25, 10, 5, 2)  # the first evaluations, as parts of the usual interval
 PATIENCE = 0.5  # s of training between two looks at what a signal asked for
 FRAMES = "frames."  # what the names of the observer's arrays begin with in a checkpoint
-BITS = ("minigan", "numpy", "scipy", "platform", "cpu", "blas")  # of the environment: what decides last bits
+BITS = (
+    "minigan",
+    "numpy",
+    "scipy",
+    "platform",
+    "cpu",
+    "blas",
+)  # of the environment: what bits depend on
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ class Session:
         self._best, self.improved = math.inf, False  # the least KS so far; whether it is of the newest line
         self._trained, self._started = 0.0, time.perf_counter()  # seconds before this process
         self._bits: dict[str, Any] = {}
-        self._watched = False  # whether any step so far was, and so has other last bits
+        self._watched = False  # whether any step so far was, and so is not bitwise what it is unwatched
 
     def start(self, resumed: Reopened | None, allow_drift: bool) -> None:
         """Begin, or go on with what was reopened; BLAS has its threads by now.
@@ -90,7 +97,7 @@ class Session:
         if resumed is not None:
             before = resumed.state.get("environment", self._bits)
             if before != self._bits and not allow_drift:
-                raise CheckpointError(_drift(before, self._bits))
+                raise CheckpointError(_describe_drift(before, self._bits))
             self.resume(resumed.arrays, resumed.state)
             self._watched = resumed.state.get("watched") is True
         self._watched |= self.experiment.watched
@@ -196,9 +203,9 @@ class Session:
         found = f"the run so far is in {self.run.path}"
         if not self.experiment.watched:
             found += f", and --resume {self.run.path} --detect-anomaly names the operation"
-        told = DivergedError(f"{error}; {advice[0].lower()}{advice[1:]}; {found}")
-        self.run.log(f"error: {told}")
-        return told
+        advised = DivergedError(f"{error}; {advice[0].lower()}{advice[1:]}; {found}")
+        self.run.log(f"error: {advised}")
+        return advised
 
     def abandon(self, status: str, error: BaseException) -> None:
         """Write down, where it can be written, why the run ends here."""
@@ -224,7 +231,7 @@ def train(
     """Train to the config's last step; report each row of metrics and each block of steps.
 
     resumed      what ``reopen`` gave, to go on with
-    allow_drift  go on although this machine gives other last bits than the one before
+    allow_drift  go on although this machine does not compute bitwise as the one before
 
     Raises:  DivergedError – when losses, parameters or samples are no longer finite
              Interrupted – after SIGINT or SIGTERM, with a checkpoint
@@ -253,67 +260,109 @@ def train_together(
 
     Raises:  Interrupted, CheckpointError – as ``train``
     """
-    config = steps.config
-    # A kill between the checkpoints of several runs leaves the step before as the last that all have.
-    keep = config.checkpoint_keep if len(sessions) == 1 else max(config.checkpoint_keep, 2)
-    alive = dict(enumerate(sessions))
-    became: dict[int, Outcome | DivergedError] = {}
-
-    def each(action: Callable[[Session], Any]) -> dict[int, Any]:
-        """What the action gives for every run; one that turns out to have diverged is left behind."""
-        steps.settle()
-        given = {}
-        for k, session in list(alive.items()):
-            try:
-                given[k] = action(session)
-            except DivergedError as error:
-                became[k] = alive.pop(k).diverge(error)
-        return given
-
-    def advance(count: int, evaluation: bool) -> None:
-        try:
-            if evaluation:
-                steps.advance(count - 1)
-                each(lambda session: session.observer.remember())
-            steps.advance(1 if evaluation else count)
-        except DivergedError as error:  # of a run that is watched, and so alone
-            became[0] = alive.pop(0).diverge(error)
-
+    config, runs = steps.config, _Runs(steps, sessions)
     try:
         # Numbers may overflow without a warning each: after every block we look for what is not finite.
         with pinned(config.threads), np.errstate(all="ignore"):
-            for k, session in enumerate(sessions):
-                session.start(None if resumed is None else resumed[k], allow_drift)
+            runs.start(resumed, allow_drift)
             with noted() as caught:
-                if steps.step == 0:
-                    each(Session.evaluate)
-                saved, pace = time.perf_counter(), 1.0
-                while alive and steps.step < config.steps:
+                runs.begin()
+                while runs.alive and steps.step < config.steps:
                     due = next_evaluation(steps.step, config.eval_every, config.steps)
-                    count = min(steps.block_length, due - steps.step, max(1, int(pace)))
-                    began = time.perf_counter()
-                    advance(count, steps.step + count == due)
-                    pace = PATIENCE * count / max(time.perf_counter() - began, 1e-9)
-                    each(Session.refuse_divergence)
+                    runs.advance(due)
+                    runs.each(Session.refuse_divergence)
                     on_step(steps.step)
                     if steps.step == due:
-                        each(Session.evaluate)
+                        runs.each(Session.evaluate)
                     if not caught and stop():
                         caught.append(signal.SIGTERM)
-                    late = time.perf_counter() - saved >= config.checkpoint_seconds
-                    improved = any(session.improved for session in alive.values())
-                    if late or improved or caught or steps.step == config.steps:
-                        each(lambda session: session.save(keep))
-                        saved = time.perf_counter()
-                    if caught and alive:
+                    if caught or runs.want_saving():
+                        runs.save()
+                    if caught and runs.alive:
                         raise Interrupted(caught[0], str(sessions[0].run.path))
-            became |= each(Session.finish)
+            return runs.finish()
     except BaseException as error:
-        stopped = isinstance(error, (Interrupted, KeyboardInterrupt))
-        for session in alive.values():
-            session.abandon("interrupted" if stopped else "failed", error)
+        runs.abandon(error)
         raise
-    return [became[k] for k in range(len(sessions))]
+
+
+class _Runs:
+    """The runs that train together, and what becomes of them.
+
+    alive    those that have not diverged, by their number
+    outcomes of the others, and of all in the end
+    """
+
+    def __init__(self, steps: Steps, sessions: Sequence[Session]) -> None:
+        self.steps, self.config, self.alive = steps, steps.config, dict(enumerate(sessions))
+        self.outcomes: dict[int, Outcome | DivergedError] = {}
+        # A kill between the checkpoints of several runs leaves the step before as the last that all have.
+        keep = self.config.checkpoint_keep
+        self._keep = keep if len(sessions) == 1 else max(keep, 2)
+        self._pace, self._saved = 1.0, 0.0  # steps between two looks at a signal; when all were saved last
+
+    def each(self, action: Callable[[Session], Any]) -> dict[int, Any]:
+        """What the action gives for every run; one that turns out to have diverged is left behind."""
+        self.steps.settle()
+        given = {}
+        for k, session in list(self.alive.items()):
+            try:
+                given[k] = action(session)
+            except DivergedError as error:
+                self._leave(k, error)
+        return given
+
+    def _leave(self, k: int, error: DivergedError) -> None:
+        self.outcomes[k] = self.alive.pop(k).diverge(error)
+
+    def start(self, resumed: Sequence[Reopened] | None, allow_drift: bool) -> None:
+        """Begin or go on, with BLAS as it will be."""
+        for k, session in self.alive.items():
+            session.start(None if resumed is None else resumed[k], allow_drift)
+
+    def begin(self) -> None:
+        """The first line of metrics, before any step, and the clock of the checkpoints."""
+        if self.steps.step == 0:
+            self.each(Session.evaluate)
+        self._saved = time.perf_counter()
+
+    def advance(self, due: int) -> None:
+        """Train to the step that is ``due``, or as far as a signal and the block of numbers let it."""
+        left = due - self.steps.step
+        count = min(self.steps.block_length, left, max(1, int(self._pace)))
+        began = time.perf_counter()
+        try:
+            if count == left:  # the last step before an evaluation is measured alone
+                self.steps.advance(count - 1)
+                self.each(lambda session: session.observer.remember())
+                self.steps.advance(1)
+            else:
+                self.steps.advance(count)
+        except DivergedError as error:  # of a run that is watched, and so alone
+            self._leave(0, error)
+        self._pace = PATIENCE * count / max(time.perf_counter() - began, 1e-9)
+
+    def want_saving(self) -> bool:
+        """Whether a checkpoint is due: by the clock, as the best so far, or as the last."""
+        late = time.perf_counter() - self._saved >= self.config.checkpoint_seconds
+        improved = any(session.improved for session in self.alive.values())
+        return late or improved or self.steps.step == self.config.steps
+
+    def save(self) -> None:
+        """A checkpoint of each."""
+        self.each(lambda session: session.save(self._keep))
+        self._saved = time.perf_counter()
+
+    def finish(self) -> list[Outcome | DivergedError]:
+        """Judge those that have come to the end; what became of each, in order."""
+        self.outcomes |= self.each(Session.finish)
+        return [self.outcomes[k] for k in sorted(self.outcomes)]
+
+    def abandon(self, error: BaseException) -> None:
+        """Write down of each why it ends here."""
+        stopped = isinstance(error, (Interrupted, KeyboardInterrupt))
+        for session in self.alive.values():
+            session.abandon("interrupted" if stopped else "failed", error)
 
 
 def next_evaluation(step: int, every: int, last: int) -> int:
@@ -371,8 +420,8 @@ def reopen(
         raise
 
 
-def _drift(before: Any, here: dict[str, Any]) -> str:
-    """What the differences are between two environments."""
+def _describe_drift(before: Any, here: dict[str, Any]) -> str:
+    """The differences between two environments, in a sentence."""
     before = before if isinstance(before, dict) else {}
     differences = []
     for name, now in here.items():
@@ -384,7 +433,5 @@ def _drift(before: Any, here: dict[str, Any]) -> str:
         differences += [
             f"{what} {shown(old)} then, {shown(new)} now" for what, old, new in pairs if old != new
         ]
-    return (
-        f"the last bits would be others than those of the run so far: {'; '.join(differences)}; go on "
-        "where it began, or add --allow-drift"
-    )
+    found = "; ".join(differences)
+    return f"the run would not go on bitwise: {found}; go on where it began, or add --allow-drift"
