@@ -39,7 +39,7 @@ from minigan.machine import environment
 from minigan.profiling import benchmark
 from minigan.profiling.benchmark import Variant
 from minigan.profiling.timings import Size
-from minigan.storage.directory import write_atomic
+from minigan.storage.files import write_atomic
 
 ROOT = Path(__file__).parents[1]
 SIZES = Size(128, 32), Size(512, 128), Size(4096, 512), Size(8192, 1024)

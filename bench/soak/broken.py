@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan.storage import checkpoint, directory
+from minigan.errors import BusyError
+from minigan.storage import checkpoint, directory, files
 from minigan.training import trainer
 from minigan.training.experiment import Experiment
 from minigan.training.signals import Interrupted
@@ -52,9 +53,9 @@ def overwrite():
             with open(path, "wb") as file:
                 file.write(content)
         except OSError as error:
-            raise directory.storage_error(error, Path(path)) from None
+            raise files.storage_error(error, Path(path)) from None
 
-    return _set(*((module, "write_atomic", write) for module in (directory, checkpoint, trainer)))
+    return _set((files, "write_atomic", write))
 
 
 def overwrite_slowly():
@@ -65,7 +66,7 @@ def overwrite_slowly():
             for start in range(0, len(content), 8):
                 file.write(content[start : start + 8])
 
-    return _set(*((module, "write_atomic", write) for module in (directory, checkpoint, trainer)))
+    return _set((files, "write_atomic", write))
 
 
 def prune_first():
@@ -82,28 +83,27 @@ def prune_first():
 
 def no_sync():
     """Nothing is synced."""
-    return _set((directory, "os", _NoSync()))
+    return _set(*((module, "os", _NoSync()) for module in (files, directory)))
 
 
 def no_directory_sync():
     """Contents are synced, names are not."""
-    return _set((directory, "_sync_directory", lambda path: None))
+    return _set((files, "sync_directory", lambda path: None))
 
 
 def no_sweep():
     """Temporary files of killed writers stay."""
-    return _set((directory, "_sweep", lambda path: None))
+    return _set((files, "remove_temporaries", lambda folder: None))
 
 
 def bare_errors():
     """Errors of the system reach the user as they are."""
-    return _set((directory, "storage_error", lambda error, path: error),
-                (checkpoint, "storage_error", lambda error, path: error))  # fmt: skip
+    return _set((files, "storage_error", lambda error, path: error))
 
 
 def no_lock():
     """Any number of processes write."""
-    return _set((directory, "acquire", lambda path: _NoLock()))
+    return _set((files, "acquire", lambda path: _NoLock()))
 
 
 def kept_lock():
@@ -113,26 +113,26 @@ def kept_lock():
         try:
             os.close(os.open(path / "held", os.O_CREAT | os.O_EXCL))
         except FileExistsError:
-            raise directory.BusyError("another process writes") from None
+            raise BusyError("another process writes") from None
         lock = _NoLock()
         lock.release = lambda: os.unlink(path / "held")
         return lock
 
-    return _set((directory, "acquire", acquire))
+    return _set((files, "acquire", acquire))
 
 
 def torn_lines():
     """Rows are written in two halves with a pause."""
     import time
 
-    append = directory._append
+    append = files.append
 
     def halves(file, content):
         append(file, content[: len(content) // 2] + b"\n")
         time.sleep(0.002)
         append(file, content[len(content) // 2 :])
 
-    return _set((directory, "_append", halves))
+    return _set((files, "append", halves))
 
 
 def forget_optimizer():

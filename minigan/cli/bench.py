@@ -41,7 +41,7 @@ def bench(
     """
     from minigan.cli import figures
     from minigan.profiling import benchmark, timings
-    from minigan.storage.directory import write_atomic
+    from minigan.storage.files import write_atomic
 
     if figure is not None:
         figures.require_matplotlib()  # before minutes of measuring

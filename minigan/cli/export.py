@@ -17,7 +17,7 @@ from minigan.errors import ConfigError
 def export(ctx: click.Context, run: str, npz: str | None, at: str, as_json: bool) -> None:
     """Write the trained networks for other programs: arrays by name, and how they are to be used."""
     from minigan.reports.export import as_npz, read_model
-    from minigan.storage.directory import write_atomic
+    from minigan.storage.files import write_atomic
 
     if npz is None or Path(npz).suffix != ".npz":
         raise ConfigError(f"name the file that is written, as --npz FILE.npz; received {npz!r}")

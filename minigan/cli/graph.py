@@ -41,7 +41,7 @@ def graph(
 
     from minigan.engine.show import as_dot, as_text
     from minigan.engine.tensor import constant
-    from minigan.storage.directory import write_atomic
+    from minigan.storage.files import write_atomic
     from minigan.training.draws import stream
     from minigan.training.experiment import Experiment
 

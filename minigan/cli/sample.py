@@ -25,7 +25,7 @@ def sample(ctx: click.Context, run: str, count: int, output: str | None, index: 
     import numpy as np
 
     from minigan.machine import available_memory, require_memory
-    from minigan.storage.directory import write_atomic
+    from minigan.storage.files import write_atomic
     from minigan.training.trainer import reopen
 
     if output is not None and Path(output).suffix not in (".csv", ".npy"):

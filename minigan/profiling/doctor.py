@@ -15,7 +15,7 @@ from typing import Any
 from minigan.backend.cuda import installed
 from minigan.errors import StorageError
 from minigan.machine import available_memory, environment, version
-from minigan.storage.directory import write_atomic
+from minigan.storage.files import write_atomic
 
 # The instruction sets that OpenBLAS's kernels use; architectures not named here use SSE alone.
 KERNELS = {

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minigan.errors import DataError, shown
-from minigan.storage.directory import read_bounded
+from minigan.storage.files import read_bounded
 
 DEFINITION = 1  # of what is timed: results of another one are not comparable
 MAX_FILE = 2**24  # bytes of a result

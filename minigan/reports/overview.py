@@ -11,7 +11,8 @@ from minigan.reports.one_feature import draw_densities, draw_discriminator
 from minigan.reports.several_features import draw_features, draw_plane, draw_scatter
 from minigan.reports.style import DPI, SIZE, format_count, format_text, save, style
 from minigan.reports.verdict_panel import describe_outcome, draw_quantiles, draw_verdict, outcome_colour
-from minigan.storage.directory import RunDirectory, storage_error
+from minigan.storage.directory import RunDirectory
+from minigan.storage.files import storage_error
 
 
 def overview(run: RunDirectory) -> Figure:

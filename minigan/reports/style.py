@@ -19,7 +19,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from minigan.errors import shown
-from minigan.storage.directory import write_atomic
+from minigan.storage.files import write_atomic
 
 TARGET, GENERATED, D = "#0072B2", "#D55E00", "#009E73"  # Okabe & Ito's, apart for every kind of colour vision
 THEORY, CHANCE, START = "black", "#8C8C8C", "#E69F00"

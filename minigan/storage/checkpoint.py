@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigan.errors import CheckpointError, shown
-from minigan.storage.directory import RunDirectory, storage_error, write_atomic
+from minigan.storage import files
+from minigan.storage.directory import RunDirectory
 
 SCHEMA = 1
 MAX_FILE = 2**30  # bytes
@@ -61,7 +62,7 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], state: 
         )
     plain = {name: _plain(name, array) for name, array in arrays.items()}
     metadata = {"format": "minigan", "schema": str(SCHEMA), "state": text, "digest": _digest(plain, text)}
-    write_atomic(path, serialise(plain, metadata))
+    files.write_atomic(path, serialise(plain, metadata))
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -139,14 +140,14 @@ def save_step(
     save(path, arrays, {**state, "step": step})
     # In this order a crash in between leaves pointers to files that are there.
     for pointer in ("latest", "best") if best else ("latest",):
-        write_atomic(run.checkpoints / pointer, path.name.encode() + b"\n")
+        files.write_atomic(run.checkpoints / pointer, path.name.encode() + b"\n")
     kept = {path, pointed(run, "best")}
     for old in paths(run)[:-keep]:
         if old not in kept and _verifies(old):
             try:
                 old.unlink(missing_ok=True)
             except OSError as error:
-                raise storage_error(error, old) from None
+                raise files.storage_error(error, old) from None
     return path
 
 
@@ -286,7 +287,7 @@ def _read(path: Path, with_arrays: bool) -> tuple[Header, dict[str, str], bytes]
 
 def _vetted(what: str, text: bytes, size: int) -> tuple[Header, dict[str, str]]:
     """The header and its metadata, if its arrays have allowed dtypes and fill the ``size`` bytes after it."""
-    entries = _object(text)
+    entries = files.read_object(text)
     if entries is None:
         raise _damaged(what, "its header is not a JSON object")
     metadata = entries.pop("__metadata__", None)
@@ -299,7 +300,7 @@ def _vetted(what: str, text: bytes, size: int) -> tuple[Header, dict[str, str]]:
         )
     if schema != str(SCHEMA) or set(metadata) != {"format", "schema", "state", "digest"}:
         raise _damaged(what, "its metadata is incomplete")
-    state = _object(metadata["state"])
+    state = files.read_object(metadata["state"])
     if state is None:
         raise _damaged(what, "its state is not a JSON object")
     spans, arrays = [], {}
@@ -326,12 +327,3 @@ def _vetted(what: str, text: bytes, size: int) -> tuple[Header, dict[str, str]]:
     if position != size:
         raise _damaged(what, f"its arrays take {shown(position)} bytes, and {size} are there")
     return Header(arrays, state), metadata
-
-
-def _object(text: Any) -> dict[str, Any] | None:
-    try:
-        # Of bytes json would guess the encoding, and load the codec of whatever it guessed.
-        value = json.loads(text.decode() if isinstance(text, bytes) else text)
-    except (ValueError, TypeError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

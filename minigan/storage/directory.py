@@ -1,10 +1,9 @@
 """A run is a directory: its configuration, what it ran on, its metrics, log, checkpoints and plots.
 
 One process writes, under a lock that the kernel frees however the process ends; any number may read
-meanwhile. A file that is replaced is replaced whole, and one that grows does so by whole lines.
+meanwhile. How files are written and read is in ``files``.
 """
 
-import errno
 import json
 import math
 import os
@@ -20,18 +19,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from minigan.errors import BusyError, ConfigError, DataError, StorageError, shown
+from minigan.errors import ConfigError, DataError, shown
 from minigan.machine import environment
+from minigan.storage import files
 
 SCHEMA = 1  # of run.json and metrics.jsonl
 STATUSES = ("running", "finished", "interrupted", "diverged", "failed")
-MAX_JSON = 2**20  # bytes of config.json or run.json
-MAX_LINE = 2**16  # bytes of one line of metrics
 MAX_ROWS = 200_000  # lines of metrics
 RENAMED = {"wall": "seconds", "jsd": "js", "std": "sd"}  # columns of metrics that older runs have
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
-NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # a link planted in a run directory must not lead a write out of it
 
 
 class Metrics(NamedTuple):
@@ -73,19 +69,19 @@ class RunDirectory:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.mkdir(mode=0o700)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-            raise storage_error(error, path) from None
+            raise files.storage_error(error, path) from None
         run = cls(path)
         try:
-            run._lock = acquire(path)
+            run._lock = files.acquire(path)
             run._make_folders()
-            write_atomic(path / "config.json", config)
+            files.write_atomic(path / "config.json", config)
             for folder in made:
-                _sync_directory(folder.parent)
+                files.sync_directory(folder.parent)
         except BaseException as error:
             run.close()
             shutil.rmtree(path, ignore_errors=True)
             if isinstance(error, OSError):
-                raise storage_error(error, path) from None
+                raise files.storage_error(error, path) from None
             raise
         run._status["started"] = _stamp(datetime.now(UTC))
         return run
@@ -110,15 +106,17 @@ class RunDirectory:
             return cls(path)
         run = cls(path)
         try:
-            _refuse_links(path)
-            run._lock = acquire(path)
+            for folder in (run.path, run.checkpoints, run.plots):
+                files.refuse_links(folder)
+            run._lock = files.acquire(path)
             run._make_folders()
-            _sweep(path)
+            for folder in (run.path, run.checkpoints):
+                files.remove_temporaries(folder)
             run._status = run._stored_status()
         except BaseException as error:
             run.close()
             if isinstance(error, OSError):
-                raise storage_error(error, path) from None
+                raise files.storage_error(error, path) from None
             raise
         return run
 
@@ -127,7 +125,7 @@ class RunDirectory:
             try:
                 folder.mkdir(mode=0o700, exist_ok=True)
             except OSError as error:
-                raise storage_error(error, folder) from None
+                raise files.storage_error(error, folder) from None
 
     @property
     def checkpoints(self) -> Path:
@@ -144,7 +142,7 @@ class RunDirectory:
 
         Raises:  DataError – if it cannot be read
         """
-        return read_bounded(self.path / "config.json")
+        return files.read_bounded(self.path / "config.json")
 
     def write_status(self, status: str, **fields: Any) -> None:
         """Replace run.json: the status, what the run runs on, and ``fields`` (kept by later calls).
@@ -156,7 +154,7 @@ class RunDirectory:
         self._require_lock()
         now = _stamp(datetime.now(UTC))
         if "command" not in self._status:
-            config = read_object(self.read_config()) or {}
+            config = files.read_object(self.read_config()) or {}
             self._status |= {key: config.get(key) for key in ("name", "seed", "dtype", "backend")}
             self._status["command"] = command()
         # Not only once: the number of threads is set after the start, and a resumed run may run elsewhere.
@@ -164,7 +162,8 @@ class RunDirectory:
         self._status |= {"schema": SCHEMA, "status": status, "updated": now}
         first = ("schema", "status", "name", "started", "updated")
         record = {key: self._status[key] for key in first if key in self._status} | self._status
-        write_atomic(self.path / "run.json", json.dumps(record, indent=2, allow_nan=False).encode() + b"\n")
+        text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+        files.write_atomic(self.path / "run.json", text.encode())
 
     def read_status(self) -> dict[str, Any]:
         """The content of run.json, empty if the run has not written it yet.
@@ -174,7 +173,7 @@ class RunDirectory:
         path = self.path / "run.json"
         if not path.exists():
             return {}
-        status = read_object(read_bounded(path))
+        status = files.read_object(files.read_bounded(path))
         if status is None:
             raise DataError(f"{shown(str(path))} is damaged: it is not one JSON object; remove it")
         return status
@@ -196,9 +195,9 @@ class RunDirectory:
         path = self.path / "metrics.jsonl"
         try:
             if self._metrics is None:
-                self._metrics = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINKS, 0o600)
-                _sync_directory(self.path)  # syncing a file alone does not make its name last
-                _cut_torn_line(self._metrics)
+                self._metrics = os.open(path, os.O_RDWR | os.O_CREAT | files.NO_LINKS, 0o600)
+                files.sync_directory(self.path)  # syncing a file alone does not make its name last
+                files.cut_torn_line(self._metrics)
                 known = self.read_metrics().rows
                 self._columns = tuple(known[0]) if known else None
             columns = self._columns or tuple(row)
@@ -207,10 +206,10 @@ class RunDirectory:
                     f"the columns of the metrics are {columns}, received {tuple(row)}; keep them fixed"
                 )
             line = json.dumps({key: _plain(key, row[key]) for key in columns}, allow_nan=False)
-            _append(self._metrics, line.encode() + b"\n")
+            files.append(self._metrics, line.encode() + b"\n")
             self._columns = columns
         except OSError as error:
-            raise storage_error(error, path) from None
+            raise files.storage_error(error, path) from None
 
     def read_metrics(self) -> Metrics:
         """The lines of metrics.jsonl; one that is still being written is left for later, garbage is counted.
@@ -224,10 +223,10 @@ class RunDirectory:
             if not stat.S_ISREG(os.stat(path).st_mode):
                 raise DataError(f"{shown(str(path))} is not a regular file; restore it")
             with open(path, "rb") as file:
-                while line := file.readline(MAX_LINE):
+                while line := file.readline(files.MAX_LINE):
                     whole = line.endswith(b"\n")
                     if overlong or not whole:  # a line too long, its beginning or its rest, or the torn last
-                        skipped += not overlong and len(line) == MAX_LINE
+                        skipped += not overlong and len(line) == files.MAX_LINE
                         overlong = not whole
                         continue
                     row = _row(line)
@@ -253,12 +252,12 @@ class RunDirectory:
         self._require_lock()
         path = self.path / "metrics.jsonl"
         try:
-            file = os.open(path, os.O_RDWR | NO_LINKS)
+            file = os.open(path, os.O_RDWR | files.NO_LINKS)
             try:
-                _cut_torn_line(file)
+                files.cut_torn_line(file)
                 end = os.lseek(file, 0, os.SEEK_SET)
                 with open(file, "rb", closefd=False) as lines:
-                    while line := lines.readline(MAX_LINE):
+                    while line := lines.readline(files.MAX_LINE):
                         row = _row(line) if line.endswith(b"\n") else None
                         if row is not None and _is_beyond(row.get("step"), step):
                             os.ftruncate(file, end)
@@ -270,7 +269,7 @@ class RunDirectory:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise storage_error(error, path) from None
+            raise files.storage_error(error, path) from None
         return self.read_metrics()
 
     def sync_metrics(self) -> None:
@@ -282,7 +281,7 @@ class RunDirectory:
             if self._metrics is not None:
                 os.fsync(self._metrics)
         except OSError as error:
-            raise storage_error(error, self.path / "metrics.jsonl") from None
+            raise files.storage_error(error, self.path / "metrics.jsonl") from None
 
     def log(self, text: str) -> None:
         """Append ``text`` to log.txt with the time before it.
@@ -294,13 +293,13 @@ class RunDirectory:
         lines = "\n    ".join(text.splitlines())
         line = f"{_stamp(datetime.now(UTC))} {lines}\n"
         try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINKS, 0o600)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | files.NO_LINKS, 0o600)
             try:
-                _append(file, line.encode(errors="backslashreplace"))
+                files.append(file, line.encode(errors="backslashreplace"))
             finally:
                 os.close(file)
         except OSError as error:
-            raise storage_error(error, path) from None
+            raise files.storage_error(error, path) from None
 
     def close(self) -> None:
         """Release the lock; the directory can still be read."""
@@ -335,157 +334,15 @@ def unique_path(root: str | os.PathLike[str], name: str) -> Path:
     return Path(root) / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}-{secrets.token_hex(3)}"
 
 
-def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
-    """Make ``path`` hold ``content``; after a crash at any moment it holds the old bytes or the new.
-
-    Raises:  StorageError – if it cannot be written; the old file is then as it was
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINKS, 0o600)
-            with open(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_directory(path.parent)
-    except OSError as error:
-        raise storage_error(error, path) from None
-
-
-def _sync_directory(path: Path) -> None:
-    """Make the names in ``path`` last through a power cut, where the system can (POSIX)."""
-    if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def storage_error(error: Exception, path: Path) -> StorageError:
-    """What a failed write to ``path`` means to the user, with the free space where that is the reason."""
-    reason = getattr(error, "strerror", None) or str(error)
-    code = getattr(error, "errno", None)
-    if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        advice = f"; {_free_space(path)}make room or choose another directory with --out"
-    else:
-        advice = "; choose another directory with --out"
-    return StorageError(f"{shown(str(path))} cannot be written: {reason}{advice}")
-
-
-def _free_space(path: Path) -> str:
-    for place in (path, *path.parents):
-        try:
-            return f"{shutil.disk_usage(place).free / 2**20:.4g} MiB are free there, "
-        except OSError:
-            continue
-    return ""
-
-
-def acquire(path: Path) -> Any:
-    """The lock of a directory; ``release`` it.    Raises:  BusyError – if another process has it"""
-    import filelock
-
-    lock = filelock.FileLock(path / ".lock", mode=0o600, thread_local=False)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        raise BusyError(
-            f"another process writes to {shown(str(path))}; wait for it or start anew elsewhere"
-        ) from None
-    except (OSError, NotImplementedError) as error:
-        raise storage_error(error, path / ".lock") from None
-    return lock
-
-
-def _refuse_links(path: Path) -> None:
-    """A run directory may come from anyone, so nothing in it may lead a write elsewhere."""
-    for folder in (path, path / "checkpoints", path / "plots"):
-        for entry in _entries(folder):
-            if entry.is_symlink():
-                raise DataError(
-                    f"{shown(entry.path)} is a link, which a run directory may not hold; remove it"
-                )
-
-
-def _sweep(path: Path) -> None:
-    """Remove the temporary files of writers that were killed."""
-    for folder in (path, path / "checkpoints"):
-        for entry in _entries(folder):
-            if TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                os.unlink(entry.path)
-
-
-def _entries(folder: Path) -> Iterable[os.DirEntry[str]]:
-    return list(os.scandir(folder)) if folder.is_dir() else []
-
-
-def read_bounded(path: Path, most: int = MAX_JSON) -> bytes:
-    """The content of a file of at most so many bytes.    Raises:  DataError – if it cannot be read"""
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise DataError(f"{shown(str(path))} is not a regular file; restore it")
-        with open(path, "rb") as file:
-            content = file.read(most + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{shown(str(path))} cannot be read: {reason}") from None
-    if len(content) > most:
-        raise DataError(
-            f"{shown(str(path))} is longer than the {most} bytes such a file may have; restore it"
-        )
-    return content
-
-
-def _append(file: int, content: bytes) -> None:
-    """Append whole lines or nothing."""
-    end = os.lseek(file, 0, os.SEEK_END)
-    try:
-        while content:
-            content = content[os.write(file, content) :]
-    except OSError:
-        os.ftruncate(file, end)
-        raise
-
-
-def _cut_torn_line(file: int) -> None:
-    """Cut what a killed writer left of its last line."""
-    end = position = os.lseek(file, 0, os.SEEK_END)
-    while position > 0:
-        start = max(position - MAX_LINE, 0)
-        newline = os.pread(file, position - start, start).rfind(b"\n")
-        if newline >= 0:
-            position = start + newline + 1
-            break
-        position = start
-    if position < end:
-        os.ftruncate(file, position)
-
-
 def _is_beyond(value: object, step: int) -> bool:
     return isinstance(value, (int, float)) and value > step
 
 
 def _row(line: bytes) -> dict[str, Any] | None:
-    row = read_object(line)
+    row = files.read_object(line)
     if not row or not all(_is_plain(value) for value in row.values()):
         return None
     return {RENAMED.get(name, name): value for name, value in row.items()}
-
-
-def read_object(text: bytes) -> dict[str, Any] | None:
-    """The JSON object in ``text``; None if it holds none."""
-    try:
-        value = json.loads(text.decode())  # of bytes json would guess the encoding
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _is_plain(value: object) -> bool:

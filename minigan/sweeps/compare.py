@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from minigan.errors import ConfigError, MiniganError, nearest, shown
-from minigan.storage.directory import RunDirectory, read_bounded, read_object
+from minigan.storage.directory import RunDirectory
+from minigan.storage.files import read_bounded, read_object
 
 BEFORE = ("run", "status", "step")  # the columns to the left of the settings
 RESULTS = ("ks", "ks_p", "w1", "mean", "sd", "modes", "hq", "reverse_kl", "seconds")  # and to the right

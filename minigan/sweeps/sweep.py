@@ -247,7 +247,8 @@ def create(root: str | Path, sweep: Sweep) -> Path:
 
     Raises:  StorageError – if it cannot be made
     """
-    from minigan.storage.directory import storage_error, unique_path, write_atomic
+    from minigan.storage.directory import unique_path
+    from minigan.storage.files import storage_error, write_atomic
 
     path = unique_path(root, sweep.name)
     try:
@@ -265,7 +266,7 @@ def load(path: str | Path) -> Sweep:
 
     Raises:  DataError – if it is not a sweep's directory;  ConfigError – if a configuration is refused
     """
-    from minigan.storage.directory import read_bounded, read_object
+    from minigan.storage.files import read_bounded, read_object
 
     file = Path(path) / "sweep.json"
     content = read_object(read_bounded(file, MAX_RUNS * 2**14)) or {}
@@ -344,7 +345,7 @@ def _rates(rows: Sequence[dict[str, Any]], varied: Sequence[str]) -> Iterator[Ra
 
 def write_results(path: str | Path, sweep: Sweep) -> Results:
     """Write results.jsonl, results.csv and rates.json; the results."""
-    from minigan.storage.directory import write_atomic
+    from minigan.storage.files import write_atomic
 
     found = results(path, sweep)
     lines = "".join(json.dumps(row) + "\n" for row in found.rows)

@@ -189,7 +189,8 @@ def _wait_for(
 def _open_all(path: str, sweep: Sweep, numbers: Sequence[int], stack: ExitStack) -> list[Any]:
     """The runs with their locks, at the newest step of which all have a good checkpoint, or at none."""
     from minigan.storage import checkpoint
-    from minigan.storage.directory import RunDirectory, acquire
+    from minigan.storage.directory import RunDirectory
+    from minigan.storage.files import acquire
 
     runs = []
     for number in numbers:
@@ -237,7 +238,7 @@ def run_sweep(
 
     Raises:  BusyError – if another process runs the sweep;  Interrupted – after a signal
     """
-    from minigan.storage.directory import acquire
+    from minigan.storage.files import acquire
     from minigan.training.signals import Interrupted
 
     sweep, failures = load(path), list[str]()
@@ -267,7 +268,7 @@ def _driven(path: str | Path) -> Iterator[list[int]]:
 
     Those of an earlier driver, which was killed or cut off, end.
     """
-    from minigan.storage.directory import write_atomic
+    from minigan.storage.files import write_atomic
     from minigan.training.signals import Interrupted, noted
 
     file = Path(path) / DRIVER

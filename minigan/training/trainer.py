@@ -21,8 +21,8 @@ from minigan.errors import CheckpointError, DataError, DivergedError, MiniganErr
 from minigan.evaluation.verdict import Verdict
 from minigan.gan.detectors import Finding, diagnose, remedy
 from minigan.machine import environment, pinned
-from minigan.storage import checkpoint
-from minigan.storage.directory import RunDirectory, write_atomic
+from minigan.storage import checkpoint, files
+from minigan.storage.directory import RunDirectory
 from minigan.training.config import check, flatten, from_json
 from minigan.training.data import Data, read_data
 from minigan.training.experiment import Experiment
@@ -178,14 +178,14 @@ class Session:
         """
         run, experiment = self.run, self.experiment
         judged, sample = verdict(experiment, experiment.config.eval_samples)
-        files = {
+        paths = {
             "metrics": run.path / "metrics.jsonl",
             "frames": run.path / "frames.safetensors",
             "verdict": run.path / "verdict.json",
             "figure": run.plots / "overview.png",
         }
-        checkpoint.save(files["frames"], {**self.observer.frames, "sample": sample}, {"kind": "frames"})
-        write_atomic(files["verdict"], json.dumps(judged.as_dict(), indent=2).encode() + b"\n")
+        checkpoint.save(paths["frames"], {**self.observer.frames, "sample": sample}, {"kind": "frames"})
+        files.write_atomic(paths["verdict"], json.dumps(judged.as_dict(), indent=2).encode() + b"\n")
         seconds, findings = self.seconds, find_failures(run, experiment)
         run.write_status(
             "finished",
@@ -194,7 +194,7 @@ class Session:
             program_threads=experiment.program_threads,
             findings=[finding.as_dict() for finding in findings],
         )
-        return Outcome(run.path, self._row, judged, findings, files, seconds)
+        return Outcome(run.path, self._row, judged, findings, paths, seconds)
 
     def diverge(self, error: DivergedError) -> DivergedError:
         """Write down that the run diverged; the error with what to do about it."""

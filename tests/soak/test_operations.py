@@ -8,7 +8,8 @@ import pytest
 from bench.soak import operations
 from bench.soak.harness import CONTEXT, Tally, finished
 from bench.soak.operations import KILL, Disk, states
-from minigan.storage.directory import RunDirectory, write_atomic
+from minigan.storage.directory import RunDirectory
+from minigan.storage.files import write_atomic
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 

@@ -95,10 +95,8 @@ def test_power_cuts_find(scene, tally, build, breakage, found):
 
 
 def test_power_cuts_find_that_the_name_of_a_new_run_is_not_synced(scene, tally, build, monkeypatch):
-    sync, root = broken.directory._sync_directory, scene[1]
-    monkeypatch.setattr(
-        broken.directory, "_sync_directory", lambda path: None if path == root else sync(path)
-    )
+    sync, root = broken.files.sync_directory, scene[1]
+    monkeypatch.setattr(broken.files, "sync_directory", lambda path: None if path == root else sync(path))
     root.mkdir()
     operations.cut_first(root, tally)
     assert "acknowledged checkpoint lost" in failed(tally)

@@ -14,8 +14,9 @@ import pytest
 
 import minigan
 from minigan.errors import BusyError, ConfigError, DataError, StorageError
-from minigan.storage import directory as lab
-from minigan.storage.directory import RunDirectory, write_atomic
+from minigan.storage import directory, files
+from minigan.storage.directory import RunDirectory
+from minigan.storage.files import write_atomic
 
 CONFIG = b'{"name": "gaussian", "seed": 3, "dtype": "float32", "backend": "auto"}'
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
@@ -165,7 +166,7 @@ def test_what_is_not_a_run_directory_is_refused(tmp_path, kind):
 
 
 def test_a_config_too_large_is_refused(run):
-    (run.path / "config.json").write_bytes(b" " * (lab.MAX_JSON + 1))
+    (run.path / "config.json").write_bytes(b" " * (files.MAX_JSON + 1))
     with pytest.raises(DataError, match="longer than"):
         run.read_config()
 
@@ -280,7 +281,7 @@ def test_status_records_what_the_run_ran_on(run):
         "running", backend="numpy", parameters=np.int64(7), rate=np.float32(0.5), bad=float("nan")
     )
     status = run.read_status()
-    assert (status["schema"], status["status"], status["name"]) == (lab.SCHEMA, "running", "gaussian")
+    assert (status["schema"], status["status"], status["name"]) == (directory.SCHEMA, "running", "gaussian")
     assert (status["seed"], status["dtype"], status["backend"]) == (3, "float32", "numpy")
     assert status["minigan"] == minigan.__version__ and status["numpy"] == np.__version__
     assert status["python"] == platform.python_version() and status["scipy"]
@@ -332,11 +333,11 @@ def test_the_environment_is_not_recorded(run, monkeypatch):
     ],
 )
 def test_the_home_directory_is_shortened(arguments, text):
-    assert lab.command(arguments, home="/home/ada") == text
+    assert directory.command(arguments, home="/home/ada") == text
 
 
 def test_a_home_of_the_root_is_left_alone():
-    assert lab.command(["minigan", "/x/y"], home="/") == "minigan /x/y"
+    assert directory.command(["minigan", "/x/y"], home="/") == "minigan /x/y"
 
 
 # Metrics
@@ -410,7 +411,7 @@ def test_garbage_lines_are_skipped_and_counted(run):
         b"[" * 9999,
         b"\xff",
         b"",
-        b'{"step": "' + b"x" * (3 * lab.MAX_LINE) + b'"}',
+        b'{"step": "' + b"x" * (3 * files.MAX_LINE) + b'"}',
     ]
     with open(run.path / "metrics.jsonl", "ab") as file:
         file.write(b"\n".join(garbage) + b"\n")
@@ -486,7 +487,8 @@ def test_the_file_is_synced_before_it_is_named_and_the_directory_after(tmp_path,
 FULL = """
 import resource, sys
 from minigan.errors import MiniganError
-from minigan.storage.directory import RunDirectory, write_atomic
+from minigan.storage.directory import RunDirectory
+from minigan.storage.files import write_atomic
 run = RunDirectory.create(sys.argv[1], "x", b"{}")
 write_atomic(run.path / "f", b"old")
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
@@ -527,7 +529,7 @@ def test_a_device_without_space_names_the_free_space():
     with open("/dev/full", "wb", buffering=0) as full:
         with pytest.raises(OSError) as caught:
             os.write(full.fileno(), b"x")
-    assert "MiB are free there" in str(lab.storage_error(caught.value, Path("/dev/full")))
+    assert "MiB are free there" in str(files.storage_error(caught.value, Path("/dev/full")))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")

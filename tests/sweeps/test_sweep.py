@@ -14,7 +14,8 @@ import pytest
 from minigan.cli import main
 from minigan.errors import BusyError, ConfigError, DataError, MiniganError, UnavailableError
 from minigan.storage import checkpoint
-from minigan.storage.directory import RunDirectory, acquire
+from minigan.storage.directory import RunDirectory
+from minigan.storage.files import acquire
 from minigan.sweeps import sweep
 from minigan.sweeps.sweep import Rate, conditions, create, is_done, load, read_sweep, run_path
 from minigan.sweeps.workers import jobs, local, memory_of, run_sweep
