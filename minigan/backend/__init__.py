@@ -2,12 +2,17 @@
 
 Everything above this floor reaches an array library through ``backend.of(array).xp``; nothing above it
 imports one by name for engine work, so moving a run from the processor to a GPU changes no other line.
+
+Here belongs what is known of devices and memory: ``cuda`` (CuPy: arrays, streams, graphs, modules),
+``cublas`` (its products), ``philox`` (random numbers made on the device), ``writes`` (when memory was
+overwritten), and ``kernels/`` (CUDA C that is the same for every step). What a step is, and code that is
+written for one, belongs to the compiler; stand-ins for a GPU to ``minigan.testing``.
 """
 
 import os
 import time
-from collections.abc import Callable, Iterable
-from functools import cache, partial
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Self, TypeAlias
 
 import numpy
@@ -55,13 +60,19 @@ class Backend:
         except (AttributeError, OSError, ValueError):
             return {}
 
-    def compile(self, instructions: Iterable[Any]) -> Callable[[], None]:
-        """A function of no arguments that runs the instructions in order, writing each output in place."""
-        steps = [partial(i.kernel, self.xp, *i.inputs, out=i.output, **i.params) for i in instructions]
+    def sequence(
+        self, calls: Sequence[tuple[Any, Callable[[], Any]]], written: Sequence[Array]
+    ) -> Callable[[], None]:
+        """A function of no arguments that makes the calls in their order; on a GPU they are one graph.
+
+        calls    (name, function of no arguments) each, which allocate nothing that outlives them
+        written  the arrays that they write into; making the sequence leaves them as they are
+        """
+        functions = [function for _, function in calls]
 
         def run() -> None:
-            for step in steps:
-                step()
+            for function in functions:
+                function()
 
         return run
 

@@ -1,14 +1,14 @@
 """NVIDIA GPUs through CuPy: the only file that imports it.
 
-``CudaBackend`` is built on a library object that is CuPy, or its double made of NumPy (strict.py), so what is
-tested without a GPU is the code that runs on one. All work goes to one stream, which every thread that comes
-through the backend's doors makes its current one.
+``CudaBackend`` is built on a library object that is CuPy, or what stands in for it (minigan.testing.strict),
+so what is tested without a GPU is the code that runs on one. All work goes to one stream, which every thread
+that calls the backend makes its current one.
 """
 
 import gc
 import re
 import threading
-from functools import cached_property, partial
+from functools import cached_property
 from importlib.util import find_spec
 
 import numpy as np
@@ -29,12 +29,12 @@ class DeviceMemoryError(BackendError, MemoryError):
 class CudaBackend(Backend):
     """The switch's ``cupy`` position.
 
-    cp      CuPy, or its double
+    cp      CuPy, or what stands in for it
     stream  where all work goes
     """
 
     name, device = "cupy", "gpu"
-    fuses = True  # whether steps are written as CUDA code unless the user says otherwise
+    quick_compiler = True  # whether CUDA C is compiled in well under a second, as by NVRTC
     tf32 = False  # whether float32 products by cuBLAS may round their factors to 10 bits
 
     def __init__(self, cp, library=None):
@@ -44,7 +44,7 @@ class CudaBackend(Backend):
         self.xp = CudaNamespace(self)
 
     def enter(self):
-        """Make the stream current in this thread. All doors do it; CuPy's own functions do not."""
+        """Make the stream current in this thread, as each entry does; CuPy's own functions do not."""
         if not hasattr(self._thread, "entered"):
             self.stream.use()
             self._thread.entered = True
@@ -103,23 +103,21 @@ class CudaBackend(Backend):
         """
         return CudaGraph(self, call, pool)
 
-    def compile(self, instructions):
-        steps = [(i, partial(i.kernel, self.xp, *i.inputs, out=i.output, **i.params)) for i in instructions]
-        if not steps:
+    def sequence(self, calls, written):
+        if not calls:
             return lambda: None
 
         def run():
-            for instruction, step in steps:
+            for name, function in calls:
                 try:
-                    step()
+                    function()
                 except (NotImplementedError, RuntimeError) as error:
                     if isinstance(error, MemoryError):
                         raise
-                    what = getattr(instruction, "primitive", instruction.kernel)
-                    raise BackendError(f"{what} cannot be part of a graph: {error}") from error
+                    raise BackendError(f"{name} cannot be part of a graph: {error}") from error
 
         self.enter()
-        written = {id(a): a for a in (owner(i.output) for i in instructions)}.values()
+        written = {id(a): a for a in map(owner, written)}.values()
         before = [self.cp.array(a) for a in written]
         pool = self.cp.cuda.MemoryPool()
         with self.cp.cuda.using_allocator(pool.malloc):

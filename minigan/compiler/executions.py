@@ -5,6 +5,7 @@ in capture.py; a plan is made in planner.py, fused code in cuda_launches.py.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from minigan.compiler.graph import UnplannableError
@@ -34,7 +35,11 @@ class Recorded:
 
     def __init__(self, program, home, passes=(), threads=1):
         self._copy, self._buffers = home.xp.copyto, program.inputs
-        self._run = home.compile([i for i in program.instructions if not i.is_view])
+        lines = [i for i in program.instructions if not i.is_view]
+        calls = [
+            (i.primitive, partial(i.kernel, home.xp, *i.inputs, out=i.output, **i.params)) for i in lines
+        ]
+        self._run = home.sequence(calls, [i.output for i in lines])
 
     def each(self, blocks, count):
         """The step for every first index of the inputs' blocks."""
@@ -91,7 +96,7 @@ def fastest(program, home):
     """The name of the execution that should be the fastest for a program on its backend."""
     if home.device == "cpu":
         return "planned"
-    if not home.fuses:
+    if not home.quick_compiler:  # a step would be written as CUDA code at every capture
         return "recorded"
     from minigan.compiler.cuda_launches import fastest
 

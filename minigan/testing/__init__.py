@@ -1,4 +1,4 @@
-"""Stand-ins for a GPU, so that its code runs and is checked without one; nothing that only tests need.
+"""What code is checked with: stand-ins for a GPU, and inputs for every primitive (``cases``).
 
 A test of a step of yours takes the strict device as its backend, where implicit transfers, waits inside a
 capture and reads of freed memory fail as they would on a GPU:

@@ -18,6 +18,7 @@ from minigan.backend import BackendError, cuda
 from minigan.backend.cublas import Gemm
 from minigan.backend.cuda import CudaBackend, DeviceMemoryError, usable
 from minigan.compiler.capture import CaptureError, capture
+from minigan.compiler.executions import Recorded
 from minigan.engine import primitives as P
 from minigan.engine.autodiff import assign, grad
 from minigan.engine.tensor import Primitive, constant
@@ -198,10 +199,10 @@ def test_auto_says_what_it_took_and_why(monkeypatch, working):
             cached.cache_clear()
 
 
-# ── doors
-def test_the_stream_is_current_in_every_thread_that_comes_through_a_door(strict):
+# ── entries
+def test_the_stream_is_current_in_every_thread_that_calls_the_backend(strict):
     a, seen = strict.array(np.ones(3)), {}
-    doors = {
+    entries = {
         "array": lambda: strict.array([1.0]),
         "to_host": lambda: strict.to_host(a),
         "function": lambda: strict.xp.exp(a),
@@ -214,15 +215,15 @@ def test_the_stream_is_current_in_every_thread_that_comes_through_a_door(strict)
     }
 
     def run(name):
-        doors[name]()
+        entries[name]()
         seen[name] = strict.cp.cuda.get_current_stream()
 
-    for name in doors:
+    for name in entries:
         thread = threading.Thread(target=run, args=(name,))
         thread.start()
         thread.join(60)
     assert seen.pop("none") is strict.cp.cuda.Stream.null
-    assert set(seen.values()) == {strict.stream} and len(seen) == len(doors) - 1
+    assert set(seen.values()) == {strict.stream} and len(seen) == len(entries) - 1
     assert strict.stream.is_non_blocking
 
 
@@ -443,12 +444,12 @@ def test_a_captured_step_trains_as_the_eager_one_bit_for_bit(backend):
         assert replayed[name].numpy().tobytes() == state[name].numpy().tobytes()
 
 
-def test_compiling_trains_nothing(strict):
+def test_making_a_sequence_trains_nothing(strict):
     """The warm-up runs the step for real, and is taken back."""
     step, state, batches = trained(strict)
     program = capture(step, batches[0], state=state, execution="recorded")
     first = {name: x.numpy() for name, x in state.items()}, program.outputs.numpy()
-    strict.compile([i for i in program.instructions if not i.is_view])
+    Recorded(program, strict)
     for name in state:
         np.testing.assert_array_equal(state[name].numpy(), first[0][name])
     np.testing.assert_array_equal(program.outputs.numpy(), first[1])

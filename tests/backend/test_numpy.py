@@ -1,28 +1,18 @@
-"""NumPy's side of the switch: compiled instructions write in place, in order."""
+"""NumPy's side of the switch: sequences of calls write in place, in order."""
 
-from types import SimpleNamespace
+from functools import partial
 
 import numpy as np
 
 from minigan import backend as backends
 
 
-def _instruction(kernel, inputs, output, **params):
-    return SimpleNamespace(kernel=kernel, inputs=inputs, output=output, params=params)
-
-
-def _scale(xp, x, factor, out):
-    return xp.multiply(x, factor, out=out)
-
-
-def _shift(xp, x, by, out):
-    return xp.add(x, by, out=out)
-
-
-def test_compile_runs_in_order_and_writes_in_place(backend):
+def test_a_sequence_runs_in_order_and_writes_in_place(backend):
     x, y, z = (backend.array(v) for v in ([1.0, 2.0], [0.0, 0.0], [0.0, 0.0]))
-    run = backend.compile([_instruction(_scale, [x], y, factor=10.0), _instruction(_shift, [y, 0.5], z)])
-    np.testing.assert_array_equal(backend.to_host(z), [0.0, 0.0])  # compiling runs nothing
+    scale = partial(backend.xp.multiply, x, 10.0, out=y)
+    shift = partial(backend.xp.add, y, 0.5, out=z)
+    run = backend.sequence([("scale", scale), ("shift", shift)], [y, z])
+    np.testing.assert_array_equal(backend.to_host(z), [0.0, 0.0])  # making it runs nothing
     run()
     np.testing.assert_array_equal(backend.to_host(z), [10.5, 20.5])
     x[0] = 3.0
@@ -31,8 +21,8 @@ def test_compile_runs_in_order_and_writes_in_place(backend):
     np.testing.assert_array_equal(backend.to_host(z), [30.5, 20.5])
 
 
-def test_compile_of_nothing_is_a_function_that_does_nothing(backend):
-    assert backend.compile([])() is None
+def test_a_sequence_of_nothing_is_a_function_that_does_nothing(backend):
+    assert backend.sequence([], [])() is None
 
 
 def test_describe_names_the_version():

@@ -1,4 +1,4 @@
-"""The door of the probability floor, and its quadrature."""
+"""How numbers come into the probability room, and its quadrature."""
 
 import math
 
