@@ -1,13 +1,16 @@
-"""Tables from bench/results that one benchmark or soak makes alone, and one of the code: name → function.
+"""Tables from bench/results that one benchmark or soak makes alone, and two of the code: name → function.
 
 A table has the columns that the benchmark itself prints. What bench.peers measured is in bench.report.
 """
 
+import json
+import re
 import statistics
 
 from bench import classifiers, dynamics, fgan, galaxies, modes, optimal_discriminator, quality
 from bench.common import table
 from minigan.gan.objectives import OBJECTIVES
+from minigan.training.config import fields
 
 
 def rows_of(module, *records):
@@ -64,6 +67,24 @@ def of_objectives():
     )
 
 
+def of_settings():
+    """A line per setting, those of both players in one: default, rule, meaning."""
+    lines = {}
+    for name, field in fields().items():
+        group = re.sub("^(generator|discriminator)", "", name)
+        lines.setdefault((group, field.rule, field.description), []).append((name, json.dumps(field.default)))
+    body = [
+        (
+            ", ".join(f"`{name}`" for name, _ in found),
+            ", ".join(dict.fromkeys(d for _, d in found)),
+            rule,
+            text,
+        )
+        for (_, rule, text), found in lines.items()
+    ]
+    return table(("setting", "default", "rule", "what it is"), body)
+
+
 MODES = ("modes-ring8", "modes-ring8-plain", "modes-ring8-saturating", "modes-grid25")
 TABLES = {  # name: (the results that it is made of, function of their contents)
     "quality": (("quality",), lambda r: rows_of(quality, r)),
@@ -79,5 +100,6 @@ TABLES = {  # name: (the results that it is made of, function of their contents)
     "efron": (("classifiers",), classifiers.efron_table),
     "galaxies": (("galaxies",), lambda r: rows_of(galaxies, r)),
     "objectives": ((), of_objectives),
+    "settings": ((), of_settings),
     "soaks": (tuple(f"soak-{name}" for name in SOAKS), of_soaks),
 }
