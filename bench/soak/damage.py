@@ -21,6 +21,7 @@ import time
 import tracemalloc
 from collections import Counter
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import minigan
@@ -454,9 +455,10 @@ def cases(o, count, every):
     for kind, numbers in (
         ("truncation", range(len(o.content))),
         ("bit of the header", range(header)),
-        ("bit of the arrays", range(header, 8 * len(o.content), every)),
+        ("bit of the arrays", range(header, 8 * len(o.content))),
         ("mutant", range(count)),
     ):
+        numbers = numbers[:: every.get(kind, 1)]
         yield from ((kind, numbers[k : k + CHUNK]) for k in range(0, len(numbers), CHUNK))
 
 
@@ -530,9 +532,10 @@ def limited(o):
     return dict(zip(list(files)[1:], answers, strict=True))
 
 
-def measure(count, *, every=1, jobs=None, with_limit=True):
-    """``count`` mutants, all truncations, and all bits of the header, each ``every``-th of the arrays.
+def measure(count, *, every=MappingProxyType({}), jobs=None, with_limit=True):
+    """``count`` mutants, all truncations, and all bits of the header and of the arrays.
 
+    every       {kind of case: n} where only each n-th is tried
     jobs        processes (None: one per core); 1 is this one
     with_limit  whether the hostile files are loaded once more by a process that cannot take more memory
     """

@@ -42,8 +42,8 @@ class Reference(NamedTuple):
     pause: float
 
 
-def measure(count):
-    """``count`` kills, in two runs or more; from a count of 1000 also one at each operation."""
+def measure(count, stride=1):
+    """``count`` kills, in two runs or more, and one at each ``stride``-th operation of a short run."""
     tally, rng = Tally(*KINDS), random.Random(count)
     with tempfile.TemporaryDirectory() as root:
         reference = uninterrupted(Path(root) / "reference")
@@ -51,7 +51,7 @@ def measure(count):
         while kills < count or runs < 2:
             fallen, early = kill_until_it_ends(Path(root) / "killed", reference, rng, tally)
             kills, runs, before_the_first = kills + fallen, runs + 1, before_the_first + early
-        at_operations = kill_at_operations(Path(root) / "short", max(1000 // count, 1), tally)
+        at_operations = kill_at_operations(Path(root) / "short", stride, tally)
     figures = {
         "kills": kills,
         "before_the_first_checkpoint": before_the_first,

@@ -1,7 +1,7 @@
-"""Damaged and random input to everything that reads: the short form of bench/soak/fuzz.py. A minute.
+"""Damaged and random input to everything that reads: the short form of bench/soak/fuzz.py. 15 s.
 
-20 000 configurations besides those of Hypothesis, 5 000 data files, 5 000 records of a run, 2 000 command
-lines, 500 seeds.
+4 000 configurations besides those of Hypothesis, 2 000 data files, 2 000 records of a run, 600 command
+lines, 200 seeds.
 """
 
 import json
@@ -18,7 +18,7 @@ from minigan.errors import ConfigError, DataError
 from minigan.training.config import fields, flatten, from_json, resolve, to_json
 from minigan.training.data import read_data
 
-COUNTS = {"configurations": 20_000, "data": 5_000, "records": 5_000, "arguments": 2_000, "seeds": 500}
+COUNTS = {"configurations": 4_000, "data": 2_000, "records": 2_000, "arguments": 600, "seeds": 200}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_both_answers_are_given(results, target):
 
 def test_command_lines_are_answered_in_many_ways(results):
     counts = results("arguments")["arguments"]
-    assert counts["exit_0"] > 200 and counts["exit_2"] > 200
+    assert counts["exit_0"] > 60 and counts["exit_2"] > 60
     assert sum(number for key, number in counts.items() if key.startswith("exit_")) == COUNTS["arguments"]
     assert len([key for key in counts if key.startswith("exit_")]) > 3
 
@@ -67,7 +67,7 @@ def test_every_command_is_among_them():
 
 def test_seeds_are_taken_or_refused(results):
     counts = results("seeds")["seeds"]
-    assert counts["exit_0"] > 50 and counts["exit_2"] > 50
+    assert counts["exit_0"] > 20 and counts["exit_2"] > 20
 
 
 # Configurations from their schema, by Hypothesis, which makes a failing one small

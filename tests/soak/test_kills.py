@@ -1,4 +1,4 @@
-"""100 kills of trainings that go on: the short form of bench/soak/kills.py. 50 s."""
+"""25 kills of trainings that go on: the short form of bench/soak/kills.py. 15 s."""
 
 import json
 import os
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 @pytest.fixture(scope="module")
 def result():
     """One measurement, about which the tests ask."""
-    return kills.measure(100)
+    return kills.measure(25, stride=29)
 
 
 @pytest.mark.parametrize("kind", kills.KINDS)
@@ -26,9 +26,9 @@ def test_no_kill_leads_to(result, kind):
 
 
 def test_the_kills_came_at_all_moments(result):
-    assert result["kills"] >= 100 and result["runs"] > 1
-    assert 0 < result["before_the_first_checkpoint"] < 50
-    assert result["at_operations"] > 10
+    assert result["kills"] >= 25 and result["runs"] > 1
+    assert 0 < result["before_the_first_checkpoint"] < result["kills"] - 5
+    assert result["at_operations"] > 5
 
 
 # The comparison
