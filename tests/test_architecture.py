@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 import tokenize
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ APPLICATION = {
     "storage",
     "sweeps",
     "training",
-}  # all else is a library
+}  # the rest: a library
 APPLICATION_ONLY = {
     "click", "rich", "msgspec", "safetensors", "matplotlib", "bokeh", "joblib", "dask", "distributed",
     "filelock",
@@ -71,14 +72,30 @@ FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "mars
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 # May exec and compile: its source is written from a graph, never from data.
 CODE_WRITER = "compiler/numpy_code.py"
-ENGINE_BUDGET, ENGINE_FILE = (
-    900,
-    260,
-)  # lines of the engine, what a student reads in an evening; and of each file
-FILE_BUDGET = 500  # lines of any file; a longer one says why in its first lines
+ENGINE_BUDGET, ENGINE_FILE = 900, 260  # lines of the engine, what a student reads in an evening; of each file
+FILE_BUDGET = 500  # lines of any file
 
 FILES = sorted(PACKAGE.rglob("*.py"))
-TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+
+
+@cache
+def trees():
+    """{path below the package: its syntax tree}, parsed by the process of tests that asks."""
+    return {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text("utf-8")) for path in FILES}
+
+
+def classes_of(tree):
+    return [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+
+
+@cache
+def classes():
+    """{name: [(path, class)]}, of one each: test_a_name_is_one_class."""
+    found = {}
+    for path, tree in trees().items():
+        for node in classes_of(tree):
+            found.setdefault(node.name, []).append((path, node))
+    return found
 
 
 def floor_of(path):
@@ -108,7 +125,7 @@ def top_level_imports(tree):
 
 def violations(rule):
     """Every "file:line: what" that ``rule(path, tree)`` yields, over the whole package."""
-    return [f"{path}:{line}: {what}" for path, tree in TREES.items() for line, what in rule(path, tree)]
+    return [f"{path}:{line}: {what}" for path, tree in trees().items() for line, what in rule(path, tree)]
 
 
 # ── the rules, as functions of one file; each yields (line, what)
@@ -182,61 +199,49 @@ def bare_asserts(path, tree):
     yield from ((node.lineno, "assert") for node in ast.walk(tree) if isinstance(node, ast.Assert))
 
 
-def documented_methods(tree):
-    """{class: names of its methods with a docstring} of one file."""
-    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
-    return {
-        c.name: {n.name for n in c.body if isinstance(n, ast.FunctionDef) and ast.get_docstring(n)}
-        for c in classes
-    }
+def bases_of(node):
+    return {ast.unparse(base).split(".")[-1] for base in node.bases}
 
 
-CLASSES = {
-    node.name: node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
-}
-PROTOCOLS = {node.name for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
-             and any(ast.unparse(base).split(".")[-1] == "Protocol" for base in node.bases)}  # fmt: skip
-PROTOCOLS_BESIDE = {  # of a class, the protocols of its file
-    node.name: PROTOCOLS & {other.name for other in ast.walk(tree) if isinstance(other, ast.ClassDef)}
-    for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
-}  # fmt: skip
-DOCUMENTED = {name: methods for tree in TREES.values() for name, methods in documented_methods(tree).items()}
+def documented_in(node):
+    """The methods of a class that have a docstring there."""
+    return {n.name for n in node.body if isinstance(n, ast.FunctionDef) and ast.get_docstring(n)}
 
 
+def protocols_of(tree):
+    """The names of the protocols of a file."""
+    return {node.name for node in classes_of(tree) if "Protocol" in bases_of(node)}
+
+
+@cache
 def documented_by(name):
-    """The methods that a class documents, any of its bases in this package, or a protocol beside one."""
-    bases = [ast.unparse(base).split(".")[-1] for base in CLASSES[name].bases] if name in CLASSES else []
-    above = {*bases, *PROTOCOLS_BESIDE.get(name, ())} - {name}
-    return set(DOCUMENTED.get(name, ())).union(*map(documented_by, above))
+    """The methods that a class of the package documents, or any of its bases, or a protocol beside one."""
+    found = set()
+    for path, node in classes().get(name, ()):
+        above = bases_of(node) | protocols_of(trees()[path])
+        found |= documented_in(node).union(*map(documented_by, above - {name}))
+    return found
 
 
-NUMPYS_OWN_NAMES = {
-    "CudaNamespace",
-    "DeviceArray",
-    "StrictNamespace",
-}  # documented by NumPy, whose names and meaning they keep
+NUMPYS_OWN_NAMES = {"CudaNamespace", "DeviceArray", "StrictNamespace"}  # NumPy documents what they keep
 
 
 def missing_docstrings(path, tree):
     """A method that a base class or a protocol of the same file documents needs no second docstring."""
     if not ast.get_docstring(tree) and tree.body and path != "_version.py":
         yield 1, "the file does not say what it is"
-    here = documented_methods(tree)
+    protocols = protocols_of(tree)
 
     def visit(body, inside, inherited):
         for node in body:
-            if isinstance(
-                node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-            ) and not node.name.startswith("_"):
-                if not ast.get_docstring(node) and node.name not in inherited:
-                    yield node.lineno, f"{inside}{node.name} has no docstring"
-            if (
-                isinstance(node, ast.ClassDef)
-                and not node.name.startswith("_")
-                and node.name not in NUMPYS_OWN_NAMES
-            ):
-                bases = {ast.unparse(base).split(".")[-1] for base in node.bases} | (PROTOCOLS & set(here))
-                yield from visit(node.body, f"{node.name}.", set().union(*map(documented_by, bases)))
+            named = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+            if not named or node.name.startswith("_"):
+                continue
+            if not ast.get_docstring(node) and node.name not in inherited:
+                yield node.lineno, f"{inside}{node.name} has no docstring"
+            if isinstance(node, ast.ClassDef) and node.name not in NUMPYS_OWN_NAMES:
+                above = bases_of(node) | protocols
+                yield from visit(node.body, f"{node.name}.", set().union(*map(documented_by, above)))
 
     yield from visit(tree.body, "", set())
 
@@ -247,13 +252,36 @@ def missing_first_lines(path, tree):
         yield 1, "the first line is no sentence"
 
 
+def long_files(path, tree):
+    """A longer one says in its docstring why it has so many lines."""
+    lines = tree.body[-1].end_lineno if tree.body else 0
+    if lines > FILE_BUDGET and " lines" not in (ast.get_docstring(tree) or ""):
+        yield lines, f"{lines} lines, and no word why"
+
+
+def unexplained_folders(path, tree):
+    """After the sentence that says what a folder is comes what belongs there, and what does not."""
+    if path.endswith("/__init__.py") and len((ast.get_docstring(tree) or "").splitlines()) < 3:
+        yield 1, "the folder does not say what belongs there"
+
+
 RULES = (upward_imports, relative_imports, libraries_on_the_wrong_floor, heavy_imports, code_from_data,
-         printing, bare_asserts, missing_docstrings, missing_first_lines)  # fmt: skip
+         printing, bare_asserts, missing_docstrings, missing_first_lines, long_files,
+         unexplained_folders)  # fmt: skip
+
+
+ROOMS = "compiler", "compiler/passes", "engine", "gan", "nn", "profiling", "storage", "sweeps", "training"
+NOT_YET = {  # what is about to be mended
+    "long_files": {
+        "profiling/benchmark.py", "profiling/explain.py", "storage/directory.py", "training/config.py",
+    },
+    "unexplained_folders": {f"{room}/__init__.py" for room in ROOMS},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_no_file_has(rule):
-    found = violations(rule)
+    found = [line for line in violations(rule) if line.split(":")[0] not in NOT_YET.get(rule.__name__, ())]
     assert not found, "\n" + "\n".join(found)
 
 
@@ -288,6 +316,8 @@ def planted(path, source, rule):
     (missing_docstrings, "nn/a.py", "x = 1"), (missing_docstrings, "nn/a.py", "'''A.'''\ndef f(): pass"),
     (missing_docstrings, "nn/a.py", "'''A.'''\nclass A:\n    '''B.'''\n    def f(self): pass"),
     (missing_first_lines, "nn/a.py", "'''A file'''"),
+    (long_files, "nn/a.py", "'''A file.'''\n" * 501),
+    (unexplained_folders, "nn/__init__.py", "'''A folder.'''"),
 ])  # fmt: skip
 def test_each_rule_can_fail(rule, path, source):
     assert planted(path, source, rule)
@@ -301,10 +331,19 @@ def test_each_rule_can_fail(rule, path, source):
     (heavy_imports, "training/config.py", "import msgspec"),
     (code_from_data, "training/a.py", "np.load(f, allow_pickle=False)\nre.compile('a')\nmodel.eval()"),
     (code_from_data, CODE_WRITER, "exec(compile(source, '<plan>', 'exec'), space)"),
+    (long_files, "nn/a.py", "'''A.\n\n501 lines, for a table is read whole.'''\n" + "1\n" * 501),
+    (long_files, "nn/a.py", "'''A.'''\n" * 500),
+    (unexplained_folders, "nn/__init__.py", "'''A folder.\n\nWhat belongs there.'''"),
+    (unexplained_folders, "nn/a.py", "'''A file.'''"),
     (missing_docstrings, "nn/a.py", "'''A.'''\ndef _f(): 1\nclass B:\n '''B.'''\n def __call__(self): 2"),
 ])  # fmt: skip
 def test_no_rule_fails_for_nothing(rule, path, source):
     assert not planted(path, source, rule)
+
+
+def test_a_name_is_one_class():
+    """Who reads a name need not ask which one is meant."""
+    assert {name: [path for path, _ in found] for name, found in classes().items() if len(found) > 1} == {}
 
 
 def test_every_folder_is_a_floor():
@@ -315,7 +354,7 @@ def test_every_folder_is_a_floor():
 def test_no_cycles_between_modules():
     """Top-level imports only: one inside a function waits until it is needed."""
     graph = {}
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         name = "minigan." + path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
         graph[name.removesuffix(".")] = {
             module for module, _ in top_level_imports(tree) if module.startswith("minigan.")
@@ -339,7 +378,7 @@ def lines_of(path):
 
 
 def test_the_engine_can_be_read_in_an_evening():
-    lines = {path: lines_of(path) for path in TREES if floor_of(path) == "engine"}
+    lines = {path: lines_of(path) for path in trees() if floor_of(path) == "engine"}
     assert sum(lines.values()) <= ENGINE_BUDGET and max(lines.values()) <= ENGINE_FILE, lines
 
 
@@ -372,7 +411,7 @@ def test_import_minigan_costs_numpy_only():
 def test_the_library_floors_cost_numpy_only():
     """All that is no application, in one process."""
     modules = [f"minigan.{p.removesuffix('.py').replace('/', '.').removesuffix('.__init__')}"
-               for p in TREES if floor_of(p) in set(BELOW) - APPLICATION
+               for p in trees() if floor_of(p) in set(BELOW) - APPLICATION
                and p != ONE_ROOM["cupy"]]  # fmt: skip
     assert loaded_by("import " + ", ".join(modules)) & HEAVY == set()
     assert {"scipy"} <= loaded_by("import scipy.special")  # the probe sees what is there
