@@ -57,16 +57,16 @@ def eager(game, blocks):
 
     def run():
         for batches in zip(*blocks, strict=True):
-            game.round(*map(mg.constant, batches))
+            game.round(mg.Batch(*map(mg.constant, batches)))
 
     return run
 
 
 def captured(game, blocks, passes=PASSES, threads=1):
     """A function that replays a block of rounds."""
-    first = [block[0] for block in blocks]
-    program = mg.capture(game.round, *first, state=game.state, passes=passes, threads=threads)
-    return lambda: program.each(*blocks)
+    first = mg.Batch(*(block[0] for block in blocks))
+    program = mg.capture(game.round, first, state=game.state, passes=passes, threads=threads)
+    return lambda: program.each(mg.Batch(*blocks))
 
 
 def time_block(benchmark, what, run, batch, width, steps, replicas=None):

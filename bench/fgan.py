@@ -96,7 +96,7 @@ def train(distribution, name, seeds, steps=STEPS):
     factor, weight = mg.Schedule("cosine", steps, hold=0.1), mg.Averaging("tail", steps, start=0.8)
     program = None
     for t, batches in zip(range(steps), draws(distribution, seeds, steps), strict=False):
-        inputs = *batches, *(np.array([f(t)], "float32") for f in (factor, weight))
+        inputs = mg.Batch(*batches), *(np.array([f(t)], "float32") for f in (factor, weight))
         if program is None:
             program = mg.capture(game.round, *inputs, state=game.state)
         else:

@@ -1,7 +1,4 @@
-"""How much a value tells, and a whole distribution: self-information and entropy, in nats [T1, T2].
-
-Draws information_and_entropy.png into the directory in which it is started.
-"""
+"""How much a value tells, and a whole distribution: self-information and entropy, in nats [T1, T2]."""
 
 import math
 

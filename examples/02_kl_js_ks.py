@@ -1,7 +1,4 @@
-"""How far two distributions are apart, by formula, integral and sample: KL, JS and KS [T3 to T7].
-
-Draws kl_js_ks.png into the directory in which it is started.
-"""
+"""How far two distributions are apart, by formula, integral and sample: KL, JS and KS [T3 to T7]."""
 
 import math
 

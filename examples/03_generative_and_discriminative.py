@@ -1,7 +1,4 @@
-"""A generative and a discriminative model of the same rows [T8 to T11], and what only one of them can do.
-
-Draws generative_and_discriminative.png into the directory in which it is started.
-"""
+"""A generative and a discriminative model of the same rows [T8 to T11], and what only one of them can do."""
 
 import numpy as np
 

@@ -1,7 +1,4 @@
-"""Maximum likelihood beside the GAN: the best normal distribution three times, and what others prefer.
-
-Draws maximum_likelihood.png into the directory in which it is started.
-"""
+"""Maximum likelihood beside the GAN: the best normal distribution three times, and what others prefer."""
 
 import numpy as np
 
@@ -29,7 +26,7 @@ def adversarial_normal(x, objective, steps, batch=256):
     for t in range(steps):
         real = ((rng.choice(x, (1, batch, 1)) - shift) / scale).astype("float32")
         numbers = [np.array([f(t)], "float32") for f in (factor, weight)]
-        inputs = [mg.constant(a) for a in (real, noise(1, batch, 1), noise(1, batch, 1), *numbers)]
+        inputs = mg.Batch(real, noise(1, batch, 1), noise(1, batch, 1)), *numbers
         if program is None:
             program = mg.capture(game.round, *inputs, state=game.state)
         else:

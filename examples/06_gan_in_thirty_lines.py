@@ -18,7 +18,7 @@ def main(steps=4000, batch=256):
     D = mg.mlp((1, 32, 32, 1), activation="leaky_relu", rngs=rng)
     average = mg.Average(G.parameters)
     game = mg.Game(G, D, mg.Adam(G.parameters, 1e-3, 0.0, 0.99), mg.Adam(D.parameters, 2e-3, 0.0, 0.99),
-                   objective="non_saturating", r1=0.5, r2=0.5, average=average)  # fmt: skip
+                   penalties=(mg.R1(0.5), mg.R2(0.5)), average=average)  # fmt: skip
     factor, weight = mg.Schedule("cosine", steps, hold=0.5), mg.Averaging("tail", steps, start=0.5)
 
     seen = target.sample(rng, (10_000,))
@@ -27,11 +27,11 @@ def main(steps=4000, batch=256):
     for t in range(steps):
         x = ((target.sample(rng, (1, batch, 1)) - shift) / scale).astype("float32")
         numbers = [np.array([f(t)], "float32") for f in (factor, weight)]
-        inputs = [mg.constant(a) for a in (x, noise(1, batch, 1), noise(1, batch, 1), *numbers)]
+        inputs = mg.Batch(x, noise(1, batch, 1), noise(1, batch, 1)), *numbers
         if program is None:
             program = mg.capture(game.round, *inputs, state=game.state)  # the first step, recorded
         else:
-            program(*inputs)  # every later step is a replay
+            program(*inputs)  # every later step is a replay, bit for bit the same
 
     generated = G.with_parameters(average.parameters)(mg.constant(noise(10_000, 1))).numpy()
     verdict = judge(generated[:, 0] * scale + shift, target, rng)

@@ -1,7 +1,4 @@
-"""A checkpoint opened in PyTorch: G and D by name, with the same outputs.
-
-The run that leaves it is trained in a temporary directory, which is removed at the end.
-"""
+"""A checkpoint opened in PyTorch: G and D by name, with the same outputs."""
 
 import tempfile
 from pathlib import Path

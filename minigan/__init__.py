@@ -49,6 +49,8 @@ from minigan.engine.tensor import CaptureError, Primitive, StaleTensorError, Ten
 from minigan.errors import MiniganError
 from minigan.gan.game import Game, best_response
 from minigan.gan.objectives import OBJECTIVES, Objective
+from minigan.gan.orders import ORDERS, Batch, Consensus, Losses, Order
+from minigan.gan.penalties import PENALTIES, R1, R2, WGANGP, Penalty, ZeroGP
 from minigan.nn.layers import Dense
 from minigan.nn.network import Network, mlp
 from minigan.nn.optim import SGD, Adam, Momentum, OptimisticAdam, OptimisticSGD, RMSProp
@@ -90,7 +92,8 @@ __all__ = [
     "SGD", "Adam", "Average", "Averaging", "Dense", "Momentum", "Network", "OptimisticAdam",
     "OptimisticSGD", "Parameters", "RMSProp", "Schedule", "mlp",
     # the game
-    "Game", "OBJECTIVES", "Objective", "best_response",
+    "Batch", "Consensus", "Game", "Losses", "OBJECTIVES", "ORDERS", "Objective", "Order", "PENALTIES",
+    "Penalty", "R1", "R2", "WGANGP", "ZeroGP", "best_response",
     # errors
     "AnomalyError", "BackendError", "CaptureError", "GradientError", "MiniganError", "StaleTensorError",
     # probability, which is imported with its first use

@@ -6,24 +6,29 @@ from functools import cache
 import pytest
 
 from minigan import backend as backends
+from minigan.gan.orders import Consensus
+from minigan.gan.penalties import R1, R2, WGANGP, ZeroGP
 from minigan.machine import limited
 
 BACKENDS = ("numpy", "strict", "cupy")
-METHODS = {  # options of a Game: as in test_game.py, and what their combinations add
+BOTH = R1(0.5), R2(0.25)
+METHODS = {  # options of a Game beside BOTH: as in test_game.py, and what their combinations add
     "alternating": {}, "minimax": {"objective": "minimax"}, "simultaneous": {"order": "simultaneous"},
-    "several steps": {"discriminator_steps": 3, "generator_steps": 2}, "no penalties": {"r1": 0.0, "r2": 0.0},
-    "R1 alone": {"r2": 0.0}, "R2 alone": {"r1": 0.0}, "no average": {"average": None},
-    "WGAN-GP": {"objective": "wasserstein", "wgan_gp": 10.0, "r1": 0.0, "discriminator_steps": 2},
-    "zero-GP": {"objective": "hinge", "zero_gp": 2.0}, "clip": {"objective": "wasserstein", "clip": 0.2},
+    "several steps": {"discriminator_steps": 3, "generator_steps": 2}, "no penalties": {"penalties": ()},
+    "R1 alone": {"penalties": BOTH[:1]}, "R2 alone": {"penalties": BOTH[1:]}, "no average": {"average": None},
+    "WGAN-GP": {"objective": "wasserstein", "penalties": (R2(0.25), WGANGP(10.0)), "discriminator_steps": 2},
+    "zero-GP": {"objective": "hinge", "penalties": (*BOTH, ZeroGP(2.0))},
+    "clip": {"objective": "wasserstein", "clip": 0.2},
     "relativistic": {"objective": "relativistic", "discriminator_steps": 2},
     "extragradient": {"order": "extragradient"},
-    "extragradient with WGAN-GP": {"order": "extragradient", "objective": "alpha_ns(0.5, 1)", "wgan_gp": 1.0},
-    "consensus": {"order": "simultaneous", "consensus": 0.3}, "packs of 2": {"packing": 2},
-    "packs of 4 with WGAN-GP": {"packing": 4, "wgan_gp": 1.0},
+    "extragradient with WGAN-GP": {"order": "extragradient", "objective": "alpha_ns(0.5, 1)",
+                                   "penalties": (*BOTH, WGANGP(1.0))},
+    "consensus": {"order": Consensus(0.3)}, "packs of 2": {"packing": 2},
+    "packs of 4 with WGAN-GP": {"packing": 4, "penalties": (*BOTH, WGANGP(1.0))},
     "unrolled": {"unrolled": 2, "unrolled_rate": 0.2},
-    "unrolled with zero-GP": {"unrolled": 1, "zero_gp": 0.5, "generator_steps": 2},
-    "all at once": {"order": "simultaneous", "consensus": 0.3, "packing": 2, "objective": "relativistic",
-                    "zero_gp": 0.5},
+    "unrolled with zero-GP": {"unrolled": 1, "penalties": (*BOTH, ZeroGP(0.5)), "generator_steps": 2},
+    "all at once": {"order": Consensus(0.3), "packing": 2, "objective": "relativistic",
+                    "penalties": (*BOTH, ZeroGP(0.5))},
 }  # fmt: skip
 
 

@@ -60,17 +60,16 @@ class Minigan:
     def _steps(self, *blocks):
         if self._captured:
             if self._program is None:
-                first = [block[0] for block in blocks]
-                self._program = mg.capture(self._round, *first, state=self.game.state, threads=self._threads)
+                first = mg.Batch(*(block[0] for block in blocks))
+                self._program = mg.capture(
+                    self.game.round, first, state=self.game.state, threads=self._threads
+                )
                 blocks = [block[1:] for block in blocks]
             if len(blocks[0]):
-                self._program.each(*blocks)
+                self._program.each(mg.Batch(*blocks))
         else:
             for batches in zip(*blocks, strict=True):
-                self.game.round(*(mg.constant(batch) for batch in batches))
-
-    def _round(self, *batches):
-        self.game.round(*batches)
+                self.game.round(mg.Batch(*map(mg.constant, batches)))
 
     def advance(self, steps):
         while steps:

@@ -26,6 +26,8 @@ from minigan.engine.tensor import (
     variable,
 )
 
+CONTAINERS = (dict, tuple, list)  # in which a step may return its tensors
+
 
 class Instruction(NamedTuple):
     """One line of a program: output ← primitive(inputs; params)."""
@@ -68,7 +70,7 @@ class Made:
 class Program:
     """A training step as data: print it, count it, replay it, from one thread at a time.
 
-    inputs        private buffers, one per input of the step
+    inputs        private buffers, one per array that the step takes
     state         {name: array} of what outlives the step
     outputs       what the step returned, as tensors that every replay writes anew
     instructions  the recorded calls, in order
@@ -84,7 +86,9 @@ class Program:
     }
 
     def __init__(self, inputs, state):
-        self.inputs, self.state = [x.array for x in inputs], dict(state)
+        leaves = _leaves(inputs, tuple)
+        self._absent = [x is None for x in leaves]
+        self.inputs, self.state = [x.array for x in leaves if x is not None], dict(state)
         self.instructions, self.outputs = [], None
         self.execution, self.plan = "being recorded", None
         self._known = {id(backend.owner(a)): a for a in (*self.inputs, *self.state.values())}
@@ -123,7 +127,7 @@ class Program:
         work = [i for i in self.instructions if not i.is_view]
         if not work:
             raise CaptureError("the step computed nothing, so there is nothing to replay")
-        self.returned = [t.array for t in _tensors(self.outputs)]
+        self.returned = [t.array for t in _leaves(self.outputs, CONTAINERS) if type(t) is Tensor]
         for array in self.returned:
             self._require_known(array, "the outputs")
         overwritten = [i.output for i in work if i.primitive.name == "assign"] + self.returned
@@ -156,7 +160,9 @@ class Program:
         self._known = {}
 
     def __call__(self, *inputs):
-        """Run the step once more on these Tensors or arrays of the captured shapes; returns the outputs.
+        """Run the step once more on Tensors or arrays of the captured shapes; returns the outputs.
+
+        inputs  as capture had them, tuples where it had tuples
 
         Raises:  CaptureError – if a shape, dtype, device or the number of inputs is not the captured one
         """
@@ -180,7 +186,7 @@ class Program:
         for buffer, a in zip(self.inputs, arrays, strict=True):
             if type(a) is not type(buffer) or a.shape[1:] != buffer.shape or a.dtype != buffer.dtype:
                 raise _not_as_captured(buffer, a, "K, ")
-        lengths = {a.shape[0] for a in blocks}
+        lengths = {a.shape[0] for a in arrays}
         if len(lengths) != 1 or not min(lengths):
             raise CaptureError(f"each takes blocks of one length, at least 1; received {sorted(lengths)}")
         return self._replay(arrays, lengths.pop())
@@ -188,9 +194,12 @@ class Program:
     def _arrays(self, inputs):
         if reason := refusal("replay"):
             raise CaptureError(reason)
-        if len(inputs) != len(self.inputs):
-            raise CaptureError(f"captured with {len(self.inputs)} inputs, called with {len(inputs)}")
-        return [x.array if type(x) is Tensor else x for x in inputs]
+        leaves = _leaves(inputs, tuple)
+        if [x is None for x in leaves] != self._absent:
+            present = sum(x is not None for x in leaves)
+            where = " in other places" if present == len(self.inputs) else ""
+            raise CaptureError(f"captured with {len(self.inputs)} inputs, called with {present}{where}")
+        return [x.array if type(x) is Tensor else x for x in leaves if x is not None]
 
     def _replay(self, blocks, count):
         if not self._running.acquire(blocking=False):
@@ -246,9 +255,9 @@ class Program:
 def capture(step, *inputs, state=(), passes=PASSES, threads=1, execution="auto"):
     """Run step(*inputs) once, for real, and return the Program that runs it again, bit for bit.
 
-    inputs  Tensors or arrays; each gets a private buffer, so the caller's arrays are never written, and
-            passing one array twice or feeding an output back is fine; a Tensor with a history is a variable
-            of the step
+    inputs  Tensors or arrays, or tuples of them such as a Batch, with None for what is not there; each gets
+            a private buffer, so the caller's arrays are never written, and passing one array twice or feeding
+            an output back is fine; a Tensor with a history is a variable of the step
     state   the arrays or Tensors that the step reads and assigns, a list or {name: …}: parameters, optimiser
             state (the checkpoint's list); a printed program calls them by these names
     execution  how it is run again: "recorded", one call or launch per instruction, with the eager step's
@@ -263,7 +272,7 @@ def capture(step, *inputs, state=(), passes=PASSES, threads=1, execution="auto")
     """
     if reason := refusal("capture"):
         raise CaptureError(reason)
-    inputs = [(variable if is_tracked(x) else constant)(_copy(_array(x))) for x in inputs]
+    inputs = _mapped(lambda x: (variable if is_tracked(x) else constant)(_copy(_array(x))), inputs, tuple)
     named = state if isinstance(state, dict) else {f"state{k}": x for k, x in enumerate(state)}
     program = Program(inputs, {name: _array(x) for name, x in named.items()})
     before = [_copy(array) for array in (*program.inputs, *program.state.values())]
@@ -272,12 +281,13 @@ def capture(step, *inputs, state=(), passes=PASSES, threads=1, execution="auto")
         outputs = step(*inputs)
     finally:
         observer.reset(token)
-    program.outputs = _without_history(outputs)
+    # Cut from the tape, which would otherwise live as long as the program.
+    program.outputs = _mapped(lambda x: constant(x) if type(x) is Tensor else x, outputs, CONTAINERS)
     program._compile(passes, threads, execution)
     if program.plan is not None:  # the first step too has the plan's bits, so that a resumed run has them
         for array, content in zip((*program.inputs, *program.state.values()), before, strict=True):
             backend.of(array).xp.copyto(array, content)
-        program(*program.inputs)
+        program(*inputs)
     return program
 
 
@@ -302,25 +312,19 @@ def _copy(array):
     return backend.of(array).xp.array(array)
 
 
-def _tensors(outputs):
-    """All Tensors of a structure."""
-    if type(outputs) is Tensor:
-        return [outputs]
-    if isinstance(outputs, dict):
-        outputs = outputs.values()
-    elif not isinstance(outputs, (tuple, list)):
-        return []
-    return [t for part in outputs for t in _tensors(part)]
+def _leaves(structure, kinds):
+    """What containers of these kinds hold, in order; None too."""
+    if not isinstance(structure, kinds):
+        return [structure]
+    parts = structure.values() if isinstance(structure, dict) else structure
+    return [leaf for part in parts for leaf in _leaves(part, kinds)]
 
 
-def _without_history(outputs):
-    """The same structure, its tensors cut from the tape: it would otherwise live as long as the program."""
-    if type(outputs) is Tensor:
-        return constant(outputs)
-    if isinstance(outputs, dict):
-        return {key: _without_history(value) for key, value in outputs.items()}
-    if isinstance(outputs, tuple) and hasattr(outputs, "_fields"):
-        return type(outputs)(*map(_without_history, outputs))
-    if isinstance(outputs, (tuple, list)):
-        return type(outputs)(map(_without_history, outputs))
-    return outputs
+def _mapped(f, structure, kinds):
+    """The same containers of these kinds with f of what they hold; None stays."""
+    if not isinstance(structure, kinds):
+        return None if structure is None else f(structure)
+    if isinstance(structure, dict):
+        return {key: _mapped(f, part, kinds) for key, part in structure.items()}
+    parts = [_mapped(f, part, kinds) for part in structure]
+    return type(structure)(*parts) if hasattr(structure, "_fields") else type(structure)(parts)

@@ -1,12 +1,20 @@
-"""Gradient penalties: functions of D and a batch, added to D's loss, never built in."""
+"""Penalties on D beside its loss: each a weight, a formula and the points at which D is asked; one table.
+
+A Game takes them as it takes an objective: ``penalties=(R1(0.5), R2(0.5))``. One more is a class here and a
+row of PENALTIES; one of your own is a class anywhere.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from minigan.engine.autodiff import grad
 from minigan.engine.primitives import mean, sqrt, square, sum_over
+from minigan.engine.tensor import Tensor
 
 TINY = 1e-12  # under the root of a norm, whose slope is infinite at 0
 
 
-def gradient_penalty(logits, x, norm=0.0):
+def gradient_penalty(logits: Tensor, x: Tensor, norm: float = 0.0) -> Tensor:
     """E (‖∂a/∂x‖ − norm)², a = D(x) being the logits at x: the slope of D against what it should be.
 
     Zero-centred on real data it is R1, on generated data R2, between them (``interpolate``) the zero-centred
@@ -22,10 +30,86 @@ def gradient_penalty(logits, x, norm=0.0):
     return mean(squared if norm == 0.0 else square(sqrt(squared + TINY) - norm))
 
 
-def interpolate(real, fake, mix):
+def interpolate(real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
     """mix·x + (1−mix)·x̃: points on the lines between real and generated data.
 
     Shapes:  real, fake (…, B, p), mix (…, B, 1) uniform on [0, 1] → (…, B, p)
     Source:  Gulrajani et al. 2017, algorithm 1
     """
     return mix * real + (1.0 - mix) * fake
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """weight · value(D(x), x), added to D's loss; a weight of 0 is no penalty.
+
+    weight   a number ≥ 0, or a Tensor of one per replica
+    name     in the configuration and in Game.state
+    at       the points x: "real" or "generated" data, or "between" them, which takes a batch with mix
+    default  the weight in a run of the command line
+    about    what the weight weighs, for help texts
+
+    Shapes:  a weight that is a Tensor (…, 1, 1)
+    Raises:  ValueError – for a number that is no weight
+    """
+
+    weight: float | Tensor
+
+    name: ClassVar[str]
+    at: ClassVar[Literal["real", "generated", "between"]]
+    default: ClassVar[float] = 0.0
+    about: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.weight, Tensor) and not 0.0 <= self.weight < float("inf"):
+            raise ValueError(f"{self.name} is a weight, a finite number ≥ 0; received {self.weight}")
+
+    def __call__(self, logits: Tensor, x: Tensor) -> Tensor:
+        return self.weight * self.value(logits, x)
+
+    def value(self, logits: Tensor, x: Tensor) -> Tensor:
+        """What is weighed.    Shapes:  logits (…, B, 1) at x (…, B, p) → (…, 1, 1)"""
+        raise NotImplementedError
+
+
+class R1(Penalty):
+    """γ/2 E‖∇D(x)‖² at real data.    Source:  Mescheder, Geiger, Nowozin 2018, equation 9"""
+
+    name, at, default = "r1", "real", 0.5
+    about = "the mean squared slope of D at real data"
+
+    def value(self, logits: Tensor, x: Tensor) -> Tensor:
+        return 0.5 * gradient_penalty(logits, x)
+
+
+class R2(Penalty):
+    """γ/2 E‖∇D(x̃)‖² at generated data.    Source:  Mescheder, Geiger, Nowozin 2018, equation 10"""
+
+    name, at, default = "r2", "generated", 0.5
+    about = "the mean squared slope of D at generated data"
+
+    def value(self, logits: Tensor, x: Tensor) -> Tensor:
+        return 0.5 * gradient_penalty(logits, x)
+
+
+class WGANGP(Penalty):
+    """λ E(‖∇D(x̂)‖ − 1)² between real and generated data.    Source:  Gulrajani et al. 2017, equation 3"""
+
+    name, at = "wgan_gp", "between"
+    about = "the squared (slope - 1) of D between real and generated data"
+
+    def value(self, logits: Tensor, x: Tensor) -> Tensor:
+        return gradient_penalty(logits, x, 1.0)
+
+
+class ZeroGP(Penalty):
+    """λ E‖∇D(x̂)‖² between real and generated data.    Source:  Thanh-Tung, Tran, Venkatesh 2019"""
+
+    name, at = "zero_gp", "between"
+    about = "the squared slope of D between real and generated data"
+
+    def value(self, logits: Tensor, x: Tensor) -> Tensor:
+        return gradient_penalty(logits, x)
+
+
+PENALTIES = {"r1": R1, "r2": R2, "wgan_gp": WGANGP, "zero_gp": ZeroGP}

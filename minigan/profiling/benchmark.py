@@ -35,6 +35,7 @@ from minigan.engine.primitives import mean
 from minigan.engine.tensor import constant, variable
 from minigan.errors import ConfigError, UnavailableError, shown
 from minigan.gan.game import Game
+from minigan.gan.orders import Batch
 from minigan.machine import available_memory, environment
 from minigan.nn.layers import Dense
 from minigan.nn.layers import activation as activation_called
@@ -240,13 +241,13 @@ def make_step(backend: backends.Backend, variant: Variant, size: Size, checked: 
 
         def advance(blocks: list[Any]) -> Any:
             for k in range(blocks[0].shape[0]):
-                losses = game.round(*(constant(block[k]) for block in blocks))
+                losses = game.round(Batch(*(constant(block[k]) for block in blocks)))
             return losses
     else:
-        program = captured(game.round, variant, *first, state=game.state)
+        program = captured(game.round, variant, Batch(*first), state=game.state)
 
         def advance(blocks: list[Any]) -> Any:
-            return program.each(*blocks)
+            return program.each(Batch(*blocks))
 
     def losses(count: int) -> tuple[np.ndarray, np.ndarray]:
         for tensor, content in zip(game.state.values(), start, strict=True):

@@ -319,7 +319,7 @@ class _Captured:
         named = several.draw(0, max(1, several.block_length // seeds))
 
         def step(*batches: Any) -> Any:
-            return several.game.round(**dict(zip(named, batches, strict=True)))
+            return several.play(dict(zip(named, batches, strict=True)))
 
         self.backend = several.backend.name
         self.blocks = [several.backend.array(block) for block in named.values()]

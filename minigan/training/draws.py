@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import Backend, philox
+from minigan.gan.penalties import PENALTIES
 from minigan.nn.schedules import Averaging, Schedule
 from minigan.probability.distributions import Normal
 from minigan.training.config import Config
@@ -43,7 +44,7 @@ class Draws:
     averaging: Averaging
 
     def block(self, backend: Backend, block: int, K: int) -> dict[str, Any]:
-        """The inputs of a block of K steps by the names that Game.round has for them.
+        """The inputs of a block of K steps by the names that Batch and Game.round have for them.
 
         NumPy's are on the host; what Philox draws is on the backend.
 
@@ -97,7 +98,7 @@ class Draws:
         """What penalties between the data, instance and observation noise need at the steps t, if any."""
         c, dtype = self.config, np.dtype(self.config.dtype)
         numbers: dict[str, np.ndarray] = {}
-        if c.wgan_gp or c.zero_gp:
+        if needs_mix(c):
             numbers["mix"] = rng.random((len(t), c.discriminator_steps, c.batch // c.packing, 1), dtype=dtype)
         for name, sd in self.noise_sd(t).items():
             shape = (len(t), updates_of(c, name), c.batch, self.distribution.features)
@@ -163,13 +164,18 @@ def _by_philox(
         elif c.latent.distribution == "uniform":
             twice = xp.multiply(draw(philox.uniform, name, c.batch, first.latent_size), 2.0)
             drawn[name] = xp.subtract(twice, 1.0)
-    if c.wgan_gp or c.zero_gp:
+    if needs_mix(c):
         drawn["mix"] = draw(philox.uniform, "mix", c.batch // c.packing, 1)
     noises = [own.noise_sd(np.arange(steps.start, steps.stop)) for own in draws]
     for name in noises[0]:
         sd = numbers([noise[name] for noise in noises])
         drawn[name] = xp.multiply(draw(philox.normal, name, c.batch, first.distribution.features), sd)
     return drawn
+
+
+def needs_mix(config: Config) -> bool:
+    """Whether a penalty takes points between real and generated data."""
+    return any(getattr(config, name) for name, penalty in PENALTIES.items() if penalty.at == "between")
 
 
 def updates_of(config: Config, name: str) -> int:
@@ -186,6 +192,6 @@ def step_numbers(config: Config, features: int) -> int:
     """At most how many random numbers a step takes: real rows, latent vectors, noise."""
     c, latent = config, config.latent.size or features
     noise = features if c.instance_noise or c.observation_noise else 0
-    mix = 1 if c.wgan_gp or c.zero_gp else 0
+    mix = int(needs_mix(c))
     of_d, of_g = features + latent + 2 * noise + mix, latent + noise
     return (c.discriminator_steps * of_d + c.generator_steps * of_g) * c.batch

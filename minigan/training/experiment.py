@@ -6,7 +6,7 @@ One that trains among others draws, computes and ends with the bits of the same 
 import dataclasses
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -15,7 +15,10 @@ from minigan.backend.writes import mark_written
 from minigan.compiler.executions import available
 from minigan.engine.tensor import constant
 from minigan.errors import ConfigError, DataError, UnavailableError, shown
-from minigan.gan.game import PENALTIES, Game, Losses, best_response
+from minigan.gan.game import Game, best_response
+from minigan.gan.orders import Losses
+from minigan.gan.orders import order as order_called
+from minigan.gan.penalties import PENALTIES
 from minigan.nn.network import Network, mlp
 from minigan.nn.optim import OPTIMIZERS
 from minigan.nn.schedules import Average, Averaging, Schedule
@@ -77,7 +80,7 @@ class Experiment(Steps):
         )
         self.game = _game([config], self.backend, self.latent_size, self.features)
         self.generator, self.discriminator = self.game.generator, self.game.discriminator
-        self.averaged = self.generator.with_parameters(self.game.average.parameters)
+        self.averaged = self.generator.with_parameters(cast(Average, self.game.average).parameters)
         s, a = config.schedule, config.average
         try:
             self.schedule = Schedule(s.name, config.steps, s.hold, s.final, s.warmup)
@@ -365,7 +368,7 @@ def _game(
             numbers("epsilon", [o.epsilon] * len(configs), 1e-8)
         return OPTIMIZERS[o.name](parameters, rates, **options)
 
-    def penalty(name: str):
+    def weight(name: str):
         """A tensor also where there is one experiment: folded into literals it would round differently."""
         if not getattr(c, name):
             return 0.0
@@ -379,8 +382,8 @@ def _game(
             generator, discriminator,
             optimizer(generator.parameters, "generator_optimizer"),
             optimizer(discriminator.parameters, "discriminator_optimizer"),
-            objective=c.objective, **{name: penalty(name) for name in PENALTIES}, clip=c.clip,
-            order=c.order, consensus=c.consensus, average=Average(generator.parameters),
+            objective=c.objective, penalties=[row(weight(name)) for name, row in PENALTIES.items()],
+            clip=c.clip, order=order_called(c.order, c.consensus), average=Average(generator.parameters),
             unrolled=c.unrolled, unrolled_rate=c.unrolled_rate,
             discriminator_steps=c.discriminator_steps, generator_steps=c.generator_steps,
         )  # fmt: skip

@@ -9,9 +9,11 @@ from minigan import backend as backends
 from minigan.compiler.capture import Program, capture
 from minigan.engine.tensor import CaptureError, constant
 from minigan.errors import ConfigError, DivergedError
-from minigan.gan.game import Game, Losses
+from minigan.gan.game import Game
+from minigan.gan.orders import Batch, Losses
 from minigan.machine import one_thread
 from minigan.training.config import Config
+from minigan.training.draws import SHARED
 
 
 class Steps:
@@ -33,7 +35,7 @@ class Steps:
         self._losses: Losses | None = None
 
     def draw(self, block: int, K: int) -> dict[str, Any]:
-        """The inputs of a block of K steps by the names that Game.round has for them.
+        """The inputs of a block of K steps, by the names that Batch and Game.round have for them.
 
         NumPy's are on the host; what Philox draws is on the backend.
         """
@@ -98,7 +100,12 @@ class Steps:
 
     def _round(self, *batches: Any) -> Losses:
         """One round of the game on batches in the order of this block's numbers."""
-        return self.game.round(**dict(zip(self._numbers, batches, strict=True)))
+        return self.play(dict(zip(self._numbers, batches, strict=True)))
+
+    def play(self, drawn: dict[str, Any]) -> Losses:
+        """One round of the game on the inputs of a step, named as ``draw`` names them."""
+        rates = {name: drawn[name] for name in SHARED}
+        return self.game.round(Batch(**{name: a for name, a in drawn.items() if name not in SHARED}), **rates)
 
     @property
     def program(self) -> Program | None:

@@ -168,7 +168,7 @@ def test_steps_of_every_kind_are_the_same_steps(bench, replicas):
         game, blocks = module.make_game(64, 16, replicas)
         run = run_of(game, blocks, *given)
         if first:  # that which capture runs
-            game.round(*(mg.constant(block[0]) for block in blocks))
+            game.round(mg.Batch(*(mg.constant(block[0]) for block in blocks)))
         run()
         return np.concatenate([p.parameters.flat.numpy() for p in (game.generator, game.discriminator)], -1)
 

@@ -237,8 +237,8 @@ def test_operations_of_a_step_are_those_of_its_program(report):
     rng = np.random.default_rng(0)
     players = [mg.mlp((1, width, width, 1), rngs=rng, activation="tanh") for _ in range(2)]
     game = mg.Game(*players, *(mg.Adam(player.parameters, 1e-3) for player in players))
-    inputs = [rng.standard_normal((1, batch, 1), dtype="float32") for _ in range(3)]
-    program = mg.capture(game.round, *inputs, state=game.state)
+    inputs = mg.Batch(*(rng.standard_normal((1, batch, 1), dtype="float32") for _ in range(3)))
+    program = mg.capture(game.round, inputs, state=game.state)
     total = 0
     for i in program.instructions:
         if i.primitive.name == "matmul":

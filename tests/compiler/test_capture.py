@@ -23,6 +23,8 @@ from minigan.engine.tensor import (
     variable,
 )
 from minigan.gan.game import Game
+from minigan.gan.orders import Batch
+from minigan.gan.penalties import R1, R2
 from minigan.nn.network import mlp
 from minigan.nn.optim import OPTIMIZERS
 from minigan.nn.schedules import Average
@@ -73,13 +75,13 @@ def batches(backend, dtype, rounds, discriminator_steps=1):
     for t in range(rounds):
         sizes = (discriminator_steps, discriminator_steps, 1)
         noise = [lift(backend, rng.standard_normal((k, 8, 2)), dtype) for k in sizes]
-        yield [*noise, *(lift(backend, [c / (t + 1)], dtype) for c in (1.0, 0.5))]
+        yield Batch(*noise), *(lift(backend, [c / (t + 1)], dtype) for c in (1.0, 0.5))
 
 
 GAMES = {
-    "R1": {"r1": 1.0}, "both penalties": {"r1": 0.5, "r2": 0.5}, "saturating": {"objective": "minimax"},
-    "simultaneous": {"order": "simultaneous", "r1": 1.0},
-    "two steps of D": {"discriminator_steps": 2, "r1": 1.0},
+    "R1": {"penalties": [R1(1.0)]}, "both penalties": {"penalties": [R1(0.5), R2(0.5)]},
+    "saturating": {"objective": "minimax"}, "simultaneous": {"order": "simultaneous", "penalties": [R1(1.0)]},
+    "two steps of D": {"discriminator_steps": 2, "penalties": [R1(1.0)]},
 }  # fmt: skip
 
 
@@ -117,7 +119,7 @@ def test_the_strict_device_replays_numpys_bits():
     results = []
     for name in ("numpy", "strict"):
         device = backends.get(name)
-        game = game_of(device, "float32", "adam", r1=1.0)
+        game = game_of(device, "float32", "adam", penalties=[R1(1.0)])
         (first, *rest) = batches(device, "float32", 4)
         program = capture(game.round, *first, state=game.state, passes=EXACT)
         for inputs in rest:
@@ -254,20 +256,65 @@ def test_a_program_may_have_no_inputs(backend):
 @pytest.mark.parametrize("passes", [(), EXACT, PASSES], ids=["none", "exact", "all"])
 def test_each_is_a_loop_over_the_first_axis(backend, passes):
     """Bit for bit, whatever the plan; from tensors or arrays, of one step or many, in parts or at once."""
-    looped, at_once = (game_of(backend, "float32", "adam", r1=1.0) for _ in range(2))
-    host = [[backend.to_host(x.array) for x in inputs] for inputs in batches(backend, "float32", 7)]
+    looped, at_once = (game_of(backend, "float32", "adam", penalties=[R1(1.0)]) for _ in range(2))
+    host = [
+        [backend.to_host(x.array) for x in (*batch[:3], *rates)]
+        for batch, *rates in batches(backend, "float32", 7)
+    ]
+
+    def on_device(arrays):
+        return Batch(*map(backend.array, arrays[:3])), *map(backend.array, arrays[3:])
+
     programs = [
-        capture(game.round, *map(backend.array, host[0]), state=game.state, passes=passes)
+        capture(game.round, *on_device(host[0]), state=game.state, passes=passes)
         for game in (looped, at_once)
     ]
     for inputs in host[1:]:
-        last = programs[0](*map(backend.array, inputs))
+        last = programs[0](*on_device(inputs))
     blocks = [backend.array(np.stack(arrays)) for arrays in zip(*host[1:], strict=True)]
     for part in (slice(0, 1), slice(1, 4), slice(4, None)):
-        outputs = programs[1].each(*(Tensor(block[part]) if part.start else block[part] for block in blocks))
+        parts = [Tensor(block[part]) if part.start else block[part] for block in blocks]
+        outputs = programs[1].each(Batch(*parts[:3]), *parts[3:])
     assert outputs is programs[1].outputs and [bits(a) for a in outputs] == [bits(a) for a in last]
     ours, its = ({k: bits(a) for k, a in game.state.items()} for game in (at_once, looped))
     assert ours == its
+
+
+class Parts(NamedTuple):
+    first: object
+    second: object = None
+    third: object = None
+
+
+def test_inputs_come_in_tuples(backend):
+    """The step sees the tuples it was given, nested and with what is missing; so does each replay."""
+    seen = []
+
+    def step(pair, x):
+        seen.append(pair)
+        return pair.first + 2.0 * pair.third[0] + 4.0 * x
+
+    def given(*values):
+        a, b, c = (lift(backend, value) for value in values)
+        return Parts(a, third=(b, None)), c
+
+    program = capture(step, *given([1.0], [2.0], [3.0]))
+    assert type(seen[0]) is Parts and seen[0].second is None and seen[0].third[1] is None
+    assert program.outputs.item() == 17.0 and len(program.inputs) == 3
+    assert program(*given([4.0], [5.0], [6.0])).item() == 38.0
+    assert program.each(*given([[0.0], [1.0]], [[0.0], [1.0]], [[0.0], [1.0]])).item() == 7.0
+
+
+def test_inputs_in_other_places_are_refused(backend):
+    x = lift(backend, [1.0])
+    program = capture(lambda pair: pair.first + pair.second, Parts(x, x))
+    for pair, says in (
+        (Parts(x, third=x), "captured with 2 inputs, called with 2 in other places"),
+        (Parts(x, x, x), "captured with 2 inputs, called with 3"),
+        (Parts(x), "captured with 2 inputs, called with 1"),
+    ):
+        with pytest.raises(CaptureError, match=f"{says}$"):
+            program(pair)
 
 
 def test_each_takes_blocks_that_are_views(backend):
@@ -367,7 +414,7 @@ def test_a_program_prints_as_numbered_lines(backend):
 
 
 def test_every_name_of_a_printed_program_is_defined_before_it_is_used(backend):
-    game = game_of(backend, "float32", "adam", r1=1.0)
+    game = game_of(backend, "float32", "adam", penalties=[R1(1.0)])
     program = capture(game.round, *next(batches(backend, "float32", 1)), state=game.state)
     defined = set()
     lines = str(program).splitlines()
@@ -406,7 +453,7 @@ def test_a_program_under_capture_says_so():
 
 
 def test_no_python_runs_in_a_replay(backend, monkeypatch):
-    game = game_of(backend, "float32", "adam", r1=1.0)
+    game = game_of(backend, "float32", "adam", penalties=[R1(1.0)])
     inputs = next(batches(backend, "float32", 1))
     program = capture(game.round, *inputs, state=game.state)
 
@@ -422,11 +469,11 @@ def test_a_replay_that_updates_parameters_makes_older_values_stale(backend):
     game = game_of(backend, "float32", "sgd")
     inputs = next(batches(backend, "float32", 1))
     program = capture(game.round, *inputs, state=game.state)
-    loss = game.generator_loss(inputs[2][0])
+    loss = game.generator_loss(inputs[0].latent_g[0])
     program(*inputs)
     with pytest.raises(StaleTensorError, match="take all gradients before updating"):
         grad(loss, game.generator.parameters)
-    grad(game.generator_loss(inputs[2][0]), game.generator.parameters)
+    grad(game.generator_loss(inputs[0].latent_g[0]), game.generator.parameters)
 
 
 def test_an_output_that_a_replay_overwrote_is_stale(backend):
@@ -506,7 +553,7 @@ def test_two_threads_capture_and_replay_at_once():
     device, results = backends.numpy_backend, {}
 
     def train(key):
-        game = game_of(device, "float32", "adam", r1=1.0)
+        game = game_of(device, "float32", "adam", penalties=[R1(1.0)])
         (first, *rest) = batches(device, "float32", 20)
         program = capture(game.round, *first, state=game.state)
         for inputs in rest:

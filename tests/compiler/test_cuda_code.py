@@ -17,6 +17,8 @@ from minigan.engine.primitives import PRIMITIVES, broadcast_to, embed, mT, resha
 from minigan.engine.tensor import Tensor
 from minigan.gan.game import Game
 from minigan.gan.objectives import OBJECTIVES
+from minigan.gan.orders import Batch
+from minigan.gan.penalties import R1, R2
 from minigan.nn.layers import ACTIVATIONS
 from minigan.nn.network import mlp
 from minigan.nn.optim import OPTIMIZERS
@@ -29,6 +31,7 @@ pytestmark = pytest.mark.skipif(
 NAMES = ("real", "latent_d", "latent_g", "factor", "weight", "mix", "noise_x", "noise_d", "noise_g")
 FUSED = ("launches", "block")
 TOLERANCE = 1e-11
+BOTH = R1(0.5), R2(0.25)
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +56,7 @@ def game_of(backend, sizes=((2, 5, 6, 1), (6, 5, 1)), activation="tanh", optimiz
         for w, rng in zip(widths, rngs, strict=True)
     )
     moves = [OPTIMIZERS[optimizer](network.parameters, 0.01) for network in (G, D)]
-    return Game(G, D, *moves, **{"r1": 0.5, "r2": 0.25, "average": Average(G.parameters)} | options)
+    return Game(G, D, *moves, **{"penalties": BOTH, "average": Average(G.parameters)} | options)
 
 
 def numbers(game, K=3, rows=8, replicas=0, noisy=False, row=None):
@@ -76,10 +79,16 @@ def everything(game, losses):
     return {name: tensor.numpy() for name, tensor in left.items()}
 
 
+def play_round(game, named):
+    """A round on inputs by name; factor and weight are no part of the batch."""
+    rates = {name: named[name] for name in ("factor", "weight")}
+    return game.round(Batch(**{name: a for name, a in named.items() if name not in rates}), **rates)
+
+
 def eager(named, **options):
     game = game_of(backends.numpy_backend, **options)
     for k in range(len(named["real"])):
-        losses = game.round(**{name: Tensor(a[k].copy()) for name, a in named.items()})
+        losses = play_round(game, {name: Tensor(a[k].copy()) for name, a in named.items()})
     return everything(game, losses)
 
 
@@ -89,7 +98,7 @@ def replayed(named, execution, backend=None, **options):
     game, blocks = game_of(backend, **options), [backend.array(a) for a in named.values()]
 
     def step(*xs):
-        return game.round(**dict(zip(named, xs, strict=True)))
+        return play_round(game, dict(zip(named, xs, strict=True)))
 
     program = capture(step, *(b[0] for b in blocks), state=game.state, execution=execution)
     program(*(b[1] for b in blocks))
@@ -131,19 +140,19 @@ CASES = [  # every objective, activation and optimiser once at least, without pe
 @pytest.mark.parametrize(("objective", "activation", "optimizer"), CASES)
 def test_every_objective_activation_and_optimiser(objective, activation, optimizer):
     options = {"objective": objective, "activation": activation, "optimizer": optimizer}
-    check("launches" if objective == "minimax" else "block", r1=0.0, r2=0.0, **options)
+    check("launches" if objective == "minimax" else "block", penalties=(), **options)
 
 
 @pytest.mark.parametrize("execution", FUSED)
 def test_replicas_one_row_and_one_unit(execution):
-    check(execution, replicas=3, rows=1, sizes=((1, 1, 1), (1, 1)), r2=0.0)
+    check(execution, replicas=3, rows=1, sizes=((1, 1, 1), (1, 1)), penalties=BOTH[:1])
 
 
 @pytest.mark.parametrize("large", [0, 100])
 def test_large_products_by_the_library(monkeypatch, large):
     """Of activations, of inputs (which lie elsewhere in every step) and into the gradient's own memory."""
     monkeypatch.setattr(Launches, "target", Launches.target._replace(large=large))
-    program = check("launches", replicas=2, r2=0.0, sizes=((3, 5, 6, 2), (6, 5, 1)))
+    program = check("launches", replicas=2, penalties=BOTH[:1], sizes=((3, 5, 6, 2), (6, 5, 1)))
     products = sum(i.primitive.name == "matmul" for i in program.instructions)
     assert 0 < len(program.plan.stages.large) <= products
 
@@ -151,12 +160,12 @@ def test_large_products_by_the_library(monkeypatch, large):
 @pytest.mark.parametrize("shared", [0, 4096])
 def test_what_does_not_fit_in_shared_memory_lies_in_global_memory(monkeypatch, shared):
     monkeypatch.setattr(backends.get("strict"), "shared_memory", shared)
-    program = check("block", replicas=2, r2=0.0)
+    program = check("block", replicas=2, penalties=BOTH[:1])
     assert program.plan.length and 8 * program.plan.shared_length <= shared
 
 
 def test_a_replica_has_the_bits_it_has_alone():
-    options = {"dtype": "float32", "r2": 0.0}
+    options = {"dtype": "float32", "penalties": BOTH[:1]}
     named = numbers(game_of(backends.numpy_backend, replicas=3, **options), replicas=3)
     together, _ = replayed(named, "block", replicas=3, **options)
     again, _ = replayed(named, "block", replicas=3, **options)
@@ -332,7 +341,7 @@ def test_views_of_values_and_numbers_beyond_float32(execution):
 @pytest.mark.parametrize("execution", FUSED)
 def test_memory_far_from_its_pointer_is_reached_by_64_bits(monkeypatch, execution):
     monkeypatch.setattr(cuda_code, "FAR", 0)
-    assert "LL)[" in check(execution, r1=0.0, r2=0.0).plan.source
+    assert "LL)[" in check(execution, penalties=()).plan.source
 
 
 def test_values_too_large_for_32_bits_are_recorded(monkeypatch):
@@ -343,7 +352,7 @@ def test_values_too_large_for_32_bits_are_recorded(monkeypatch):
 
 
 def test_the_arrays_of_the_first_step_are_freed():
-    program = check("launches", r2=0.0)
+    program = check("launches", penalties=BOTH[:1])
     assert program.plan.stages.devices == {}
 
 
@@ -353,7 +362,7 @@ def test_the_arrays_of_the_first_step_are_freed():
 @pytest.fixture(scope="module")
 def tiny():
     """The block kernel of a game with R1, its source and its arguments on the host."""
-    options = {"sizes": ((1, 4, 1), (4, 1)), "r2": 0.0, "dtype": "float32"}
+    options = {"sizes": ((1, 4, 1), (4, 1)), "penalties": BOTH[:1], "dtype": "float32"}
     _, program = replayed(numbers(game_of(backends.numpy_backend, **options)), "block", **options)
     return program.plan
 
@@ -388,13 +397,13 @@ def test_a_missing_barrier_is_found(tiny, which):
 def test_a_block_of_steps_needs_few_launches_and_no_transfer(monkeypatch, execution, bound):
     """Of the main job with R1: 22 launches a step in a graph, or one for all steps."""
     monkeypatch.undo()
-    strict, options = backends.get("strict"), {"sizes": ((1, 8, 8, 1), (8, 8, 1)), "r2": 0.0}
+    strict, options = backends.get("strict"), {"sizes": ((1, 8, 8, 1), (8, 8, 1)), "penalties": BOTH[:1]}
     game = game_of(strict, **options)
     named = numbers(game, K=50, rows=16)
     blocks = [strict.array(a) for a in named.values()]
 
     def step(*xs):
-        return game.round(**dict(zip(named, xs, strict=True)))
+        return play_round(game, dict(zip(named, xs, strict=True)))
 
     program = capture(step, *(b[0] for b in blocks), state=game.state, execution=execution)
     counters = strict.counters
@@ -422,12 +431,16 @@ def test_executions_are_refused_where_they_are_not(monkeypatch):
     [(0, 64, 16, "block"), (0, 512, 64, "launches"), (16, 512, 32, "block"), (2, 512, 64, "launches")],
 )
 def test_small_steps_and_many_replicas_go_to_blocks(replicas, batch, width, expected):
-    options = {"replicas": replicas, "sizes": ((1, width, width, 1), (width, width, 1)), "r2": 0.0}
+    options = {
+        "replicas": replicas,
+        "sizes": ((1, width, width, 1), (width, width, 1)),
+        "penalties": BOTH[:1],
+    }
     game = game_of(backends.numpy_backend, **options)
     named = numbers(game, K=1, rows=batch, replicas=replicas)
 
     def step(*xs):
-        return game.round(**dict(zip(named, xs, strict=True)))
+        return play_round(game, dict(zip(named, xs, strict=True)))
 
     program = capture(step, *(a[0] for a in named.values()), state=game.state, execution="recorded")
     assert fastest(program) == expected
@@ -437,7 +450,7 @@ def test_small_steps_and_many_replicas_go_to_blocks(replicas, batch, width, expe
 def test_twenty_steps_in_float32_stay_near_those_in_float64(monkeypatch, H):
     """The main job's networks: weights within 1e-6, relative, of the float64 reference."""
     monkeypatch.undo()
-    options = {"sizes": ((1, H, H, 1), (H, H, 1)), "r2": 0.0, "r1": 0.1}
+    options = {"sizes": ((1, H, H, 1), (H, H, 1)), "penalties": (R1(0.1),)}
     reference = game_of(backends.numpy_backend, **options)
     named = numbers(reference, K=20, rows=128)
     its = eager(named, **options)

@@ -18,6 +18,8 @@ from minigan.engine.anomaly import AnomalyError, detect_anomaly
 from minigan.engine.autodiff import StaleTensorError, assign, grad
 from minigan.engine.tensor import Call, Tensor, constant, variable
 from minigan.gan.game import Game
+from minigan.gan.orders import Batch
+from minigan.gan.penalties import R1, R2
 from minigan.nn.network import mlp
 from minigan.nn.optim import SGD, Adam
 from minigan.nn.schedules import Average
@@ -38,8 +40,8 @@ def tiny_game(backend, **options):
     G, D = (mlp((1, 3, 1), rngs=rng, backend=backend) for _ in range(2))
     moves = Adam(G.parameters, 0.001), SGD(D.parameters, 0.001)
     game = Game(G, D, *moves, average=Average(G.parameters), **options)
-    batch = [constant(backend.array(rng.standard_normal((1, 4, 1)).astype("float32"))) for _ in range(3)]
-    return game, batch
+    batch = (constant(backend.array(rng.standard_normal((1, 4, 1)).astype("float32"))) for _ in range(3))
+    return game, Batch(*batch)
 
 
 def alive():
@@ -79,12 +81,12 @@ def assert_steady(step, steps):
 
 def test_two_thousand_eager_rounds():
     game, batch = tiny_game(numpy_backend, objective="minimax")
-    assert_steady(lambda: game.round(*batch), 2_000)
+    assert_steady(lambda: game.round(batch), 2_000)
 
 
 def test_a_thousand_rounds_of_second_order():
-    game, batch = tiny_game(numpy_backend, r1=0.5, r2=0.5)
-    assert_steady(lambda: game.round(*batch), 1_000)
+    game, batch = tiny_game(numpy_backend, penalties=(R1(0.5), R2(0.5)))
+    assert_steady(lambda: game.round(batch), 1_000)
 
 
 def test_two_thousand_rounds_of_third_order():
@@ -103,27 +105,27 @@ def test_two_thousand_rounds_of_third_order():
 def test_rounds_on_the_strict_device():
     from minigan import backend as backends
 
-    game, batch = tiny_game(backends.get("strict"), r1=0.5)
-    assert_steady(lambda: game.round(*batch), 300)
+    game, batch = tiny_game(backends.get("strict"), penalties=[R1(0.5)])
+    assert_steady(lambda: game.round(batch), 300)
 
 
 def test_rounds_under_detection():
     """Each step in a context of its own, and a long one: the lines live as long as the calls."""
-    game, batch = tiny_game(numpy_backend, r1=0.5)
+    game, batch = tiny_game(numpy_backend, penalties=[R1(0.5)])
 
     def step():
         with detect_anomaly():
-            game.round(*batch)
+            game.round(batch)
 
     assert_steady(step, 200)
     with detect_anomaly():
-        assert_steady(lambda: game.round(*batch), 200)
+        assert_steady(lambda: game.round(batch), 200)
 
 
 def test_replays():
-    game, batch = tiny_game(numpy_backend, r1=0.5)
-    program = capture(game.round, *batch, state=game.state)
-    assert_steady(lambda: program(*batch), 20_000)
+    game, batch = tiny_game(numpy_backend, penalties=[R1(0.5)])
+    program = capture(game.round, batch, state=game.state)
+    assert_steady(lambda: program(batch), 20_000)
 
 
 def test_steps_that_fail():
@@ -220,15 +222,15 @@ def test_a_chain_of_20_000_calls_of_every_shape_of_graph(backend):
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no list of open files")
 def test_no_file_stays_open():
-    game, batch = tiny_game(numpy_backend, r1=0.5)
+    game, batch = tiny_game(numpy_backend, penalties=[R1(0.5)])
 
     def files():
         return sorted(os.listdir("/proc/self/fd"))
 
-    game.round(*batch)
+    game.round(batch)
     before = files()
     for _ in range(20):
-        capture(game.round, *batch, state=game.state, threads=2)(*batch)
+        capture(game.round, batch, state=game.state, threads=2)(batch)
         with detect_anomaly():
-            game.round(*batch)
+            game.round(batch)
     assert files() == before

@@ -21,6 +21,8 @@ from minigan.engine import primitives as P
 from minigan.engine.autodiff import assign
 from minigan.engine.tensor import Tensor, constant
 from minigan.gan.game import Game
+from minigan.gan.orders import Batch, Consensus
+from minigan.gan.penalties import R1, R2
 from minigan.nn.network import mlp
 from minigan.nn.optim import OPTIMIZERS
 from minigan.nn.schedules import Average
@@ -111,14 +113,15 @@ def game_of(optimizer="adam", activation=("silu", "leaky_relu"), replicas=(), si
     G = mlp((2, *sizes, 2), rngs=rngs, dtype="float64", activation=activation[0])
     D = mlp((2 * options.pop("packing", 1), *sizes, 1), rngs=rngs, dtype="float64", activation=activation[1])
     moves = [OPTIMIZERS[optimizer](net.parameters, 0.01) for net in (G, D)]
-    return Game(G, D, *moves, average=Average(G.parameters), **{"r1": 0.5, "r2": 0.5} | options)
+    return Game(G, D, *moves, average=Average(G.parameters), **{"penalties": (R1(0.5), R2(0.5))} | options)
 
 
 def batches(game, k, replicas=(), rows=8):
     rng = np.random.default_rng((4, k))
     sizes = (game.discriminator_steps, game.discriminator_steps, game.generator_steps)
     arrays = [rng.standard_normal((n, *replicas, rows, 2)) for n in sizes]
-    return [constant(a) for a in (*arrays, np.array([1.0]), np.array([1.0 / (k + 1)]))]
+    factor, weight = (constant(np.array([a])) for a in (1.0, 1.0 / (k + 1)))
+    return Batch(*map(constant, arrays)), factor, weight
 
 
 GAMES = {
@@ -126,7 +129,7 @@ GAMES = {
     "one layer": {"sizes": (4,)}, "tanh": {"activation": ("tanh", "silu")}, "SGD": {"optimizer": "sgd"},
     "optimistic": {"optimizer": "optimistic_adam", "order": "simultaneous"}, "packs": {"packing": 2},
     "several steps": {"discriminator_steps": 2, "generator_steps": 2}, "unrolled": {"unrolled": 2},
-    "extragradient": {"order": "extragradient"}, "consensus": {"order": "simultaneous", "consensus": 0.3},
+    "extragradient": {"order": "extragradient"}, "consensus": {"order": Consensus(0.3)},
     "clip": {"objective": "wasserstein", "clip": 0.1, "optimizer": "rmsprop"},
 }  # fmt: skip
 

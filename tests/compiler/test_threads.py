@@ -19,16 +19,19 @@ from minigan.engine.anomaly import AnomalyError, detect_anomaly
 from minigan.engine.autodiff import grad
 from minigan.engine.tensor import CaptureError, Tensor, constant, observer, variable
 from minigan.gan.game import Game
+from minigan.gan.orders import Batch, Consensus
+from minigan.gan.penalties import R1, WGANGP
 from minigan.nn.network import mlp
 from minigan.nn.optim import OPTIMIZERS
 from minigan.nn.schedules import Average
 
 GAMES = {
-    "non-saturating": {"r1": 0.5, "average": True},
-    "WGAN-GP": {"objective": "wasserstein", "wgan_gp": 10.0, "discriminator_steps": 2, "optimizer": "sgd"},
+    "non-saturating": {"penalties": [R1(0.5)], "average": True},
+    "WGAN-GP": {"objective": "wasserstein", "penalties": [WGANGP(10.0)], "discriminator_steps": 2,
+                "optimizer": "sgd"},
     "extragradient": {"order": "extragradient", "widths": (1, 5, 5, 1), "activation": "silu"},
-    "consensus": {"order": "simultaneous", "consensus": 0.3, "dtype": "float64"},
-}
+    "consensus": {"order": Consensus(0.3), "dtype": "float64"},
+}  # fmt: skip
 PATIENCE = 120  # seconds after which a thread that waits for another gives up
 
 
@@ -73,7 +76,7 @@ def train(name, steps, captured=False, seed=0):
 
 
 def step(game):
-    return lambda real, z_d, z_g, factor, weight, mix: game.round(real, z_d, z_g, factor, weight, mix=mix)
+    return lambda x, z_d, z_g, factor, weight, mix: game.round(Batch(x, z_d, z_g, mix), factor, weight)
 
 
 @pytest.mark.parametrize("captured", [True, False], ids=["captured", "eager"])

@@ -14,6 +14,8 @@ from minigan.engine.autodiff import assign, filled, grad
 from minigan.engine.tensor import CaptureError, Primitive, constant, observer, variable
 from minigan.gan.game import Game
 from minigan.gan.objectives import OBJECTIVES, bce_with_logits
+from minigan.gan.orders import Batch
+from minigan.gan.penalties import R1, R2
 from minigan.nn.layers import ACTIVATIONS
 from minigan.nn.network import mlp
 from minigan.nn.optim import OPTIMIZERS
@@ -113,7 +115,9 @@ def game_of(
     G, D = (mlp(widths, rngs=np.random.default_rng(k), activation=activation, dtype=dtype, backend=backend)
             for k, widths in enumerate(sizes))  # fmt: skip
     moves = [OPTIMIZERS[optimizer](network.parameters, 0.01) for network in (G, D)]
-    return Game(G, D, *moves, **{"r1": 0.5, "r2": 0.25, "average": Average(G.parameters)} | options)
+    return Game(
+        G, D, *moves, **{"penalties": (R1(0.5), R2(0.25)), "average": Average(G.parameters)} | options
+    )
 
 
 def batch_of(game, backend=numpy_backend, rows=8):
@@ -124,7 +128,7 @@ def batch_of(game, backend=numpy_backend, rows=8):
     mix = rng.random((k_d, rows // game.packing, 1))
     dtype = game.generator.parameters.flat.dtype
     real, latent_d, latent_g, mix = (constant(backend.array(a.astype(dtype))) for a in (real, *latents, mix))
-    return {"real": real, "latent_d": latent_d, "latent_g": latent_g, "mix": mix}
+    return Batch(real, latent_d, latent_g, mix)
 
 
 class Names:
@@ -154,7 +158,7 @@ def test_every_call_of_a_round_is_watched(monkeypatch, method):
     names, count, target = Names(), 0, None
     token = observer.set(names)
     try:
-        game.round(**batch)
+        game.round(batch)
     finally:
         observer.reset(token)
 
@@ -177,7 +181,7 @@ def test_every_call_of_a_round_is_watched(monkeypatch, method):
             assign(t, constant(state[name]))
         count = 0
         with pytest.raises(AnomalyError) as caught, detect_anomaly():
-            game.round(**batch)
+            game.round(batch)
         e = caught.value
         assert (e.primitive, e.direction, e.input) == (*expected, None), target
         assert (e.derivative_of is None) == (e.direction == "forward") == (e.forward_line is None)
@@ -191,9 +195,9 @@ def same_with_and_without(**options):
         for _ in range(4):
             if watched:
                 with detect_anomaly():
-                    losses = game.round(**batch_of(game))
+                    losses = game.round(batch_of(game))
             else:
-                losses = game.round(**batch_of(game))
+                losses = game.round(batch_of(game))
         left.append([t.numpy().tobytes() for t in (*game.state.values(), *losses)])
     assert left[0] == left[1]
 
@@ -220,7 +224,7 @@ def test_the_strict_device_is_watched_too():
     strict = backends.get("strict")
     game = game_of(strict)
     with detect_anomaly():
-        game.round(**batch_of(game, strict))
+        game.round(batch_of(game, strict))
         with pytest.raises(AnomalyError, match="input 1 of multiply was already not finite: 8 of 8 elements"):
             lift(strict, np.ones(8)) * lift(strict, np.full(8, np.inf))
 

@@ -14,8 +14,10 @@ from minigan.compiler.planner import EXACT, PASSES
 from minigan.engine.autodiff import grad
 from minigan.engine.primitives import mean, softplus, square, sum_over
 from minigan.engine.tensor import Tensor, constant, variable
-from minigan.gan.game import PENALTIES, Game, Losses, best_response
+from minigan.gan.game import Game, best_response
 from minigan.gan.objectives import OBJECTIVES
+from minigan.gan.orders import Batch, Consensus, Losses
+from minigan.gan.penalties import PENALTIES, R1, R2, WGANGP, ZeroGP
 from minigan.gan.theory.diagnostics import optimal_discriminator, value_at_optimum, value_function
 from minigan.nn.layers import Dense, activation, identity
 from minigan.nn.network import Network, mlp
@@ -26,6 +28,7 @@ from minigan.probability.distributions import Normal
 from minigan.probability.information import js_quadrature
 
 BATCH, LATENT = 8, 2
+BOTH = R1(0.5), R2(0.25)
 
 
 def players(backend, dtype="float64", seeds=(1, 2), replicas=None, packing=1):
@@ -45,7 +48,7 @@ def adam_game(backend, dtype="float64", seeds=(1, 2), replicas=None, packing=1, 
         Adam(G.parameters, 0.02, beta1=0.5, beta2=0.9),
         Adam(D.parameters, 0.03, beta1=0.5, beta2=0.9),
     )
-    return Game(G, D, *optimizers, **{"r1": 0.5, "r2": 0.25, "average": Average(G.parameters)} | options)
+    return Game(G, D, *optimizers, **{"penalties": BOTH, "average": Average(G.parameters)} | options)
 
 
 def host_batches(rounds, dtype="float64", replicas=(), steps=(1, 1), seed=3):
@@ -60,6 +63,10 @@ def host_batches(rounds, dtype="float64", replicas=(), steps=(1, 1), seed=3):
 
 def on(backend, arrays):
     return [Tensor(backend.array(a)) for a in arrays]
+
+
+def batch_of(backend, arrays):
+    return Batch(*on(backend, arrays))
 
 
 def snapshot(game):
@@ -116,12 +123,16 @@ def assert_equal_to_hand(game, G, D, losses, by_hand):
 @pytest.mark.parametrize(("r1", "r2"), [(0.0, 0.0), (0.7, 0.0), (0.7, 0.3)])
 def test_alternating_rounds(backend, objective, steps, r1, r2):
     game = sgd_game(
-        backend, objective=objective, r1=r1, r2=r2, discriminator_steps=steps[0], generator_steps=steps[1]
+        backend,
+        objective=objective,
+        penalties=(R1(r1), R2(r2)),
+        discriminator_steps=steps[0],
+        generator_steps=steps[1],
     )
     G, D = players(backend)
     for arrays in host_batches(3, steps=steps):
         real, latent_d, latent_g = on(backend, arrays)
-        losses = game.round(real, latent_d, latent_g)
+        losses = game.round(Batch(real, latent_d, latent_g))
         for k in range(steps[0]):
             loss_d = loss_of_d_by_hand(D, real[k], G(latent_d[k]), r1, r2)
             descend(D, grad(loss_d, D.parameters), 0.3)
@@ -133,11 +144,11 @@ def test_alternating_rounds(backend, objective, steps, r1, r2):
 
 @pytest.mark.parametrize("objective", BY_HAND)
 def test_simultaneous_rounds(backend, objective):
-    game = sgd_game(backend, objective=objective, r1=0.7, r2=0.3, order="simultaneous")
+    game = sgd_game(backend, objective=objective, penalties=(R1(0.7), R2(0.3)), order="simultaneous")
     G, D = players(backend)
     for arrays in host_batches(3):
         real, latent_d, latent_g = on(backend, arrays)
-        losses = game.round(real, latent_d, latent_g)
+        losses = game.round(Batch(real, latent_d, latent_g))
         loss_d = loss_of_d_by_hand(D, real[0], G(latent_d[0]), 0.7, 0.3)
         loss_g = loss_of_g_by_hand(G, D, latent_g[0], objective)
         gradients_d, gradients_g = grad(loss_d, D.parameters), grad(loss_g, G.parameters)
@@ -148,8 +159,8 @@ def test_simultaneous_rounds(backend, objective):
 
 def test_the_orders_differ_in_which_d_the_generator_sees(backend):
     first = {order: sgd_game(backend, order=order) for order in ("alternating", "simultaneous")}
-    batches = on(backend, next(host_batches(1)))
-    losses = {order: game.round(*batches) for order, game in first.items()}
+    batch = batch_of(backend, next(host_batches(1)))
+    losses = {order: game.round(batch) for order, game in first.items()}
     a, b = first.values()
     np.testing.assert_array_equal(
         a.discriminator.parameters.flat.numpy(), b.discriminator.parameters.flat.numpy()
@@ -164,7 +175,7 @@ def test_the_objectives_share_ds_gradient_and_not_gs(backend):
     real, latent_d, latent_g = on(backend, next(host_batches(1)))
     gradients = {}
     for name in BY_HAND:
-        game = sgd_game(backend, objective=name, r1=0.5)
+        game = sgd_game(backend, objective=name, penalties=[R1(0.5)])
         loss_d = game.discriminator_loss(real[0], constant(game.generator(latent_d[0])))
         loss_g = game.generator_loss(latent_g[0])
         gradients[name] = [
@@ -182,7 +193,7 @@ def test_the_players_own_their_losses(backend):
     real, latent_d, latent_g = on(backend, next(host_batches(1)))
     loss_d = game.discriminator_loss(real[0], constant(game.generator(latent_d[0])))
     assert all((g.numpy() == 0.0).all() for g in grad(loss_d, game.generator.parameters))
-    losses = game.round(real, latent_d, latent_g)
+    losses = game.round(Batch(real, latent_d, latent_g))
     assert isinstance(losses, Losses) and losses.discriminator.call is None and losses.generator.call is None
     assert losses.discriminator.shape == losses.generator.shape == (1, 1)
 
@@ -191,15 +202,15 @@ def test_an_objective_of_ones_own(backend):
     game = sgd_game(backend, objective=OBJECTIVES["minimax"])
     same = sgd_game(backend, objective="minimax")
     for arrays in host_batches(2):
-        game.round(*on(backend, arrays))
-        same.round(*on(backend, arrays))
+        game.round(batch_of(backend, arrays))
+        same.round(batch_of(backend, arrays))
     assert_same_bits(snapshot(game), snapshot(same))
 
 
 # ── what D learns ─────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_d_improves_while_g_is_frozen(backend, objective):
-    game = adam_game(backend, objective=objective, r1=0.0, r2=0.0)
+    game = adam_game(backend, objective=objective, penalties=())
     real, latent, _ = on(backend, next(host_batches(1)))
     fake = constant(game.generator(latent[0]))
     before, losses = game.generator.parameters.flat.numpy(), []
@@ -291,6 +302,9 @@ class Dirac:
         for network, value in ((self.game.generator, θ), (self.game.discriminator, ψ)):
             network.parameters.update(Tensor(self.backend.array(np.array([value]))))
 
+    def round(self):
+        self.game.round(Batch(self.real, self.latent, self.latent))
+
     def where(self):
         return np.array([n.parameters.flat.item() for n in (self.game.generator, self.game.discriminator)])
 
@@ -326,7 +340,7 @@ VARIANTS = [
 
 @pytest.mark.parametrize(("objective", "r1", "r2"), VARIANTS)
 def test_the_vector_field_of_the_dirac_gan(backend, objective, r1, r2):
-    dirac = Dirac(backend, objective=objective, r1=r1, r2=r2)
+    dirac = Dirac(backend, objective=objective, penalties=(R1(r1), R2(r2)))
     for θ in (-3.0, -0.4, 0.0, 1.0, 2.5):
         for ψ in (-2.0, -0.1, 0.0, 0.8, 4.0):
             expected = closed_form(objective, r1 + r2, θ, ψ)
@@ -335,11 +349,11 @@ def test_the_vector_field_of_the_dirac_gan(backend, objective, r1, r2):
 
 @pytest.mark.parametrize(("objective", "r1", "r2"), VARIANTS)
 def test_a_simultaneous_round_is_one_euler_step_of_that_field(backend, objective, r1, r2):
-    dirac = Dirac(backend, objective=objective, r1=r1, r2=r2)
+    dirac = Dirac(backend, objective=objective, penalties=(R1(r1), R2(r2)))
     dirac.place(1.0, 0.5)
     at = np.array([1.0, 0.5])
     for _ in range(5):
-        dirac.game.round(dirac.real, dirac.latent, dirac.latent)
+        dirac.round()
         at = at + 0.1 * closed_form(objective, r1 + r2, *at)
         np.testing.assert_allclose(dirac.where(), at, rtol=1e-12, atol=1e-12)
 
@@ -347,7 +361,7 @@ def test_a_simultaneous_round_is_one_euler_step_of_that_field(backend, objective
 @pytest.mark.parametrize(("objective", "r1", "r2"), VARIANTS)
 def test_its_eigenvalues_at_the_equilibrium(backend, objective, r1, r2):
     """λ = −γ/2 ± √(γ²/4 − ¼): imaginary without a penalty, so the game circles; attracted with one."""
-    dirac, h, γ = Dirac(backend, objective=objective, r1=r1, r2=r2), 1e-5, r1 + r2
+    dirac, h, γ = Dirac(backend, objective=objective, penalties=(R1(r1), R2(r2))), 1e-5, r1 + r2
     columns = [(dirac.field(*(h * e)) - dirac.field(*(-h * e))) / (2 * h) for e in np.eye(2)]
     eigenvalues = np.linalg.eigvals(np.array(columns).T)
     root = np.sqrt(complex(γ**2 / 4 - 0.25))
@@ -361,11 +375,11 @@ def test_its_eigenvalues_at_the_equilibrium(backend, objective, r1, r2):
 @pytest.mark.parametrize("r1", [0.0, 1.0])
 def test_only_the_penalised_game_comes_to_rest(backend, r1):
     """The flow of the zero-sum game keeps θ² + ψ²; Euler's steps add to it, unless R1 takes more away."""
-    dirac, radii = Dirac(backend, objective="minimax", r1=r1), []
+    dirac, radii = Dirac(backend, objective="minimax", penalties=[R1(r1)]), []
     dirac.place(1.0, 0.5)
     for _ in range(200):
         radii.append(np.linalg.norm(dirac.where()))
-        dirac.game.round(dirac.real, dirac.latent, dirac.latent)
+        dirac.round()
     assert (np.diff(radii) > 0.0).all() if r1 == 0.0 else radii[-1] < 1e-2
 
 
@@ -384,7 +398,7 @@ def test_the_extragradient_map_of_a_bilinear_game(backend):
     at, step = np.array([1.0, 0.5]), (1.0 - h**2) * np.eye(2) + h * ROTATION
     dirac.place(*at)
     for _ in range(20):
-        dirac.game.round(dirac.real, dirac.latent, dirac.latent)
+        dirac.round()
         at = step @ at
         np.testing.assert_allclose(dirac.where(), at, rtol=1e-12)
     shrinks = np.sqrt((1.0 - h**2) ** 2 + h**2)
@@ -394,11 +408,11 @@ def test_the_extragradient_map_of_a_bilinear_game(backend):
 @pytest.mark.parametrize("γ", [0.25, 1.0])
 def test_consensus_in_a_bilinear_game(backend, γ):
     """½|v|² = ½(θ² + ψ²), so both are pulled to 0 at γ: the field is (ψ, −θ) − γ (θ, ψ)."""
-    dirac, h = Dirac(backend, objective="wasserstein", consensus=γ), 0.1
+    dirac, h = Dirac(backend, objective="wasserstein", order=Consensus(γ)), 0.1
     at = np.array([1.0, 0.5])
     dirac.place(*at)
     for _ in range(20):
-        dirac.game.round(dirac.real, dirac.latent, dirac.latent)
+        dirac.round()
         at = at + h * (ROTATION @ at - γ * at)
         np.testing.assert_allclose(dirac.where(), at, rtol=1e-12)
     assert np.linalg.norm(at) < np.linalg.norm([1.0, 0.5])
@@ -409,7 +423,7 @@ def test_unrolling_in_a_bilinear_game(backend, steps):
     """D after K steps of η is ψ − Kηθ, so G minimises −θ (ψ − Kηθ), whose slope is −ψ + 2Kηθ."""
     dirac, η = Dirac(backend, objective="wasserstein", unrolled=steps, unrolled_rate=0.3), 0.3
     dirac.place(1.0, 0.5)
-    dirac.game.round(dirac.real, dirac.latent, dirac.latent)
+    dirac.round()
     expected = [1.0 - 0.1 * (-0.5 + 2 * steps * η * 1.0), 0.5 - 0.1 * 1.0]
     np.testing.assert_allclose(dirac.where(), expected, rtol=1e-12)
 
@@ -417,7 +431,7 @@ def test_unrolling_in_a_bilinear_game(backend, steps):
 def test_clipping_keeps_ds_parameters_in_their_bounds(backend):
     game = adam_game(backend, objective="wasserstein", clip=0.11, discriminator_steps=2)
     for arrays in host_batches(4, steps=(2, 1)):
-        game.round(*on(backend, arrays))
+        game.round(batch_of(backend, arrays))
         φ, θ = (game.state[name].numpy() for name in ("discriminator", "generator"))
         assert np.abs(φ).max() <= 0.11 and (np.abs(φ) == 0.11).any()
         assert np.abs(θ).max() > 0.11
@@ -455,10 +469,8 @@ def test_noise_is_added_where_it_is_named(backend):
     noises = dict(zip(("noise_x", "noise_d", "noise_g"), (noise_x, noise_d, noise_g), strict=True))
     game, bare = (sgd_game(backend, order="simultaneous") for _ in range(2))
     made = [bare.generator(Tensor(backend.array(z))).numpy() for z in (latent_d, latent_g)]
-    losses = game.round(
-        *on(backend, (real, latent_d, latent_g)),
-        **{name: Tensor(backend.array(a)) for name, a in noises.items()},
-    )
+    noises = {name: Tensor(backend.array(a)) for name, a in noises.items()}
+    losses = game.round(Batch(*on(backend, (real, latent_d, latent_g)), **noises))
     loss_d = bare.discriminator_loss(*on(backend, (real[0] + noise_x[0], made[0][0] + noise_d[0])))
     b = bare.discriminator(Tensor(backend.array(made[1][0] + noise_g[0]))).numpy()
     assert losses.discriminator.item() == pytest.approx(loss_d.item(), rel=1e-13)
@@ -468,7 +480,7 @@ def test_noise_is_added_where_it_is_named(backend):
 def test_the_slope_of_an_unrolled_d_is_that_in_its_input(backend):
     """Its parameters come from the generated batch too; R2 must not look through them at it."""
     G, D = players(backend)
-    game = Game(G, D, SGD(G.parameters, 0.1), SGD(D.parameters, 0.1), r2=2.0)
+    game = Game(G, D, SGD(G.parameters, 0.1), SGD(D.parameters, 0.1), penalties=[R2(2.0)])
     real, latent, _ = on(backend, next(host_batches(1)))
     fake = G(latent[0])
     parameters = {name: w + 0.1 * mean(fake) for name, w in D.parameters.views.items()}
@@ -481,35 +493,37 @@ def test_the_slope_of_an_unrolled_d_is_that_in_its_input(backend):
 
 
 def test_penalties_and_pairs_ask_for_what_they_need(backend):
-    real, latent_d, latent_g = on(backend, next(host_batches(1)))
-    for options in ({"wgan_gp": 1.0}, {"zero_gp": 1.0}):
-        with pytest.raises(ValueError, match="between real and generated data by mix"):
-            adam_game(backend, **options).round(real, latent_d, latent_g)
+    batch = batch_of(backend, next(host_batches(1)))
+    for penalty in (WGANGP(1.0), ZeroGP(1.0)):
+        with pytest.raises(ValueError, match=f"{penalty.name} .* between real and generated data by mix"):
+            adam_game(backend, penalties=[penalty]).round(batch)
     for options in ({"objective": "relativistic"}, {"unrolled": 1}):
         with pytest.raises(ValueError, match="G's loss needs real data"):
-            adam_game(backend, **options).generator_loss(latent_g[0])
+            adam_game(backend, **options).generator_loss(batch.latent_g[0])
     with pytest.raises(
         ValueError, match="judges 3 samples together, so it takes a multiple of 3; received 8"
     ):
-        adam_game(backend, packing=3).round(real, latent_d, latent_g)
+        adam_game(backend, packing=3).round(batch)
 
 
 # ── captured, in replicas, on other devices, resumed ──────────────────────────────────────────────
 VARIETIES = [
     {}, {"objective": "minimax"}, {"order": "simultaneous"}, {"discriminator_steps": 3, "generator_steps": 2},
-    {"r1": 0.0, "r2": 0.0}, {"average": None},
-    {"objective": "wasserstein", "wgan_gp": 10.0, "r1": 0.0}, {"objective": "hinge", "zero_gp": 2.0},
+    {"penalties": ()}, {"average": None},
+    {"objective": "wasserstein", "penalties": (R2(0.25), WGANGP(10.0))},
+    {"objective": "hinge", "penalties": (*BOTH, ZeroGP(2.0))},
     {"objective": "wasserstein", "clip": 0.2}, {"objective": "relativistic", "discriminator_steps": 2},
-    {"order": "extragradient"}, {"order": "extragradient", "objective": "alpha_ns(0.5, 1)", "wgan_gp": 1.0},
-    {"order": "simultaneous", "consensus": 0.3}, {"packing": 2}, {"packing": 4, "wgan_gp": 1.0},
-    {"unrolled": 2, "unrolled_rate": 0.2}, {"unrolled": 1, "zero_gp": 0.5, "generator_steps": 2},
-    {"order": "simultaneous", "consensus": 0.3, "packing": 2, "objective": "relativistic", "zero_gp": 0.5},
+    {"order": "extragradient"},
+    {"order": "extragradient", "objective": "alpha_ns(0.5, 1)", "penalties": (*BOTH, WGANGP(1.0))},
+    {"order": Consensus(0.3)}, {"packing": 2}, {"packing": 4, "penalties": (*BOTH, WGANGP(1.0))},
+    {"unrolled": 2, "unrolled_rate": 0.2},
+    {"unrolled": 1, "penalties": (*BOTH, ZeroGP(0.5)), "generator_steps": 2},
+    {"order": Consensus(0.3), "packing": 2, "objective": "relativistic", "penalties": (*BOTH, ZeroGP(0.5))},
 ]  # fmt: skip
-NAMES = ("real", "latent_d", "latent_g", "factor", "weight", "mix", "noise_x", "noise_d", "noise_g")
 
 
 def inputs_of(game, k, arrays, seed=4):
-    """What round k takes, by name: a falling factor, the weights of a mean, mix, small noise."""
+    """What round k takes: a batch with mix and small noise, a falling factor, the weight of a mean."""
     real, _, latent_g = arrays
     dtype, rng = real.dtype, np.random.default_rng((seed, k))
     *front, rows, p = real.shape
@@ -517,26 +531,27 @@ def inputs_of(game, k, arrays, seed=4):
     noises = [
         0.1 * rng.standard_normal(shape) for shape in (real.shape, real.shape, (*latent_g.shape[:-1], p))
     ]
-    numbers = [np.array([1.0 - 0.1 * k]), np.array([1.0 / (k + 1)])]
-    return dict(zip(NAMES, (*arrays, *(a.astype(dtype) for a in (*numbers, mix, *noises))), strict=True))
+    numbers = (np.array([a], dtype) for a in (1.0 - 0.1 * k, 1.0 / (k + 1)))
+    return Batch(*arrays, *(a.astype(dtype) for a in (mix, *noises))), *numbers
+
+
+def tensors(backend, inputs):
+    batch, *numbers = inputs
+    return batch_of(backend, batch), *on(backend, numbers)
 
 
 def play(game, backend, rounds=3, dtype="float64", captured=False, passes=PASSES, skip=0, batches=None):
     """Rounds with all that a round can take, on these batches or its own; the losses of each."""
     steps, losses, program = (game.discriminator_steps, game.generator_steps), [], None
-
-    def step(*inputs):
-        return game.round(**dict(zip(NAMES, inputs, strict=True)))
-
     if batches is None:
         batches = [inputs_of(game, k, a) for k, a in enumerate(host_batches(rounds, dtype, steps=steps))]
-    for named in batches[skip:]:
-        inputs = on(backend, named.values())
+    for host in batches[skip:]:
+        inputs = tensors(backend, host)
         if captured and program is None:
-            program = capture(step, *inputs, state=game.state, passes=passes)
+            program = capture(game.round, *inputs, state=game.state, passes=passes)
             played = program.outputs
         else:
-            played = (program or step)(*inputs)
+            played = (program or game.round)(*inputs)
         losses.append([loss.numpy() for loss in played])
     return np.array(losses)
 
@@ -568,9 +583,10 @@ def test_the_strict_device_is_numpy_bit_for_bit(options, captured):
     assert_same_bits(strict_state, state)
 
 
-def row_of(arrays, r):
-    """Replica r of host inputs that have their replicas on the second axis."""
-    return {name: np.ascontiguousarray(a[:, r]) if a.ndim > 1 else a for name, a in arrays.items()}
+def row_of(inputs, r):
+    """Replica r of host inputs whose batch has its replicas on the second axis."""
+    batch, *numbers = inputs
+    return Batch(*(np.ascontiguousarray(a[:, r]) for a in batch)), *numbers
 
 
 @pytest.mark.parametrize(
@@ -596,29 +612,26 @@ def test_row_r_of_replicas_trains_as_the_single_game(backend, options, dtype, ca
             np.testing.assert_array_equal(ours[r], alone.state[name].numpy(), err_msg=name)
 
 
-@pytest.mark.parametrize("penalty", PENALTIES)
-def test_one_penalty_weight_per_replica(backend, penalty):
+@pytest.mark.parametrize("name", PENALTIES)
+def test_one_penalty_weight_per_replica(backend, name):
     pairs, weights = [(1, 2), (1, 2), (1, 2)], [0.0, 0.5, 2.0]
     γ = Tensor(backend.array(np.array(weights).reshape(3, 1, 1)))
-    together = adam_game(backend, replicas=pairs, **{"r1": 0.0, "r2": 0.0, penalty: γ})
-    assert together.state[penalty] is γ and not (set(PENALTIES) - {penalty}) & together.state.keys()
+    together = adam_game(backend, replicas=pairs, penalties=[PENALTIES[name](γ)])
+    assert together.state[name] is γ and not (set(PENALTIES) - {name}) & together.state.keys()
     batches = [inputs_of(together, k, arrays) for k, arrays in enumerate(host_batches(4))]
 
     def everywhere(inputs):
-        return [a if a.ndim == 1 else np.stack([a] * 3, axis=1) for a in inputs.values()]
+        batch, *numbers = inputs
+        return tensors(backend, (Batch(*(np.stack([a] * 3, axis=1) for a in batch)), *numbers))
 
-    program = capture(
-        lambda *inputs: together.round(**dict(zip(NAMES, inputs, strict=True))),
-        *on(backend, everywhere(batches[0])),
-        state=together.state.values(),
-        passes=EXACT,
-    )
+    first = everywhere(batches[0])
+    program = capture(together.round, *first, state=together.state.values(), passes=EXACT)
     for inputs in batches[1:]:
-        program(*on(backend, everywhere(inputs)))
+        program(*everywhere(inputs))
     for r, weight in enumerate(weights):
-        alone = adam_game(backend, **{"r1": 0.0, "r2": 0.0, penalty: weight})
+        alone = adam_game(backend, penalties=[PENALTIES[name](weight)])
         for inputs in batches:
-            alone.round(**{name: Tensor(backend.array(a)) for name, a in inputs.items()})
+            alone.round(*tensors(backend, inputs))
         np.testing.assert_array_equal(
             together.discriminator.parameters.flat.numpy()[r], alone.discriminator.parameters.flat.numpy()
         )
@@ -643,7 +656,7 @@ def test_a_restored_state_continues_bit_for_bit(backend, options, captured):
 def test_the_average_follows_g(backend):
     game, mean_of = adam_game(backend), []
     for k, arrays in enumerate(host_batches(6)):
-        game.round(*on(backend, arrays), weight=1.0 / (k + 1))
+        game.round(batch_of(backend, arrays), weight=1.0 / (k + 1))
         mean_of.append(game.generator.parameters.flat.numpy())
     np.testing.assert_allclose(
         game.average.parameters.flat.numpy(), np.mean(mean_of, axis=0), rtol=1e-12, atol=1e-14
@@ -655,9 +668,9 @@ def test_the_factor_scales_both_players_steps(backend):
     """With SGD a factor ½ is half the rates."""
     half, G_D = sgd_game(backend), players(backend)
     other = Game(*G_D, SGD(G_D[0].parameters, 0.1), SGD(G_D[1].parameters, 0.15))
-    batches = on(backend, next(host_batches(1)))
-    half.round(*batches, factor=0.5)
-    other.round(*batches)
+    batch = batch_of(backend, next(host_batches(1)))
+    half.round(batch, factor=0.5)
+    other.round(batch)
     for name in ("generator", "discriminator"):
         np.testing.assert_allclose(half.state[name].numpy(), other.state[name].numpy(), rtol=1e-14)
 
@@ -733,16 +746,9 @@ def test_an_average_of_another_network_is_refused(backend):
         ),
         ({"order": "simultaneous", "generator_steps": 2}, "each player moves once"),
         ({"order": "extragradient", "generator_steps": 2}, "each player moves once"),
-        ({"r1": -0.5}, "r1 is a weight, a finite number ≥ 0; received -0.5"),
-        ({"r2": float("nan")}, "r2 is a weight"),
-        ({"r1": float("inf")}, "r1 is a weight"),
-        ({"wgan_gp": -1.0}, "wgan_gp is a weight"),
-        ({"zero_gp": float("inf")}, "zero_gp is a weight"),
-        ({"clip": -0.01}, "clip is a weight"),
-        ({"unrolled_rate": float("nan")}, "unrolled_rate is a weight"),
-        ({"order": "simultaneous", "consensus": -1.0}, "consensus is a weight"),
-        ({"consensus": 0.5}, "use it with order='simultaneous'"),
-        ({"consensus": 0.5, "order": "extragradient"}, "use it with order='simultaneous'"),
+        ({"penalties": [R1(0.5), R1(0.5)]}, "a game has each penalty once; received r1, r1"),
+        ({"clip": -0.01}, "clip is a finite number ≥ 0"),
+        ({"unrolled_rate": float("nan")}, "unrolled_rate is a finite number ≥ 0"),
         ({"unrolled": -1}, "unrolled is a number of steps, 0 for none; received -1"),
         ({"unrolled": 1.5}, "unrolled is a number of steps"),
     ],
@@ -752,14 +758,56 @@ def test_bad_options_are_refused(backend, options, says):
         built(backend, **options)
 
 
+def test_what_is_no_penalty_is_refused(backend):
+    with pytest.raises(TypeError, match=r"penalties are objects such as R1\(0.5\); received 0.5"):
+        built(backend, penalties=[0.5])
+
+
+@pytest.mark.parametrize("weight", [-0.5, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", PENALTIES)
+def test_a_penalty_that_is_no_weight_is_refused(name, weight):
+    with pytest.raises(ValueError, match=f"{name} is a weight, a finite number ≥ 0; received {weight}"):
+        PENALTIES[name](weight)
+
+
+def test_penalties_of_zero_are_not_there(backend):
+    assert built(backend, penalties=[R1(0.0), R2(0.25)]).penalties == (R2(0.25),)
+
+
+@pytest.mark.parametrize("steps", [(1, 1), (3, 2)])
+@pytest.mark.parametrize("name", Batch._fields)
+def test_a_batch_that_is_not_one_per_step_is_refused(backend, name, steps):
+    """A batch of 64 without the axis of the steps would train on its first row, and say nothing."""
+    game = adam_game(backend, discriminator_steps=steps[0], generator_steps=steps[1])
+    batch, *_ = tensors(backend, inputs_of(game, 0, next(host_batches(1, steps=steps))))
+    before = snapshot(game)
+    player, k = ("G", steps[1]) if name.endswith("_g") else ("D", steps[0])
+    for shape in ((64, 1, 1), (64, 1), (k, 64), (k,)):
+        wrong = Tensor(backend.array(np.zeros(shape)))
+        with pytest.raises(ValueError) as caught:
+            game.round(batch._replace(**{name: wrong}))
+        assert str(caught.value) == (
+            f"{name} holds a batch for each step of {player} in a round, here {k}: its shape is "
+            f"({k}, …, rows, columns); received {shape}"
+        )
+    assert_same_bits(snapshot(game), before)
+    game.round(batch)
+
+
+def test_what_is_no_batch_is_refused(backend):
+    real, latent_d, latent_g = on(backend, next(host_batches(1)))
+    with pytest.raises(TypeError, match=r"a round takes Batch\(real, .*; received Tensor"):
+        adam_game(backend).round(real, latent_d, latent_g)
+
+
 def test_a_batch_of_another_width_is_refused(backend):
     game = adam_game(backend)
     real, latent_d, latent_g = next(host_batches(1))
     before = snapshot(game)
     with pytest.raises(ValueError, match="matmul cannot take"):
-        game.round(*on(backend, (np.concatenate([real, real], axis=-1), latent_d, latent_g)))
+        game.round(batch_of(backend, (np.concatenate([real, real], axis=-1), latent_d, latent_g)))
     with pytest.raises(TypeError, match="float32 and float64"):
-        game.round(*on(backend, (real.astype("float32"), latent_d, latent_g)))
+        game.round(batch_of(backend, (real.astype("float32"), latent_d, latent_g)))
     assert_same_bits(snapshot(game), before)
 
 

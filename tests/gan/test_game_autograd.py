@@ -11,6 +11,9 @@ from minigan.engine.autodiff import grad
 from minigan.engine.tensor import Tensor, constant
 from minigan.gan.game import Game
 from minigan.gan.objectives import OBJECTIVES
+from minigan.gan.orders import Batch
+from minigan.gan.orders import order as order_called
+from minigan.gan.penalties import PENALTIES
 from minigan.nn.network import mlp
 from minigan.nn.optim import SGD, Adam
 
@@ -223,7 +226,10 @@ def both_games(
 
     optimizers = optimizer(G, "generator"), optimizer(D, "discriminator")
     options = {"discriminator_steps": steps[0], "generator_steps": steps[1], "objective": objective}
-    game = Game(G, D, *optimizers, order=order, **options, **weights)
+    options |= {name: w for name, w in weights.items() if name not in (*PENALTIES, "consensus")}
+    penalties = [PENALTIES[name](w) for name, w in weights.items() if name in PENALTIES]
+    played = order_called(order, weights.get("consensus", 0.0))
+    game = Game(G, D, *optimizers, penalties=penalties, order=played, **options)
     by_hand = SGDByHand if rule == "sgd" else AdamByHand
     start = D.parameters.flat.numpy(), G.parameters.flat.numpy()
     return game, Oracle(*start, sizes, by_hand, objective, order, packing, steps, **weights)
@@ -232,7 +238,7 @@ def both_games(
 def check(backend, *, rounds=2, noise=0.0, **options):
     game, oracle = both_games(backend, **options)
     for arrays in batches(rounds, oracle.steps, oracle.packing, noise):
-        played = game.round(**{name: Tensor(backend.array(a)) for name, a in arrays.items()})
+        played = game.round(Batch(**{name: Tensor(backend.array(a)) for name, a in arrays.items()}))
         expected = oracle.round(**arrays)
         losses = [loss.item() for loss in played]
         np.testing.assert_allclose(losses, expected, rtol=1e-9, atol=1e-11)
@@ -301,7 +307,7 @@ def test_the_comparison_can_fail(backend, name, change):
     game, oracle = both_games(backend, **METHODS[name])
     oracle.weights |= change
     arrays = next(batches(1, oracle.steps, oracle.packing, 0.0))
-    game.round(**{name: Tensor(backend.array(a)) for name, a in arrays.items()})
+    game.round(Batch(**{name: Tensor(backend.array(a)) for name, a in arrays.items()}))
     oracle.round(**arrays)
     ours = np.concatenate([n.parameters.flat.numpy() for n in (game.discriminator, game.generator)])
     assert np.abs(ours - np.concatenate([oracle.ψ, oracle.θ])).max() > 1e-5

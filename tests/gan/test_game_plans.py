@@ -14,13 +14,15 @@ from minigan.compiler.planner import PASSES
 from minigan.engine.tensor import Tensor
 from minigan.gan.game import Game
 from minigan.gan.objectives import OBJECTIVES
+from minigan.gan.orders import Batch
+from minigan.gan.penalties import R1, R2
 from minigan.nn.layers import ACTIVATIONS
 from minigan.nn.network import mlp
 from minigan.nn.optim import OPTIMIZERS
 from minigan.nn.schedules import Average
 
 NAMES = ("real", "latent_d", "latent_g", "factor", "weight", "mix", "noise_x", "noise_d", "noise_g")
-ROUNDS, TOLERANCE = 3, 1e-9
+ROUNDS, TOLERANCE, BOTH = 3, 1e-9, (R1(0.5), R2(0.25))
 
 
 def game_of(
@@ -43,7 +45,7 @@ def game_of(
         for widths, rng, name in zip((sizes[0], (features, *sizes[1])), rngs, activation, strict=True)
     )
     moves = [OPTIMIZERS[optimizer](network.parameters, 0.01) for network in (G, D)]
-    return Game(G, D, *moves, **{"r1": 0.5, "r2": 0.25, "average": Average(G.parameters)} | options)
+    return Game(G, D, *moves, **{"penalties": BOTH, "average": Average(G.parameters)} | options)
 
 
 def batches(game, rows=8, replicas=0, noisy=False, row=None, rounds=ROUNDS):
@@ -63,6 +65,12 @@ def batches(game, rows=8, replicas=0, noisy=False, row=None, rounds=ROUNDS):
         yield dict(zip(NAMES, arrays, strict=False))
 
 
+def play_round(game, named):
+    """A round on inputs by name; factor and weight are no part of the batch."""
+    rates = {name: named[name] for name in ("factor", "weight")}
+    return game.round(Batch(**{name: a for name, a in named.items() if name not in rates}), **rates)
+
+
 def play(game, inputs, passes=None, threads=1):
     """What every round leaves behind, as {name: array}, eager where there are no passes; and the program."""
     program, left = None, []
@@ -70,7 +78,7 @@ def play(game, inputs, passes=None, threads=1):
         tensors = [Tensor(numpy_backend.array(a)) for a in named.values()]
 
         def step(*xs, names=tuple(named)):
-            return game.round(**dict(zip(names, xs, strict=True)))
+            return play_round(game, dict(zip(names, xs, strict=True)))
 
         if passes is None:
             losses = step(*tensors)
@@ -162,7 +170,7 @@ def test_blocks_of_rows(method, threads, monkeypatch):
 def test_blocks_are_cut_where_they_can_be(monkeypatch):
     for name, value in {"CACHE": 0, "SHARED": 0, "ROWS": 4}.items():
         monkeypatch.setattr(row_blocks, name, value)
-    program = check(rows=16, r1=0.0, r2=0.0)
+    program = check(rows=16, penalties=())
     assert any(node.op == "segment" for node in program.plan.graph.nodes)
 
 

@@ -7,7 +7,7 @@ from minigan.engine.autodiff import grad
 from minigan.engine.gradcheck import check_grads
 from minigan.engine.primitives import square, sum_over
 from minigan.engine.tensor import Tensor, constant, variable
-from minigan.gan.penalties import gradient_penalty, interpolate
+from minigan.gan.penalties import PENALTIES, gradient_penalty, interpolate
 from minigan.nn.layers import activation
 from minigan.nn.network import mlp
 
@@ -188,6 +188,35 @@ def test_at_computed_points_the_history_goes_on(backend):
     penalty = gradient_penalty(square(x), x)  # slope 2x: E 4x² = 4 θ² E z², E z² = 2
     assert penalty.item() == pytest.approx(8.0 * 1.5**2, rel=1e-14)
     assert grad(penalty, [θ])[0].item() == pytest.approx(16.0 * 1.5, rel=1e-14)
+
+
+# ── the table ─────────────────────────────────────────────────────────────────────────────────────
+VALUES = {  # what is weighed, of a linear D whose slope has this length everywhere
+    "r1": lambda length: length**2 / 2, "r2": lambda length: length**2 / 2,
+    "wgan_gp": lambda length: (length - 1) ** 2, "zero_gp": lambda length: length**2,
+}  # fmt: skip
+
+
+def test_every_penalty_has_its_closed_form():
+    assert VALUES.keys() == PENALTIES.keys()
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_a_penalty_on_a_linear_discriminator(backend, name):
+    rng = np.random.default_rng(19)
+    w, x = rng.standard_normal((3, 5, 1)), rng.standard_normal((3, 7, 5))
+    x_, weights = variable(backend.array(x)), np.array([0.5, 0.0, 2.0]).reshape(3, 1, 1)
+    value = VALUES[name](np.sqrt((w**2).sum(axis=1, keepdims=True)))
+    for weight, given in ((0.7, 0.7), (weights, Tensor(backend.array(weights)))):
+        found = PENALTIES[name](given)(x_ @ Tensor(backend.array(w)), x_)
+        np.testing.assert_allclose(found.numpy(), weight * value, rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_a_row_says_what_it_is(name):
+    row = PENALTIES[name]
+    assert row.name == name and row.at in ("real", "generated", "between") and row.default >= 0.0
+    assert row.about and "E" in row.__doc__ and "Source:  " in row.__doc__
 
 
 # ── between real and generated data ───────────────────────────────────────────────────────────────

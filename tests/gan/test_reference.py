@@ -12,6 +12,8 @@ from minigan.compiler.capture import capture
 from minigan.engine.autodiff import grad
 from minigan.engine.tensor import Tensor, constant
 from minigan.gan.game import Game
+from minigan.gan.orders import Batch
+from minigan.gan.penalties import R1, R2
 from minigan.nn.network import mlp
 from minigan.nn.optim import Adam
 
@@ -24,7 +26,7 @@ def reference():
         return dict(file)
 
 
-def game_of(reference, backend):
+def game_of(reference, backend, γ=0.5):
     networks = []
     for player in PLAYERS:
         network = mlp((1, 8, 8, 1), rngs=np.random.default_rng(0), backend=backend, dtype="float64")
@@ -33,13 +35,13 @@ def game_of(reference, backend):
         )
         networks.append(network)
     optimizers = [Adam(network.parameters, 1e-2, beta1=0.5, beta2=0.9, epsilon=1e-8) for network in networks]
-    return Game(*networks, *optimizers, objective="non_saturating", r1=0.5, r2=0.5)
+    return Game(*networks, *optimizers, penalties=(R1(γ), R2(0.5)))
 
 
 def batches_of(reference, backend):
     """One (1, 16, 1) batch per round: of real data, of D's latents, of G's."""
     for rows in zip(*(reference[name] for name in ("real", "latent_d", "latent_g")), strict=True):
-        yield [Tensor(backend.array(row[None])) for row in rows]
+        yield Batch(*(Tensor(backend.array(row[None])) for row in rows))
 
 
 def assert_close(ours, its, what):
@@ -70,7 +72,7 @@ def test_losses_gradients_and_final_weights(backend, reference):
             )
         getattr(game, f"{player}_optimizer").step(gradients)
 
-    for k, (real, latent_d, latent_g) in enumerate(batches_of(reference, backend)):
+    for k, (real, latent_d, latent_g, *_) in enumerate(batches_of(reference, backend)):
         move(k, "discriminator", game.discriminator_loss(real[0], constant(game.generator(latent_d[0]))))
         move(k, "generator", game.generator_loss(latent_g[0]))
     assert k == 9
@@ -80,12 +82,12 @@ def test_losses_gradients_and_final_weights(backend, reference):
 @pytest.mark.parametrize("captured", [False, True])
 def test_rounds_of_the_game(backend, reference, captured):
     game, run = game_of(reference, backend), None
-    for k, batches in enumerate(batches_of(reference, backend)):
+    for k, batch in enumerate(batches_of(reference, backend)):
         if run is None and captured:
-            run = capture(game.round, *batches, state=game.state)
+            run = capture(game.round, batch, state=game.state)
             losses = run.outputs
         else:
-            losses = (run or game.round)(*batches)
+            losses = (run or game.round)(batch)
         assert_close(losses.discriminator.item(), reference["loss.discriminator"][k], f"loss of D, round {k}")
         assert_close(losses.generator.item(), reference["loss.generator"][k], f"loss of G, round {k}")
     assert_final_weights(game, reference)
@@ -93,9 +95,8 @@ def test_rounds_of_the_game(backend, reference, captured):
 
 def test_the_comparison_can_fail(backend, reference):
     """One part in 10⁶ of a penalty's weight is seen in the first loss."""
-    game = game_of(reference, backend)
-    game.r1 = 0.5 * (1 + 1e-6)
-    real, latent_d, _ = next(batches_of(reference, backend))
+    game = game_of(reference, backend, γ=0.5 * (1 + 1e-6))
+    real, latent_d, *_ = next(batches_of(reference, backend))
     loss = game.discriminator_loss(real[0], constant(game.generator(latent_d[0])))
     with pytest.raises(AssertionError):
         assert_close(loss.item(), reference["loss.discriminator"][0], "loss")

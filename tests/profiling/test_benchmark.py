@@ -71,7 +71,7 @@ def test_the_game_is_the_one_of_the_peers(monkeypatch):
     draws = benchmark.batches(TINY, 5).astype("float64")
     expected, gradients = reference(weights, *draws[:, :, 0])
     for batch in zip(*draws, strict=True):
-        game.round(*map(mg.constant, batch))
+        game.round(mg.Batch(*map(mg.constant, batch)))
     np.testing.assert_allclose(game.generator.parameters.flat.numpy(), expected["G"], rtol=1e-12)
     np.testing.assert_allclose(game.discriminator_optimizer.state["g"].numpy(), gradients["D"], rtol=1e-9)
 

@@ -40,7 +40,7 @@ def program_of(config, seeds=None, **options):
     first = [constant(block[0]) for block in blocks.values()]
 
     def step(*batches):
-        return experiment.game.round(**dict(zip(blocks, batches, strict=True)))
+        return experiment.play(dict(zip(blocks, batches, strict=True)))
 
     return capture(step, *first, state=experiment.game.state, **options)
 

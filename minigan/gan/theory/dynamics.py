@@ -9,7 +9,7 @@ losses are no potential: v′ is not symmetric, so λ may be imaginary, and then
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -307,7 +307,7 @@ def of_game(
     no part, a step is a plain gradient step. Everything is computed in float64. An exact Jacobian costs a
     backward pass per parameter: for networks of some hundred numbers.
 
-    Shapes:  host arrays real, noise_d, noise_g (B, p), latent (B, n), mix (B/m, 1), as in Game.round → the
+    Shapes:  host arrays real, noise_d, noise_g (B, p), latent (B, n), mix (B/m, 1), as in a Batch → the
              game, and a point (P_D + P_G,)
     Raises:  ValueError – for networks with replicas
     """
@@ -317,7 +317,9 @@ def of_game(
         )
     D, G = game.discriminator.parameters, game.generator.parameters
     player, on = copy.copy(game), D.backend
-    player.r1, player.r2 = (γ.item() if isinstance(γ, Tensor) else γ for γ in (game.r1, game.r2))
+    player.penalties = tuple(
+        replace(p, weight=p.weight.item()) if isinstance(p.weight, Tensor) else p for p in game.penalties
+    )
 
     def losses(ψ, θ):
         player.discriminator = game.discriminator.with_parameters(_named(D.shapes, ψ))
@@ -335,8 +337,8 @@ def of_game(
     def clipped(w):
         return np.concatenate([np.clip(w[..., : D.count], -game.clip, game.clip), w[..., D.count :]], axis=-1)
 
-    if game.consensus:
-        losses = regularised(losses, game.consensus)
+    if game.order.consensus:
+        losses = regularised(losses, game.order.consensus)
     point = np.concatenate([parameters.flat.numpy().astype("float64") for parameters in (D, G)])
     return SmallGame(losses, (D.count, G.count), clipped if game.clip else None, on), point
 

@@ -8,6 +8,8 @@ from scipy import integrate
 from minigan.engine.primitives import square, sum_over, tanh
 from minigan.engine.tensor import Tensor
 from minigan.gan.game import Game
+from minigan.gan.orders import Batch, Consensus
+from minigan.gan.penalties import R1, R2, WGANGP
 from minigan.gan.theory.dirac import DIRAC, dirac
 from minigan.gan.theory.dynamics import (
     ORDERS,
@@ -354,10 +356,10 @@ BATCH = [
 ]
 MIX = np.random.default_rng(11).uniform(size=(8, 1))
 GAMES = {
-    "plain": {}, "minimax": {"objective": "minimax"}, "R1 and R2": {"r1": 0.5, "r2": 0.3},
-    "WGAN-GP": {"objective": "wasserstein", "wgan_gp": 2.0},
-    "relativistic": {"objective": "relativistic", "r1": 1.0}, "packed": {"packing": 2},
-    "consensus": {"consensus": 0.4, "order": "simultaneous", "r1": 0.1},
+    "plain": {}, "minimax": {"objective": "minimax"}, "R1 and R2": {"penalties": (R1(0.5), R2(0.3))},
+    "WGAN-GP": {"objective": "wasserstein", "penalties": (WGANGP(2.0),)},
+    "relativistic": {"objective": "relativistic", "penalties": (R1(1.0),)}, "packed": {"packing": 2},
+    "consensus": {"order": Consensus(0.4), "penalties": (R1(0.1),)},
     "unrolled": {"unrolled": 2, "unrolled_rate": 0.3},
 }  # fmt: skip
 
@@ -365,13 +367,12 @@ GAMES = {
 @pytest.mark.parametrize("options", GAMES.values(), ids=GAMES)
 def test_a_game_of_networks_moves_as_the_game_itself_does(backend, options):
     """A simultaneous round of plain gradient steps is a step of the small game, whatever the loss."""
-    game = players(backend, **options | {"order": "simultaneous"})
-    mix = MIX if "wgan_gp" in options else None
+    game = players(backend, **{"order": "simultaneous"} | options)
+    mix = MIX if options.get("objective") == "wasserstein" else None
     small, w = of_game(game, *BATCH, mix=mix)
     expected = small.step(w, 0.1)
     real, latent = (Tensor(backend.array(a[None])) for a in BATCH)
-    more = {} if mix is None else {"mix": Tensor(backend.array(mix[None]))}
-    game.round(real, latent, latent, **more)
+    game.round(Batch(real, latent, latent, None if mix is None else Tensor(backend.array(mix[None]))))
     moved = np.concatenate(
         [network.parameters.flat.numpy() for network in (game.discriminator, game.generator)]
     )
@@ -382,7 +383,7 @@ def test_a_game_of_networks_moves_as_the_game_itself_does(backend, options):
 @pytest.mark.parametrize("options", GAMES.values(), ids=GAMES)
 def test_the_jacobian_of_a_game_of_networks_against_differences(options):
     game = players(None, **options)
-    small, w = of_game(game, *BATCH, mix=MIX if "wgan_gp" in options else None)
+    small, w = of_game(game, *BATCH, mix=MIX if options.get("objective") == "wasserstein" else None)
     jacobian = small.jacobian(w)
     assert jacobian.shape == (len(w), len(w)) == (10 + 3 * (options.get("packing", 1) - 1) + 13,) * 2
     np.testing.assert_allclose(jacobian, differences(small.field, w), atol=2e-7)
@@ -391,7 +392,8 @@ def test_the_jacobian_of_a_game_of_networks_against_differences(options):
 
 
 def test_a_game_in_float32_is_read_in_float64(backend):
-    game = players(backend, "float32", r1=Tensor(backend.array(np.full((1, 1, 1), 0.5, "float32"))))
+    γ = Tensor(backend.array(np.full((1, 1, 1), 0.5, "float32")))
+    game = players(backend, "float32", penalties=[R1(γ)])
     small, w = of_game(game, *BATCH)
     assert w.dtype == "float64" and small.jacobian(w).dtype == "float64"
     before = game.discriminator.parameters.flat.numpy().copy()
@@ -402,7 +404,7 @@ def test_a_game_in_float32_is_read_in_float64(backend):
 
 
 def test_many_points_of_a_game_of_networks_at_once(backend):
-    small, w = of_game(players(backend, r1=0.5, r2=0.5), *BATCH)
+    small, w = of_game(players(backend, penalties=(R1(0.5), R2(0.5))), *BATCH)
     near = w + 0.1 * np.random.default_rng(12).standard_normal((3, len(w)))
     for k in range(3):
         np.testing.assert_allclose(small.field(near)[k], small.field(near[k]), atol=1e-13)
