@@ -15,6 +15,7 @@ from minigan.engine import primitives as P
 PACKAGE = Path(minigan.__file__).parent
 ROOMS = [  # whose every module has an __all__
     "engine",
+    "nn",
 ]
 MODULES = [
     path for room in ROOMS for path in sorted((PACKAGE / room).glob("*.py")) if path.name != "__init__.py"

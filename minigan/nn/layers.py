@@ -1,28 +1,31 @@
 """Layers are frozen formulas; their numbers live in Parameters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from minigan.engine.primitives import elu, leaky_relu, relu, sigmoid, silu, softplus, tanh
+from minigan.engine.tensor import Tensor
+
+__all__ = ["ACTIVATIONS", "Dense", "activation", "identity", "leaky"]
 
 
-def identity(x):
+def identity(x: Tensor) -> Tensor:
     """x itself: the activation of an output layer, so that D returns a logit and G any real number."""
     return x
 
 
-def leaky(x):
+def leaky(x: Tensor) -> Tensor:
     """max(x, x/5): ReLU that still passes a gradient on the negative side.    Source:  Maas et al. 2013"""
     return leaky_relu(x, slope=0.2)
 
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": identity, "tanh": tanh, "relu": relu, "leaky_relu": leaky,
     "sigmoid": sigmoid, "softplus": softplus, "elu": elu, "silu": silu,
 }  # fmt: skip
 
 
-def activation(name):
+def activation(name: str) -> Callable[[Tensor], Tensor]:
     """The activation called ``name``.
 
     Raises:  ValueError – for an unknown name, with the known ones
@@ -32,7 +35,7 @@ def activation(name):
     return ACTIVATIONS[name]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dense:
     """y = φ(x W + b).
 
@@ -41,21 +44,26 @@ class Dense:
 
     n: int
     m: int
-    activation: Callable = identity
+    activation: Callable[[Tensor], Tensor] = identity
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.n < 1 or self.m < 1:
             raise ValueError(
                 f"a dense layer needs at least one input and one output; received {self.n} → {self.m}"
             )
 
-    def shapes(self):
+    def shapes(self) -> dict[str, tuple[int, int]]:
         """{name: shape} of the parameters that the formula needs."""
         return {"W": (self.n, self.m), "b": (1, self.m)}
 
-    def __call__(self, p, x):
+    def __call__(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
         return self.activation(x @ p["W"] + p["b"])
 
-    def __str__(self):
-        name = next((name for name, f in ACTIVATIONS.items() if f is self.activation), None)
-        return f"Dense({self.n} → {self.m}, {name or getattr(self.activation, '__name__', self.activation)})"
+    @property
+    def activation_name(self) -> str:
+        """What the table calls φ, or what a function of one's own calls itself."""
+        known = [name for name, f in ACTIVATIONS.items() if f is self.activation]
+        return known[0] if known else str(getattr(self.activation, "__name__", self.activation))
+
+    def __repr__(self) -> str:
+        return f"Dense({self.n} → {self.m}, {self.activation_name})"

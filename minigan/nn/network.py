@@ -1,14 +1,19 @@
 """A network: layers, which are formulas, and parameters, which are numbers."""
 
 import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 
 from minigan import backend as backends
+from minigan.engine.tensor import Tensor
 from minigan.nn.initializers import INITIALIZERS
 from minigan.nn.layers import Dense, identity
 from minigan.nn.layers import activation as activation_called
 from minigan.nn.parameters import Parameters
+
+__all__ = ["Network", "mlp"]
 
 
 class Network:
@@ -17,26 +22,40 @@ class Network:
     Shapes:  x (…, B, inputs) → (…, B, outputs), "…" being the replicas of the parameters
     """
 
-    def __init__(self, layers, parameters):
-        self.layers, self.parameters = tuple(layers), parameters
+    def __init__(self, layers: Iterable[Dense], parameters: Parameters | Mapping[str, Tensor]) -> None:
+        self.layers = tuple(layers)
+        self.parameters = cast(Parameters, parameters)  # a mapping in an unrolled D, which is only called
         self._bound = [
             (layer, {key: parameters[f"{i}.{key}"] for key in layer.shapes()})
             for i, layer in enumerate(self.layers)
         ]
 
-    inputs = property(lambda self: self.layers[0].n)
-    outputs = property(lambda self: self.layers[-1].m)
+    @property
+    def inputs(self) -> int:
+        """How many features a sample has on its way in."""
+        return self.layers[0].n
 
-    def __call__(self, x):
+    @property
+    def outputs(self) -> int:
+        """And on its way out."""
+        return self.layers[-1].m
+
+    def __call__(self, x: Tensor) -> Tensor:
         for layer, p in self._bound:
             x = layer(p, x)
         return x
 
-    def with_parameters(self, parameters):
+    def with_parameters(self, parameters: Parameters | Mapping[str, Tensor]) -> "Network":
         """The same formulas with other numbers, for example with averaged ones."""
         return Network(self.layers, parameters)
 
-    def summary(self):
+    def __repr__(self) -> str:
+        widths = [str(self.inputs), *(f"{layer.m} {layer.activation_name}" for layer in self.layers)]
+        own = isinstance(self.parameters, Parameters)
+        numbers = self.parameters.describe() if own else "parameters with a history"
+        return f"Network({' → '.join(widths).removesuffix(' identity')}: {numbers})"
+
+    def summary(self) -> str:
         """A table of layers, parameter shapes and counts, as text."""
         rows = [("layer", "parameters", "count")]
         for layer in self.layers:
@@ -50,7 +69,15 @@ class Network:
         return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}".rstrip() for a, b, c in rows)
 
 
-def mlp(sizes, *, rngs, activation="tanh", initializer="glorot_uniform", backend=None, dtype="float32"):
+def mlp(
+    sizes: Sequence[int],
+    *,
+    rngs: np.random.Generator | Sequence[np.random.Generator],
+    activation: str = "tanh",
+    initializer: str = "glorot_uniform",
+    backend: backends.Backend | None = None,
+    dtype: Any = "float32",
+) -> Network:
     """Dense layers of the given sizes, ``activation`` between them, a linear output; biases start at zero.
 
     sizes  (inputs, hidden…, outputs)
@@ -64,14 +91,16 @@ def mlp(sizes, *, rngs, activation="tanh", initializer="glorot_uniform", backend
     if initializer not in INITIALIZERS:
         raise ValueError(f"initializer must be one of {', '.join(INITIALIZERS)}; received {initializer!r}")
     hidden = activation_called(activation)
-    layers = [Dense(n, m, hidden) for n, m in itertools.pairwise(sizes[:-1])] + [Dense(*sizes[-2:], identity)]
-    replicas = (len(rngs),) if isinstance(rngs, (list, tuple)) else ()
+    layers = [Dense(n, m, hidden) for n, m in itertools.pairwise(sizes[:-1])]
+    layers.append(Dense(sizes[-2], sizes[-1], identity))
+    several = [rngs] if isinstance(rngs, np.random.Generator) else list(rngs)
+    replicas = () if isinstance(rngs, np.random.Generator) else (len(several),)
     shapes = {f"{i}.{key}": shape for i, layer in enumerate(layers) for key, shape in layer.shapes().items()}
     parameters = Parameters(shapes, backend or backends.numpy_backend, dtype, replicas)
     draw = INITIALIZERS[initializer]
     rows = [
         {name: draw(rng, shape) if name.endswith("W") else np.zeros(shape) for name, shape in shapes.items()}
-        for rng in (rngs if replicas else [rngs])
+        for rng in several
     ]
     stacked = {name: np.stack([row[name] for row in rows]) for name in shapes} if replicas else rows[0]
     parameters.load({name: array.astype(dtype) for name, array in stacked.items()})

@@ -1,11 +1,21 @@
 """Optimisers: each is its paper's formula, applied once to one flat buffer. Their schedules: schedules.py."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
 import numpy as np
 
 from minigan.engine.autodiff import assign, filled
 from minigan.engine.primitives import sqrt, square
 from minigan.engine.tensor import Tensor
 from minigan.nn.parameters import Parameters
+
+__all__ = [
+    "OPTIMIZERS", "SGD", "Adam", "Momentum", "OptimisticAdam", "OptimisticSGD", "Optimizer", "RMSProp",
+    "Rate",
+]  # fmt: skip
+
+Rate: TypeAlias = float | Sequence[float] | np.ndarray[Any, Any]  # one number, or one per replica
 
 
 class Optimizer:
@@ -17,7 +27,7 @@ class Optimizer:
             need
     """
 
-    def __init__(self, parameters, rate):
+    def __init__(self, parameters: Parameters, rate: Rate) -> None:
         if not isinstance(parameters, Parameters):
             raise TypeError(
                 "an optimiser moves a network's parameters; "
@@ -31,7 +41,13 @@ class Optimizer:
         self._slots = [Tensor(view) for view in parameters.views_of(self.g.array)]
         self.state = {"rate": self.rate, "g": self.g}
 
-    def set_rate(self, rate):
+    def __repr__(self) -> str:
+        rates = self.parameters.backend.to_host(self.rate.array).ravel()
+        rate = f"{rates.min():.6g}" + (f" … {rates.max():.6g}" if np.ptp(rates) else "")
+        numbers = [f"rate={rate}"] + [f"{k}={x}" for k, x in vars(self).items() if isinstance(x, float)]
+        return f"{type(self).__name__}({', '.join(numbers)}: {self.parameters.describe()})"
+
+    def set_rate(self, rate: Rate) -> None:
         """Change the learning rate: a positive number, or one per replica."""
         values = np.asarray(rate, "float64").reshape(-1, 1)
         if values.size not in (1, self.rate.size):
@@ -46,14 +62,14 @@ class Optimizer:
             )
         assign(self.rate, Tensor(self.parameters.backend.array(values.reshape(self.rate.shape))))
 
-    def remember(self, *names):
+    def remember(self, *names: str) -> list[Tensor]:
         """Zero buffers shaped like the parameters, neighbours in memory, kept in the state."""
         θ = self.parameters.flat
         buffers = self.parameters.backend.xp.zeros((len(names), *θ.shape), θ.dtype)
         self.state |= {name: Tensor(buffers[k]) for k, name in enumerate(names)}
         return [self.state[name] for name in names]
 
-    def step(self, gradients, factor=1.0):
+    def step(self, gradients: Iterable[Tensor], factor: Tensor | float = 1.0) -> None:
         """Move the parameters once.
 
         gradients  one per parameter, in order
@@ -68,7 +84,7 @@ class Optimizer:
             assign(slot, g)
         self.parameters.update(self.parameters.flat - (self.rate * factor) * self.direction(self.g))
 
-    def direction(self, g):
+    def direction(self, g: Tensor) -> Tensor:
         """The step for a rate of 1."""
         raise NotImplementedError
 
@@ -76,18 +92,18 @@ class Optimizer:
 class SGD(Optimizer):
     """θ ← θ − α g.    Source:  Robbins & Monro 1951"""
 
-    def direction(self, g):
+    def direction(self, g: Tensor) -> Tensor:
         return g
 
 
 class Momentum(Optimizer):
     """u ← μ u + g;  θ ← θ − α u.    Source:  Polyak 1964; Sutskever et al. 2013"""
 
-    def __init__(self, parameters, rate, momentum=0.9):
+    def __init__(self, parameters: Parameters, rate: Rate, momentum: float = 0.9) -> None:
         super().__init__(parameters, rate)
         self.momentum, (self.u,) = _fraction("momentum", momentum), self.remember("u")
 
-    def direction(self, g):
+    def direction(self, g: Tensor) -> Tensor:
         assign(self.u, self.momentum * self.u + g)
         return self.u
 
@@ -98,11 +114,11 @@ class OptimisticSGD(Optimizer):
     Source:  Popov 1980; Daskalakis et al. 2018
     """
 
-    def __init__(self, parameters, rate):
+    def __init__(self, parameters: Parameters, rate: Rate) -> None:
         super().__init__(parameters, rate)
         (self.previous,) = self.remember("previous")
 
-    def direction(self, g):
+    def direction(self, g: Tensor) -> Tensor:
         optimistic = 2.0 * g - self.previous
         assign(self.previous, g)
         return optimistic
@@ -111,12 +127,12 @@ class OptimisticSGD(Optimizer):
 class RMSProp(Optimizer):
     """v ← ρ v + (1−ρ) g²;  θ ← θ − α g / (√v + ε).    Source:  Tieleman & Hinton 2012, lecture 6.5"""
 
-    def __init__(self, parameters, rate, rho=0.99, epsilon=1e-8):
+    def __init__(self, parameters: Parameters, rate: Rate, rho: float = 0.99, epsilon: float = 1e-8) -> None:
         super().__init__(parameters, rate)
         self.rho, self.epsilon = _fraction("rho", rho), _positive("epsilon", epsilon)
         (self.v,) = self.remember("v")
 
-    def direction(self, g):
+    def direction(self, g: Tensor) -> Tensor:
         assign(self.v, self.rho * self.v + (1.0 - self.rho) * square(g))
         return g / (sqrt(self.v) + self.epsilon)
 
@@ -132,7 +148,14 @@ class Adam(Optimizer):
     Source:  Kingma & Ba 2015, algorithm 1, in the order of computation that section 2 recommends
     """
 
-    def __init__(self, parameters, rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    def __init__(
+        self,
+        parameters: Parameters,
+        rate: Rate,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+    ) -> None:
         super().__init__(parameters, rate)
         self.beta1, self.beta2 = _fraction("beta1", beta1), _fraction("beta2", beta2)
         self.epsilon = _positive("epsilon", epsilon)
@@ -140,7 +163,7 @@ class Adam(Optimizer):
         self.weight1, self.weight2 = filled(self.rate, 0.0), filled(self.rate, 0.0)
         self.state |= {"weight1": self.weight1, "weight2": self.weight2}
 
-    def direction(self, g):
+    def direction(self, g: Tensor) -> Tensor:
         assign(self.m, self.beta1 * self.m + g)
         assign(self.v, self.beta2 * self.v + square(g))
         assign(self.weight1, self.beta1 * self.weight1 + 1.0)
@@ -155,18 +178,25 @@ class OptimisticAdam(Adam):
     Source:  Daskalakis et al. 2018, algorithm 1
     """
 
-    def __init__(self, parameters, rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    def __init__(
+        self,
+        parameters: Parameters,
+        rate: Rate,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+    ) -> None:
         super().__init__(parameters, rate, beta1, beta2, epsilon)
         (self.previous,) = self.remember("previous")
 
-    def direction(self, g):
+    def direction(self, g: Tensor) -> Tensor:
         u = super().direction(g)
         optimistic = 2.0 * u - self.previous
         assign(self.previous, u)
         return optimistic
 
 
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, type[Optimizer]] = {
     "sgd": SGD,
     "optimistic_sgd": OptimisticSGD,
     "momentum": Momentum,
@@ -176,13 +206,13 @@ OPTIMIZERS = {
 }
 
 
-def _fraction(name, value):
+def _fraction(name: str, value: float) -> float:
     if not 0.0 <= value < 1.0:
         raise ValueError(f"{name} lies in [0, 1); received {value}")
     return float(value)
 
 
-def _positive(name, value):
+def _positive(name: str, value: float) -> float:
     if not 0.0 < value < float("inf"):
         raise ValueError(f"{name} is a finite positive number; received {value}")
     return float(value)

@@ -1,12 +1,17 @@
 """The numbers of a network: named variables that are views of one flat buffer."""
 
 import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
+from minigan.backend import Array, Backend
 from minigan.backend.writes import mark_written
 from minigan.engine.autodiff import assign
 from minigan.engine.tensor import Tensor, variable
+
+__all__ = ["Parameters"]
 
 
 class Parameters:
@@ -18,7 +23,13 @@ class Parameters:
     Shapes:  flat (…, P);  self[name] (…, *shape), sharing flat's memory, in declared order
     """
 
-    def __init__(self, shapes, backend, dtype="float32", replicas=()):
+    def __init__(
+        self,
+        shapes: Mapping[str, tuple[int, ...]],
+        backend: Backend,
+        dtype: Any = "float32",
+        replicas: Iterable[int] = (),
+    ) -> None:
         self.shapes, self.replicas, self.backend = dict(shapes), tuple(replicas), backend
         self.count = sum(math.prod(shape) for shape in self.shapes.values())
         if self.count == 0:
@@ -26,7 +37,7 @@ class Parameters:
         self.flat = Tensor(backend.xp.zeros((*self.replicas, self.count), dtype))
         self.views = dict(zip(self.shapes, map(variable, self.views_of(self.flat.array)), strict=True))
 
-    def views_of(self, flat):
+    def views_of(self, flat: Array) -> list[Array]:
         """Arrays in the shapes of the parameters that look into ``flat``, an array shaped like ours."""
         views, start = [], 0
         for shape in self.shapes.values():
@@ -35,30 +46,39 @@ class Parameters:
             start = stop
         return views
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Tensor]:
         return iter(self.views.values())
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Tensor:
         return self.views[name]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.views)
 
-    def update(self, flat):
+    def describe(self) -> str:
+        """How many numbers of which type, and where: "337 parameters, float32 on numpy"."""
+        replicas = f"{' × '.join(map(str, self.replicas))} replicas of " if self.replicas else ""
+        return f"{replicas}{self.count:,} parameters, {self.flat.dtype} on {self.backend.name}"
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name}{list(shape)}" for name, shape in self.shapes.items())
+        return f"Parameters({shapes}: {self.describe()})"
+
+    def update(self, flat: Tensor) -> None:
         """θ ← flat, for all parameters at once."""
         assign(self.flat, flat)
 
-    def copy(self):
+    def copy(self) -> "Parameters":
         """The same names and values in a buffer of their own."""
         other = Parameters(self.shapes, self.backend, self.flat.dtype, self.replicas)
         assign(other.flat, self.flat)
         return other
 
-    def arrays(self):
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         """{name: NumPy array}, copies on the host: what a checkpoint stores."""
         return {name: view.numpy() for name, view in self.views.items()}
 
-    def load(self, arrays):
+    def load(self, arrays: Mapping[str, Any]) -> None:
         """Take the values of ``arrays``, host arrays under our names.
 
         Raises:  ValueError – for a missing or unknown name, another shape or dtype; lists all differences

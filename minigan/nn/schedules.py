@@ -5,11 +5,17 @@ as data, so a captured step follows them and a resumed run needs nothing but the
 """
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from minigan.engine.autodiff import assign
+from minigan.engine.tensor import Tensor
+from minigan.nn.parameters import Parameters
 
+__all__ = ["AVERAGES", "SCHEDULES", "Average", "Averaging", "Factors", "Schedule"]
+
+Factors: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 SCHEDULES = ("constant", "linear", "cosine", "exponential")
 AVERAGES = ("none", "ema", "tail")
 
@@ -32,7 +38,7 @@ class Schedule:
     final: float = 0.0
     warmup: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.name not in SCHEDULES:
             raise ValueError(f"a schedule is one of {', '.join(SCHEDULES)}; received {self.name!r}")
         if self.steps < 1 or self.warmup < 0 or not 0 <= self.hold <= 1 or not 0 <= self.final <= 1:
@@ -45,18 +51,19 @@ class Schedule:
                 f"an exponential schedule never reaches {self.final}; give final > 0, for example 0.01"
             )
 
-    def __call__(self, t):
+    def __call__(self, t: Any) -> Factors:
         """Factors at the steps t, an array of indices 0 … steps − 1."""
         t = np.asarray(t, "float64")
         start = self.hold * self.steps
         done = np.clip((t - start) / max(self.steps - start, 1.0), 0.0, 1.0)  # share of the decay
-        shape = {
+        shape: Factors = {
             "constant": np.ones_like(done),
             "linear": self.final + (1 - self.final) * (1 - done),
             "cosine": self.final + (1 - self.final) * 0.5 * (1 + np.cos(np.pi * done)),
             "exponential": np.power(self.final, done) if self.final > 0 else done,
         }[self.name]
-        return shape * (np.minimum(1.0, (t + 1) / self.warmup) if self.warmup else 1.0)
+        factors: Factors = shape * (np.minimum(1.0, (t + 1) / self.warmup) if self.warmup else 1.0)
+        return factors
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ class Averaging:
     decay: float = 0.999
     start: float = 0.5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.name not in AVERAGES:
             raise ValueError(f"an average is one of {', '.join(AVERAGES)}; received {self.name!r}")
         if self.steps < 1 or not 0 <= self.decay < 1 or not 0 <= self.start <= 1:
@@ -84,10 +91,15 @@ class Averaging:
                 f"received {self.steps}, {self.decay} and {self.start}"
             )
 
-    def __call__(self, t):
+    def __call__(self, t: Any) -> Factors:
         """Weights at the steps t, an array of indices 0 … steps − 1."""
         k = np.maximum(np.asarray(t, "float64") - int(self.start * self.steps) + 1, 1.0)
-        return {"none": np.ones_like(k), "ema": np.maximum(1 / k, 1 - self.decay), "tail": 1 / k}[self.name]
+        weights: Factors = {
+            "none": np.ones_like(k),
+            "ema": np.maximum(1 / k, 1 - self.decay),
+            "tail": 1 / k,
+        }[self.name]
+        return weights
 
 
 class Average:
@@ -96,10 +108,13 @@ class Average:
     Source:  Yazıcı et al. 2019 for averages of GAN generators
     """
 
-    def __init__(self, parameters):
+    def __init__(self, parameters: Parameters) -> None:
         self.newest, self.parameters = parameters, parameters.copy()
 
-    def step(self, weight):
+    def __repr__(self) -> str:
+        return f"Average({self.parameters.describe()})"
+
+    def step(self, weight: Tensor | float) -> None:
         """θ̄ ← θ̄ + w (θ − θ̄); weight a number or a tensor of shape (1,)."""
         mean = self.parameters.flat
         assign(mean, mean + weight * (self.newest.flat - mean))

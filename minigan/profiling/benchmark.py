@@ -264,8 +264,8 @@ def make_game(backend: backends.Backend, size: Size, dtype: str) -> tuple[Game, 
     if size.replicas:
         rngs = [np.random.default_rng(k) for k in range(size.replicas)]
     widths = 1, size.width, size.width, 1
-    nets = [mlp(widths, rngs=rngs, activation="tanh", backend=backend, dtype=dtype) for _ in range(2)]
-    game = Game(*nets, *(Adam(net.parameters, RATE, BETA1, BETA2) for net in nets))
+    G, D = (mlp(widths, rngs=rngs, activation="tanh", backend=backend, dtype=dtype) for _ in range(2))
+    game = Game(G, D, *(Adam(net.parameters, RATE, BETA1, BETA2) for net in (G, D)))
     return game, [backend.xp.array(tensor.array) for tensor in game.state.values()]
 
 

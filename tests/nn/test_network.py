@@ -10,7 +10,9 @@ from minigan.engine.tensor import Tensor
 from minigan.nn.initializers import INITIALIZERS, glorot_uniform
 from minigan.nn.layers import ACTIVATIONS, Dense, identity
 from minigan.nn.network import Network, mlp
+from minigan.nn.optim import SGD, Momentum
 from minigan.nn.parameters import Parameters
+from minigan.nn.schedules import Average
 
 SIZES = (2, 5, 4, 3)
 
@@ -151,3 +153,25 @@ def test_a_batch_of_another_dtype_is_refused():
     network = mlp((2, 3, 1), rngs=np.random.default_rng(0))
     with pytest.raises(TypeError, match="float64 and float32"):
         network(Tensor(np.zeros((4, 2))))
+
+
+# ── what it says of itself
+def test_reprs_say_what_each_is(backend):
+    G = mlp((2, 16, 16, 1), rngs=np.random.default_rng(0), backend=backend)
+    D = mlp(
+        (1, 8, 1), rngs=[np.random.default_rng(k) for k in range(3)], activation="leaky_relu", dtype="float64"
+    )
+    where = f"float32 on {backend.name}"
+    assert repr(G) == f"Network(2 → 16 tanh → 16 tanh → 1: 337 parameters, {where})"
+    assert repr(D) == "Network(1 → 8 leaky_relu → 1: 3 replicas of 25 parameters, float64 on numpy)"
+    assert repr(D.parameters) == (
+        "Parameters(0.W[1, 8], 0.b[1, 8], 1.W[8, 1], 1.b[1, 1]: "
+        "3 replicas of 25 parameters, float64 on numpy)"
+    )
+    assert repr(Average(G.parameters)) == f"Average(337 parameters, {where})"
+    momentum = Momentum(G.parameters, 0.25, momentum=0.5)
+    assert repr(momentum) == f"Momentum(rate=0.25, momentum=0.5: 337 parameters, {where})"
+    assert repr(SGD(D.parameters, [0.5, 1, 2])).startswith("SGD(rate=0.5 … 2: 3 replicas of")
+    assert repr(G.layers[0]) == str(G.layers[0]) == "Dense(2 → 16, tanh)"
+    unrolled = D.with_parameters({name: w * 2.0 for name, w in D.parameters.views.items()})
+    assert repr(unrolled) == "Network(1 → 8 leaky_relu → 1: parameters with a history)"
