@@ -4,13 +4,15 @@ Everything here works on host arrays in float64; it reads a game, it does not tr
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 LN4 = math.log(4.0)
 
 
-def optimal_discriminator(p, q):
+def optimal_discriminator(p: ArrayLike, q: ArrayLike) -> np.ndarray:
     """D*(x) = p / (p + q): 1 where only real data live, 0 where only generated ones, ½ where p = q.
 
     Where neither lives it is NaN.
@@ -27,10 +29,11 @@ def optimal_discriminator(p, q):
     if (p < 0).any() or (q < 0).any():
         raise ValueError("a density is not negative; received p or q below 0")
     with np.errstate(invalid="ignore"):
-        return p / (p + q)
+        best: np.ndarray = p / (p + q)
+    return best
 
 
-def value_function(real_logits, fake_logits):
+def value_function(real_logits: ArrayLike, fake_logits: ArrayLike) -> float:
     """V(G, D) = E[−ln D(x)] + E[−ln(1 − D(G(z)))], which D minimises.
 
     From the logits a: E[softplus(−a)] + E[softplus(a)].
@@ -45,7 +48,7 @@ def value_function(real_logits, fake_logits):
     return float(np.logaddexp(0.0, -real).mean() + np.logaddexp(0.0, fake).mean())
 
 
-def implied_js(value):
+def implied_js(value: float) -> float:
     """(ln 4 − V)/2: a lower bound on JS(p, q) for any D, tight at D*. Negative when D does worse than a coin.
 
     The sign is that of [T14], where V is a sum of two *minus* logarithms and D minimises; with the opposite
@@ -57,12 +60,12 @@ def implied_js(value):
     return (LN4 - value) / 2.0
 
 
-def value_at_optimum(js):
+def value_at_optimum(js: float) -> float:
     """V(G, D*) = ln 4 − 2 JS(p, q).    Units:  nats    Source:  [T16]"""
     return LN4 - 2.0 * js
 
 
-def pushforward_cdf(z_mass, x_edges, at):
+def pushforward_cdf(z_mass: np.ndarray, x_edges: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Distribution function at the points ``at`` of x = G(z), for a latent cut into cells.
 
     Cell i has mass z_mass[i] and becomes the interval between x_edges[i] and x_edges[i+1], over which its
@@ -82,7 +85,7 @@ def pushforward_cdf(z_mass, x_edges, at):
     return cdf
 
 
-def latent_cells(distribution, count=2000):
+def latent_cells(distribution: str, count: int = 2000) -> tuple[np.ndarray, np.ndarray]:
     """Edges and masses of cells that cover a latent number of the given distribution, fine in the tails too.
 
     Shapes:  → edges (count + 1,), masses (count,) that sum to one
@@ -99,7 +102,9 @@ def latent_cells(distribution, count=2000):
     raise ValueError(f"a latent distribution is 'normal' or 'uniform'; received {distribution!r}")
 
 
-def generated_density(generate, distribution, edges):
+def generated_density(
+    generate: Callable[[np.ndarray], ArrayLike], distribution: str, edges: np.ndarray
+) -> np.ndarray:
     """Density of G(z), one latent number in and one feature out, as the mean over each bin of ``edges``.
 
     generate  a function of host latents (n, 1) → host values (n, 1)
@@ -109,4 +114,5 @@ def generated_density(generate, distribution, edges):
     z, mass = latent_cells(distribution)
     x = np.asarray(generate(z[:, None]), "float64")[:, 0]
     cdf = pushforward_cdf(mass, x, np.asarray(edges, "float64"))
-    return np.diff(cdf) / np.diff(edges)
+    density: np.ndarray = np.diff(cdf) / np.diff(edges)
+    return density

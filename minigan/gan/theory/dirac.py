@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from minigan.gan.objectives import Objective
 from minigan.gan.objectives import objective as objective_called
 from minigan.gan.penalties import gradient_penalty
 from minigan.gan.theory.dynamics import SmallGame, regularised
+
+Slope: TypeAlias = Callable[[Any], Any]  # of a curve, from numbers or arrays ψθ
+Field: TypeAlias = Callable[[Any, Any, float], tuple[Any, Any]]  # (ψ, θ, γ) → the two velocities
 
 
 def dirac(
@@ -47,7 +50,7 @@ def dirac(
     points, weights = np.polynomial.hermite_e.hermegauss(nodes if noise else 1)
     offsets, weights = noise * points[:, None], (weights * (len(weights) / weights.sum()))[:, None]
 
-    def losses(ψ, θ):
+    def losses(ψ: Tensor, θ: Tensor) -> tuple[Tensor, Tensor]:
         here = backends.of(ψ.array)
         offset, weight = (Tensor(here.array(a)) for a in (offsets, weights))
         real, fake = variable((0.0 * constant(θ) + offset).array), θ + offset  # a copy of the data per point
@@ -62,7 +65,7 @@ def dirac(
                 loss_d = loss_d + 0.5 * γ * gradient_penalty(logits, at, target)
         return loss_d, loss_g
 
-    def clipped(w):
+    def clipped(w: np.ndarray) -> np.ndarray:
         return np.stack([np.clip(w[..., 0], -clip, clip), w[..., 1]], axis=-1)
 
     return SmallGame(
@@ -70,32 +73,32 @@ def dirac(
     )
 
 
-def _σ(t):
+def _σ(t: Any) -> Any:
     return 0.5 + 0.5 * np.tanh(0.5 * t)
 
 
-def _pair(trace, determinant):
+def _pair(trace: float, determinant: float) -> np.ndarray:
     """The roots of λ² − trace λ + determinant."""
     root = np.sqrt(complex(0.25 * trace * trace - determinant))
     return np.array([0.5 * trace + root, 0.5 * trace - root])
 
 
-def _field_of(fake, generator, damping=0.0):
+def _field_of(fake: Slope, generator: Slope, damping: float = 0.0) -> Field:
     """(−fake′(ψθ) θ − damping γ ψ, −generator′(ψθ) ψ), from the slopes of an objective's curves."""
 
-    def field(ψ, θ, γ):
+    def field(ψ: Any, θ: Any, γ: float) -> tuple[Any, Any]:
         return -fake(ψ * θ) * θ - damping * γ * ψ, -generator(ψ * θ) * ψ
 
     return field
 
 
-def _consensus_field(ψ, θ, γ):
+def _consensus_field(ψ: Any, θ: Any, γ: float) -> tuple[Any, Any]:
     s, length = _σ(ψ * θ), ψ * ψ + θ * θ  # ½‖v‖² = ½ s² (ψ² + θ²), s′ = s (1 − s)
     pull_ψ, pull_θ = (s * s * x + s * s * (1.0 - s) * y * length for x, y in ((ψ, θ), (θ, ψ)))
     return -s * θ - γ * pull_ψ, s * ψ - γ * pull_θ
 
 
-def _noisy_field(ψ, θ, γ):
+def _noisy_field(ψ: Any, θ: Any, γ: float) -> tuple[Any, Any]:
     t = np.linspace(
         -12.0, 12.0, 1201
     )  # the trapezoidal rule: exact to rounding for what decays like a Gaussian
@@ -119,8 +122,8 @@ class Dirac:
 
     name: str
     game: Callable[..., SmallGame]
-    field: Callable
-    eigenvalues: Callable | None
+    field: Field
+    eigenvalues: Callable[[float], np.ndarray] | None
     flow: str
     γ: float
     formula: str

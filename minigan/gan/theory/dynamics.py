@@ -10,7 +10,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,6 +22,7 @@ from minigan.engine.tensor import Tensor, variable
 from minigan.gan.game import Game
 
 ORDERS = ("simultaneous", "alternating", "extragradient", "optimistic")
+Losses: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # (ψ, θ) → (L_D, L_G)
 TOLERANCE = 1e-9  # nearer than this to the imaginary axis, or to the unit circle, is on it
 
 
@@ -40,7 +41,7 @@ class SmallGame:
     Raises:  ValueError – for points of another size, losses that are not one value per point
     """
 
-    losses: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    losses: Losses
     sizes: tuple[int, int]
     project: Callable[[np.ndarray], np.ndarray] | None = None
     backend: Any = backends.numpy_backend
@@ -80,7 +81,7 @@ class SmallGame:
         ]
         return -np.concatenate(rows, axis=-2)
 
-    def _players(self):
+    def _players(self) -> tuple[np.ndarray, np.ndarray]:
         """1 at the numbers of D and 0 at those of G, and the other way round."""
         n, m = self.sizes
         return np.repeat([1.0, 0.0], (n, m)), np.repeat([0.0, 1.0], (n, m))
@@ -123,7 +124,8 @@ class SmallGame:
         hv, hJ = rate * self.field(w), rate * self.jacobian(w)
         if order == "alternating":
             later = rate * self.jacobian(w + d * hv)
-            return (one + g[:, None] * later) @ (one + d[:, None] * hJ)
+            alternating: np.ndarray = (one + g[:, None] * later) @ (one + d[:, None] * hJ)
+            return alternating
         if order == "extragradient":
             return one + rate * self.jacobian(w + hv) @ (one + hJ)
         if order == "optimistic":
@@ -152,7 +154,7 @@ class SmallGame:
         )
 
 
-def _known(order):
+def _known(order: str) -> None:
     if order not in ORDERS:
         raise ValueError(f"order must be one of {', '.join(ORDERS)}; received {order!r}")
 
@@ -172,7 +174,8 @@ def spectral_radius(matrix: np.ndarray) -> np.ndarray:
 
     Shapes:  (…, N, N) → (…)
     """
-    return np.abs(np.linalg.eigvals(matrix)).max(axis=-1)
+    radius: np.ndarray = np.abs(np.linalg.eigvals(matrix)).max(axis=-1)
+    return radius
 
 
 @dataclass(frozen=True)
@@ -242,7 +245,7 @@ class Stability:
 _SAID = {"converges": "converge", "diverges": "diverge", "circles": "circle", "undecided": "are undecided"}
 
 
-def _verdict(worst, moves, distances):
+def _verdict(worst: float, moves: np.ndarray, distances: np.ndarray) -> str:
     """From each eigenvalue's distance to the border, and what it moves a point by."""
     if worst > TOLERANCE:
         return "diverges"
@@ -271,7 +274,7 @@ def portrait(game: SmallGame, ψ: ArrayLike, θ: ArrayLike) -> Portrait:
     return Portrait(*np.moveaxis(w, -1, 0), *np.moveaxis(game.field(w), -1, 0))
 
 
-def regularised(losses: Callable, γ: float) -> Callable:
+def regularised(losses: Losses, γ: float) -> Losses:
     """The same game with γ/2 ‖v‖² added to both losses: both players also try to bring the game to rest.
 
     Near rest the field becomes v − γ v′ᵀv, so purely imaginary λ of a normal v′ become λ − γ|λ|².
@@ -279,7 +282,7 @@ def regularised(losses: Callable, γ: float) -> Callable:
     Source:  Mescheder, Nowozin, Geiger 2017, "The numerics of GANs", algorithm 2, with L = ½‖v‖²
     """
 
-    def both(ψ, θ):
+    def both(ψ: Tensor, θ: Tensor) -> tuple[Tensor, Tensor]:
         loss_d, loss_g = losses(ψ, θ)
         slopes = grad(loss_d, [ψ], create_graph=True) + grad(loss_g, [θ], create_graph=True)
         half = 0.5 * γ * (_norm2(slopes[0]) + _norm2(slopes[1]))
@@ -288,7 +291,7 @@ def regularised(losses: Callable, γ: float) -> Callable:
     return both
 
 
-def _norm2(x):
+def _norm2(x: Tensor) -> Tensor:
     return sum_over(square(x), axis=(-1,))
 
 
@@ -321,35 +324,34 @@ def of_game(
         replace(p, weight=p.weight.item()) if isinstance(p.weight, Tensor) else p for p in game.penalties
     )
 
-    def losses(ψ, θ):
+    def plain(ψ: Tensor, θ: Tensor) -> tuple[Tensor, Tensor]:
         player.discriminator = game.discriminator.with_parameters(_named(D.shapes, ψ))
         player.generator = game.generator.with_parameters(_named(G.shapes, θ))
-        x, z, between, noise, later = (
-            # each point has its own copy of the batch, or its slopes would be summed over the points
-            None
-            if a is None
-            else Tensor(on.array(np.broadcast_to(a, (*ψ.shape[:-2], *np.shape(a))), "float64"))
-            for a in (real, latent, mix, noise_d, noise_g)
-        )
+
+        def own(a: ArrayLike) -> Tensor:
+            """Each point has its own copy of the batch, or its slopes would be summed over the points."""
+            return Tensor(on.array(np.broadcast_to(a, (*ψ.shape[:-2], *np.shape(a))), "float64"))
+
+        x, z = own(real), own(latent)
+        between, noise, later = (None if a is None else own(a) for a in (mix, noise_d, noise_g))
         loss_d = player.discriminator_loss(x, player.make(z, noise), between)
         return loss_d, player.generator_loss(z, x, later, between)
 
-    def clipped(w):
+    def clipped(w: np.ndarray) -> np.ndarray:
         return np.concatenate([np.clip(w[..., : D.count], -game.clip, game.clip), w[..., D.count :]], axis=-1)
 
-    if game.order.consensus:
-        losses = regularised(losses, game.order.consensus)
+    losses = regularised(plain, game.order.consensus) if game.order.consensus else plain
     point = np.concatenate([parameters.flat.numpy().astype("float64") for parameters in (D, G)])
     return SmallGame(losses, (D.count, G.count), clipped if game.clip else None, on), point
 
 
-class _Named(dict):
+class _Named(dict[str, Tensor]):
     """{name: Tensor}, in the place of the Parameters of a network."""
 
     views = property(lambda self: self)
 
 
-def _named(shapes, flat):
+def _named(shapes: dict[str, tuple[int, ...]], flat: Tensor) -> _Named:
     """Tensors called and shaped like parameters that look into rows of numbers.    Shapes:  flat (…, 1, P)"""
     views, start = _Named(), 0
     for name, shape in shapes.items():

@@ -24,17 +24,18 @@ _FAR = 8.0  # standard deviations beyond which a density is nothing
 _CELLS = 128  # in which a change of sign is looked for
 
 
-def _density(x, means):
+def _density(x: np.ndarray, means: np.ndarray) -> np.ndarray:
     """½ φ(x − μ₁) + ½ φ(x − μ₂).    Shapes:  x (…, K), means (…, 2) → (…, K)"""
-    return (0.5 / math.sqrt(2.0 * math.pi)) * sum(
-        np.exp(-0.5 * (x - means[..., k, None]) ** 2) for k in (0, 1)
-    )
+    first, second = (np.exp(-0.5 * (x - means[..., k, None]) ** 2) for k in (0, 1))
+    both: np.ndarray = (0.5 / math.sqrt(2.0 * math.pi)) * (first + second)
+    return both
 
 
-def _distribution(x, means):
+def _distribution(x: np.ndarray, means: np.ndarray) -> np.ndarray:
     from scipy.special import ndtr
 
-    return 0.5 * (ndtr(x - means[..., 0, None]) + ndtr(x - means[..., 1, None]))
+    both: np.ndarray = 0.5 * (ndtr(x - means[..., 0, None]) + ndtr(x - means[..., 1, None]))
+    return both
 
 
 def loss(means: ArrayLike, edges: ArrayLike, truth: ArrayLike = TRUTH) -> np.ndarray:
@@ -43,18 +44,23 @@ def loss(means: ArrayLike, edges: ArrayLike, truth: ArrayLike = TRUTH) -> np.nda
     Shapes:  means (…, 2), edges (…, 4) → (…)
     """
     means, edges, truth = (np.asarray(a, "float64") for a in (means, edges, truth))
-    return 1.0 + (_SIGN * (_distribution(edges, truth) - _distribution(edges, means))).sum(axis=-1)
+    value: np.ndarray = 1.0 + (_SIGN * (_distribution(edges, truth) - _distribution(edges, means))).sum(
+        axis=-1
+    )
+    return value
 
 
 def slope_of_means(means: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """∂L/∂μ_j = ½ Σ_i [φ(r_i − μ_j) − φ(l_i − μ_j)].    Shapes:  means (…, 2), edges (…, 4) → (…, 2)"""
     distance = edges[..., None, :] - means[..., :, None]
-    return (0.5 / math.sqrt(2.0 * math.pi)) * (np.exp(-0.5 * distance**2) * _SIGN).sum(axis=-1)
+    slope: np.ndarray = (0.5 / math.sqrt(2.0 * math.pi)) * (np.exp(-0.5 * distance**2) * _SIGN).sum(axis=-1)
+    return slope
 
 
 def slope_of_edges(means: np.ndarray, edges: np.ndarray, truth: ArrayLike = TRUTH) -> np.ndarray:
     """∂L/∂r_i = (p − q)(r_i), ∂L/∂l_i = −(p − q)(l_i).    Shapes:  means (…, 2), edges (…, 4) → (…, 4)"""
-    return _SIGN * (_density(edges, np.asarray(truth, "float64")) - _density(edges, means))
+    slope: np.ndarray = _SIGN * (_density(edges, np.asarray(truth, "float64")) - _density(edges, means))
+    return slope
 
 
 def in_order(edges: ArrayLike) -> np.ndarray:
@@ -148,7 +154,7 @@ def first_order(
     _checked(rate)
     μ, e = np.asarray(means, "float64"), in_order(edges)
 
-    def ascended(e, count):
+    def ascended(e: np.ndarray, count: int) -> np.ndarray:
         for _ in range(count):
             e = in_order(e + rate * slope_of_edges(μ, e, truth))
         return e
@@ -182,14 +188,15 @@ def optimal(means: ArrayLike, rate: float, steps: int, *, truth: ArrayLike = TRU
     return Path(*map(np.stack, zip(*path, strict=True)))
 
 
-def _checked(rate):
+def _checked(rate: float) -> None:
     if not 0.0 < rate < math.inf:
         raise ValueError(f"a rate is a positive number; received {rate}")
 
 
 def error(means: ArrayLike, truth: ArrayLike = TRUTH) -> np.ndarray:
     """max_j |μ_j − μ*_j|, in the order that suits: 0 when both are found.    Shapes:  means (…, 2) → (…)"""
-    return np.abs(np.sort(means, axis=-1) - np.sort(np.asarray(truth, "float64"))).max(axis=-1)
+    worst: np.ndarray = np.abs(np.sort(means, axis=-1) - np.sort(np.asarray(truth, "float64"))).max(axis=-1)
+    return worst
 
 
 def collapsed(edges: np.ndarray, width: float = 1e-3) -> np.ndarray:
