@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from minigan.errors import ConfigError, MiniganError, nearest, shown
+from minigan.errors import ConfigError, MiniganError, nearest, quoted
 from minigan.storage.directory import RunDirectory
 from minigan.storage.files import read_bounded, read_object
 
@@ -96,7 +96,7 @@ def unknown_column(name: str, columns: Sequence[str]) -> ConfigError:
     """What to do about the name of a column that is not among ``columns``."""
     if name in RENAMED:
         return ConfigError(f"the column {name} is called {RENAMED[name]} now; write that")
-    return ConfigError(f"there is no column {shown(name)}; {nearest(name, columns)}")
+    return ConfigError(f"there is no column {quoted(name)}; {nearest(name, columns)}")
 
 
 def compare(paths: Iterable[str | os.PathLike[str]]) -> Comparison:
@@ -132,7 +132,7 @@ def _runs(paths: Iterable[str | os.PathLike[str]], notes: list[str]) -> Iterator
             yield Path(path)
         else:
             what = "holds no run directory" if os.path.isdir(path) else "is no directory"
-            notes.append(f"{shown(os.fspath(path))} {what}; give one that train has made, or their parent")
+            notes.append(f"{quoted(os.fspath(path))} {what}; give one that train has made, or their parent")
 
 
 def _row(path: Path, notes: list[str]) -> RunSummary:
@@ -143,7 +143,7 @@ def _row(path: Path, notes: list[str]) -> RunSummary:
     try:
         settings = flatten(from_json(run.read_config()))
     except ConfigError as error:
-        raise ConfigError(f"{shown(str(path))} has no readable config.json: {error}") from None
+        raise ConfigError(f"{quoted(str(path))} has no readable config.json: {error}") from None
     status, last, verdict = {}, {}, {}
     try:
         status = run.read_status()
@@ -153,7 +153,7 @@ def _row(path: Path, notes: list[str]) -> RunSummary:
         metrics = run.read_metrics()
         last = metrics.rows[-1] if metrics.rows else {}
         if metrics.skipped:
-            notes.append(f"{metrics.skipped} unreadable lines of {shown(str(path / 'metrics.jsonl'))}")
+            notes.append(f"{metrics.skipped} unreadable lines of {quoted(str(path / 'metrics.jsonl'))}")
     except MiniganError as error:
         notes.append(str(error))
     said = status.get("status")
@@ -181,7 +181,7 @@ def _verdict(path: Path, notes: list[str]) -> dict[str, float | int | None]:
             found = {"ks": ks, "ks_p": pvalue}
             found |= {name: values[row] for name, row in OF_VERDICT.items() if row in values}
             return {name: _number(value) for name, value in found.items()}
-    notes.append(f"{shown(str(path))} is damaged: it is no verdict; make it anew with `minigan eval`")
+    notes.append(f"{quoted(str(path))} is damaged: it is no verdict; make it anew with `minigan eval`")
     return {}
 
 

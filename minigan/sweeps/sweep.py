@@ -1,7 +1,7 @@
 """Many runs from one file: every combination of the values that it varies, each a run directory of its own.
 
 Runs that differ in numbers alone (seed, rates, penalty weights) train together as one program; groups of
-other structure are jobs (engines.py). Each run has the bits that it would have alone. Here are the plan, its
+other structure are jobs (workers.py). Each run has the bits that it would have alone. Here are the plan, its
 directory and the table that comes out.
 """
 
@@ -24,7 +24,7 @@ from minigan.errors import (
     DataError,
     MiniganError,
     nearest,
-    shown,
+    quoted,
 )
 from minigan.evaluation.verdict import wilson
 from minigan.probability.text_form import parse
@@ -122,18 +122,18 @@ def read_sweep(path: str | Path, sets: Sequence[str] = ()) -> Sweep:
     content = read_file(Path(path))
     for key in content:
         if key not in KEYS:
-            raise ConfigError(f"a sweep has no {shown(key)}; {nearest(str(key), KEYS)}")
+            raise ConfigError(f"a sweep has no {quoted(key)}; {nearest(str(key), KEYS)}")
     name, success = content.get("name", Path(path).stem), content.get("success", SUCCESS)
     if not isinstance(name, str) or not isinstance(success, str):
         raise ConfigError(
-            f"name and success of a sweep are text, received {shown(name)} and {shown(success)}"
+            f"name and success of a sweep are text, received {quoted(name)} and {quoted(success)}"
         )
     conditions(success)
     base = {"name": (name, "the sweep")}
     tables = {key: _table(content.get(key, {}), key) for key in ("set", "vary")}
     preset = content.get("preset")
     if preset is not None and not isinstance(preset, str):
-        raise ConfigError(f"preset of a sweep is a name, received {shown(preset)}")
+        raise ConfigError(f"preset of a sweep is a name, received {quoted(preset)}")
     for source, layer in layers(preset=preset):
         base |= {key: (value, source) for key, value in named(layer) if key != "name"}
     base |= {key: (value, "set") for key, value in named(tables["set"])}
@@ -162,7 +162,7 @@ def read_sweep(path: str | Path, sets: Sequence[str] = ()) -> Sweep:
 
 def _table(value: Any, key: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{key} of a sweep is a table of settings, received {shown(value)}")
+        raise ConfigError(f"{key} of a sweep is a table of settings, received {quoted(value)}")
     return value
 
 
@@ -175,14 +175,14 @@ def _values(name: str, given: Any) -> list[Any]:
     ):
         first, end = int(span[1]), int(span[2])
         if not first < end <= first + MAX_RUNS:
-            raise ConfigError(f"vary.{name} goes from a number to a larger one, received {shown(given)}")
+            raise ConfigError(f"vary.{name} goes from a number to a larger one, received {quoted(given)}")
         return list(range(first, end))
     if not isinstance(given, list) or not given:
         raise ConfigError(
-            f'vary.{name} is a list of values, or for integers "from:end"; received {shown(given)}'
+            f'vary.{name} is a list of values, or for integers "from:end"; received {quoted(given)}'
         )
     if len({json.dumps(value) for value in given}) < len(given):
-        raise ConfigError(f"vary.{name} has a value twice: {shown(given)}; give each once")
+        raise ConfigError(f"vary.{name} has a value twice: {quoted(given)}; give each once")
     return given
 
 
@@ -232,7 +232,7 @@ def conditions(success: str) -> list[tuple[str, str, float]]:
         except (TypeError, ValueError):
             raise ConfigError(
                 f"success is one or more of COLUMN RELATION NUMBER joined by and, as {SUCCESS!r}; "
-                f"received {shown(success)}"
+                f"received {quoted(success)}"
             ) from None
         if found[-1][0] not in RESULTS:
             raise unknown_column(found[-1][0], RESULTS)
@@ -275,7 +275,7 @@ def load(path: str | Path) -> Sweep:
             success = COLUMN.sub(lambda name: RENAMED.get(name[0], name[0]), success)
             conditions(success)
         case _:
-            raise DataError(f"{shown(str(file))} is damaged: it is no sweep; begin a new one")
+            raise DataError(f"{quoted(str(file))} is damaged: it is no sweep; begin a new one")
     configs, settings = list[Config](), list[dict[str, Any]]()
     known = {*fields(), *RENAMED_SETTINGS}
     for entry in runs[:MAX_RUNS]:
@@ -285,7 +285,7 @@ def load(path: str | Path) -> Sweep:
                 configs.append(build({key: (value, "the sweep") for key, value in stored}))
                 settings.append(dict(named(own, stored=True)))
             case _:
-                raise DataError(f"{shown(str(file))} is damaged: {shown(entry)} is no run; begin a new one")
+                raise DataError(f"{quoted(str(file))} is damaged: {quoted(entry)} is no run; begin a new one")
     return Sweep(name, tuple(configs), tuple(settings), success)
 
 

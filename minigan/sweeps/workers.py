@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from minigan.errors import BusyError, CheckpointError, ConfigError, MiniganError, UnavailableError, shown
+from minigan.errors import BusyError, CheckpointError, ConfigError, MiniganError, UnavailableError, quoted
 from minigan.sweeps.sweep import Results, Sweep, data_of, features_of, is_done, load, run_path, write_results
 from minigan.training.config import Config, memory_estimate, to_json
 
-# Trains the jobs of the sweep in a directory, with or without drift allowed; gives what each returned.
-Engine = Callable[[str, list[list[int]], bool], Iterator[str | None]]
+# They train the jobs of the sweep in a directory, with or without drift allowed; it gives what each returned.
+Workers = Callable[[str, list[list[int]], bool], Iterator[str | None]]
 
 TOGETHER = 64  # runs of one program: more do not get cheaper
 DRIVER = ".driver"  # in a sweep's directory: who drives it, or STOPPED
@@ -34,8 +34,8 @@ END_SECONDS = 30.0  # for what runs elsewhere to write checkpoints
 SAME = ("minigan", "numpy", "scipy")  # versions that all processes of a sweep share
 
 
-def jobs(sweep: Sweep, missing: Sequence[int], workers: int = 1) -> list[list[int]]:
-    """The missing runs in groups that train together, large ones split among the workers."""
+def jobs(sweep: Sweep, missing: Sequence[int], count: int = 1) -> list[list[int]]:
+    """The missing runs in groups that train together, large ones split among so many workers."""
     from minigan.machine import available_memory
     from minigan.training.experiment import structure
 
@@ -45,10 +45,10 @@ def jobs(sweep: Sweep, missing: Sequence[int], workers: int = 1) -> list[list[in
     found = []
     for group in groups.values():
         config = sweep.configs[group[0]]
-        most = max(1, int(0.5 * (available_memory() or 2**30) / workers / memory_of(config)))
+        most = max(1, int(0.5 * (available_memory() or 2**30) / count / memory_of(config)))
         if config.threads > 1:  # which share the rows of a run alone, and the replicas of several: other bits
             most = 1
-        size = min(TOGETHER, most, -(-len(group) // workers))
+        size = min(TOGETHER, most, -(-len(group) // count))
         found += [group[k : k + size] for k in range(0, len(group), size)]
     return found
 
@@ -120,7 +120,7 @@ def run_job_elsewhere(
     from minigan.training.signals import Interrupted
 
     if not (Path(path) / "sweep.json").exists():
-        return f"a worker does not see {shown(path)}; share the directory under the same path"
+        return f"a worker does not see {quoted(path)}; share the directory under the same path"
     here = environment()
     others = [
         f"{name} {here[name]}, not {versions[name]}" for name in versions if here[name] != versions[name]
@@ -225,15 +225,16 @@ def _open_at(step: str | None, configs: Sequence[Config], runs: Sequence[Any], s
 
 def run_sweep(
     path: str | Path,
-    engine: Engine,
-    workers: int = 1,
+    workers: Workers,
+    count: int = 1,
     *,
     allow_drift: bool = False,
     attempts: int = 3,
 ) -> tuple[Results, list[str]]:
     """Run what is missing of the sweep in ``path``; its results, written beside it, and what failed.
 
-    engine    runs jobs, each by ``run_job``, and gives what each returned: ``local`` or ``dask``
+    workers   run jobs, each by ``run_job``, and give what each returned: ``local`` or ``dask``
+    count     how many they are: large groups of runs are split among them
     attempts  how often runs are tried whose process was killed, without any of them coming to its end
 
     Raises:  BusyError – if another process runs the sweep;  Interrupted – after a signal
@@ -252,8 +253,8 @@ def run_sweep(
                 break
             left = len(missing)
             with _driven(path) as caught:
-                told = engine(str(path), jobs(sweep, missing, workers), allow_drift)
-                failures += [failure for failure in told if failure is not None]
+                returned = workers(str(path), jobs(sweep, missing, count), allow_drift)
+                failures += [failure for failure in returned if failure is not None]
             if caught:
                 write_results(path, sweep)
                 raise Interrupted(caught[0], str(path))
@@ -283,20 +284,20 @@ def _driven(path: str | Path) -> Iterator[list[int]]:
             write_atomic(file, STOPPED)
 
 
-def local(workers: int = 1) -> Engine:
-    """Jobs in this process, or with joblib in several.
+def local(count: int = 1) -> Workers:
+    """This process, or with joblib several.
 
     Raises:  UnavailableError – if joblib is needed and missing
     """
-    if workers == 1:
+    if count == 1:
         return lambda path, jobs, drift: (run_job(path, job, drift) for job in jobs)
     joblib = _imported("joblib", "sweep")
 
-    def engine(path: str, jobs: list[list[int]], drift: bool) -> Iterator[str | None]:
+    def processes(path: str, jobs: list[list[int]], drift: bool) -> Iterator[str | None]:
         from concurrent.futures.process import BrokenProcessPool
 
         parallel = joblib.Parallel(
-            n_jobs=workers, return_as="generator_unordered", batch_size=1, initializer=_ignore_interrupts
+            n_jobs=count, return_as="generator_unordered", batch_size=1, initializer=_ignore_interrupts
         )
         versions = _versions()
         try:
@@ -304,7 +305,7 @@ def local(workers: int = 1) -> Engine:
         except BrokenProcessPool:  # a worker was killed: what it had is missing, and tried again
             return
 
-    return engine
+    return processes
 
 
 def _ignore_interrupts() -> None:
@@ -322,7 +323,7 @@ def _versions() -> dict[str, str]:
 
 
 def dask(scheduler: str, tls: Mapping[str, str | None]) -> "Cluster":
-    """Jobs on a Dask cluster, whose workers see the sweep's directory under the same path.
+    """The workers of a Dask cluster, which see the sweep's directory under the same path.
 
     tls  {"ca", "cert", "key"}: files; where all are None Dask's own configuration counts
 
@@ -334,7 +335,7 @@ def dask(scheduler: str, tls: Mapping[str, str | None]) -> "Cluster":
     names = {"ca": "tls_ca_file", "cert": "tls_client_cert", "key": "tls_client_key"}
     files = {names[key]: value for key, value in tls.items() if value is not None}
     if files and scheme != "tls":
-        raise ConfigError(f"certificates are for tls://HOST:PORT, received {shown(scheduler)}")
+        raise ConfigError(f"certificates are for tls://HOST:PORT, received {quoted(scheduler)}")
     try:
         security = distributed.Security(**files, require_encryption=scheme == "tls")
         security.get_connection_args("client")
@@ -353,7 +354,7 @@ def _require_trust(scheduler: str) -> tuple[str, str]:
     match = re.fullmatch(r"(tls|tcp)://(?:\[([\da-fA-F:.]+)\]|([\w.-]+)):(\d{1,5})", scheduler)
     if match is None:
         raise ConfigError(
-            f"a scheduler is tls://HOST:PORT or tcp://127.0.0.1:PORT, received {shown(scheduler)}"
+            f"a scheduler is tls://HOST:PORT or tcp://127.0.0.1:PORT, received {quoted(scheduler)}"
         )
     scheme, host = match[1], match[2] or match[3]
     try:
@@ -363,13 +364,13 @@ def _require_trust(scheduler: str) -> tuple[str, str]:
     if scheme != "tls" and not here:
         raise ConfigError(
             f"a scheduler runs code that it is sent, so beyond this machine it must be tls://HOST:PORT; "
-            f"received {shown(scheduler)}"
+            f"received {quoted(scheduler)}"
         )
     return scheme, host
 
 
 class Cluster:
-    """The engine of ``dask``: jobs of a sweep on the workers of a scheduler.
+    """The workers of a scheduler of Dask, which run the jobs of a sweep.
 
     slots  jobs that it can run at a time, at least 1
     """
@@ -455,7 +456,7 @@ class Cluster:
                     )  # fmt: skip
             except (OSError, TimeoutError) as error:
                 raise UnavailableError(
-                    f"the scheduler {shown(self._scheduler)} does not answer: {_first_sentence(error)}; "
+                    f"the scheduler {quoted(self._scheduler)} does not answer: {_first_sentence(error)}; "
                     "start it, or check its address and the TLS files"
                 ) from None
             with client:

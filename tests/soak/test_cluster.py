@@ -219,11 +219,11 @@ def test_runs_of_a_process_that_is_killed_each_time_are_given_up(tmp_path, monke
     path = create(tmp_path, read_sweep(write_sweep(tmp_path / "s.toml", 3, 60)))
     asked = []
 
-    def engine(where, groups, drift):
+    def own_workers(where, groups, drift):
         asked.append(groups)
         return iter(())  # what joblib gives when a worker dies, Dask when it has died too often
 
-    found, failures = run_sweep(path, engine)
+    found, failures = run_sweep(path, own_workers)
     assert len(asked) == 3 and failures == [] and found.missing == (0, 1, 2)
 
     def one_at_a_time(where, groups, drift):

@@ -315,10 +315,10 @@ def test_a_finished_sweep_has_nothing_left_to_do(done):
     path, found, _, _ = done
     before = {file: file.stat().st_mtime_ns for file in (path / "runs").rglob("*") if file.is_file()}
 
-    def engine(*_):
+    def own_workers(*_):
         raise AssertionError("a run is trained again")
 
-    assert run_sweep(path, engine) == (found, [])
+    assert run_sweep(path, own_workers) == (found, [])
     assert before == {file: file.stat().st_mtime_ns for file in before}
 
 
@@ -329,11 +329,11 @@ def test_a_restart_runs_what_is_missing_and_nothing_else(done, tmp_path):
     (run_path(path, 7) / "config.json").unlink()  # killed while its directory was made
     asked = []
 
-    def engine(where, groups, drift):
+    def own_workers(where, groups, drift):
         asked.extend(groups)
         return local()(where, groups, drift)
 
-    found, failures = run_sweep(path, engine)
+    found, failures = run_sweep(path, own_workers)
     assert sorted(n for group in asked for n in group) == [4, 7] and failures == [] and not found.missing
     for number in (4, 7):
         same_bits(run_path(path, number), run_path(done[0], number))
@@ -466,7 +466,7 @@ def test_success_may_be_more_than_a_p_value(tmp_path):
     )  # a distribution without modes
 
 
-# ── engines, figure, command line
+# ── workers, figure, command line
 
 
 def test_processes_give_the_same_bits(done, tmp_path):
