@@ -1,4 +1,7 @@
-"""This machine: what a run runs on, the memory it may take, the BLAS of this process and its threads."""
+"""This machine, as far as a run depends on it: BLAS and its threads, what a run runs on, memory that is free.
+
+Its bits depend on the first two, and whether it can begin on the third.
+"""
 
 import os
 import platform
@@ -13,8 +16,10 @@ from typing import Any
 from minigan._version import __version__
 from minigan.errors import ConfigError
 
+# ── BLAS and its threads
 
-def describe() -> dict[str, Any]:
+
+def describe_blas() -> dict[str, Any]:
     """The library behind NumPy's matrix products: name, version, kernel architecture and number of threads.
 
     The bits of a product depend on all four.
@@ -118,7 +123,7 @@ def environment() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
-        "blas": describe(),
+        "blas": describe_blas(),
     }
 
 

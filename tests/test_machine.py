@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from minigan import machine as here
 from minigan.errors import ConfigError
-from minigan.machine import describe, limited, one_thread, pinned, set_threads
+from minigan.machine import describe_blas, limited, one_thread, pinned, set_threads
 
 
 def threads():
@@ -42,7 +42,7 @@ def held():
 def test_a_block_has_its_number_and_the_one_before_is_restored():
     assert set(threads()) == {2}
     with limited(1):
-        assert set(threads()) == {1} and describe()["threads"] == 1
+        assert set(threads()) == {1} and describe_blas()["threads"] == 1
     assert set(threads()) == {2}
     with pytest.raises(ZeroDivisionError), limited(1):
         raise ZeroDivisionError

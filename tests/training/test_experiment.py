@@ -9,7 +9,7 @@ from minigan.compiler.capture import capture
 from minigan.compiler.planner import EXACT
 from minigan.errors import ConfigError, DataError, MiniganError, UnavailableError
 from minigan.gan.objectives import OBJECTIVES
-from minigan.machine import describe, limited
+from minigan.machine import describe_blas, limited
 from minigan.training.config import resolve
 from minigan.training.data import Data, read_data
 from minigan.training.draws import BLOCK, BLOCK_NUMBERS, STREAMS, step_numbers, stream
@@ -179,7 +179,7 @@ def test_threads_of_an_ensemble_change_no_bit(sets):
         assert together.program_threads == threads
         with limited(2):
             together.advance(2)
-            assert describe()["threads"] == 2, "its threads have taken one of BLAS each, and left it so"
+            assert describe_blas()["threads"] == 2, "its threads have taken one of BLAS each, and left it so"
         found.append([e.arrays() for e in together.experiments])
     for one, other in zip(*found, strict=True):
         equal_bits(one, other)
