@@ -67,7 +67,7 @@ class SweepError(MiniganError):
     """A sweep ended, but some of its runs did not."""
 
 
-class _Repr(reprlib.Repr):
+class _BoundedRepr(reprlib.Repr):
     """A repr of bounded cost and length, for values that come from untrusted files."""
 
     def __init__(self) -> None:
@@ -79,9 +79,12 @@ class _Repr(reprlib.Repr):
         return f"an integer of {value.bit_length()} bits" if value.bit_length() > 256 else repr(value)
 
 
-def shown(value: object) -> str:
-    """``value`` as short printable text for a message."""
-    return _Repr().repr(value)
+def quoted(value: object) -> str:
+    """``value`` as short printable text for a message: as Python writes it, long ones cut."""
+    return _BoundedRepr().repr(value)
+
+
+shown = quoted
 
 
 def printable(text: str) -> str:

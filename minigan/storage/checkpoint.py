@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan.errors import CheckpointError, shown
+from minigan.errors import CheckpointError, quoted
 from minigan.storage import files
 from minigan.storage.directory import RunDirectory
 
@@ -79,7 +79,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     try:
         arrays = deserialise(content)
     except (SafetensorError, ValueError, LookupError, TypeError) as error:
-        raise _damaged(what, shown(str(error))[1:-1]) from None
+        raise _damaged(what, quoted(str(error))[1:-1]) from None
     if {name: (array.shape, array.dtype.name) for name, array in arrays.items()} != header.arrays:
         raise _damaged(what, "its header can be read in two ways")
     if _digest(arrays, metadata["state"]) != metadata["digest"]:
@@ -101,7 +101,7 @@ def require(arrays: Mapping[str, np.ndarray], expected: Mapping[str, tuple[tuple
     Raises:  CheckpointError – listing the differences
     """
     differences = [f"{name} is missing" for name in expected if name not in arrays]
-    differences += [f"{shown(name)} is unknown" for name in arrays if name not in expected]
+    differences += [f"{quoted(name)} is unknown" for name in arrays if name not in expected]
     for name, (shape, dtype) in expected.items():
         if name in arrays:
             have, want = arrays[name], (tuple(shape), np.dtype(dtype))
@@ -167,7 +167,7 @@ def latest(run: RunDirectory) -> Latest:
     found = "it has none; train it first"
     if warnings:
         found = f"none of its {len(warnings)} verifies; {warnings[0]}"
-    raise CheckpointError(f"no checkpoint can be read from {shown(str(run.path))}: {found}")
+    raise CheckpointError(f"no checkpoint can be read from {quoted(str(run.path))}: {found}")
 
 
 def find(run: RunDirectory, which: str) -> Latest:
@@ -181,7 +181,7 @@ def find(run: RunDirectory, which: str) -> Latest:
     path = pointed(run, "best") if which == "best" else named.get(which)
     if path is None:
         there = ", ".join(["latest", *(["best"] if pointed(run, "best") else []), *named])
-        raise CheckpointError(f"{shown(str(run.path))} has no checkpoint {shown(which)}; it has {there}")
+        raise CheckpointError(f"{quoted(str(run.path))} has no checkpoint {quoted(which)}; it has {there}")
     try:
         return Latest(path, *load(path), ())
     except CheckpointError:
@@ -249,7 +249,7 @@ def _digest(arrays: Mapping[str, np.ndarray], state: str) -> str:
 
 
 def _what(path: Path) -> str:
-    return f"the checkpoint {shown(str(path))}"
+    return f"the checkpoint {quoted(str(path))}"
 
 
 def _damaged(what: str, how: str) -> CheckpointError:
@@ -314,16 +314,16 @@ def _vetted(what: str, text: bytes, size: int) -> tuple[Header, dict[str, str]]:
             } if code in DTYPES and not rest and all(type(n) is int and 0 <= n <= MAX_FILE for n in shape):
                 dtype = DTYPES[code]
                 if end - begin != math.prod(shape) * SIZES[code]:
-                    raise _damaged(what, f"array {shown(name)} has a shape that its bytes do not fill")
+                    raise _damaged(what, f"array {quoted(name)} has a shape that its bytes do not fill")
                 spans.append((begin, end))
                 arrays[name] = (tuple(shape), dtype)
             case _:
-                raise _damaged(what, f"array {shown(name)} is described by {shown(entry)}")
+                raise _damaged(what, f"array {quoted(name)} is described by {quoted(entry)}")
     position = 0
     for begin, end in sorted(spans):
         if begin != position:
-            raise _damaged(what, f"its arrays do not follow each other at byte {shown(position)}")
+            raise _damaged(what, f"its arrays do not follow each other at byte {quoted(position)}")
         position = end
     if position != size:
-        raise _damaged(what, f"its arrays take {shown(position)} bytes, and {size} are there")
+        raise _damaged(what, f"its arrays take {quoted(position)} bytes, and {size} are there")
     return Header(arrays, state), metadata

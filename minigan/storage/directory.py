@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from minigan.errors import ConfigError, DataError, shown
+from minigan.errors import ConfigError, DataError, quoted
 from minigan.machine import environment
 from minigan.storage import files
 
@@ -54,7 +54,7 @@ class RunDirectory:
             StorageError – if it cannot be made
         """
         if not NAME.fullmatch(name):
-            raise ConfigError(f"a run's name is 1 to 64 letters, digits, - or _, received {shown(name)}")
+            raise ConfigError(f"a run's name is 1 to 64 letters, digits, - or _, received {quoted(name)}")
         return cls.create_at(unique_path(root, name), config)
 
     @classmethod
@@ -100,7 +100,7 @@ class RunDirectory:
             found, reason = False, f"{getattr(error, 'strerror', None) or error}: config.json"
         if not found:
             raise DataError(
-                f"{shown(str(path))} is not a run directory ({reason}); give one that train has made"
+                f"{quoted(str(path))} is not a run directory ({reason}); give one that train has made"
             )
         if not lock:
             return cls(path)
@@ -175,7 +175,7 @@ class RunDirectory:
             return {}
         status = files.read_object(files.read_bounded(path))
         if status is None:
-            raise DataError(f"{shown(str(path))} is damaged: it is not one JSON object; remove it")
+            raise DataError(f"{quoted(str(path))} is damaged: it is not one JSON object; remove it")
         return status
 
     def _stored_status(self) -> dict[str, Any]:
@@ -221,7 +221,7 @@ class RunDirectory:
         path = self.path / "metrics.jsonl"
         try:
             if not stat.S_ISREG(os.stat(path).st_mode):
-                raise DataError(f"{shown(str(path))} is not a regular file; restore it")
+                raise DataError(f"{quoted(str(path))} is not a regular file; restore it")
             with open(path, "rb") as file:
                 while line := file.readline(files.MAX_LINE):
                     whole = line.endswith(b"\n")
@@ -232,7 +232,7 @@ class RunDirectory:
                     row = _row(line)
                     if len(rows) == MAX_ROWS:
                         raise DataError(
-                            f"{shown(str(path))} has more than the {MAX_ROWS} lines that are read"
+                            f"{quoted(str(path))} has more than the {MAX_ROWS} lines that are read"
                         )
                     if row is None or rows and row.keys() != rows[0].keys():
                         skipped += 1
@@ -241,7 +241,7 @@ class RunDirectory:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise DataError(f"{shown(str(path))} cannot be read: {error.strerror}") from None
+            raise DataError(f"{quoted(str(path))} cannot be read: {error.strerror}") from None
         return Metrics(rows, skipped)
 
     def cut_metrics(self, step: int) -> Metrics:
@@ -313,7 +313,7 @@ class RunDirectory:
     def _require_lock(self) -> None:
         if self._lock is None:
             raise ValueError(
-                f"{shown(str(self.path))} is open for reading only; open it with lock=True to write"
+                f"{quoted(str(self.path))} is open for reading only; open it with lock=True to write"
             )
 
     def __enter__(self) -> Self:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from minigan.errors import BusyError, DataError, StorageError, shown
+from minigan.errors import BusyError, DataError, StorageError, quoted
 
 MAX_JSON = 2**20  # bytes of a JSON file
 MAX_LINE = 2**16  # bytes of one line of a file that grows
@@ -92,7 +92,7 @@ def acquire(path: Path) -> Any:
         lock.acquire(blocking=False)
     except filelock.Timeout:
         raise BusyError(
-            f"another process writes to {shown(str(path))}; wait for it or start anew elsewhere"
+            f"another process writes to {quoted(str(path))}; wait for it or start anew elsewhere"
         ) from None
     except (OSError, NotImplementedError) as error:
         raise storage_error(error, path / ".lock") from None
@@ -106,7 +106,7 @@ def refuse_links(folder: Path) -> None:
     """
     for entry in _entries(folder):
         if entry.is_symlink():
-            raise DataError(f"{shown(entry.path)} is a link, which a run directory may not hold; remove it")
+            raise DataError(f"{quoted(entry.path)} is a link, which a run directory may not hold; remove it")
 
 
 def remove_temporaries(folder: Path) -> None:
@@ -127,15 +127,15 @@ def read_bounded(path: Path, most: int = MAX_JSON) -> bytes:
     """The content of a file of at most so many bytes.    Raises:  DataError – if it cannot be read"""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise DataError(f"{shown(str(path))} is not a regular file; restore it")
+            raise DataError(f"{quoted(str(path))} is not a regular file; restore it")
         with open(path, "rb") as file:
             content = file.read(most + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{shown(str(path))} cannot be read: {reason}") from None
+        raise DataError(f"{quoted(str(path))} cannot be read: {reason}") from None
     if len(content) > most:
         raise DataError(
-            f"{shown(str(path))} is longer than the {most} bytes such a file may have; restore it"
+            f"{quoted(str(path))} is longer than the {most} bytes such a file may have; restore it"
         )
     return content
 
@@ -161,7 +161,7 @@ def storage_error(error: Exception, path: Path) -> StorageError:
         advice = f"; {_free_space(path)}make room or choose another directory with --out"
     else:
         advice = "; choose another directory with --out"
-    return StorageError(f"{shown(str(path))} cannot be written: {reason}{advice}")
+    return StorageError(f"{quoted(str(path))} cannot be written: {reason}{advice}")
 
 
 def _free_space(path: Path) -> str:

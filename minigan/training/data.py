@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
-from minigan.errors import DataError, nearest, shown
+from minigan.errors import DataError, nearest, quoted
 
 MAX_BYTES = 2 * 2**30  # of a file
 MAX_LINE = 2**20  # characters of one line of text
@@ -56,7 +56,7 @@ def read_data(
         constant column (unless ``allow_constant``), or values that are not finite (unless ``drop_nonfinite``)
     """
     path = Path(path)
-    what = f"the data file {shown(str(path))}"
+    what = f"the data file {quoted(str(path))}"
     readers: dict[str, Callable[..., tuple[np.ndarray, tuple[str, ...], list[str]]]] = {
         ".csv": _read_text,
         ".tsv": _read_text,
@@ -64,7 +64,7 @@ def read_data(
         ".npy": _read_npy,
     }
     if path.suffix.lower() not in readers:
-        raise DataError(f"{what} has the ending {shown(path.suffix)}; give a {', '.join(readers)} file")
+        raise DataError(f"{what} has the ending {quoted(path.suffix)}; give a {', '.join(readers)} file")
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
@@ -160,7 +160,7 @@ def _number(field: str) -> float | None:
 
 
 def _label(name: str) -> str:
-    return name if name.isprintable() and len(name) <= 80 else shown(name)[1:-1]
+    return name if name.isprintable() and len(name) <= 80 else quoted(name)[1:-1]
 
 
 class _Table:
@@ -193,8 +193,8 @@ class _Table:
         numbers = [field for field, value in zip(fields, read, strict=True) if field and value is not None]
         if numbers and None in read:
             raise DataError(
-                f"{self.what}, line {number}: {shown(fields[read.index(None)])} is not a number, but "
-                f"{shown(numbers[0])} beside it is; write a header of names only, or a row of numbers"
+                f"{self.what}, line {number}: {quoted(fields[read.index(None)])} is not a number, but "
+                f"{quoted(numbers[0])} beside it is; write a header of names only, or a row of numbers"
             )
         return None in read
 
@@ -204,7 +204,7 @@ class _Table:
             hint = "; a decimal comma needs ';' or a tab between columns" if self.delimiter == "," else ""
             raise DataError(
                 f"{self.what}, line {number}: has {len(fields)} fields where {self.width} are expected: "
-                f"{shown(line)}{hint}"
+                f"{quoted(line)}{hint}"
             )
         if self.decimal != ".":
             fields = self.with_decimal_point(number, line, fields)
@@ -217,7 +217,7 @@ class _Table:
         if None in values:
             wrong = fields[values.index(None)]
             raise DataError(
-                f"{self.what}, line {number}: {shown(wrong.strip())} is not a number; correct or remove it"
+                f"{self.what}, line {number}: {quoted(wrong.strip())} is not a number; correct or remove it"
             )
         return values  # type: ignore[return-value]
 
@@ -228,7 +228,7 @@ class _Table:
                 self.decimal = self.decimal or mark
                 if mark != self.decimal:
                     raise DataError(
-                        f"{self.what}, line {number}: {shown(line)} has '{mark}' where '{self.decimal}' was "
+                        f"{self.what}, line {number}: {quoted(line)} has '{mark}' where '{self.decimal}' was "
                         "the decimal mark before; write all numbers with one mark, and none for thousands"
                     )
         return [field.replace(",", ".") for field in fields] if self.decimal == "," else fields
@@ -249,23 +249,23 @@ def _selection(
         if isinstance(column, str):
             if not has_header:
                 raise DataError(
-                    f"{what} has no header, so column {shown(column)} has no name there; select by index"
+                    f"{what} has no header, so column {quoted(column)} has no name there; select by index"
                 )
             if names.count(column) > 1:
                 raise DataError(
-                    f"{what} has {names.count(column)} columns named {shown(column)}; select by index"
+                    f"{what} has {names.count(column)} columns named {quoted(column)}; select by index"
                 )
             if column not in names:
                 known = nearest(column, names[:20])
-                raise DataError(f"{what} has no column {shown(column)}; {known}")
+                raise DataError(f"{what} has no column {quoted(column)}; {known}")
             selected.append(names.index(column))
         elif not 0 <= column < len(names):
-            raise DataError(f"{what} has {len(names)} columns, received index {shown(column)}; count from 0")
+            raise DataError(f"{what} has {len(names)} columns, received index {quoted(column)}; count from 0")
         else:
             selected.append(int(column))
     if len(set(selected)) < len(selected) or not selected:
         raise DataError(
-            f"columns must select each column once and at least one, received {shown(list(columns))}"
+            f"columns must select each column once and at least one, received {quoted(list(columns))}"
         )
     return selected
 
@@ -278,19 +278,19 @@ def _read_npy(
         kinds = {"O": "Python objects", "U": "text", "S": "text", "c": "complex numbers", "b": "truth values"}
         kind = kinds.get(dtype.kind, "this type")
         raise DataError(
-            f"{what} has dtype {shown(str(dtype))}, and {kind} cannot be learned; save it as float64"
+            f"{what} has dtype {quoted(str(dtype))}, and {kind} cannot be learned; save it as float64"
         )
     if not 1 <= len(shape) <= 2:
-        raise DataError(f"{what} has shape {shown(shape)}; give one axis of values, or rows by columns")
+        raise DataError(f"{what} has shape {quoted(shape)}; give one axis of values, or rows by columns")
     count = 1
     for size in shape:
         count *= size
     if count == 0:
-        raise DataError(f"{what} is empty: its shape is {shown(shape)}; give at least 2 rows of numbers")
+        raise DataError(f"{what} is empty: its shape is {quoted(shape)}; give at least 2 rows of numbers")
     length = os.fstat(file.fileno()).st_size - file.tell()
     if count * dtype.itemsize != length:
         raise DataError(
-            f"{what} is damaged: shape {shown(shape)} of {dtype} takes {count * dtype.itemsize} bytes, and "
+            f"{what} is damaged: shape {quoted(shape)} of {dtype} takes {count * dtype.itemsize} bytes, and "
             f"{length} are there"
         )
     raw = np.load(file.name, mmap_mode="r", allow_pickle=False)
@@ -322,9 +322,9 @@ def _npy_header(file: BinaryIO, what: str) -> tuple[tuple[int, ...], np.dtype[An
                 raise ValueError(f"format version {version} is not of plain numbers")
             shape, _, dtype = readers[version](file)
     except Exception as error:  # on garbage the parser underneath leaks whatever its parts raise
-        raise DataError(f"{what} is not a NPY file of numbers: {shown(str(error))[1:-1]}") from None
+        raise DataError(f"{what} is not a NPY file of numbers: {quoted(str(error))[1:-1]}") from None
     if any(size < 0 for size in shape):
-        raise DataError(f"{what} is damaged: its shape is {shown(shape)}")
+        raise DataError(f"{what} is damaged: its shape is {quoted(shape)}")
     return shape, dtype
 
 
@@ -364,7 +364,7 @@ def _vetted(
     for name, least, most in zip(names, low, high, strict=True):
         if least == most and not allow_constant:
             raise DataError(
-                f"{what}: column {shown(name)} is constant ({least:.6g}): variance 0, the target has no "
+                f"{what}: column {quoted(name)} is constant ({least:.6g}): variance 0, the target has no "
                 "density; select other columns"
             )
     return values, notes + _scale_notes(values, names, low, high) + _duplicate_notes(values)
@@ -380,13 +380,13 @@ def _scale_notes(values: np.ndarray, names: tuple[str, ...], low: np.ndarray, hi
         first, third = np.quantile(some[:, i] / largest, (0.25, 0.75))
         if largest > HUGE:
             notes.append(
-                f"column {shown(name)} reaches {largest:.3g}; give it in a unit that keeps it nearer to 1"
+                f"column {quoted(name)} reaches {largest:.3g}; give it in a unit that keeps it nearer to 1"
             )
         if span > OUTLYING * (third - first) > 0:
             with np.errstate(over="ignore"):
                 times = span / (third - first)
             notes.append(
-                f"column {shown(name)} spans {times:.1g} times its interquartile range; a few values will "
+                f"column {quoted(name)} spans {times:.1g} times its interquartile range; a few values will "
                 "decide its mean and standard deviation"
             )
     return notes

@@ -14,7 +14,7 @@ from minigan import backend as backends
 from minigan.backend.writes import mark_written
 from minigan.compiler.executions import available
 from minigan.engine.tensor import constant
-from minigan.errors import ConfigError, DataError, UnavailableError, shown
+from minigan.errors import ConfigError, DataError, UnavailableError, quoted
 from minigan.gan.game import Game, best_response
 from minigan.gan.orders import Losses
 from minigan.gan.orders import order as order_called
@@ -116,8 +116,8 @@ class Experiment(Steps):
         for part, purpose in ((train, "learn"), (self.held_out, "judge by")):
             if (part == part[0]).all():  # an almost constant data set, after the split
                 raise DataError(
-                    f"all of the {len(part)} rows of {shown(data.source)} to {purpose} are "
-                    f"{shown(part[0].tolist())}, a distribution without a density; give more varied data, "
+                    f"all of the {len(part)} rows of {quoted(data.source)} to {purpose} are "
+                    f"{quoted(part[0].tolist())}, a distribution without a density; give more varied data, "
                     "or keep them together with --set holdout=0"
                 )
         self.distribution = Empirical(train[:, 0] if self.features == 1 else train)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan.errors import CheckpointError, DataError, DivergedError, MiniganError, shown
+from minigan.errors import CheckpointError, DataError, DivergedError, MiniganError, quoted
 from minigan.evaluation.verdict import Verdict
 from minigan.gan.detectors import Finding, diagnose, remedy
 from minigan.machine import environment, pinned
@@ -114,7 +114,7 @@ class Session:
         numbers = (0 if best is None else best, seconds, rows)
         if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
             raise CheckpointError(
-                f"the state of the checkpoint of {shown(str(self.run.path))} has no numbers where it must; "
+                f"the state of the checkpoint of {quoted(str(self.run.path))} has no numbers where it must; "
                 "use an older one"
             )
         if state:
@@ -431,7 +431,7 @@ def _describe_drift(before: Any, here: dict[str, Any]) -> str:
         else:
             pairs = [(name, then, now)]
         differences += [
-            f"{what} {shown(old)} then, {shown(new)} now" for what, old, new in pairs if old != new
+            f"{what} {quoted(old)} then, {quoted(new)} now" for what, old, new in pairs if old != new
         ]
     found = "; ".join(differences)
     return f"the run would not go on bitwise: {found}; go on where it began, or add --allow-drift"

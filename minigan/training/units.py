@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan.errors import ConfigError, DataError, shown
+from minigan.errors import ConfigError, DataError, quoted
 from minigan.probability.distributions import Distribution, location_scale
 from minigan.probability.empirical import Empirical
 from minigan.probability.multivariate import MultivariateDistribution
@@ -100,7 +100,7 @@ def refuse_extremes(data: Data) -> None:
         # A constant feature, as a dark corner of every image, has no scale.
         if scale > 0 and _extreme(location, scale):
             raise DataError(
-                f"column {shown(name)} of {shown(data.source)} has mean {location:.3g} and sd {scale:.3g}, "
+                f"column {quoted(name)} of {quoted(data.source)} has mean {location:.3g} and sd {scale:.3g}, "
                 "beyond what float64 can judge; give it in another unit or from another origin"
             )
 
