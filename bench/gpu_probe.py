@@ -36,9 +36,11 @@ from bench.common import table
 from bench.peers.__main__ import installed
 from minigan import backend as backends
 from minigan.machine import environment
-from minigan.profiling import benchmark
-from minigan.profiling.benchmark import Variant
-from minigan.profiling.timings import Size
+from minigan.profiling import benchmark, work
+from minigan.profiling.cold import starts
+from minigan.profiling.results import Size
+from minigan.profiling.timing import calibrated, fastest
+from minigan.profiling.work import Variant
 from minigan.storage.files import write_atomic
 
 ROOT = Path(__file__).parents[1]
@@ -176,13 +178,13 @@ class Probe:
 
     def step(self, size, variant):
         """A step of the GAN that minigan bench times, made ready."""
-        made = partial(benchmark.make_step, checked=self.count(PLAYED[size.width > 256]))
-        return benchmark.make(self.backend, replace(benchmark.KINDS["step"], make=made), variant, size)
+        made = partial(work.make_step, checked=self.count(PLAYED[size.width > 256]))
+        return work.make(self.backend, replace(work.KINDS["step"], make=made), variant, size)
 
     def step_time(self, task):
         """µs per step of a task, and by the device's clock; medians of seven."""
-        count = 1 if self.dry else benchmark.calibrated(task, 0.1)
-        found = [benchmark.timed(task, count) for _ in range(1 if self.dry else 7)]
+        count = 1 if self.dry else calibrated(task.wall, 0.1)
+        found = [task.timed(count) for _ in range(1 if self.dry else 7)]
         scale = 1e6 / (task.steps * count)
         return tuple(scale * statistics.median(column) for column in zip(*found, strict=True))
 
@@ -196,7 +198,7 @@ def facts(probe):
         probe.values[name] = str(value)
     probe.note("memory", lambda: str(probe.backend.memory()))
     if not probe.dry:
-        for start in benchmark.starts("cupy", 1):
+        for start in starts("cupy", 1):
             probe.values[start.part] = start.seconds[0]
 
 
@@ -427,15 +429,15 @@ def graphs(probe):
         def both(call=call, nodes=nodes):
             graph = recorded(probe, call)
             launch = partial(graph.launch, backend.stream)
-            task = benchmark.Task(backend, launch)
+            task = work.Task(backend, launch)
             count = probe.count(200)
-            benchmark.timed(task, count)
+            task.wall(count)
             started = time.perf_counter()
             for _ in range(count):
                 launch()
             host = 1e6 * (time.perf_counter() - started) / count
             backend.synchronize()
-            device[nodes] = 1e6 * benchmark.timed(task, count)[1] / count
+            device[nodes] = 1e6 * task.timed(count)[1] / count
             return host
 
         probe.note(f"launch, {nodes} node{'s' * (nodes > 1)}", both)
@@ -466,7 +468,7 @@ def steps(probe):
     }
     for size in probe.sizes(SIZES):
         played = probe.count(PLAYED[size.width > 256])
-        made = benchmark.make_step(numpy, Variant(execution="planned"), size, checked=played)
+        made = work.make_step(numpy, Variant(execution="planned"), size, checked=played)
         expected = made.losses(played)
         for name, variant in ways.items():
             key = f"{size} {name}"
@@ -507,7 +509,7 @@ def block_kernel(probe):
 
         def agrees(size=size):
             three, steps = size._replace(replicas=3), probe.count(20)
-            expected = benchmark.make_step(numpy, Variant(execution="planned"), three).losses(steps)
+            expected = work.make_step(numpy, Variant(execution="planned"), three).losses(steps)
             return off(probe.step(three, way).losses(steps), expected, way)
 
         probe.note(f"H = {width}, losses of 3 GANs off by", agrees)
@@ -525,21 +527,21 @@ def ceilings(probe):
     """What a large product and a large copy reach."""
     backend, cp = probe.backend, probe.cp
     n, count = (64, 2**10) if probe.dry else benchmark.CEILING["cupy"]
-    gemm, size = benchmark.KINDS["gemm"], Size(n, n)
+    gemm, size = work.KINDS["gemm"], Size(n, n)
 
     def product(variant):
-        return 2e-9 * n**3 / benchmark.best(benchmark.make(backend, gemm, variant, size), probe.count(5))
+        return 2e-9 * n**3 / fastest(work.make(backend, gemm, variant, size).wall, probe.count(5))
 
     def half():
         a = cp.ones((n, n), "float16")
         out = cp.empty((n, n), "float16")
-        task = benchmark.Task(backend, partial(cp.matmul, a, a, out=out))
-        return 2e-9 * n**3 / benchmark.best(task, probe.count(5))
+        task = work.Task(backend, partial(cp.matmul, a, a, out=out))
+        return 2e-9 * n**3 / fastest(task.wall, probe.count(5))
 
     def copy():
         a, b = (cp.zeros((count,), "float32") for _ in range(2))
-        task = benchmark.Task(backend, partial(cp.copyto, b, a))
-        return 8e-9 * count / benchmark.best(task, probe.count(5))
+        task = work.Task(backend, partial(cp.copyto, b, a))
+        return 8e-9 * count / fastest(task.wall, probe.count(5))
 
     probe.note("float32 product", product, probe.variant("call"))
     probe.note("TF32 product", product, probe.variant("call", tf32=True))
@@ -557,10 +559,10 @@ def processor(probe):
             for variant in ways:
 
                 def time_it(size=size, variant=variant):
-                    limit(benchmark.cores() if variant.threads == "BLAS" else 1)
-                    task = benchmark.make_step(numpy, variant, size)
-                    count = 1 if probe.dry else benchmark.calibrated(task, 0.1)
-                    found = [benchmark.timed(task, count)[0] for _ in range(probe.count(3))]
+                    limit(work.cores() if variant.threads == "BLAS" else 1)
+                    task = work.make_step(numpy, variant, size)
+                    count = 1 if probe.dry else calibrated(task.wall, 0.1)
+                    found = [task.wall(count) for _ in range(probe.count(3))]
                     return 1e6 * statistics.median(found) / (task.steps * count)
 
                 probe.note(f"{size} {variant.name}", time_it)

@@ -9,8 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 
 from bench.common import table, write
+from minigan.profiling.timing import in_turns, timed
 
 COMMANDS = {
     "python, nothing imported": ["-c", "pass"],
@@ -22,9 +24,8 @@ COMMANDS = {
 
 def seconds(arguments):
     """Wall time of one Python process."""
-    started = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - started
+    command = [sys.executable, *arguments]
+    return timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))[0]
 
 
 def default_run(folder):
@@ -49,10 +50,8 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     for command in COMMANDS.values():
         seconds(command)  # once to warm the file cache and compile
-    times = {name: [] for name in COMMANDS}
-    for _ in range(options.repeats):  # in turn, so that a slow moment hits all of them
-        for name, command in COMMANDS.items():
-            times[name].append(seconds(command))
+    found, _ = in_turns([partial(seconds, command) for command in COMMANDS.values()], options.repeats)
+    times = dict(zip(COMMANDS, found, strict=True))
     with tempfile.TemporaryDirectory() as folder:
         runs = [default_run(folder) for _ in range(options.runs)]
     if runs:

@@ -20,14 +20,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import ExitStack, suppress
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 from bench.common import table, write
 from minigan import __version__
-from minigan.profiling.timings import interval_of_median
+from minigan.profiling.timing import in_turns, interval_of_median, quartiles, timed
 
 PEERS = ("numpy_by_hand", "ours", "torch_peer", "jax_peer", "autograd_peer", "dezero_peer")
 BASE = "numpy_by_hand"
@@ -158,11 +158,10 @@ def measure(peers, batch, width, threads, replicas, bursts, seconds):
                 processes.append(process)
             if not processes:
                 raise SystemExit(f"there is nothing to compare with: {failures[0][1]}, {failures[0][2]}")
-        order = random.Random(0)
-        for turn in range(bursts):
-            for process in order.sample(processes, len(processes)):
-                process.burst(seconds)
-            say(f"({batch}, {width}) turn {turn + 1} of {bursts}")
+        in_turns(
+            [partial(process.burst, seconds) for process in processes], bursts, order=random.Random(0),
+            on_turn=lambda turn: say(f"({batch}, {width}) turn {turn} of {bursts}"),
+        )  # fmt: skip
     yardstick = min((p for p in processes if p.peer == BASE), key=lambda p: statistics.median(p.bursts))
     size = {"batch": batch, "width": width, "replicas": replicas, "threads": threads}
     return [result(process, yardstick) | size for process in processes], failures
@@ -189,7 +188,7 @@ def result(process, yardstick):
         "peer": process.peer,
         "variant": process.variant,
         "yardstick": process is yardstick,
-        "microseconds": [1e6 * q for q in quartiles(process.bursts)],
+        "microseconds": sorted(1e6 * q for q in quartiles(process.bursts)),
         "ratio": statistics.median(ratios),
         "interval": list(interval_of_median(ratios)),
         "bursts": [1e6 * burst for burst in process.bursts],
@@ -197,11 +196,6 @@ def result(process, yardstick):
         "control": statistics.median(process.controls),
         **process.found,
     }
-
-
-def quartiles(values):
-    """The quartiles of at least one number."""
-    return statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else 3 * values
 
 
 def tabulate(results):
@@ -228,18 +222,15 @@ def digits(value):
 # ── whole processes
 def train_once(task, peer, variant, batch, width, steps):
     """What one process that trains reports, and the seconds from its start to its end."""
-    command = [
-        sys.executable,
-        "-m",
-        "bench.peers.process",
-        task,
-        peer,
-        variant,
-        *map(str, (batch, width, 1, steps)),
-    ]
-    started = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, env=surroundings(1))
-    seconds = time.perf_counter() - started
+    what = task, peer, variant, *map(str, (batch, width, 1, steps))
+    command = [sys.executable, "-m", "bench.peers.process", *what]
+    ended = []
+
+    def run():
+        ended.append(subprocess.run(command, capture_output=True, text=True, env=surroundings(1)))
+
+    seconds, _ = timed(run)
+    (done,) = ended
     if done.returncode:
         raise Failed((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
     return json.loads(done.stdout) | {"seconds": seconds}

@@ -12,7 +12,6 @@ import math
 import os
 import resource
 import sys
-import time
 from importlib import import_module
 
 import numpy as np
@@ -33,7 +32,7 @@ class Server:
         self.weights = common.initial(width, replicas=self.replicas)
         self.peer = make(peer, variant, batch, width, threads, replicas)(self.weights, batch)
         self.block = getattr(self.peer, "block", 1)
-        self.seconds = None  # per step, as far as known
+        self.steps = None  # of a burst, as soon as it is known
         square = np.random.default_rng(0).standard_normal((256, 256), dtype="float32")
         self.control = square, np.empty_like(square)
 
@@ -63,29 +62,27 @@ class Server:
 
     def burst(self, seconds):
         """Seconds per step and GAN, over so many seconds; of a fixed product by NumPy; and interruptions."""
-        if self.seconds is None:
-            self.seconds = self.timed(self.block)  # may still compile
-            self.seconds = self.timed(self.block * max(1, round(0.02 / (self.seconds * self.block))))
+        from minigan.profiling.timing import calibrated, timed
+
+        if self.steps is None:
+            self.wall(1)  # may still compile, for longer than a burst
+            self.steps = self.block * calibrated(self.wall, seconds)
         a, out = self.control
-        started = time.perf_counter()
-        for _ in range(20):
-            np.matmul(a, a, out)
-        control = time.perf_counter() - started
-        steps = self.block * max(1, round(seconds / (self.seconds * self.block)))
+        control, _ = timed(lambda: np.matmul(a, a, out), 20)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-        self.seconds = self.timed(steps)
+        wall, _ = timed(lambda: self.peer.advance(self.steps))
         return {
-            "seconds": self.seconds / (self.replicas or 1),
-            "steps": steps,
+            "seconds": wall / self.steps / (self.replicas or 1),
+            "steps": self.steps,
             "control": control,
             "interrupted": resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - before,
         }
 
-    def timed(self, steps):
-        """Seconds per step."""
-        started = time.perf_counter()
-        self.peer.advance(steps)
-        return (time.perf_counter() - started) / steps
+    def wall(self, blocks):
+        """Seconds of so many blocks of steps."""
+        from minigan.profiling.timing import timed
+
+        return timed(lambda: self.peer.advance(blocks * self.block))[0]
 
 
 def make(peer, variant, batch, width, threads, replicas=0):

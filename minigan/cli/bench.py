@@ -10,7 +10,7 @@ from minigan.cli.common import print_json, print_notes, print_table, report_opti
 from minigan.errors import ConfigError, printable, shown
 
 if TYPE_CHECKING:
-    from minigan.profiling.timings import Ratio, Record, Size
+    from minigan.profiling.results import Ratio, Record, Size
 
 
 @click.command()
@@ -40,7 +40,7 @@ def bench(
     measures the half that it has.
     """
     from minigan.cli import figures
-    from minigan.profiling import benchmark, timings
+    from minigan.profiling import benchmark, results
     from minigan.storage.files import write_atomic
 
     if figure is not None:
@@ -52,17 +52,17 @@ def bench(
             raise ConfigError(
                 "--compare reads two results and times nothing; give it no other option but --json"
             )
-        a, b = map(timings.read, compare)
-        ratios = timings.compare(a, b)
+        a, b = map(results.read, compare)
+        ratios = results.compare(a, b)
         if as_json:
-            machines = {"machine_a": timings.machine(a), "machine_b": timings.machine(b)}
+            machines = {"machine_a": results.describe_machine(a), "machine_b": results.describe_machine(b)}
             return print_json(command="bench --compare", **machines, ratios=[asdict(r) for r in ratios])
         return _print_ratios(a, b, ratios)
     quiet = click.get_current_context().obj["quiet"]
     asked = tuple(map(_parse_size, sizes))
     record = benchmark.measure(backend, asked, only, quick, _silence if quiet else _progress)
     if out is not None:
-        write_atomic(out, timings.encode(record))
+        write_atomic(out, results.encode(record))
     if figure is not None:
         figures.save_bench(record, figure)
     if as_json:
@@ -81,8 +81,8 @@ def _silence(text: str) -> None:
 
 def _parse_size(text: str) -> "Size":
     """Batch and width of "64,16"."""
-    from minigan.profiling.benchmark import MOST
-    from minigan.profiling.timings import Size
+    from minigan.profiling.results import Size
+    from minigan.profiling.work import MOST
 
     try:
         batch, width = map(int, text.split(","))
@@ -99,9 +99,9 @@ def _print_record(record: "Record") -> None:
     """A table per kind of work with what belongs to it, then the limits of the machine."""
     from statistics import median
 
-    from minigan.profiling.timings import machine
+    from minigan.profiling.results import describe_machine
 
-    click.echo(printable(machine(record)))
+    click.echo(printable(describe_machine(record)))
     for what in dict.fromkeys(cell.what for cell in record.cells):
         _print_work(record, what)
     rows: list[tuple[str, ...]] = []
@@ -126,8 +126,8 @@ def _print_record(record: "Record") -> None:
 def _print_work(record: "Record", what: str) -> None:
     from statistics import median
 
-    from minigan.profiling.benchmark import KINDS
-    from minigan.profiling.timings import Size
+    from minigan.profiling.results import Size
+    from minigan.profiling.work import KINDS
 
     kind, rows = KINDS[what], []
     flops = kind.bound == "product"
@@ -161,10 +161,10 @@ def _microseconds(seconds: float) -> str:
 
 def _print_ratios(a: "Record", b: "Record", ratios: "list[Ratio]") -> None:
     """B over A, and what A and B are."""
-    from minigan.profiling.timings import Size, machine
+    from minigan.profiling.results import Size, describe_machine
 
-    click.echo(printable(f"A: {machine(a)}, {a.measured}"))
-    click.echo(printable(f"B: {machine(b)}, {b.measured}\n"))
+    click.echo(printable(f"A: {describe_machine(a)}, {a.measured}"))
+    click.echo(printable(f"B: {describe_machine(b)}, {b.measured}\n"))
     rows = [
         (f"{r.what} {Size(r.batch, r.width, r.replicas)}", r.variant, _microseconds(r.a), _microseconds(r.b),
          f"{r.ratio:.3g}", f"{r.low:.3g} to {r.high:.3g}", "*" if r.differs else "")

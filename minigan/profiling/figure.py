@@ -5,8 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from minigan.profiling.benchmark import KINDS
-from minigan.profiling.timings import Cell, Record, machine
+from minigan.profiling.results import Cell, Record, describe_machine
+from minigan.profiling.work import KINDS
 from minigan.reports.style import CHANCE, DPI, GENERATED, SIZE, TARGET, THEORY, format_text, style
 
 PREFIXES = {0: "", 3: " k", 6: " M", 9: " G", 12: " T"}  # of powers of ten
@@ -32,7 +32,9 @@ def draw_bench(record: Record) -> Figure:
         figure.suptitle(title, x=0.02, y=1 - 0.12 / height, ha="left", va="top", fontsize=13)
         half = "" if any(cell.backend != "numpy" for cell in record.cells) else " The CPU half alone."
         key = "Blue: CPU. Orange: GPU. Dashed: as fast as a large product, or a large copy. Bars: quartiles."
-        figure.text(0.02, 1 - 0.42 / height, format_text(machine(record) + "." + half, 220), va="top")
+        figure.text(
+            0.02, 1 - 0.42 / height, format_text(describe_machine(record) + "." + half, 220), va="top"
+        )
         figure.text(0.02, 1 - 0.62 / height, key, va="top", color=CHANCE)
         for ax, name in zip(panels, kinds, strict=False):
             _draw_timings(ax, record, name)

@@ -49,12 +49,12 @@ def test_a_dry_run_goes_through_every_section_and_keeps_no_figure(probe, tmp_pat
 
 def test_a_step_that_computes_something_else_is_no_measurement(probe, monkeypatch):
     """The fused and the block kernels are compared with NumPy in the dry run too."""
-    batches = probe.benchmark.batches
+    batches = probe.work.batches
     strict = backends.get("strict")
     ok = probe.run_section("H", strict)
     assert "(8, 4) fused" in ok["values"] and "(8, 4) fused" not in ok["errors"]
     draws = iter([batches(probe.SMALL, 64), *(2 * batches(probe.SMALL, 64) for _ in range(9))])
-    monkeypatch.setattr(probe.benchmark, "batches", lambda size, steps: next(draws)[:, :steps])
+    monkeypatch.setattr(probe.work, "batches", lambda size, steps: next(draws)[:, :steps])
     wrong = probe.run_section("H", strict)
     assert (
         "computes something else" in wrong["errors"]["(8, 4) fused"] and "(8, 4) fused" not in wrong["values"]

@@ -251,7 +251,7 @@ WORDS = (
 
 def nothing_measured(*_):
     """Instead of five minutes of timings."""
-    from minigan.profiling.timings import Record
+    from minigan.profiling.results import Record
 
     return Record("2026-11-23T00:00Z", {}, [], True, 0, [])
 

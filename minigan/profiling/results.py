@@ -5,7 +5,6 @@ A result is a file of JSON; it says what timed it, and holds every single timing
 
 import math
 import os
-import statistics
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minigan.errors import DataError, shown
+from minigan.profiling.timing import interval_of_median
 from minigan.storage.files import read_bounded
 
 DEFINITION = 1  # of what is timed: results of another one are not comparable
@@ -223,26 +223,7 @@ class Ratio:
     differs: bool
 
 
-# ── statistics ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def quartiles(values: list[float]) -> tuple[float, float, float]:
-    """Median, lower and upper quartile of at least one number."""
-    if len(values) == 1:
-        return values[0], values[0], values[0]
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-    return middle, low, high
-
-
-def interval_of_median(values: list[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Order statistics around the median: at least this probability where there are six values or more."""
-    n, values = len(values), sorted(values)
-    k, tail = 0, 0.5**n  # of P(fewer than k + 1 of n lie below the median)
-    while tail <= (1 - confidence) / 2:
-        k += 1
-        tail += math.comb(n, k) * 0.5**n
-    k = max(k - 1, 0)
-    return values[k], values[n - 1 - k]
+# ── where a GPU overtakes the CPU ───────────────────────────────────────────────────────────────────────────
 
 
 def crossovers(cells: list[Cell], losses: Iterable[Loss] = ()) -> list[Crossover]:
@@ -331,7 +312,7 @@ def read(path: str | os.PathLike[str]) -> Record:
     return record
 
 
-def machine(record: Record) -> str:
+def describe_machine(record: Record) -> str:
     """The processor, the BLAS and the GPU of a result, in a line."""
     here = record.environment
     blas = here.get("blas") or {}
@@ -360,12 +341,12 @@ def compare(a: Record, b: Record) -> list[Ratio]:
     if not ratios:
         raise DataError(
             "the two results have no cell in common: "
-            f"{described(a)} against {described(b)}; measure both with the same --only and --sizes"
+            f"{describe_cells(a)} against {describe_cells(b)}; measure both with the same --only and --sizes"
         )
     return ratios
 
 
-def described(record: Record) -> str:
+def describe_cells(record: Record) -> str:
     """What a result has, in short."""
     what = ", ".join(dict.fromkeys(cell.what for cell in record.cells)) or "nothing"
     sizes = dict.fromkeys(str(Size(cell.batch, cell.width)) for cell in record.cells)

@@ -1,0 +1,62 @@
+"""The figure of a result: the crossover is where it was found, and a CPU says that it is alone."""
+
+import pytest
+from matplotlib.text import Text
+
+from minigan.profiling import results
+from minigan.profiling.figure import draw_bench
+from minigan.profiling.results import Ceiling, Cell, Record, Size
+from minigan.profiling.work import KINDS
+from minigan.reports import style
+
+TINY = Size(8, 4)
+
+
+def cell(variant="a", median=1.0, size=TINY, what="step", **fields):
+    """A row of a result."""
+    fields = {"backend": "numpy", "dtype": "float32", "tf32": False, "seconds": [median] * 7} | fields
+    return Cell(
+        what, *size, variant, threads=1, execution="planned", steps=1, device=None, median=median,
+        low=median, high=median, flops=KINDS[what].flops(size), gflops=1.0, gbs=1.0, of_ceiling=0.5, **fields,
+    )  # fmt: skip
+
+
+def record(*cells, **fields):
+    """A result."""
+    fields = {"measured": "2026-11-23T00:00Z", "environment": {}, "facts": [], "notes": []} | fields
+    return Record(quick=True, turns=7, cells=list(cells), **fields)
+
+
+def lines(ratios, what="step", **of_gpu):
+    """Cells of growing work: NumPy takes 1 s, CuPy so much."""
+    sizes = [Size(2**k, 4) for k in range(1, len(ratios) + 1)]
+    for size, ratio in zip(sizes, ratios, strict=True):
+        yield cell("cpu", 1.0, size, what)
+        yield cell("slower cpu", 3.0, size, what)
+        yield cell("gpu", ratio, size, what, **{"backend": "cupy"} | of_gpu)
+
+
+def texts(figure):
+    """Everything that is written on a figure."""
+    return " ".join(text.get_text() for text in figure.findobj(Text))
+
+
+def test_the_picture_marks_the_crossover(tmp_path):
+    cells = list(lines([4.0, 2.0, 0.5, 0.1]))
+    cells += [cell("cpu", 1.0, Size(8, 4, R), "replicas") for R in (1, 8)]
+    cells += [cell("gpu", 4.0 / R, Size(8, 4, R), "replicas", backend="cupy") for R in (1, 8)]
+    ceilings = [Ceiling(name, "float32", False, 0, 1.0, 1.0) for name in ("numpy", "cupy")]
+    found = record(*cells, ceilings=ceilings, crossovers=results.crossovers(cells))
+    figure = draw_bench(found)
+    assert "MFLOP" in texts(figure) and "R = 4" in texts(figure) and "alone" not in texts(figure)
+    steps, _ = (ax for ax in figure.axes if ax.get_title(loc="left"))
+    (place,) = {x for line in steps.lines for x in line.get_xdata() if line.get_color() == style.CHANCE}
+    assert place == pytest.approx(found.crossovers[0].work)
+    style.save(figure, tmp_path / "bench.png")
+    assert (tmp_path / "bench.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_picture_of_a_cpu_says_what_it_is():
+    figure = draw_bench(record(cell()))
+    assert "The CPU half alone" in texts(figure) and "crossover" not in texts(figure)
+    draw_bench(record())
