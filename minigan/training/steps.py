@@ -79,9 +79,14 @@ class Steps:
 
     def _record(self, inputs: list[Any]) -> None:
         """One step as Python runs it, recorded for those that follow."""
-        how = {"threads": self.config.threads, "execution": self.config.execution}
         try:
-            self._program = capture(self._round, *inputs, state=self.game.state, **how)
+            self._program = capture(
+                self._round,
+                *inputs,
+                state=self.game.state,
+                threads=self.config.threads,
+                execution=self.config.execution,
+            )
         except CaptureError as error:  # of a step that is recorded, but cannot be executed so
             if self.config.execution == "auto":
                 raise

@@ -1,5 +1,7 @@
 """What goes wrong, mostly silently, with recorded steps elsewhere: one test per trap, and the answer."""
 
+import math
+import random
 import threading
 
 import numpy as np
@@ -9,7 +11,8 @@ from minigan import backend as backends
 from minigan.compiler.capture import capture
 from minigan.engine import primitives as P
 from minigan.engine.autodiff import assign, filled, grad
-from minigan.engine.tensor import CaptureError, constant, variable
+from minigan.engine.tensor import CaptureError, constant, observer, variable
+from minigan.nn.network import mlp
 
 
 def lift(backend, values, dtype="float64"):
@@ -24,8 +27,11 @@ def test_results_of_an_earlier_replay(backend):
     assert (first[0], second[0]) == (10.0, 14.0)
 
 
-def test_python_numbers_are_frozen_and_visible(backend):
-    """One might expect a changed rate to take effect. It is frozen, and the printed program shows it."""
+def test_python_numbers_that_stay_are_frozen_and_visible(backend):
+    """One might expect a changed rate to take effect. It is frozen, and the printed program shows it.
+
+    This is what remains: nobody can see of a number that is the same in both recordings that it will change.
+    """
     config = {"rate": 0.125}
     program = capture(lambda x: x * config["rate"], lift(backend, [8.0]))
     config["rate"] = 100.0
@@ -52,6 +58,158 @@ def test_branches_on_values(backend, branch):
         CaptureError, match="a value was read during capture; return the tensor from the step"
     ):
         capture(branch, lift(backend, [1.0]))
+
+
+class Counter:
+    """A number from outside that is another each time it is asked for."""
+
+    def __init__(self, *values):
+        self.values = list(values)
+
+    def __call__(self):
+        return self.values.pop(0)
+
+
+CHANGES = {  # what a step takes from outside, another thing in the second recording: the step, what is said
+    "a number": (lambda x, now: x * now(), r"multiply takes 1\.0, and 2\.0 the second time"),
+    "the sign of zero": (lambda x, now: x * math.copysign(0.0, 1.5 - now()),
+                         r"multiply takes 0\.0, and -0\.0 the second time"),
+    "NumPy's number": (lambda x, now: x + np.float64(now()), r"add takes 1\.0, and 2\.0 the second time"),
+    "a branch": (lambda x, now: P.exp(x) if now() > 1 else P.tanh(x),
+                 "exp is called, where it was tanh the first time"),
+    "one call more": (lambda x, now: P.exp(x * 2.0) if now() > 1 else x * 2.0,
+                      "exp is called only the second time"),
+    "one call less": (lambda x, now: P.exp(x * 2.0) if now() < 2 else x * 2.0,
+                      "exp is called only the first time"),
+    "a loop": (lambda x, now: [x := x * 2.0 for _ in range(int(now()))], "multiply is called only the sec"),
+    "another tensor": (lambda x, now: (x * 2.0, x * 3.0)[int(now()) - 1] * 4.0,
+                       "multiply takes another array the second time"),
+    "another part": (lambda x, now: x[int(now()) - 1] * 4.0, r"getitem\(key=0\) gives .* getitem\(key=1\)"),
+    "an axis": (lambda x, now: P.sum_over(x, axis=(int(now()) - 1,)), r"sum.*\(axis=\(0,\).*axis=\(1,\)"),
+    "the number of a constant": (lambda x, now: x * filled(x, now()),
+                                 "a constant has another number, or another shape"),
+    "the shape of a constant": (lambda x, now: x * filled(x[: int(now())], 1.0)[:1],
+                                "getitem.*gives|a constant has another number, or another shape"),
+    "what it returns": (lambda x, now: (x * 2.0, x * 3.0)[int(now()) - 1], "it returns something else"),
+    "a number it returns": (lambda x, now: (x * 2.0, now()), "it returns something else"),
+    "how much it returns": (lambda x, now: [x * 2.0] * int(now()), "it returns something else"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_changes_between_two_recordings_is_refused(backend, what):
+    """One might expect a counter to count on. It would freeze, so it is refused where it shows."""
+    step, said = CHANGES[what]
+    now, w = Counter(1.0, 2.0), lift(backend, [[5.0, 6.0], [7.0, 8.0]])
+
+    def moving(x):
+        assign(w, w + x)
+        return step(w * 1.0, now)
+
+    with pytest.raises(CaptureError, match=f"the step, recorded twice, differs.*{said}") as caught:
+        capture(moving, lift(backend, np.ones((2, 2))), state=[w])
+    assert "is to be a Tensor, an input or in state=" in str(caught.value)
+    assert w.numpy().tolist() == [[5.0, 6.0], [7.0, 8.0]] and now.values == []
+
+
+def test_the_refusal_names_the_line(backend):
+    now = Counter(0.1, 0.2)
+
+    def step(x):
+        y = x * 2.0
+        return y * now()  # this one
+
+    with pytest.raises(CaptureError, match=r"test_capture_footguns\.py:\d+: return y \* now\(\)  # this one"):
+        capture(step, lift(backend, [1.0]))
+
+    def branch(x):
+        if now():
+            return P.exp(x)  # the second
+        return P.log(x)  # the first
+
+    now.values += [0, 1]
+    places = r"differs at \S+: return P\.exp\(x\)  # the second: .* at \S+: return P\.log\(x\)  # the first"
+    with pytest.raises(CaptureError, match=places):
+        capture(branch, lift(backend, [1.0]))
+
+
+def test_the_line_of_a_step_of_the_package_is_named():
+    """Where no line of the user's is in between, it is the innermost one above the engine."""
+    net, turns = mlp((2, 1), rngs=np.random.default_rng(0)), [P.exp, P.tanh, P.exp, P.tanh]
+    (layer, views), *_ = net._bound
+
+    class Turning(type(layer)):
+        activation = property(lambda self: turns.pop(0), lambda self, value: None)
+
+    net._bound = [(Turning(2, 1), views)]
+    x, state = constant(np.ones((3, 2), "float32")), [net.parameters.flat]
+    with pytest.raises(CaptureError, match=r"differs at \S+layers\.py:\d+: return self\.activation"):
+        capture(net, x, state=state)
+    with pytest.raises(CaptureError, match=r"differs at \S+footguns\.py:\d+: capture\(lambda z: net\(z\)"):
+        capture(lambda z: net(z), x, state=state)
+
+
+def test_a_branch_on_state_that_moves_is_refused(backend):
+    """The second recording sees the state as the first left it, as the next step would."""
+    count = lift(backend, [0.0])
+
+    def step(x):
+        assign(count, count + 1.0)
+        return P.exp(x) if backend.to_host(count.array)[0] > 1.0 else P.tanh(x)
+
+    with pytest.raises(CaptureError, match="exp is called, where it was tanh the first time"):
+        capture(step, lift(backend, [1.0]), state=[count])
+    assert count.item() == 0.0
+
+
+def test_a_branch_on_an_input_is_frozen(backend):
+    """What remains: inputs are the same both times, so what is read past the Tensor is not noticed."""
+    program = capture(
+        lambda x: P.exp(x) if backend.to_host(x.array)[0] > 0.0 else P.tanh(x), lift(backend, [1.0])
+    )
+    assert program(lift(backend, [-1.0])).item() == pytest.approx(np.exp(-1.0))
+
+
+@pytest.mark.parametrize("draw", [
+    lambda rng: random.random(), lambda rng: float(rng.normal()), lambda rng: np.float32(rng.random()),
+    lambda rng: rng.integers(2**40),
+], ids=["Python's", "a float", "NumPy's scalar", "an integer"])  # fmt: skip
+def test_random_numbers_of_python_and_numpy_are_refused(backend, draw):
+    """One might expect fresh noise in every replay. It is another number the second time: refused."""
+    rng = np.random.default_rng(0)
+    with pytest.raises(CaptureError, match="add takes .* the second time"):
+        capture(lambda x: x + draw(rng), lift(backend, [1.0]))
+
+
+def test_what_is_done_once_only_is_done_before_capture(backend):
+    """A table that a step makes when it is first asked: one recording has it, the next has not."""
+    kept = []
+
+    def step(x):
+        if not kept:
+            kept.append(x * 2.0)
+        return x + 1.0
+
+    with pytest.raises(CaptureError, match="differs.*what is done once only is to be done before capture"):
+        capture(step, lift(backend, [1.0]))
+    assert capture(step, lift(backend, [1.0]))(lift(backend, [2.0])).item() == 3.0
+
+
+def test_a_step_that_fails_leaves_everything_as_it_was(backend):
+    """In the first recording and in the second."""
+    w = lift(backend, [1.0])
+    for calls in (1, 2):
+        left = iter(range(calls))
+
+        def step(x, left=left, calls=calls):
+            assign(w, w + x)
+            if next(left) == calls - 1:
+                raise KeyError("mine")
+            return w * 1.0
+
+        with pytest.raises(KeyError, match="mine"):
+            capture(step, lift(backend, [2.0]), state=[w])
+        assert w.item() == 1.0 and observer.get() is None
 
 
 def test_branches_on_configuration_are_fine(backend):
@@ -122,10 +280,10 @@ def test_other_shapes_and_dtypes(backend, values, dtype, words):
     assert program(lift(backend, [5.0, 6.0])).numpy().tolist() == [10.0, 12.0]
 
 
-@pytest.mark.parametrize("value", [1.0, [1.0, 2.0], None])
-def test_what_is_no_array(backend, value):
+@pytest.mark.parametrize(("value", "said"), [(1.0, "float"), ([1.0, 2.0], "list"), (None, "0")])
+def test_what_is_no_array(backend, value, said):
     program = capture(lambda x: x * 2.0, lift(backend, [1.0, 2.0]))
-    with pytest.raises(CaptureError, match=f"called with {type(value).__name__}"):
+    with pytest.raises(CaptureError, match=f"called with {said}"):
         program(value)
 
 
