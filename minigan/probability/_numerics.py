@@ -1,16 +1,21 @@
 """How numbers come in (float64 on the host), and the quadrature behind the integrals."""
 
+from collections.abc import Callable
 from functools import cache
+from typing import TypeAlias
 
 import numpy as np
 
 from minigan import backend
+from minigan.backend import Array
+
+Shape: TypeAlias = int | tuple[int, ...]  # of samples
 
 _HOST_TYPES = (np.ndarray, np.generic, list, tuple, int, float)
 _PANELS = 8192  # a bound on the work: an integrand that is rounding noise never converges, and need not
 
 
-def host(x, what="sample", *, finite=False):
+def host(x: Array, what: str = "sample", *, finite: bool = False) -> np.ndarray:
     """``x``, an array of any backend, a list or a number, as float64 on the host; not to be written to.
 
     Raises:  TypeError – if it does not hold real numbers;
@@ -36,7 +41,7 @@ def host(x, what="sample", *, finite=False):
     return a
 
 
-def host_sample(x, what="sample"):
+def host_sample(x: Array, what: str = "sample") -> np.ndarray:
     """A one-dimensional finite sample, sorted: a new array."""
     a = host(x, what, finite=True)
     if a.ndim != 1:
@@ -45,11 +50,11 @@ def host_sample(x, what="sample"):
 
 
 @cache
-def _gauss_legendre():
+def _gauss_legendre() -> tuple[np.ndarray, np.ndarray]:
     return np.polynomial.legendre.leggauss(16)
 
 
-def integrate(f, edges, *, tolerance=1e-13):
+def integrate(f: Callable[[np.ndarray], np.ndarray], edges: np.ndarray, *, tolerance: float = 1e-13) -> float:
     """∫ f over [edges[0], edges[-1]] by 16-point Gauss–Legendre panels, halved until the halves agree.
 
     ``f`` is given arrays of any shape; it should be smooth between the ``edges``, where the first panels
@@ -58,7 +63,7 @@ def integrate(f, edges, *, tolerance=1e-13):
     """
     nodes, weights = _gauss_legendre()
 
-    def panels(a, b):
+    def panels(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         half = 0.5 * (b - a)
         return half * (f((a + half)[:, None] + half[:, None] * nodes) @ weights)
 
@@ -79,7 +84,7 @@ def integrate(f, edges, *, tolerance=1e-13):
     return total
 
 
-def levels(u):
+def levels(u: Array) -> np.ndarray:
     """Levels of a quantile, as float64 on the host.    Raises:  ValueError – outside [0, 1]"""
     u = host(u, "u")
     if u.min() < 0 or u.max() > 1:
@@ -89,7 +94,7 @@ def levels(u):
     return u
 
 
-def format_number(number):
+def format_number(number: float) -> str:
     """The shortest text that reads back to the same float."""
     text = repr(float(number))
     return text.removesuffix(".0")

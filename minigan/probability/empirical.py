@@ -1,10 +1,12 @@
 """The distribution of a data set: its points, each as likely."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from minigan.probability._numerics import host, levels
+from minigan.backend import Array
+from minigan.probability._numerics import Shape, host, levels
 from minigan.probability.distributions import Univariate
 
 
@@ -22,7 +24,7 @@ class Empirical(Univariate):
     values: np.ndarray
     _sorted: np.ndarray = field(init=False, repr=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         values = np.array(host(self.values, "data set", finite=True))
         if values.ndim not in (1, 2):
             raise ValueError(f"a data set has shape (n,) or (n, p); received {values.shape}")
@@ -34,50 +36,47 @@ class Empirical(Univariate):
         object.__setattr__(self, "_sorted", ordered)
 
     @property
-    def features(self):
+    def features(self) -> int:
         return 1 if self.values.ndim == 1 else self.values.shape[1]
 
     @property
-    def mean(self):
+    def mean(self) -> Any:
         mean = self.values.mean(axis=0)
         return float(mean) if self.values.ndim == 1 else mean
 
     @property
-    def sd(self):
+    def sd(self) -> Any:
         sd = self.values.std(axis=0)
         return float(sd) if self.values.ndim == 1 else sd
 
     @property
-    def support(self):
+    def support(self) -> tuple[float, float]:
         x = self._ordered("support")
         return float(x[0]), float(x[-1])
 
-    def log_density(self, x):
-        raise ValueError(
-            "an empirical distribution has no density, only points; compare samples instead, "
-            "e.g. with ks_two_sample, wasserstein1 or kl_knn"
-        )
+    def log_density(self, x: Array) -> np.ndarray:
+        raise _no_density()
 
-    def entropy(self):
-        return self.log_density(None)
+    def entropy(self) -> float:
+        raise _no_density()
 
-    def knots(self):
-        return self.log_density(None)
+    def knots(self) -> np.ndarray:
+        raise _no_density()
 
-    def cdf(self, x):
+    def cdf(self, x: Array) -> np.ndarray:
         return np.searchsorted(self._ordered("CDF"), host(x, "x"), side="right") / len(self.values)
 
-    def cdf_left(self, x):
+    def cdf_left(self, x: Array) -> np.ndarray:
         return np.searchsorted(self._ordered("CDF"), host(x, "x"), side="left") / len(self.values)
 
-    def integrated_cdf(self, x):
+    def integrated_cdf(self, x: Array) -> np.ndarray:
         ordered, x = self._ordered("CDF"), host(x, "x")
         origin = ordered[0]  # sums about the first point keep the digits of data far from zero
         sums = np.concatenate([[0.0], np.cumsum(ordered - origin)])
         count = np.searchsorted(ordered, x, side="right")
         return np.where(count > 0, count * (x - origin) - sums[count], 0.0)[()] / len(ordered)
 
-    def quantile(self, u):
+    def quantile(self, u: Array) -> np.ndarray:
         ordered, u = self._ordered("quantile"), levels(u)
         n = len(ordered)
         i = np.ceil(u * n).astype(int)
@@ -85,16 +84,23 @@ class Empirical(Univariate):
         i += i / n < u
         return ordered[np.clip(i - 1, 0, n - 1)]
 
-    def sample(self, rng, shape=()):
+    def sample(self, rng: np.random.Generator, shape: Shape = ()) -> np.ndarray:
         return self.values[rng.integers(len(self.values), size=shape)]
 
-    def __str__(self):
+    def __str__(self) -> str:
         rows, *features = self.values.shape
         return f"a data set of {rows} " + (f"rows of {features[0]} features" if features else "values")
 
-    def _ordered(self, what):
+    def _ordered(self, what: str) -> np.ndarray:
         if self.values.ndim != 1:
             raise ValueError(
                 f"a {what} needs one feature per row; this data set has shape {self.values.shape}"
             )
         return self._sorted
+
+
+def _no_density() -> ValueError:
+    return ValueError(
+        "an empirical distribution has no density, only points; compare samples instead, "
+        "e.g. with ks_two_sample, wasserstein1 or kl_knn"
+    )

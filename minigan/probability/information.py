@@ -7,9 +7,11 @@ not its square root, and lies in [0, ln 2].
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
+from minigan.backend import Array
 from minigan.probability._numerics import host, integrate
 from minigan.probability.distributions import SUM_TOLERANCE, entropy_quadrature
 from minigan.probability.multivariate import checked_moments
@@ -21,7 +23,7 @@ DIVERGENT = 1e-6  # where the outermost panel still holds this share, an integra
 # ── discrete distributions ──────────────────────────────────────────────────────────────────────────────────
 
 
-def self_information(p) -> np.ndarray:
+def self_information(p: Array) -> np.ndarray:
     """h = −ln p of each probability: additive over independent events, h(0) = ∞, h(1) = 0.
 
     Shapes:  p (…) → (…)
@@ -36,7 +38,7 @@ def self_information(p) -> np.ndarray:
         return 0.0 - np.log(p)  # not −ln p, which would make h(1) a negative zero
 
 
-def entropy(p) -> float:
+def entropy(p: Array) -> float:
     """H[p] = −Σ p ln p with 0 ln 0 = 0: at most ln n, for the uniform distribution over n outcomes alone.
 
     Shapes:  p (…): all its entries together are one distribution
@@ -47,7 +49,7 @@ def entropy(p) -> float:
     return _cross(*2 * [_probabilities(p, "p")])
 
 
-def cross_entropy(p, q) -> float:
+def cross_entropy(p: Array, q: Array) -> float:
     """H[p, q] = −Σ p ln q = H[p] + KL(p‖q); ∞ where q has no mass and p has.
 
     Shapes:  p, q of one shape (…)
@@ -58,7 +60,7 @@ def cross_entropy(p, q) -> float:
     return _cross(*_pair(p, q))
 
 
-def kl(p, q) -> float:
+def kl(p: Array, q: Array) -> float:
     """KL(p‖q) = Σ p ln(p/q) ≥ 0; ∞ where q has no mass and p has.
 
     Shapes:  p, q of one shape (…)
@@ -69,7 +71,7 @@ def kl(p, q) -> float:
     return kl_of_shares(*_pair(p, q))
 
 
-def js(p, q) -> float:
+def js(p: Array, q: Array) -> float:
     """JS(p, q) = ½ KL(p‖m) + ½ KL(q‖m), m = (p + q)/2: symmetric, 0 ≤ JS ≤ ln 2.
 
     Shapes:  p, q of one shape (…)
@@ -84,7 +86,7 @@ def js(p, q) -> float:
 # ── closed forms ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def kl_normal(mean_p, sd_p, mean_q, sd_q):
+def kl_normal(mean_p: Array, sd_p: Array, mean_q: Array, sd_q: Array) -> np.ndarray:
     """KL of two normal distributions, ln(σ_q/σ_p) + [(μ_q − μ_p)² + σ_p² − σ_q²]/(2σ_q²), elementwise.
 
     Shapes:  four arrays that broadcast to one shape (…) → (…)
@@ -106,7 +108,7 @@ def kl_normal(mean_p, sd_p, mean_q, sd_q):
     return (np.maximum(t + 0.5 * t * t - log_ratio, 0.0) + 0.5 * ((mean_q - mean_p) / sd_q) ** 2)[()]
 
 
-def kl_multivariate_normal(mean_p, covariance_p, mean_q, covariance_q) -> float:
+def kl_multivariate_normal(mean_p: Array, covariance_p: Array, mean_q: Array, covariance_q: Array) -> float:
     """KL = ½[tr(Σ_q⁻¹Σ_p) − p + (μ_q − μ_p)ᵀΣ_q⁻¹(μ_q − μ_p) + ln(det Σ_q/det Σ_p)].
 
     Shapes:  means (p,), covariances (p, p)
@@ -129,7 +131,7 @@ def kl_multivariate_normal(mean_p, covariance_p, mean_q, covariance_q) -> float:
 # ── two densities, by quadrature ────────────────────────────────────────────────────────────────────────────
 
 
-def kl_quadrature(p, q) -> float:
+def kl_quadrature(p: Array, q: Array) -> float:
     """KL(p‖q) = ∫ p ln(p/q) dx of two distributions, to about 1e-10 of its size plus 1e-12.
 
     ∞ where p has mass and q has none, and where the integral diverges: heavy tails are followed to 2³⁴⁰
@@ -144,7 +146,7 @@ def kl_quadrature(p, q) -> float:
         return math.inf
     emptied = False
 
-    def integrand(x):
+    def integrand(x: Array) -> np.ndarray:
         nonlocal emptied
         log_p, log_q = p.log_density(x), q.log_density(x)
         emptied = emptied or bool(((log_p > -np.inf) & (log_q == -np.inf)).any())
@@ -158,14 +160,14 @@ def kl_quadrature(p, q) -> float:
     return math.inf if emptied or divergent else max(0.0, value)
 
 
-def js_quadrature(p, q) -> float:
+def js_quadrature(p: Array, q: Array) -> float:
     """JS(p, q) = ½ KL(p‖m) + ½ KL(q‖m), m = (p + q)/2, of two distributions, to about 1e-12.
 
     Units:   nats
     Source:  [T6]
     """
 
-    def integrand(x):
+    def integrand(x: Array) -> np.ndarray:
         log_p, log_q = p.log_density(x), q.log_density(x)
         log_m = np.logaddexp(log_p, log_q) - LN2
         return 0.5 * (kl_integrand(log_p, log_m) + kl_integrand(log_q, log_m))
@@ -176,7 +178,7 @@ def js_quadrature(p, q) -> float:
 # ── the terms of the sums ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _probabilities(p, name):
+def _probabilities(p: Array, name: str) -> np.ndarray:
     single = getattr(p, "dtype", None) is not None and str(p.dtype) in ("float32", "float16")
     p = host(p, name)
     # As float32 rounds a softmax.
@@ -191,7 +193,7 @@ def _probabilities(p, name):
     return p
 
 
-def _pair(p, q):
+def _pair(p: Array, q: Array) -> tuple[np.ndarray, np.ndarray]:
     p, q = _probabilities(p, "p"), _probabilities(q, "q")
     if p.shape != q.shape:
         raise ValueError(
@@ -200,31 +202,31 @@ def _pair(p, q):
     return p, q
 
 
-def _cross(p, q):
+def _cross(p: Array, q: Array) -> float:
     with np.errstate(divide="ignore"):
         return float(-(p[p > 0] * np.log(q[p > 0])).sum() + 0.0)
 
 
-def kl_of_shares(p, q):
+def kl_of_shares(p: Array, q: Array) -> float:
     """KL of two probability vectors, unchecked."""
     if (q[p > 0] == 0).any():
         return math.inf
     return float(kl_integrand(*_logs(p, q)).sum())
 
 
-def js_rows(p, q):
+def js_rows(p: Array, q: Array) -> np.ndarray:
     """JS of probability vectors along the last axis, unchecked."""
     log_p, log_q = _logs(p, q)
     log_m = np.logaddexp(log_p, log_q) - LN2
     return _clip_js(0.5 * (kl_integrand(log_p, log_m) + kl_integrand(log_q, log_m)).sum(axis=-1))
 
 
-def _logs(p, q):
+def _logs(p: Array, q: Array) -> tuple[np.ndarray, np.ndarray]:
     with np.errstate(divide="ignore"):
         return np.log(p), np.log(q)
 
 
-def kl_integrand(log_p, log_q):
+def kl_integrand(log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
     """p ln(p/q) − p + q ≥ 0, which integrates to KL(p‖q): never negative, exact when p and q almost agree."""
     p, q = np.exp(log_p), np.exp(log_q)
     with np.errstate(invalid="ignore"):
@@ -235,7 +237,7 @@ def kl_integrand(log_p, log_q):
     return np.where(near & (log_p > -np.inf), p * (close + np.expm1(-close)), far)
 
 
-def _clip_js(value):
+def _clip_js(value: Any) -> np.ndarray:
     return np.clip(value, 0.0, LN2)
 
 

@@ -1,11 +1,13 @@
 """Mixtures of distributions of one number: two modes are the first thing that a GAN gets wrong."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from minigan.probability._numerics import format_number, host, levels
+from minigan.backend import Array
+from minigan.probability._numerics import Shape, format_number, host, levels
 from minigan.probability.distributions import SUM_TOLERANCE, Distribution, Univariate
 from minigan.probability.empirical import Empirical
 
@@ -20,7 +22,7 @@ class Mixture(Univariate):
     weights: tuple[float, ...]
     components: tuple[Distribution, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         weights = host(list(self.weights), "weights", finite=True).tolist()
         components = tuple(self.components)
         if len(weights) != len(components):
@@ -45,34 +47,34 @@ class Mixture(Univariate):
         object.__setattr__(self, "components", tuple(c for _, c in parts))
 
     @property
-    def support(self):
+    def support(self) -> tuple[float, float]:
         ends = [c.support for w, c in self._parts() if w > 0]
         return min(low for low, _ in ends), max(high for _, high in ends)
 
     @property
-    def mean(self):
+    def mean(self) -> float:
         return math.fsum(w * c.mean for w, c in self._parts() if w > 0)
 
     @property
-    def sd(self):
+    def sd(self) -> float:
         mean = self.mean
         parts = [(w, c.sd, c.mean - mean) for w, c in self._parts() if w > 0]
         return math.sqrt(sum(w * (sd * sd + shift * shift) for w, sd, shift in parts))
 
-    def log_density(self, x):
+    def log_density(self, x: Array) -> np.ndarray:
         terms = np.stack([math.log(w) + c.log_density(x) for w, c in self._parts() if w > 0])
         top = terms.max(axis=0)
         top = np.where(top > -np.inf, top, 0.0)
         with np.errstate(divide="ignore"):
             return top + np.log(np.exp(terms - top).sum(axis=0))
 
-    def cdf(self, x):
-        return sum(w * c.cdf(x) for w, c in self._parts() if w > 0)
+    def cdf(self, x: Array) -> np.ndarray:
+        return sum((w * c.cdf(x) for w, c in self._parts() if w > 0), start=np.zeros(()))
 
-    def integrated_cdf(self, x):
-        return sum(w * c.integrated_cdf(x) for w, c in self._parts() if w > 0)
+    def integrated_cdf(self, x: Array) -> np.ndarray:
+        return sum((w * c.integrated_cdf(x) for w, c in self._parts() if w > 0), start=np.zeros(()))
 
-    def quantile(self, u):
+    def quantile(self, u: Array) -> np.ndarray:
         u = levels(u)
         each = np.stack([c.quantile(u) for w, c in self._parts() if w > 0])
         low, high = each.min(axis=0), each.max(axis=0)  # the mixture's quantile lies between its components'
@@ -90,7 +92,7 @@ class Mixture(Univariate):
             low, high = np.where(inner & below, middle, low), np.where(inner & ~below, middle, high)
         return high[()]
 
-    def sample(self, rng, shape=()):
+    def sample(self, rng: np.random.Generator, shape: Shape = ()) -> np.ndarray:
         weights = np.array(self.weights)
         which = rng.choice(len(weights), size=shape, p=weights / weights.sum())
         which = np.asarray(which)
@@ -100,11 +102,11 @@ class Mixture(Univariate):
             x[mine] = c.sample(rng, int(mine.sum()))
         return x[()]
 
-    def knots(self):
+    def knots(self) -> np.ndarray:
         return np.unique(np.concatenate([c.knots() for w, c in self._parts() if w > 0]))
 
-    def __str__(self):
+    def __str__(self) -> str:
         return " + ".join(f"{format_number(w)}*{c}" for w, c in self._parts())
 
-    def _parts(self):
+    def _parts(self) -> Iterable[tuple[float, Distribution]]:
         return zip(self.weights, self.components, strict=True)

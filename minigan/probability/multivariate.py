@@ -9,7 +9,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from minigan.probability._numerics import host
+from minigan.backend import Array
+from minigan.probability._numerics import Shape, host
 from minigan.probability.distributions import SUM_TOLERANCE
 
 _LOG_2PI = math.log(2 * math.pi)
@@ -36,13 +37,13 @@ class MultivariateDistribution(Protocol):
     def sd(self) -> np.ndarray:
         """The standard deviation of each feature."""
 
-    def density(self, x) -> np.ndarray:
+    def density(self, x: Array) -> np.ndarray:
         """p(x)."""
 
-    def log_density(self, x) -> np.ndarray:
+    def log_density(self, x: Array) -> np.ndarray:
         """ln p(x)."""
 
-    def sample(self, rng: np.random.Generator, shape=()) -> np.ndarray:
+    def sample(self, rng: np.random.Generator, shape: Shape = ()) -> np.ndarray:
         """Independent draws.    Shapes:  → shape + (p,)"""
 
     def entropy(self) -> float:
@@ -61,7 +62,7 @@ class MultivariateNormal:
     covariance: np.ndarray
     _factor: np.ndarray = field(init=False, repr=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         mean, covariance, factor = checked_moments(self.mean, self.covariance)
         for name, value in (("mean", mean), ("covariance", covariance), ("_factor", factor)):
             value.flags.writeable = False
@@ -70,7 +71,7 @@ class MultivariateNormal:
     features = property(lambda self: len(self.mean))
     sd = property(lambda self: np.sqrt(np.diag(self.covariance)))
 
-    def log_density(self, x) -> np.ndarray:
+    def log_density(self, x: Array) -> np.ndarray:
         """ln p(x).
 
         Shapes:  x (…, p) → (…)
@@ -83,14 +84,14 @@ class MultivariateNormal:
         log_p = -0.5 * (z * z).sum(axis=0) - np.log(np.diag(self._factor)).sum() - 0.5 * p * _LOG_2PI
         return log_p.reshape(x.shape[:-1])[()]
 
-    def density(self, x) -> np.ndarray:
+    def density(self, x: Array) -> np.ndarray:
         """p(x).
 
         Shapes:  x (…, p) → (…)
         """
         return np.exp(self.log_density(x))
 
-    def sample(self, rng: np.random.Generator, shape=()) -> np.ndarray:
+    def sample(self, rng: np.random.Generator, shape: Shape = ()) -> np.ndarray:
         """Independent draws.
 
         Shapes:  → shape + (p,)
@@ -102,11 +103,11 @@ class MultivariateNormal:
         """H = (p/2)(1 + ln 2π) + ½ ln det covariance, in nats [T2]."""
         return float(0.5 * len(self.mean) * (1 + _LOG_2PI) + np.log(np.diag(self._factor)).sum())
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"a normal distribution of {len(self.mean)} features"
 
 
-def checked_moments(mean, covariance):
+def checked_moments(mean: Array, covariance: Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, covariance and its lower Cholesky factor, or one clear error."""
     mean = np.array(host(mean, "mean", finite=True))
     covariance = np.array(host(covariance, "covariance", finite=True))
@@ -143,7 +144,7 @@ class MultivariateMixture:
     centres: np.ndarray = field(init=False, repr=False)
     _factors: np.ndarray = field(init=False, repr=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         weights = host(list(self.weights), "weights", finite=True).tolist()
         components = tuple(self.components)
         if len(weights) != len(components):
@@ -201,7 +202,7 @@ class MultivariateMixture:
         round_ones = sd[:, None, None] * np.eye(self.features)
         return sd.copy() if np.allclose(self._factors, round_ones, rtol=1e-12, atol=0) else None
 
-    def log_density(self, x) -> np.ndarray:
+    def log_density(self, x: Array) -> np.ndarray:
         """ln p(x), exact where every component underflows.
 
         Shapes:  x (…, p) → (…)
@@ -224,7 +225,7 @@ class MultivariateMixture:
                 log_p[start : start + step] = top + np.log(np.exp(terms - top).sum(axis=0))
         return log_p.reshape(x.shape[:-1])[()]
 
-    def _square_distances(self, rows):
+    def _square_distances(self, rows: np.ndarray) -> np.ndarray:
         """(x − μₖ)ᵀ Σₖ⁻¹ (x − μₖ) of all rows and components: (n, p) → (k, n)."""
         sd = self.mode_sd
         if sd is None:
@@ -233,21 +234,21 @@ class MultivariateMixture:
         z, centres = rows.T, self.centres.T[..., None]
         return sum(((z[j] - centres[j]) / sd[:, None]) ** 2 for j in range(self.features))
 
-    def _log_norms(self):
+    def _log_norms(self) -> np.ndarray:
         """ln wₖ − ½ ln det 2πΣₖ."""
         with np.errstate(divide="ignore"):
             log_weights = np.log(self.weights)
         half_logdet = np.log(np.diagonal(self._factors, axis1=1, axis2=2)).sum(axis=1)
         return log_weights - half_logdet - 0.5 * self.features * math.log(2 * math.pi)
 
-    def density(self, x) -> np.ndarray:
+    def density(self, x: Array) -> np.ndarray:
         """p(x).
 
         Shapes:  x (…, p) → (…)
         """
         return np.exp(self.log_density(x))
 
-    def sample(self, rng: np.random.Generator, shape=()) -> np.ndarray:
+    def sample(self, rng: np.random.Generator, shape: Shape = ()) -> np.ndarray:
         """Independent draws.
 
         Shapes:  → shape + (p,)
@@ -272,7 +273,7 @@ class MultivariateMixture:
         rng = np.random.default_rng(0) if rng is None else rng
         return float(-self.log_density(self.sample(rng, rows)).mean())
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, MultivariateMixture)
             and self.weights == other.weights
@@ -280,10 +281,10 @@ class MultivariateMixture:
             and np.array_equal(self._factors, other._factors)
         )
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((self.weights, self.centres.tobytes()))
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.text or (
             f"a mixture of {len(self.weights)} normal distributions of {self.features} feature"
             + ("s" if self.features > 1 else "")

@@ -78,14 +78,16 @@ def spiral(turns: float = 2.0, sd: float = 0.02, radius: float = 1.0) -> Multiva
 # ── private ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _round_modes(centres, sd, text, weights=None):
+def _round_modes(
+    centres: np.ndarray, sd: float, text: str, weights: np.ndarray | None = None
+) -> MultivariateMixture:
     count, features = centres.shape
     covariance = sd * sd * np.eye(features)
-    weights = (1 / count,) * count if weights is None else tuple(weights.tolist())
-    return MultivariateMixture(weights, tuple(MultivariateNormal(c, covariance) for c in centres), text)
+    shares = (1 / count,) * count if weights is None else tuple(weights.tolist())
+    return MultivariateMixture(shares, tuple(MultivariateNormal(c, covariance) for c in centres), text)
 
 
-def _whole(distribution, name, value, least, most):
+def _whole(distribution: str, name: str, value: float, least: int, most: int) -> int:
     number = float(value)
     if not (number.is_integer() and least <= number <= most):
         raise ValueError(
@@ -94,7 +96,7 @@ def _whole(distribution, name, value, least, most):
     return int(number)
 
 
-def _positive(distribution, **numbers):
+def _positive(distribution: str, **numbers) -> list[float]:
     for name, value in numbers.items():
         if not 1e-150 < float(value) < 1e150:  # their squares are numbers too
             raise ValueError(
