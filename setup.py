@@ -12,7 +12,7 @@ version = re.search(r'"(.+)"', Path(__file__).with_name("minigan").joinpath("_ve
 
 plot = ["matplotlib>=3.10.7"]  # the figures of a run; everything else works without
 sweep = ["joblib>=1.5"]  # minigan sweep --jobs: processes that are replaced when one is killed
-cluster = [*sweep, "dask[distributed]>=2025.1"]  # minigan sweep --engine dask: workers on other machines, TLS
+cluster = [*sweep, "dask[distributed]>=2025.1"]  # minigan sweep --workers dask: on other machines, by TLS
 test = [
     *plot,
     *cluster,

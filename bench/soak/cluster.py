@@ -231,7 +231,7 @@ class Cluster:
         """``minigan sweep`` with this cluster, started on a machine."""
         files = self.files if files is None else files
         options = [part for key, file in files.items() for part in (f"--tls-{key}", str(file))]
-        command = ("minigan", "sweep", "--engine", "dask", "--scheduler", url or self.url)
+        command = ("minigan", "sweep", "--workers", "dask", "--scheduler", url or self.url)
         return self.start(machine, *command, *options, *arguments, log=log)
 
 

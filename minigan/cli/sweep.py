@@ -16,7 +16,9 @@ from minigan.errors import ConfigError, SweepError, UnavailableError, printable
 @click.option("--out", **RUNS, help="Where the sweep's directory is made.")
 @click.option("--resume", metavar="SWEEP", help="Go on with the sweep in this directory: what is missing.")
 @click.option("--allow-drift", is_flag=True, help="Resume although versions, processor or threads differ.")
-@click.option("--engine", type=click.Choice(["local", "dask"]), default="local", help="Where the runs train.")
+@click.option(
+    "--workers", type=click.Choice(["local", "dask"]), default="local", help="Where the runs train."
+)
 @click.option(
     "--jobs",
     type=click.IntRange(1, 4096),
@@ -35,7 +37,7 @@ def sweep(
     out: str,
     resume: str | None,
     allow_drift: bool,
-    engine: str,
+    workers: str,
     jobs: int | None,
     scheduler: str | None,
     tls_ca: str | None,
@@ -53,10 +55,11 @@ def sweep(
     r1 = [0.1, 0.5]
 
     Runs that differ in seed, rates and penalty weights train together as one program; others are jobs, for
-    this process, for --jobs of them (needs joblib), or for a Dask cluster. Each run is a directory, with the
-    bits that it would have alone.
+    this process, for --jobs of them (needs joblib), or for a Dask cluster. Each run is a directory, bitwise
+    what it would be alone.
     """
     from minigan.cli import figures
+    from minigan.cli.progress import SweepProgress
     from minigan.sweeps import sweep as sweeps
     from minigan.sweeps.workers import dask, local, run_sweep
 
@@ -64,21 +67,21 @@ def sweep(
         raise ConfigError("give a SWEEP.toml to begin with, or --resume with the directory of a sweep")
     if resume is not None and sets:
         raise ConfigError("--resume goes on with the sweep's own configurations; leave --set out")
-    if (engine == "dask") != (scheduler is not None):
-        raise ConfigError("--engine dask and --scheduler URL belong together; give both or neither")
+    if (workers == "dask") != (scheduler is not None):
+        raise ConfigError("--workers dask and --scheduler URL belong together; give both or neither")
     if scheduler is None:
-        workers = jobs or 1
-        run: Any = local(workers)
+        count = jobs or 1
+        run: Any = local(count)
     else:
         run = dask(scheduler, {"ca": tls_ca, "cert": tls_cert, "key": tls_key})
-        workers = jobs or run.slots
+        count = jobs or run.slots
     if resume is None:
         plan = sweeps.read_sweep(str(file), sets)
         path = sweeps.create(out, plan)
     else:
         path, plan = Path(resume), sweeps.load(resume)
-    with _progress(ctx, path, plan):
-        found, failures = run_sweep(os.path.abspath(path), run, workers, allow_drift=allow_drift)
+    with SweepProgress(console(ctx, err=True), path, plan, quiet=ctx.obj["quiet"]):
+        found, failures = run_sweep(os.path.abspath(path), run, count, allow_drift=allow_drift)
     files = {name: str(path / f) for name, f in (("results", "results.csv"), ("rates", "rates.json"))}
     try:
         files["figure"] = str(figures.save_sweep(path, plan, found))
@@ -119,9 +122,3 @@ def _print_rates(ctx: click.Context, plan: Any, found: Any) -> None:
     to = console(ctx)
     to.print(f"success: {escape(plan.success)}")
     to.print(table)
-
-
-def _progress(ctx: click.Context, path: Path, plan: Any) -> Any:
-    from minigan.cli.progress import SweepProgress
-
-    return SweepProgress(console(ctx, err=True), path, plan, quiet=ctx.obj["quiet"])

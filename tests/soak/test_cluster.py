@@ -316,7 +316,7 @@ def test_a_lost_scheduler_is_told_with_the_missing_runs_and_a_restart_runs_those
     killer.start()
     file = write_sweep(tmp_path / "s.toml", 4, LONG)
     assert (
-        main(["sweep", str(file), "--engine", "dask", "--scheduler", loopback.url, "--out", str(out), "-q"])
+        main(["sweep", str(file), "--workers", "dask", "--scheduler", loopback.url, "--out", str(out), "-q"])
         == 1
     )
     killer.join()
@@ -355,7 +355,7 @@ def test_a_cluster_without_workers_is_named(loopback, tmp_path, monkeypatch, cap
     monkeypatch.setattr(workers, "ALONE_SECONDS", 0.5)
     wait(lambda: "Scheduler at" in (tmp_path / "scheduler.log").read_text(), "the scheduler")
     file = write_sweep(tmp_path / "s.toml", 2)
-    arguments = ("--engine", "dask", "--scheduler", loopback.url, "--out", str(tmp_path / "out"), "-q")
+    arguments = ("--workers", "dask", "--scheduler", loopback.url, "--out", str(tmp_path / "out"), "-q")
     assert main(["sweep", str(file), *arguments]) == 1
     err = capsys.readouterr().err
     assert "2 of 2 runs are missing (0, 1): the scheduler" in err and "has no workers; start some" in err
@@ -375,7 +375,7 @@ def test_a_cluster_without_workers_is_named(loopback, tmp_path, monkeypatch, cap
 def test_a_scheduler_that_cannot_be_trusted_is_refused(url, tmp_path, capsys):
     file = write_sweep(tmp_path / "s.toml", 2)
     out = tmp_path / "out"
-    assert main(["sweep", str(file), "--engine", "dask", "--scheduler", url, "--out", str(out)]) == 2
+    assert main(["sweep", str(file), "--workers", "dask", "--scheduler", url, "--out", str(out)]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "tls://HOST:PORT" in err and not out.exists()
 
@@ -397,7 +397,7 @@ def test_a_scheduler_that_does_not_answer_is_named_in_time(tmp_path, capfd, monk
             listener.listen()
         url = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
         out = tmp_path / "out"
-        assert main(["sweep", str(file), "--engine", "dask", "--scheduler", url, "--out", str(out)]) == 6
+        assert main(["sweep", str(file), "--workers", "dask", "--scheduler", url, "--out", str(out)]) == 6
     err = capfd.readouterr().err
     assert err.count("\n") == 1 and f"the scheduler '{url}' does not answer" in err and not out.exists()
 
@@ -422,7 +422,7 @@ def test_a_missing_extra_is_named(monkeypatch, capsys, tmp_path):
         workers.dask("tcp://127.0.0.1:1", {})
     file = write_sweep(tmp_path / "s.toml", 2)
     arguments = ("sweep", str(file), "--out", str(tmp_path / "out"))
-    assert main([*arguments, "--engine", "dask", "--scheduler", "tcp://127.0.0.1:1"]) == 6
+    assert main([*arguments, "--workers", "dask", "--scheduler", "tcp://127.0.0.1:1"]) == 6
     monkeypatch.setitem(sys.modules, "joblib", None)
     assert main([*arguments, "--jobs", "2"]) == 6
     first, second = capsys.readouterr().err.splitlines()

@@ -535,7 +535,7 @@ def test_missing_runs_make_the_command_fail_with_the_way_on(tmp_path, capsys):
         ((), "give a SWEEP.toml to begin with, or --resume"),
         (("a.toml", "--resume", "b"), "give a SWEEP.toml to begin with, or --resume"),
         (("--resume", "b", "--set", "steps=3"), "leave --set out"),
-        (("a.toml", "--engine", "dask"), "belong together"),
+        (("a.toml", "--workers", "dask"), "belong together"),
         (("a.toml", "--scheduler", "tcp://127.0.0.1:1"), "belong together"),
         (("absent.toml",), "absent.toml"),
         (("a\0b",), "embedded null"),
