@@ -13,14 +13,15 @@ import numpy as np
 from minigan import backend as backends
 from minigan.backend.writes import mark_written
 from minigan.compiler.executions import available
-from minigan.engine.tensor import constant
+from minigan.engine.tensor import Tensor, constant
 from minigan.errors import ConfigError, DataError, UnavailableError, quoted
 from minigan.gan.game import Game, best_response
 from minigan.gan.orders import Losses
 from minigan.gan.orders import order as order_called
 from minigan.gan.penalties import PENALTIES
 from minigan.nn.network import Network, mlp
-from minigan.nn.optim import OPTIMIZERS
+from minigan.nn.optim import OPTIMIZERS, Optimizer
+from minigan.nn.parameters import Parameters
 from minigan.nn.schedules import Average, Averaging, Schedule
 from minigan.probability.empirical import Empirical
 from minigan.training.config import Config, NetworkConfig, OptimizerConfig, replace, to_json
@@ -205,11 +206,11 @@ class Experiment(Steps):
 
     def real(self, count: int, index: int = 0) -> np.ndarray:
         """``count`` real rows that training does not see in this order.    Shapes:  → (count, p)"""
-        rows = self.distribution.sample(stream(self.config.seed, "verdict", index), (count,))
+        rows: np.ndarray = self.distribution.sample(stream(self.config.seed, "verdict", index), (count,))
         return rows.reshape(count, self.features)
 
     @np.errstate(invalid="ignore")  # a flag without a NaN: of OpenBLAS's AVX-512 products of five columns
-    def _apply(self, network, x: np.ndarray) -> np.ndarray:
+    def _apply(self, network: Network, x: np.ndarray) -> np.ndarray:
         parts = []
         for start in range(0, x.shape[-2], CHUNK):
             rows = np.ascontiguousarray(x[..., start : start + CHUNK, :], self.config.dtype)
@@ -360,7 +361,7 @@ def _game(
                 )
         return there if replicated else there[0]
 
-    def optimizer(parameters, of: str):
+    def optimizer(parameters: Parameters, of: str) -> Optimizer:
         o: OptimizerConfig = getattr(c, of)
         rates = numbers("a rate", [getattr(config, of).rate for config in configs], 0.001)
         options = {name: getattr(o, field) for name, field in OPTIONS[o.name].items()}
@@ -368,7 +369,7 @@ def _game(
             numbers("epsilon", [o.epsilon] * len(configs), 1e-8)
         return OPTIMIZERS[o.name](parameters, rates, **options)
 
-    def weight(name: str):
+    def weight(name: str) -> Tensor | float:
         """A tensor also where there is one experiment: folded into literals it would round differently."""
         if not getattr(c, name):
             return 0.0

@@ -291,7 +291,8 @@ def _judgement(e: Experiment, x: np.ndarray) -> np.ndarray:
 
 
 def _sigmoid(a: np.ndarray) -> np.ndarray:
-    return np.exp(-np.logaddexp(0.0, -a))
+    d: np.ndarray = np.exp(-np.logaddexp(0.0, -a))
+    return d
 
 
 def _axes(e: Experiment) -> np.ndarray | None:

@@ -31,11 +31,13 @@ class Units(NamedTuple):
 
     def to_network(self, x: np.ndarray) -> np.ndarray:
         """y of x, as a network has it.    Shapes:  (…, p) → (…, p)"""
-        return (x - self.shift) / self.scale
+        y: np.ndarray = (x - self.shift) / self.scale
+        return y
 
     def to_user(self, y: np.ndarray) -> np.ndarray:
         """x of y, as the user has it.    Shapes:  (…, p) → (…, p)"""
-        return y * self.scale + self.shift
+        x: np.ndarray = y * self.scale + self.shift
+        return x
 
 
 def standard_units(distribution: Any, rng: np.random.Generator) -> Units:

@@ -7,12 +7,11 @@ import pytest
 
 from minigan.compiler.capture import capture
 from minigan.compiler.planner import EXACT
-from minigan.errors import ConfigError, DataError, MiniganError, UnavailableError
+from minigan.errors import ConfigError, DataError, UnavailableError
 from minigan.gan.objectives import OBJECTIVES
 from minigan.machine import describe_blas, limited
 from minigan.training.config import resolve
 from minigan.training.data import Data, read_data
-from minigan.training.draws import BLOCK, BLOCK_NUMBERS, STREAMS, step_numbers, stream
 from minigan.training.experiment import SMALL, Ensemble, Experiment, get_backend
 
 BATCHES = ("real", "latent_d", "latent_g")
@@ -47,35 +46,6 @@ def equal_bits(a, b):
     for name in a:
         assert a[name].dtype == b[name].dtype and a[name].shape == b[name].shape, name
         assert a[name].tobytes() == b[name].tobytes(), name
-
-
-# Streams
-
-
-def test_a_stream_is_found_again_and_every_other_is_another():
-    first = stream(7, "data", 3).bit_generator.state
-    assert stream(7, "data", 3).bit_generator.state == first
-    others = [
-        stream(seed, name, index) for seed in (7, 8) for name in STREAMS for index in (0, 3, 2**31, 2**32 + 5)
-    ]
-    draws = {other.bytes(16) for other in others}
-    assert len(draws) == len(others)
-
-
-def test_streams_are_uncorrelated():
-    """66 correlations of 20 000 normals; |r| > 6/√n by chance in 1e-7 of all fixed seeds."""
-    draws = [
-        stream(0, name, index).standard_normal(20_000)
-        for name in ("data", "latent", "eval")
-        for index in range(4)
-    ]
-    correlations = np.corrcoef(draws)[np.triu_indices(len(draws), 1)]
-    assert abs(correlations).max() < 6 / np.sqrt(20_000)
-
-
-def test_an_unknown_stream_is_an_error():
-    with pytest.raises(ValueError):
-        stream(0, "dta")
 
 
 # Replicas
@@ -412,118 +382,6 @@ def test_a_backend_that_is_absent_is_refused():
     assert get_backend("auto").name == "numpy"
 
 
-# Blocks
-
-
-def test_large_batches_make_short_blocks():
-    assert experiment().block_length == BLOCK
-    assert experiment("batch=1000000").block_length == 2  # 3 numbers a sample, 2^23 a block
-    assert experiment("batch=16777216", "generator.widths=[1]", "discriminator.widths=[1]").block_length == 1
-    for sets in (("batch=100000",), ("batch=100000", "discriminator_steps=3", "latent.size=4")):
-        e = experiment(*sets)
-        c = e.config
-        step = (c.discriminator_steps * (1 + e.latent_size) + c.generator_steps * e.latent_size) * c.batch
-        assert e.block_length * step <= BLOCK_NUMBERS < (e.block_length + 1) * step
-
-
-@pytest.mark.parametrize(
-    "sets",
-    [
-        (), ("target=ring(8,1,0.1)", "generator_steps=2"), ("discriminator_steps=3", "zero_gp=1"),
-        ("wgan_gp=1", "instance_noise=0.1", "latent.size=3"),
-    ],
-    ids=", ".join,
-)  # fmt: skip
-def test_a_step_takes_the_numbers_that_are_counted(sets):
-    e = experiment(*sets)
-    drawn = e.draw(0, 5)
-    assert 5 * step_numbers(e.config, e.features) == sum(
-        array.size for name, array in drawn.items() if name not in ("factor", "weight")
-    )
-
-
-def test_each_step_sees_fresh_numbers_and_no_block_repeats_another():
-    e = experiment()
-    drawn = [e._draw(block)[name] for block in (0, 1) for name in BATCHES]
-    seen = [number.tobytes() for numbers in drawn for number in numbers]
-    assert len(set(seen)) == len(seen) == 2 * 3 * BLOCK
-    assert e._draw(1)["real"].tobytes() == e._draw(1)["real"].tobytes()
-
-
-def test_every_step_of_every_block_has_its_own_factor_and_weight():
-    e = experiment("schedule.hold=0", "average.start=0", "dtype=float64")
-    for block in (0, 1):
-        t = block * BLOCK + np.arange(BLOCK)
-        numbers = e._draw(block)
-        np.testing.assert_array_equal(numbers["factor"][:, 0], e.schedule(t))
-        np.testing.assert_array_equal(numbers["weight"][:, 0], e.averaging(t))
-
-
-def test_data_and_both_latents_are_independent():
-    """3 correlations of 51 200 normals in 2 blocks; |r| > 6/√n in 2e-8 of all fixed seeds."""
-    e = experiment("dtype=float64", "batch=1024")
-    for block in (0, 1):
-        numbers = e._draw(block)
-        correlations = np.corrcoef([numbers[name].ravel() for name in BATCHES])[np.triu_indices(3, 1)]
-        assert abs(correlations).max() < 6 / np.sqrt(51_200)
-
-
-def test_instance_noise_fades_to_zero():
-    """Its sd falls in a straight line; of 51 200 normals 2 % are 6.4 sd: a false alarm in 1e-8 of seeds."""
-    e = experiment("instance_noise=0.8", "steps=80", "batch=51200", "dtype=float64")
-    assert e.block_length < 80
-    for block in (0, 1):
-        numbers = e._draw(block)
-        for k in range(0, e.block_length, 7):
-            t = block * e.block_length + k
-            for name in ("noise_x", "noise_d", "noise_g"):
-                noise = numbers[name][k]
-                assert noise.std() == pytest.approx(0.8 * max(0.0, 1 - t / 80), rel=0.02, abs=1e-12)
-                assert abs(noise.mean()) <= 6 * 0.8 / np.sqrt(noise.size)
-    assert (e._draw(80 // e.block_length + 1)["noise_x"] == 0.0).all()  # beyond the end
-
-
-def test_the_noises_are_independent():
-    """Of each other and of the data: 15 correlations of 51 200 normals; |r| > 6/√n in 6e-8 of fixed seeds."""
-    e = experiment("instance_noise=1", "observation_noise=1", "dtype=float64", "batch=1024")
-    numbers = e._draw(0)
-    rows = [numbers[name].ravel() for name in (*BATCHES, "noise_x", "noise_d", "noise_g")]
-    assert abs(np.corrcoef(rows)[np.triu_indices(6, 1)]).max() < 6 / np.sqrt(51_200)
-
-
-def test_mix_is_uniform_and_one_per_pack():
-    e = experiment("wgan_gp=1", "packing=4", "discriminator_steps=2", "batch=400")
-    mix = e._draw(0)["mix"]
-    assert mix.shape == (BLOCK, 2, 100, 1) and mix.min() >= 0 and mix.max() < 1
-    assert abs(mix.mean() - 0.5) < 6 / np.sqrt(12 * mix.size)  # six sd
-
-
-@pytest.mark.parametrize("seed", [0, 5])
-def test_observation_noise_is_that_of_the_instrument_in_units_of_x(seed):
-    """Added to what G makes, in training and in samples; bounds are 6 sd and more: 1e-7 false alarms."""
-    sets = "target=normal(1000, 4)", "batch=20000", "dtype=float64"
-    clean, noisy = (experiment(*sets, f"observation_noise={sd}", f"seed={seed}") for sd in (0, 0.5))
-    scale = np.squeeze(noisy.scale)
-    numbers = noisy._draw(0)
-    assert "noise_x" not in numbers  # real data have it already
-    for name in ("noise_d", "noise_g"):
-        sd = numbers[name].std(axis=(0, 1, -2, -1))
-        np.testing.assert_allclose(sd * scale, 0.5, rtol=0.01)
-    for averaged in (True, False):
-        added = noisy.sample(20_000, 3, averaged=averaged) - clean.sample(20_000, 3, averaged=averaged)
-        np.testing.assert_allclose(added.std(axis=-2), 0.5, rtol=0.03)
-        assert abs(added.mean(axis=-2)).max() < 6 * 0.5 / np.sqrt(20_000)
-    assert noisy.sample(9, 3).tobytes() == noisy.sample(9, 3).tobytes()
-    assert (noisy.sample(9, 3) != noisy.sample(9, 4)).all()
-
-
-def test_both_noises_add_as_squares():
-    e = experiment("instance_noise=0.3", "observation_noise=0.4", "standardise=false", "batch=100000")
-    numbers = e._draw(0)
-    assert numbers["noise_x"][0].std() == pytest.approx(0.3, rel=0.02)
-    assert numbers["noise_d"][0].std() == pytest.approx(0.5, rel=0.02)
-
-
 def test_a_best_discriminator_sees_what_the_instrument_shows():
     """G makes a point; with the noise of the data D cannot tell its rows from theirs, without it at once."""
     known = {}
@@ -564,178 +422,6 @@ def test_many_rows_pass_in_chunks_of_the_same_values():
         e.generate(z)[[0, 70_000, -1]], e.generate(z[[0, 70_000, -1]]), rtol=1e-5, atol=1e-6
     )
     assert e.generate(z).shape == (150_000, 1)
-
-
-# Philox
-
-
-PHILOX = [
-    (), ("latent.distribution=uniform", "latent.size=3", "zero_gp=1", "generator_steps=2", "dtype=float64"),
-    ("standardise=false", "packing=2", "observation_noise=0.4", "instance_noise=0.3"),
-    ("target=laplace(0,1)", "latent.distribution=one", "wgan_gp=1", "discriminator_steps=2",
-     "observation_noise=0.1"),
-    ("target=ring(8,1,0.1)", "instance_noise=0.2"),
-]  # fmt: skip
-
-
-def by_philox(*sets):
-    return experiment("random=philox", *sets)
-
-
-@pytest.mark.parametrize("sets", PHILOX, ids=" ".join)
-def test_philox_draws_the_same_bits_on_every_backend(backend, sets):
-    there, here = by_philox(f"backend={backend.name}", *sets), by_philox("backend=numpy", *sets)
-    for block in (0, 7):
-        drawn = {name: backend.to_host(array) for name, array in there._draw(block).items()}
-        equal_bits(drawn, here._draw(block))
-
-
-@pytest.mark.parametrize("sets", PHILOX, ids=" ".join)
-def test_philox_draws_what_numpy_draws_in_other_numbers(sets):
-    plain, counted = experiment(*sets).draw(1, 9), by_philox(*sets).draw(1, 9)
-    assert plain.keys() == counted.keys()
-    for name, array in plain.items():
-        assert counted[name].shape == array.shape and counted[name].dtype == array.dtype, name
-    kept = {"factor", "weight"} | ({"real"} if "target" in str(sets) else set())
-    kept |= {"latent_d", "latent_g"} if "latent.distribution=one" in sets else set()
-    assert {name for name in plain if plain[name].tobytes() == counted[name].tobytes()} == kept
-
-
-@pytest.mark.parametrize("sets", PHILOX, ids=" ".join)
-def test_what_philox_draws_depends_on_the_step_alone_and_not_on_its_block(sets):
-    e = by_philox(*sets)
-    long, short = e.draw(1, 12), [e.draw(block, 4) for block in (3, 4, 5)]
-    for name in long.keys() - ({"real"} if "target" in str(sets) else set()):
-        assert long[name].tobytes() == b"".join(part[name].tobytes() for part in short), name
-
-
-@pytest.mark.parametrize("sets", PHILOX, ids=" ".join)
-def test_by_philox_a_replica_is_the_single_run_of_its_seed(sets):
-    seeds = [3, 0, 2**40 + 3]
-    together = ensemble("random=philox", *sets, seeds=seeds)
-    together.advance(BLOCK + 3)
-    for seed, replica in zip(seeds, together.experiments, strict=True):
-        alone = by_philox(*sets, f"seed={seed}")
-        alone.advance(BLOCK + 3)
-        equal_bits(replica.arrays(), alone.arrays())
-
-
-def test_by_philox_loading_continues_bit_for_bit():
-    straight, resumed = (by_philox("zero_gp=1", "instance_noise=0.1") for _ in range(2))
-    straight.advance(57)
-    arrays = straight.arrays()
-    straight.advance(30)
-    resumed.load(arrays, 57)
-    resumed.advance(30)
-    equal_bits(resumed.arrays(), straight.arrays())
-
-
-def test_numbers_by_philox_follow_their_distributions():
-    """Means and sds of 409 600 numbers each; 5 sd of their errors."""
-    sets = "target=normal(4,1.25)", "standardise=false", "batch=4096", "dtype=float64", "zero_gp=1"
-    e = by_philox(
-        *sets, "latent.distribution=uniform", "instance_noise=0.5", "steps=100000000", "eval_every=1000000"
-    )
-    numbers = [e.draw(block, 50) for block in (0, 1)]
-    for name, mean, sd in (
-        ("real", 4, 1.25), ("latent_d", 0, 3**-0.5), ("latent_g", 0, 3**-0.5), ("mix", 0.5, 12**-0.5),
-        ("noise_x", 0, 0.5), ("noise_d", 0, 0.5), ("noise_g", 0, 0.5),
-    ):  # fmt: skip
-        values = np.concatenate([drawn[name].ravel() for drawn in numbers])
-        assert abs(values.mean() - mean) < 5 * sd / np.sqrt(values.size), name
-        assert abs(values.std() / sd - 1) < 5 / np.sqrt(values.size), name
-    columns = np.array(
-        [numbers[0][name].ravel() for name in ("real", "latent_d", "latent_g", "mix", "noise_x")]
-    )
-    assert abs(np.corrcoef(columns)[np.triu_indices(5, 1)]).max() < 6 / np.sqrt(columns.shape[1])
-
-
-# Scale
-
-
-@pytest.mark.parametrize(
-    ("target", "shift", "scale"),
-    [
-        ("normal(4, 1.25)", 4, 1.25),
-        ("normal(1000, 1)", 1000, 1),
-        ("normal(0, 1e-20)", 0, 1e-20),
-        ("normal(0, 1e30)", 0, 1e30),
-        ("uniform(-1, 3)", 1, 4 / np.sqrt(12)),
-        ("0.33*normal(-1,0.25)+0.67*normal(2,1.4)", 1.01, None),
-        ("student(40)", 0, np.sqrt(40 / 38)),
-        ("student(1.5)", 0, 1.294),  # no finite sd: the quartiles decide
-        ("student(0.5)", 0, 2.304),  # no mean either
-    ],
-)
-def test_a_target_is_scaled_by_what_was_seen_of_it(target, shift, scale):
-    """10 000 values give location and scale to 6 % in all but 1e-8 of seeds; 10 % for quartiles too."""
-    e = experiment(f"target={target}")
-    true = e.distribution.sd if scale is None else scale
-    assert abs(e.shift.item() - shift) < 0.1 * true
-    assert e.scale.item() == pytest.approx(true, rel=0.1)
-    assert e.held_out is None and e.notes == () and e.names == ("x",)
-
-
-def test_a_target_of_the_plane_is_scaled_per_feature_and_judged_by_rows_of_its_own():
-    e = experiment("target=spiral(2,0.02)", "eval_samples=700")
-    distribution = e.distribution
-    assert (e.features, e.latent_size, e.names, e.notes) == (2, 2, ("x", "y"), ())
-    assert e.shift.shape == e.scale.shape == (1, 2)
-    assert (
-        abs(e.shift[0] - distribution.mean) < 0.06 * distribution.sd
-    ).all()  # 10 000 rows: 6 standard errors
-    assert (abs(e.scale[0] / distribution.sd - 1) < 0.06).all()
-    assert (
-        e.held_out.shape == (700, 2)
-        and e.held_out.tobytes() == distribution.sample(stream(0, "held"), 700).tobytes()
-    )
-    assert not {row.tobytes() for row in e.held_out} & {row.tobytes() for row in e.real(5000)}
-    assert (
-        experiment("target=spiral(2,0.02)", "eval_samples=700", "seed=1").held_out[0, 0] != e.held_out[0, 0]
-    )
-    assert e.sample(3).shape == e.real(3).shape == (3, 2)
-    plain = experiment("target=ring()", "standardise=false")
-    assert plain.shift.tolist() == [[0, 0]] and plain.scale.tolist() == [[1, 1]]
-
-
-@pytest.mark.parametrize(
-    "setting", ["generator_optimizer.epsilon=1e300", "discriminator_optimizer.epsilon=1e-60", "r1=1e300"]
-)
-def test_a_number_that_the_dtype_does_not_hold_is_refused(setting):
-    with pytest.raises(ConfigError, match="is 0 or infinite in float32; choose one nearer to"):
-        experiment(setting)
-    experiment(setting, "dtype=float64")
-
-
-@pytest.mark.parametrize("target", ["ring(8,1e120,1)", "grid(5,1e-120,1e-121)"])
-def test_targets_of_the_plane_beyond_float64_are_refused(target):
-    with pytest.raises(ConfigError, match="beyond what float64 can judge"):
-        experiment(f"target={target}")
-
-
-def test_seeds_estimate_the_scale_each_for_itself():
-    shifts = [e.shift.item() for e in ensemble(seeds=[0, 1, 2]).experiments]
-    assert len(set(shifts)) == 3
-
-
-def test_training_data_are_standardised_and_samples_are_not():
-    e = experiment("target=normal(1000, 3)", "batch=4096")
-    rows = e._draw(0)["real"]
-    assert abs(rows.mean()) < 0.02 and abs(rows.std() - 1) < 0.02  # 200 000 values
-    assert 900 < e.sample(100).mean() < 1100 and 990 < e.real(100).mean() < 1010
-
-
-def test_nothing_is_scaled_where_that_was_asked_for():
-    e = experiment("standardise=false", "target=normal(10, 3)")
-    assert e.shift.item() == 0 and e.scale.item() == 1
-    assert experiment("standardise=false", data=table(20, 3)).scale.tolist() == [[1, 1, 1]]
-
-
-def test_logits_are_asked_for_in_the_units_of_the_user():
-    e = experiment("target=normal(1000, 3)")
-    z = np.array([[-1.0], [0.0], [2.0]])
-    inside = e._apply(e.discriminator, z)
-    np.testing.assert_allclose(e.logits(z * e.scale + e.shift), inside, rtol=1e-4, atol=1e-6)
 
 
 # Data sets
@@ -850,23 +536,6 @@ def test_what_cannot_be_trained_is_refused_before_any_work(sets, says):
     with pytest.raises(ConfigError, match=says) as caught:
         experiment(*sets)
     assert "\n" not in str(caught.value) and caught.value.exit_code == 2
-
-
-@pytest.mark.parametrize("factor", [1e300, 1e-310])
-@pytest.mark.parametrize("features", [1, 2])
-def test_data_beyond_the_digits_of_float64_are_refused(factor, features):
-    data = table(30, features)
-    data.values[:, -1] *= factor
-    with pytest.raises(DataError, match=f"'x{features - 1}' of 'table.csv'.*another unit"):
-        experiment(data=data)
-
-
-def test_data_far_from_the_origin_are_refused_where_their_digits_are_used_up():
-    data = table(30)
-    near, far = (Data(data.values + offset, data.names, (), "f.csv") for offset in (1e9, 1e14))
-    experiment(data=near).advance(2)
-    with pytest.raises(MiniganError, match="another origin"):
-        experiment(data=far)
 
 
 def test_the_latent_has_as_many_numbers_as_the_data_have_features_unless_told():
