@@ -2,7 +2,7 @@
 
     python -m bench.gpu_probe --budget 900       every section; writes bench/results/gpu-probe.json
     python -m bench.gpu_probe --section C,G      these alone; what the file already has is not run again
-    python -m bench.gpu_probe --backend strict   a dry run on the double of a GPU: no figure is kept
+    python -m bench.gpu_probe --backend strict   a dry run on the strict device: no figure is kept
 
 Each section is a process of its own with its own time limit, so a crash or a hung kernel costs that section
 alone; the file is replaced whole after each. At the end stands a table of what was predicted beside what was

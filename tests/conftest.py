@@ -75,7 +75,7 @@ def pytest_report_header(config):
     chosen = selected(config)
     running = [name for name, reason in chosen.items() if reason is None]
     skipped = [f"{name} skipped: {reason}" for name, reason in chosen.items() if reason]
-    gpu = "no (strict double and host-compiled kernels)"
+    gpu = "no (strict device and host-compiled kernels)"
     if "cupy" in running:
         gpu = f"yes, {backends.get('cupy').describe()}"
     return [

@@ -60,7 +60,7 @@ def test_a_run_of_the_tests_says_whether_a_gpu_ran_and_can_insist_on_one():
     if runs[1].returncode == 0:
         assert said.startswith("yes, CuPy ")
     else:
-        assert said == "no (strict double and host-compiled kernels)"
+        assert said == "no (strict device and host-compiled kernels)"
         assert runs[1].returncode == pytest.ExitCode.USAGE_ERROR and "--require-gpu: " in runs[1].stderr
 
 

@@ -11,7 +11,7 @@ import pytest
 from minigan import backend as backends
 
 ROOT = Path(__file__).parents[2]
-DOUBLE = {  # what the double of a GPU does not have: each of these is measured on a GPU only
+STRICT = {  # what the strict device does not have: each of these is measured on a GPU only
     ("C", "ElementwiseKernel"), ("E", "Generator"), ("E", "Generator differs per replay"),
     ("F", "allocation nodes"), ("I", "H = 4, attributes"), ("M", "Generator, 128"),
     ("M", "Generator, small state, 128"),
@@ -39,7 +39,7 @@ def test_a_dry_run_goes_through_every_section_and_keeps_no_figure(probe, tmp_pat
     record = json.loads(path.read_text())
     assert list(record["sections"]) == list(probe.SECTIONS) and "strict" in record["device"]
     failed = {(letter, name) for letter, s in record["sections"].items() for name in s["errors"]}
-    assert failed <= DOUBLE, {k: s["errors"] for k, s in record["sections"].items() if s["errors"]}
+    assert failed <= STRICT, {k: s["errors"] for k, s in record["sections"].items() if s["errors"]}
     values = [value for s in record["sections"].values() for value in s["values"].values()]
     assert len(values) > 60 and set(values) == {"dry run"}
     table = capsys.readouterr().out.splitlines()
@@ -66,7 +66,7 @@ def test_what_the_capture_of_the_double_refuses_is_what_cupy_refuses(probe):
     probe.capture_matrix(given)
     missed = {name for name, outcome in probe.CAPTURED.items() if given.values.get(name) != outcome}
     absent = {"ElementwiseKernel", "ReductionKernel", "cupy.random", "Generator"}
-    refused_always = {"float", "bool"}  # by the double: as a TypeError, captured or not
+    refused_always = {"float", "bool"}  # by the strict device: as a TypeError, captured or not
     assert missed - absent - {"fill(array)"} <= refused_always
     assert all(given.values[name] == "TypeError" for name in missed & refused_always)
     assert given.values["captured sum off by"] < 1e-5

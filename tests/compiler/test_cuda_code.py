@@ -1,4 +1,4 @@
-"""Fused steps on the double of a GPU: every method, as launches and as a block, against the eager engine.
+"""Fused steps on the strict device: every method, as launches and as a block, against the eager engine.
 
 The CUDA sources are compiled as C++ (without optimisation, which is not asked about here) and run.
 """

@@ -14,7 +14,7 @@ from safetensors.numpy import load as plain_load
 from safetensors.numpy import save as plain_save
 
 from minigan.errors import CheckpointError, StorageError
-from minigan.storage import checkpoint as lab
+from minigan.storage import checkpoint as checkpoint_module
 from minigan.storage.checkpoint import find, inspect, latest, load, pointed, require, save, save_step
 from minigan.storage.directory import RunDirectory
 
@@ -128,7 +128,9 @@ def test_other_dtypes_are_refused(tmp_path, dtype):
     assert not (tmp_path / "c").exists()
 
 
-@pytest.mark.parametrize("state", [{"x": float("nan")}, {"x": float("inf")}, {"x": "y" * lab.MAX_HEADER}])
+@pytest.mark.parametrize(
+    "state", [{"x": float("nan")}, {"x": float("inf")}, {"x": "y" * checkpoint_module.MAX_HEADER}]
+)
 def test_a_state_that_is_not_json_or_too_long_is_refused(tmp_path, state):
     with pytest.raises(ValueError):
         save(tmp_path / "c", {}, state)
@@ -289,7 +291,7 @@ def test_a_file_of_another_program_is_refused(tmp_path):
         b"",
         b"\xff" * 8,
         struct.pack("<Q", 2**63),
-        struct.pack("<Q", lab.MAX_HEADER + 1) + b" " * (lab.MAX_HEADER + 1),
+        struct.pack("<Q", checkpoint_module.MAX_HEADER + 1) + b" " * (checkpoint_module.MAX_HEADER + 1),
         struct.pack("<Q", 5000) + b"[" * 5000,
         struct.pack("<Q", 5000) + b'{"a":' * 1000,
         struct.pack("<Q", 2) + b"{}",
@@ -310,7 +312,7 @@ def test_rubbish_is_refused_without_memory_for_it(tmp_path, content):
 def test_file_faults_are_refused(tmp_path):
     (tmp_path / "d").mkdir()
     with open(tmp_path / "big", "wb") as big:
-        big.truncate(lab.MAX_FILE + 1)
+        big.truncate(checkpoint_module.MAX_FILE + 1)
     for path, what in (
         (tmp_path / "none", "No such file"),
         (tmp_path / "d", "not a regular file"),
@@ -325,9 +327,9 @@ def test_file_faults_are_refused(tmp_path):
 
 def test_a_file_of_the_largest_size_is_read_and_no_larger_one(file, monkeypatch):
     size = file.stat().st_size
-    monkeypatch.setattr(lab, "MAX_FILE", size)
+    monkeypatch.setattr(checkpoint_module, "MAX_FILE", size)
     equal(load(file)[0], arrays())
-    monkeypatch.setattr(lab, "MAX_FILE", size - 1)
+    monkeypatch.setattr(checkpoint_module, "MAX_FILE", size - 1)
     assert f"has {size} bytes, more than the {size - 1} that are read" in refused(file)
 
 
@@ -441,7 +443,7 @@ def test_an_old_checkpoint_that_cannot_be_removed_is_a_storage_error(run, monkey
     def unlink(self, missing_ok=False):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
 
-    monkeypatch.setattr(lab.Path, "unlink", unlink)
+    monkeypatch.setattr(checkpoint_module.Path, "unlink", unlink)
     with pytest.raises(StorageError, match=r"step-00000001.*Permission denied"):
         save_step(run, 2, {}, {}, keep=1)
     assert latest(run).state["step"] == 2  # the new one and its pointer were there before
@@ -458,7 +460,7 @@ def test_a_pointer_names_only_a_checkpoint_that_is_there(run):
 
 def test_a_run_without_its_folder_of_checkpoints_has_none(run):
     run.checkpoints.rmdir()
-    assert lab.paths(run) == []
+    assert checkpoint_module.paths(run) == []
     with pytest.raises(CheckpointError, match="it has none; train it first"):
         latest(run)
 
@@ -514,7 +516,7 @@ def test_a_reader_overtaken_by_a_writer_takes_the_newer_one(run, which, monkeypa
             save_step(run, 2, {}, {}, keep=1, best=True)
         return load(path)
 
-    monkeypatch.setattr(lab, "load", load_after_a_save)
+    monkeypatch.setattr(checkpoint_module, "load", load_after_a_save)
     found = find(run, which)
     assert found.state["step"] == 2 and found.warnings == ()
     assert steps(run) == ["step-00000002.safetensors"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minigan.errors import DataError
-from minigan.training import data as lab
+from minigan.training import data as data_module
 from minigan.training.data import location_scale, read_data
 
 
@@ -137,7 +137,7 @@ def test_control_characters_in_a_header_are_made_visible(read):
         ("1\n1_0\n", 2, "'1_0'"),
         ("1\n2\n0x10\n", 3, "'0x10'"),
         ('1\n"2\n3,"\n', 3, "3,"),
-        ("1\n2\n" + "9" * (lab.MAX_LINE + 1) + "\n", 3, "more than"),
+        ("1\n2\n" + "9" * (data_module.MAX_LINE + 1) + "\n", 3, "more than"),
     ],
 )
 def test_exact_line_and_offending_text(refused, text, line, shown):
@@ -387,7 +387,7 @@ def test_unreadable_file_is_refused(tmp_path, monkeypatch):
 
 def test_a_file_too_large_is_refused_before_it_is_opened(tmp_path):
     with open(tmp_path / "big.csv", "wb") as file:
-        file.truncate(lab.MAX_BYTES + 1)
+        file.truncate(data_module.MAX_BYTES + 1)
     with pytest.raises(DataError, match="more than the 2147483648"):
         read_data(tmp_path / "big.csv")
 
