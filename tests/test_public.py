@@ -16,6 +16,8 @@ PACKAGE = Path(minigan.__file__).parent
 ROOMS = [  # whose every module has an __all__
     "engine",
     "nn",
+    "gan",
+    "gan",
 ]
 MODULES = [
     path for room in ROOMS for path in sorted((PACKAGE / room).glob("*.py")) if path.name != "__init__.py"

@@ -14,7 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigan.engine.tensor import constant
+from minigan.gan.objectives import Host
 from minigan.gan.objectives import objective as objective_called
+
+__all__ = [
+    "ASSUMED", "COLLAPSED", "COLUMNS", "DETECTORS", "Finding", "LARGE_RATE", "LATELY", "MIN_ROWS",
+    "MIN_STEPS", "OVERTAKEN", "PENALTIES", "RATES", "REMEDIES", "SATURATED", "STIFF", "TAIL", "THROWN",
+    "TOLD", "VANISHED", "diagnose", "remedy", "separation", "spread", "spread_axes",
+]  # fmt: skip
 
 COLLAPSED = 0.25  # of the data's spread: a perfect sampler of n values has 1 ± √(½/n), ± 0.05 even at n = 100
 SATURATED = 0.99  # of all pairs ranked right: D errs in one of a hundred, so p and q hardly overlap
@@ -48,7 +55,7 @@ class Finding:
 # ── measures ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def separation(real_logits, fake_logits) -> float:
+def separation(real_logits: Any, fake_logits: Any) -> float:
     """P(a(x) > a(G(z))) + ½ P(a(x) = a(G(z))): the area under D's ROC curve, from ranks alone.
 
     ½ where D cannot tell, 1 where it puts every real value above every generated one, below ½ where G has
@@ -65,7 +72,7 @@ def separation(real_logits, fake_logits) -> float:
     return float(sum(below) / (2 * fake.size))
 
 
-def spread_axes(real) -> np.ndarray:
+def spread_axes(real: Any) -> Host:
     """A map to coordinates in which the real rows have unit covariance, for ``spread``.
 
     They are the principal axes of the standardised features, as far as each carries a hundredth of the
@@ -82,10 +89,11 @@ def spread_axes(real) -> np.ndarray:
     z = (real - real.mean(axis=0)) / sd
     variances, axes = np.linalg.eigh(z.T @ z / len(z))
     kept = variances >= 0.01 * variances.sum()
-    return axes[:, kept] / np.sqrt(variances[kept]) / sd[:, None]
+    scaled: Host = axes[:, kept] / np.sqrt(variances[kept]) / sd[:, None]
+    return scaled
 
 
-def spread(sample, axes) -> float:
+def spread(sample: Any, axes: Host) -> float:
     """The sd of a sample in units of the data's, in the direction where that is least; 1 if it is perfect.
 
     Shapes:  sample (n, p), axes (p, k) of ``spread_axes`` → a float
@@ -106,18 +114,18 @@ def spread(sample, axes) -> float:
 class _Run:
     """The columns of the rows, NaN where a number is missing, and how many modes a sample should show."""
 
-    columns: dict[str, np.ndarray]
+    columns: dict[str, Host]
     modes: int | None
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Host:
         return self.columns[name]
 
     @property
-    def told(self):
+    def told(self) -> Host:
         return self["ks_p"] < TOLD
 
     @property
-    def distance(self):
+    def distance(self) -> Host:
         """W1 in sd of the data, or where the distribution has no mean the ratio of the spreads."""
         return np.where(np.isnan(self["w1"]), self["spread"], self["w1"])
 
@@ -125,14 +133,16 @@ class _Run:
 COLUMNS = ("step", "d_loss", "g_loss", "w1", "ks_p", "spread", "d_auc", "modes", "grad_norm_g")
 
 
-def _diverged(run):
+def _diverged(run: _Run) -> Host:
     begin = run["step"] == 0  # nothing was minimised yet
     broken = ~begin & ~(np.isfinite(run["d_loss"]) & np.isfinite(run["g_loss"]))
     start = max(run.distance[0], 1.0)
-    return broken | (_peak(run.distance) > THROWN * start) & (run.distance > start) & run.told
+    thrown = (_peak(run.distance) > THROWN * start) & (run.distance > start)
+    diverged: Host = broken | thrown & run.told
+    return diverged
 
 
-def _diverged_evidence(run, k):
+def _diverged_evidence(run: _Run, k: int) -> str:
     if not (math.isfinite(run["d_loss"][k]) and math.isfinite(run["g_loss"][k])):
         return "The losses are no longer finite."
     return (
@@ -141,22 +151,22 @@ def _diverged_evidence(run, k):
     )
 
 
-def _saturated(run):
+def _saturated(run: _Run) -> Host:
     return run["d_auc"] >= SATURATED
 
 
-def _saturated_evidence(run, k):
+def _saturated_evidence(run: _Run, k: int) -> str:
     return (
         f"D ranks real above generated in {100 * run['d_auc'][k]:.4g} % of all pairs (50 % when it cannot "
         "tell): what it says hardly depends on how far G is off."
     )
 
 
-def _vanishing(run):
+def _vanishing(run: _Run) -> Host:
     return _saturated(run) & (run["grad_norm_g"] < VANISHED * _peak(run["grad_norm_g"]))
 
 
-def _vanishing_evidence(run, k):
+def _vanishing_evidence(run: _Run, k: int) -> str:
     now, peak = run["grad_norm_g"][k], _peak(run["grad_norm_g"])[k]
     return (
         f"The gradient that reaches G has norm {now:.2g}, {100 * now / peak:.2g} % of the run's largest, "
@@ -164,35 +174,35 @@ def _vanishing_evidence(run, k):
     )
 
 
-def _collapsed(run):
+def _collapsed(run: _Run) -> Host:
     return (run["spread"] < COLLAPSED) & run.told
 
 
-def _collapsed_evidence(run, k):
+def _collapsed_evidence(run: _Run, k: int) -> str:
     return (
         f"What G makes is nearly one value, or a thin line: in its narrowest direction it has "
         f"{run['spread'][k]:.2g} of the data's sd (a perfect sampler: 1)."
     )
 
 
-def _missing(run):
+def _missing(run: _Run) -> Host:
     return (run["modes"] < (run.modes or 0)) & run.told
 
 
-def _missing_evidence(run, k):
+def _missing_evidence(run: _Run, k: int) -> str:
     return (
         f"The sample shows {run['modes'][k]:.0f} of {run.modes} modes "
         "(a perfect sampler of this size shows all)."
     )
 
 
-def _circling(run):
+def _circling(run: _Run) -> Host:
     """D was behind G and ahead of it, at this evaluation or the three before."""
     behind, ahead = _lately(run["d_auc"] <= OVERTAKEN), _lately(run["d_auc"] >= 0.5)
     return behind & ahead & run.told
 
 
-def _circling_evidence(run, k):
+def _circling_evidence(run: _Run, k: int) -> str:
     seen = 100 * run["d_auc"][max(0, k + 1 - LATELY) : k + 1]
     return (
         f"In the last evaluations D ranked real above generated in {np.nanmin(seen):.3g} to "
@@ -201,20 +211,20 @@ def _circling_evidence(run, k):
     )
 
 
-def _away(run):
+def _away(run: _Run) -> Host:
     return (run["w1"] > 1.0) & run.told
 
 
-def _away_evidence(run, k):
+def _away_evidence(run: _Run, k: int) -> str:
     return f"What G makes is still {run['w1'][k]:.2g} sd of the data away from them (W1)."
 
 
-def _peak(x):
+def _peak(x: Host) -> Host:
     """The largest value so far."""
     return np.fmax.accumulate(x)
 
 
-def _lately(holds):
+def _lately(holds: Host) -> Host:
     """Whether it holds at this evaluation or one of the three before."""
     return np.convolve(holds, np.ones(LATELY))[: len(holds)] > 0
 
@@ -222,7 +232,7 @@ def _lately(holds):
 class _Detector(NamedTuple):
     """holds(run) tells of each evaluation whether the failure shows, evidence(run, k) says so of the k-th."""
 
-    holds: Callable[[_Run], np.ndarray]
+    holds: Callable[[_Run], Host]
     evidence: Callable[[_Run, int], str]
 
 
@@ -284,7 +294,7 @@ def diagnose(
     return tuple(finding for finding in findings if finding.name != "not arrived") or tuple(findings)
 
 
-def _number(value):
+def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
 
 
@@ -312,15 +322,15 @@ class _Remedy(NamedTuple):
     applies: Callable[[Mapping[str, Any]], bool] = lambda s: True
 
 
-def _slower(factor, *rates):
+def _slower(factor: float, *rates: str) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
     return lambda s: {rate: s[rate] / factor for rate in rates}
 
 
-def _unbounded(s):
+def _unbounded(s: Mapping[str, Any]) -> bool:
     return not any(s[name] for name in ("r1", "r2", "wgan_gp", "zero_gp", "clip"))
 
 
-def _saturates(s):
+def _saturates(s: Mapping[str, Any]) -> bool:
     """Whether G's loss is flat where D is sure that a value is generated."""
     try:
         generator = objective_called(s["objective"]).generator
@@ -459,7 +469,7 @@ def remedy(name: str, settings: Mapping[str, Any] | None = None) -> str:
     return f"{words}: {sets}"
 
 
-def _text(value):
+def _text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.3g}" if isinstance(value, float) else str(value)

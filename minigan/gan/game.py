@@ -4,9 +4,11 @@ What is a choice stands in a table beside it: objectives.py, penalties.py, order
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
+from minigan.backend import Array
 from minigan.compiler.capture import capture
 from minigan.engine.autodiff import grad
 from minigan.engine.primitives import maximum, minimum, reshape
@@ -20,6 +22,8 @@ from minigan.nn.layers import identity
 from minigan.nn.network import Network
 from minigan.nn.optim import Optimizer
 from minigan.nn.schedules import Average
+
+__all__ = ["Game", "best_response"]
 
 
 class Game:
@@ -69,7 +73,17 @@ class Game:
         self.packing = discriminator.inputs // generator.outputs
         self.memory = self.order.memory(self)
 
-    def _refuse_nonsense(self):
+    def __repr__(self) -> str:
+        """What is played, and a line for each player."""
+        added = ", ".join([self.objective.name, repr(self.order), *map(repr, self.penalties)])
+        G, D = self.generator_optimizer, self.discriminator_optimizer
+        return (
+            f"Game({added})\n"
+            f"  G: {self.generator!r}, {self.generator_steps} × {G.describe()}\n"
+            f"  D: {self.discriminator!r}, {self.discriminator_steps} × {D.describe()}"
+        )
+
+    def _refuse_nonsense(self) -> None:
         G, D = self.generator, self.discriminator
         if D.layers[-1].activation is not identity:
             raise ValueError(
@@ -282,7 +296,15 @@ def _point(batch: Tensor) -> Tensor:
     return reshape(batch, shape=batch.shape) if is_tracked(batch) else variable(batch)
 
 
-def best_response(discriminator, optimizer, real, fake, *, objective="non_saturating", factors=None):
+def best_response(
+    discriminator: Network,
+    optimizer: Optimizer,
+    real: Array,
+    fake: Array,
+    *,
+    objective: str | Objective = "non_saturating",
+    factors: Any = None,
+) -> None:
     """Train D alone, against a generator that stands still: given steps enough, D comes to D* of [T15].
 
     In the game D has a step or a few before G moves on, and penalties hold it flat; this shows what it
@@ -296,7 +318,7 @@ def best_response(discriminator, optimizer, real, fake, *, objective="non_satura
     """
     curves = objective_called(objective)
 
-    def step(x, made, factor):
+    def step(x: Tensor, made: Tensor, factor: Tensor) -> Tensor:
         loss = curves.discriminator_loss(discriminator(x), discriminator(made))
         optimizer.step(grad(loss, discriminator.parameters), factor)
         return loss

@@ -9,14 +9,20 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from minigan.engine.primitives import exp, mean, relu, sigmoid, softplus, square, tanh
 from minigan.engine.tensor import Tensor, refusal
 
+__all__ = ["OBJECTIVES", "Curve", "Host", "Objective", "alpha", "bce_with_logits", "objective"]
 
-def bce_with_logits(a, label):
+Curve: TypeAlias = Callable[[Tensor], Tensor]  # a loss of D's raw output, elementwise
+Host: TypeAlias = np.ndarray[Any, Any]  # numbers on the host: densities at some points, or what D says there
+
+
+def bce_with_logits(a: Tensor, label: Tensor | float) -> Tensor:
     """Binary cross-entropy −t ln σ(a) − (1−t) ln(1−σ(a)) = t softplus(−a) + (1−t) softplus(a), exact at any logit.
 
     The shorter softplus(a) − t·a cancels where D is sure and right: at a = 17 and t = 1 float32 makes that 0.
@@ -38,60 +44,62 @@ def bce_with_logits(a, label):
 
 
 # ── what the theorems say, on host arrays: p and q are densities of data and generator at the points x
-def _xlogy(x, y):
+def _xlogy(x: Host, y: Host) -> Host:
     """x ln y with 0 ln 0 = 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(x == 0, 0.0, x * np.log(y))
 
-def _log_ratio(p, q, x=None):
+def _log_ratio(p: Host, q: Any, x: Host | None = None) -> Host:
     with np.errstate(divide="ignore", invalid="ignore"):  # ±∞ where one of them is 0; NaN, undecided, where both are
-        return np.log(p) - np.log(q)
+        logarithm: Host = np.log(p) - np.log(q)
+    return logarithm
 
-def _ratio(p, q):
+def _ratio(p: Host, q: Host) -> Host:
     with np.errstate(divide="ignore", invalid="ignore"):
         return p / q
 
-def _itself(a):
+def _itself(a: Host) -> Host:
     return a
 
-def _logit(d):
+def _logit(d: Host) -> Host:
     """ln d/(1−d), ±∞ from 0 and from 1 on."""
     d = np.clip(d, 0.0, 1.0)
     with np.errstate(divide="ignore"):
-        return np.log(d) - np.log1p(-d)
+        logit: Host = np.log(d) - np.log1p(-d)
+    return logit
 
-def _certain(p, q, x=None):
+def _certain(p: Host, q: Host, x: Host | None = None) -> Host:
     """±∞: the sharper, the better; 0 where p = q."""
     with np.errstate(invalid="ignore"):
         return np.where(p == q, 0.0, np.sign(p - q) * np.inf)
 
-def _share(p, q):
+def _share(p: Host, q: Host) -> Host:
     """p / (p + q), and 0 where both are 0, where it weighs nothing."""
     return p / np.where((p == 0) & (q == 0), 1.0, p + q)
 
-def _cross_entropy_at_optimum(p, q, x=None):
+def _cross_entropy_at_optimum(p: Host, q: Host, x: Host | None = None) -> Host:
     """−p ln D* − q ln(1−D*), whose integral is ln 4 − 2 JS(p, q)."""
     return -_xlogy(p, _share(p, q)) - _xlogy(q, _share(q, p))
 
-def _masses(density, x):
+def _masses(density: Host, x: Host) -> Host:
     """What each point stands for in the trapezoidal rule."""
     width = np.empty_like(x)
     width[1:-1], width[0], width[-1] = 0.5 * (x[2:] - x[:-2]), 0.5 * (x[1] - x[0]), 0.5 * (x[-1] - x[-2])
     return density * width
 
-def _kantorovich_potential(p, q, x):
+def _kantorovich_potential(p: Host, q: Host, x: Host) -> Host:
     """The 1-Lipschitz a that maximises E_p a − E_q a on a line: its slope is sign(F_q − F_p)."""
     above = np.cumsum(0.5 * ((q - p)[1:] + (q - p)[:-1]) * np.diff(x))  # F_q − F_p at x[1:]
     slope = np.sign(0.5 * (above + np.concatenate([[0.0], above[:-1]])))
     return np.concatenate([[0.0], np.cumsum(slope * np.diff(x))])
 
-def _paired_at_optimum(p, q, x):
+def _paired_at_optimum(p: Host, q: Host, x: Host) -> Host:
     """∫ p(x) q(y) ln(1 + e^(a(y) − a(x))) dy with a = ln p/q, whose integral is ln 2 − JS(p×q, q×p)."""
     right = p[:, None] * q  # a real x beside a generated y; the other way round the pair has the density right.T
     return -_xlogy(right, _share(right, right.T)) @ _masses(np.ones_like(q), x)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Objective:
     """D minimises E_p[real(a)] + E_q[fake(a)];  G minimises E_q[generator(a)].
 
@@ -106,17 +114,20 @@ class Objective:
     """
 
     name: str
-    real: Callable
-    fake: Callable
-    generator: Callable
-    optimum: Callable
-    value: Callable
+    real: Curve
+    fake: Curve
+    generator: Curve
+    optimum: Callable[..., Host]
+    value: Callable[..., Host]
     formula: str
     source: str
     theorem: str = "stationary"
-    log_ratio: Callable | None = _itself
+    log_ratio: Callable[[Host], Host] | None = _itself
 
-    def probability(self, a):
+    def __repr__(self) -> str:
+        return f"Objective({self.name}: {self.formula}. {self.source})"
+
+    def probability(self, a: Any) -> Host | None:
         """D(x) = p/(p+q), the probability that x is real, as the logits a say it; None where they do not.
 
         Shapes:  a host array of any shape → the same, float64
@@ -127,22 +138,26 @@ class Objective:
         return np.exp(-np.logaddexp(0.0, -self.log_ratio(np.asarray(a, "float64"))))
 
     @property
-    def paired(self):
+    def paired(self) -> bool:
         """Whether the curves take differences of logits: of each with a partner from the other side."""
         return self.theorem == "paired"
 
-    def discriminator_loss(self, real, fake):
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """E[real(a)] + E[fake(ã)], in pairs E[real(a − ã)] + E[fake(ã − a)].    Shapes:  (…, B, 1) → (…, 1, 1)"""
         if self.paired:
             real, fake = real - fake, fake - real
         return mean(self.real(real)) + mean(self.fake(fake))
 
-    def generator_loss(self, fake, real=None):
+    def generator_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """E[generator(ã)], in pairs E[generator(ã − a)].    Shapes:  (…, B, 1) → (…, 1, 1)"""
-        return mean(self.generator(fake - real if self.paired else fake))
+        if self.paired:
+            if real is None:
+                raise ValueError(f"{self.name} compares pairs; give the logits of real data too, received none")
+            fake = fake - real
+        return mean(self.generator(fake))
 
 
-def alpha(alpha_d, alpha_g, *, saturating=True):
+def alpha(alpha_d: float, alpha_g: float, *, saturating: bool = True) -> Objective:
     """The (α_D, α_G)-GAN: D and G each with an α-loss  ℓ(a) = α/(α−1) (1 − σ(a)^((α−1)/α))  of its own.
 
     α = 1 is the cross-entropy (the limit), α = ½ the exponential loss e⁻ᵃ, α = ∞ the soft 0-1 loss σ(−a).
@@ -152,21 +167,21 @@ def alpha(alpha_d, alpha_g, *, saturating=True):
     Source:  Welfert, Otstot, Kurri, Sankar 2023, "(α_D, α_G)-GANs: addressing GAN training instabilities via dual
              objectives"; the α-loss: Sypherd et al. 2022
     """
-    for value in (alpha_d, alpha_g):
-        if not value > 0:
+    for given in (alpha_d, alpha_g):
+        if not given > 0:
             raise ValueError(f"both α are positive, infinity included; received {alpha_d} and {alpha_g}")
 
-    def number(α):
+    def number(α: float) -> str:
         return repr(float(α)).removesuffix(".0")
 
-    def loss(a, α):
+    def loss(a: Tensor, α: float) -> Tensor:
         if α == 1:
             return softplus(-a)
         if α == math.inf:
             return sigmoid(-a)
         return (α / (α - 1.0)) * (1.0 - exp(((1.0 - α) / α) * softplus(-a)))
 
-    def value(p, q, x=None):
+    def value(p: Host, q: Host, x: Host | None = None) -> Host:
         if alpha_d == 1:
             return _cross_entropy_at_optimum(p, q)
         if alpha_d == math.inf:
@@ -248,7 +263,7 @@ OBJECTIVES = {o.name: o for o in (
 _ALPHA = re.compile(r"(alpha|alpha_ns)\(\s*([0-9.eE+-]+|inf)\s*,\s*([0-9.eE+-]+|inf)\s*\)")
 
 
-def objective(name):
+def objective(name: str | Objective) -> Objective:
     """The objective called ``name``: a row of the table, or alpha(…, …) and alpha_ns(…, …) of any two α.
 
     Raises:  ValueError – for an unknown name, with the known ones; for α that are not positive

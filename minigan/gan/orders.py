@@ -10,6 +10,11 @@ from minigan.engine.autodiff import assign, filled, grad
 from minigan.engine.primitives import square, sum_over
 from minigan.engine.tensor import Tensor, constant
 
+__all__ = [
+    "ORDERS", "Alternating", "Batch", "Consensus", "Extragradient", "Losses", "Order", "Simultaneous",
+    "order",
+]  # fmt: skip
+
 
 class Batch(NamedTuple):
     """What both players see in one round: k_D steps of D and k_G of G, each step on a batch of its own.

@@ -11,6 +11,8 @@ from minigan.engine.autodiff import grad
 from minigan.engine.primitives import mean, sqrt, square, sum_over
 from minigan.engine.tensor import Tensor
 
+__all__ = ["PENALTIES", "Penalty", "R1", "R2", "TINY", "WGANGP", "ZeroGP", "gradient_penalty", "interpolate"]
+
 TINY = 1e-12  # under the root of a norm, whose slope is infinite at 0
 
 

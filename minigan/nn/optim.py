@@ -41,11 +41,15 @@ class Optimizer:
         self._slots = [Tensor(view) for view in parameters.views_of(self.g.array)]
         self.state = {"rate": self.rate, "g": self.g}
 
-    def __repr__(self) -> str:
+    def describe(self) -> str:
+        """The rule and its numbers: "Adam(rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-08)"."""
         rates = self.parameters.backend.to_host(self.rate.array).ravel()
         rate = f"{rates.min():.6g}" + (f" … {rates.max():.6g}" if np.ptp(rates) else "")
         numbers = [f"rate={rate}"] + [f"{k}={x}" for k, x in vars(self).items() if isinstance(x, float)]
-        return f"{type(self).__name__}({', '.join(numbers)}: {self.parameters.describe()})"
+        return f"{type(self).__name__}({', '.join(numbers)})"
+
+    def __repr__(self) -> str:
+        return f"{self.describe()[:-1]}: {self.parameters.describe()})"
 
     def set_rate(self, rate: Rate) -> None:
         """Change the learning rate: a positive number, or one per replica."""

@@ -859,3 +859,15 @@ def test_a_discriminator_alone_follows_the_factors_of_its_rate(backend, monkeypa
     np.testing.assert_array_equal(one.parameters.flat.numpy(), by_hand([0.5]))
     with pytest.raises(ValueError, match="4 steps need as many factors"):
         alone([1.0, 0.5])
+
+
+def test_the_repr_says_what_is_played_and_who_plays():
+    G, D = (mlp(sizes, rngs=np.random.default_rng(0)) for sizes in ((2, 4, 1), (1, 4, 1)))
+    movers = SGD(G.parameters, 0.5), SGD(D.parameters, 0.25)
+    game = Game(G, D, *movers, penalties=[R1(0.5)], order="simultaneous")
+    assert repr(game).splitlines() == [
+        "Game(non_saturating, Simultaneous(), R1(weight=0.5))",
+        "  G: Network(2 → 4 tanh → 1: 17 parameters, float32 on numpy), 1 × SGD(rate=0.5)",
+        "  D: Network(1 → 4 tanh → 1: 13 parameters, float32 on numpy), 1 × SGD(rate=0.25)",
+    ]
+    assert repr(game.objective).startswith("Objective(non_saturating: G minimises")
