@@ -229,44 +229,7 @@ def test_distributions_say_how_many_features_they_have():
     assert (Empirical([1, 2]).features, Empirical([[1, 2, 3]]).features) == (1, 3)
 
 
-# ── the text form ───────────────────────────────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize("text, distribution", [
-    ("ring(8, 1, 0.01)", ring()), ("ring()", ring(8, 1.0, 0.01)), ("Ring( 5,2 )", ring(5, 2)),
-    ("ring(8,1e0,1e-2)", ring()), ("grid(5, 2, 0.05)", grid()), ("grid(3)", grid(3)),
-    ("spiral(2, 0.02)", spiral()), ("spiral(1.5, .1, 4)", spiral(1.5, 0.1, 4)),
-])  # fmt: skip
-def test_texts_name_distributions(text, distribution):
-    assert parse(text) == distribution == parse(str(distribution)) and hash(parse(text)) == hash(distribution)
-    assert str(parse(text)) == str(distribution)
-
-
-def test_text_forms():
-    assert (str(ring()), str(grid()), str(spiral())) == (
-        "ring(8, 1, 0.01)",
-        "grid(5, 2, 0.05)",
-        "spiral(2, 0.02)",
-    )
-    assert str(spiral(1, 0.5, 3)) == "spiral(1, 0.5, 3)" and ring() != ring(7) and ring() != grid() != 3
-
-
-@pytest.mark.parametrize("text, message", [
-    ("rings(8)", "did you mean 'ring'"), ("spirl(2)", "did you mean 'spiral'"),
-    ("ring(8.5)", "whole number from 1 to 1024; received 8.5"), ("ring(0)", "from 1"), ("ring(1e9)", "1024"),
-    ("ring(8, 0)", "radius > 0"), ("ring(8, 1, -1)", "sd > 0"), ("ring(8, 1, 1e999)", "finite sd"),
-    ("ring(8, 1, 1, 1)", "received 4 numbers"), ("ring", "modes = 8, radius = 1, sd = 0.01"),
-    ("grid(33)", "side to be a whole number from 1 to 32"), ("grid(2, x)", "not a number"),
-    ("spiral(0)", "turns > 0"), ("spiral(2, 1e-6)", "more than 2000 sd; give sd of at least 0.0032"),
-    ("0.5*ring(8) + 0.5*ring(4)",
-     "character 5: ring(8, 1, 0.01) is a distribution of 2 features, which stands alone"),
-    ("0.5*normal(0,1) + 0.5*ring(8)", "stands alone"), ("1*ring(8)", "stands alone"),
-    ("ring(8) + normal(0,1)", "stands alone"), ("ring(8) 3", "character 9: expected"),
-])  # fmt: skip
-def test_texts_that_name_none_are_refused(text, message):
-    with pytest.raises(ValueError, match="cannot read the distribution") as refusal:
-        parse(text)
-    assert message in str(refusal.value)
-
-
+# ── what is refused ──────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("make, message", [
     (lambda: MultivariateMixture((0.5,), TILTED.components), "1 weights and 3 components"),
     (lambda: MultivariateMixture((0.5, 0.6, -0.1), TILTED.components), "least weight of -0.1"),
