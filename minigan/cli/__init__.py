@@ -41,7 +41,7 @@ from minigan.cli import (
 )
 from minigan.cli import eval as evaluation
 from minigan.cli.common import say
-from minigan.errors import MiniganError, nearest, shown
+from minigan.errors import MiniganError, nearest, quoted
 from minigan.training.signals import Terminated, handled, stop
 
 GLOBAL_FLAGS = ("--debug", "--no-color", "-q", "--quiet")  # understood anywhere on the line
@@ -73,7 +73,7 @@ class Commands(click.Group):
         """The command that the first of ``args`` names, and the rest of them."""
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
-            ctx.fail(f"there is no command {shown(name)}; {nearest(name, self.list_commands(ctx))}")
+            ctx.fail(f"there is no command {quoted(name)}; {nearest(name, self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
 

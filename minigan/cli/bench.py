@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from minigan.cli.common import print_json, print_notes, print_table, report_option, say
-from minigan.errors import ConfigError, printable, shown
+from minigan.errors import ConfigError, printable, quoted
 
 if TYPE_CHECKING:
     from minigan.profiling.results import Ratio, Record, Size
@@ -46,7 +46,7 @@ def bench(
     if figure is not None:
         figures.require_matplotlib()  # before minutes of measuring
         if Path(figure).suffix.lower() not in (".png", ".svg", ".pdf"):
-            raise ConfigError(f"--figure is written as .png, .svg or .pdf; received {shown(figure)}")
+            raise ConfigError(f"--figure is written as .png, .svg or .pdf; received {quoted(figure)}")
     if compare is not None:
         if only or sizes or quick or out or figure:
             raise ConfigError(
@@ -90,7 +90,7 @@ def _parse_size(text: str) -> "Size":
         batch = width = 0
     if not (1 <= batch <= MOST and 1 <= width <= MOST):
         raise ConfigError(
-            f"--sizes takes batch,width such as 64,16, each 1 to {MOST}; received {shown(text)}"
+            f"--sizes takes batch,width such as 64,16, each 1 to {MOST}; received {quoted(text)}"
         )
     return Size(batch, width)
 

@@ -19,7 +19,7 @@ from minigan.cli.common import (
     source_argument,
 )
 from minigan.cli.completion import complete_run
-from minigan.errors import ConfigError, MiniganError, UnavailableError, shown
+from minigan.errors import ConfigError, MiniganError, UnavailableError, quoted
 
 
 @click.command()
@@ -167,7 +167,7 @@ def _refuse_settings(ctx: click.Context) -> None:
 
 def _spelled(ctx: click.Context, name: str) -> str:
     parameter = next(p for p in ctx.command.params if p.name == name)
-    return parameter.opts[0] if isinstance(parameter, click.Option) else shown(ctx.params[name])
+    return parameter.opts[0] if isinstance(parameter, click.Option) else quoted(ctx.params[name])
 
 
 def _print_config(config: Any, origins: dict[str, str], as_json: bool) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 
 from minigan import backend as backends
 from minigan.compiler.capture import CaptureError
-from minigan.errors import ConfigError, UnavailableError, shown
+from minigan.errors import ConfigError, UnavailableError, quoted
 from minigan.machine import environment
 from minigan.profiling.cold import starts
 from minigan.profiling.doctor import blas_findings, processor_flags
@@ -75,7 +75,7 @@ def choose_backends(name: str) -> tuple[list[backends.Backend], list[str]]:
             "choose numpy, cupy or auto"
         )
     if name not in ("numpy", "cupy", "auto"):
-        raise ConfigError(f"what is timed is numpy, cupy or auto; received {shown(name)}")
+        raise ConfigError(f"what is timed is numpy, cupy or auto; received {quoted(name)}")
     found, notes = [backends.get("numpy")], []
     if name in ("cupy", "auto"):
         try:
@@ -100,7 +100,7 @@ def measure(
     """
     for name in only:
         if name not in KINDS:
-            raise ConfigError(f"there is no {shown(name)} to measure; choose from {', '.join(KINDS)}")
+            raise ConfigError(f"there is no {quoted(name)} to measure; choose from {', '.join(KINDS)}")
     homes, notes = choose_backends(backend)
     here = environment()
     found = blas_findings(here["blas"], processor_flags(), os.environ)

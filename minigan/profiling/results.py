@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minigan.errors import DataError, shown
+from minigan.errors import DataError, quoted
 from minigan.profiling.timing import interval_of_median
 from minigan.storage.files import read_bounded
 
@@ -303,11 +303,11 @@ def read(path: str | os.PathLike[str]) -> Record:
     try:
         record = msgspec.json.decode(read_bounded(Path(path), MAX_FILE), type=Record)
     except msgspec.MsgspecError as error:
-        raise DataError(f"{shown(str(path))} is no result of minigan bench: {error}") from None
+        raise DataError(f"{quoted(str(path))} is no result of minigan bench: {error}") from None
     if record.command != "bench" or record.schema != 1:
         raise DataError(
-            f"{shown(str(path))} is no result of minigan bench but of {shown(record.command)}, "
-            f"schema {shown(record.schema)}; make one by minigan bench --out FILE"
+            f"{quoted(str(path))} is no result of minigan bench but of {quoted(record.command)}, "
+            f"schema {quoted(record.schema)}; make one by minigan bench --out FILE"
         )
     return record
 

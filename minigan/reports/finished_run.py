@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.errors import DataError, shown
+from minigan.errors import DataError, quoted
 from minigan.evaluation.modes import Modes, modes_of
 from minigan.evaluation.two_sample import KSResult
 from minigan.evaluation.verdict import Row, Verdict
@@ -62,8 +62,8 @@ def read_finished_run(run: RunDirectory) -> FinishedRun:
     for name in ("verdict.json", "frames.safetensors"):
         if not (run.path / name).is_file():
             raise DataError(
-                f"{shown(str(run.path))} has no {name}, which a figure needs (its status is "
-                f"{shown(status.get('status', 'unknown'))}); train the run to its end first"
+                f"{quoted(str(run.path))} has no {name}, which a figure needs (its status is "
+                f"{quoted(status.get('status', 'unknown'))}); train the run to its end first"
             )
     verdict = _read_verdict(run.path / "verdict.json")
     metrics = _read_metrics(run)
@@ -80,18 +80,20 @@ def read_finished_run(run: RunDirectory) -> FinishedRun:
 def _read_metrics(run: RunDirectory) -> dict[str, np.ndarray]:
     rows = run.read_metrics().rows
     if not rows or any(name not in rows[0] for name in METRICS):
-        raise DataError(f"{shown(str(run.path))} holds no metrics of a training run in metrics.jsonl")
+        raise DataError(f"{quoted(str(run.path))} holds no metrics of a training run in metrics.jsonl")
     try:
         return {name: np.array([row[name] for row in rows], "float64") for name in METRICS}  # null: NaN
     except ValueError:
-        raise DataError(f"{shown(str(run.path / 'metrics.jsonl'))} holds text where numbers belong") from None
+        raise DataError(
+            f"{quoted(str(run.path / 'metrics.jsonl'))} holds text where numbers belong"
+        ) from None
 
 
 def _take_sample(frames: dict[str, np.ndarray], run: RunDirectory, features: int) -> np.ndarray:
     sample = frames.pop("sample", np.empty(0))
     if sample.ndim != 2 or len(sample) < 2 or sample.shape[1] != features:
         raise DataError(
-            f"{shown(str(run.path))} holds no sample of {features} features, as its target has; "
+            f"{quoted(str(run.path))} holds no sample of {features} features, as its target has; "
             "if the data file was changed since, restore it"
         )
     return sample
@@ -104,14 +106,14 @@ def _check_curves(frames: dict[str, np.ndarray], run: RunDirectory) -> None:
     best = {"best_step": (1,), "best_d": (bins,), "best_value": (1,)} if "best_step" in frames else {}
     shapes = {"step": (count,), "edges": (bins + 1,), "p": (bins,), **curves, **best}
     if count < 1 or bins < 2 or {name: array.shape for name, array in frames.items()} != shapes:
-        raise DataError(f"the curves in {shown(str(run.path / 'frames.safetensors'))} do not fit each other")
+        raise DataError(f"the curves in {quoted(str(run.path / 'frames.safetensors'))} do not fit each other")
 
 
 def _check_plane(frames: dict[str, np.ndarray], run: RunDirectory) -> None:
     width, height = (np.shape(frames.get(name, ())) for name in ("plane_x", "plane_y"))
     if frames["plane_d"].shape != height + width or len(height) != 1 or min(*width, *height) < 2:
         raise DataError(
-            f"D over the plane in {shown(str(run.path / 'frames.safetensors'))} does not fit its axes"
+            f"D over the plane in {quoted(str(run.path / 'frames.safetensors'))} does not fit its axes"
         )
 
 
@@ -127,7 +129,7 @@ def _read_verdict(path: Path) -> Verdict:
         ks = KSResult(**{key: _number(value["ks"][key]) for key in ("statistic", "pvalue", "location")})
         return Verdict(tuple(rows), ks, _number(value["pvalue"]), str(value["sentence"]))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise DataError(f"{shown(str(path))} is damaged: it is not a verdict; judge the run again") from None
+        raise DataError(f"{quoted(str(path))} is damaged: it is not a verdict; judge the run again") from None
 
 
 def _number(value: Any) -> float:

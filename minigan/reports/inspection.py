@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.errors import CheckpointError, shown
+from minigan.errors import CheckpointError, quoted
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
 
@@ -80,5 +80,5 @@ def _pointed(run: RunDirectory, pointer: str, errors: list[str]) -> str | None:
         return None
     named = checkpoint.pointed(run, pointer) if path.is_file() else None
     if named is None:
-        errors.append(f"{shown(str(path))} names no checkpoint of this run; remove it")
+        errors.append(f"{quoted(str(path))} names no checkpoint of this run; remove it")
     return None if named is None else named.name

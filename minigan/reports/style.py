@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from minigan.errors import shown
+from minigan.errors import quoted
 from minigan.storage.files import write_atomic
 
 TARGET, GENERATED, D = "#0072B2", "#D55E00", "#009E73"  # Okabe & Ito's, apart for every kind of colour vision
@@ -72,7 +72,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """
     kind = Path(path).suffix.lower().removeprefix(".")
     if kind not in METADATA:
-        raise ValueError(f"a figure is written as .png, .svg or .pdf; received {shown(str(path))}")
+        raise ValueError(f"a figure is written as .png, .svg or .pdf; received {quoted(str(path))}")
     buffer = io.BytesIO()
     with style(), warnings.catch_warnings():
         # A column may be named in a script that the font lacks: boxes in a label are no reason to alarm
