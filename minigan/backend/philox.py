@@ -3,7 +3,7 @@
 Philox4x32-10 with the counter (element // 4, stream, low and high word of the step) and a key of seed and
 replica; in float64 a counter makes two elements, not four. So a number can be drawn again from its indices
 alone, and does not depend on what is drawn beside it, on the number of replicas or on the lengths of blocks.
-kernels/philox.cuh is the same in CUDA C, to the last bit. The normals are Box and Muller's, with a logarithm
+kernels/philox.cuh is the same in CUDA C, bitwise. The normals are Box and Muller's, with a logarithm
 and a sine of our own: of +, -, *, / and sqrt, each rounded once, so that no library decides.
 
 Source:  J. K. Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (2011); logarithm: FreeBSD's msun

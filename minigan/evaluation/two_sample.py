@@ -278,15 +278,19 @@ def wasserstein1_to(sample, distribution) -> float:
     x = host_sample(sample)
     if not math.isfinite(distribution.mean):
         return math.inf
-    return float(_wasserstein1_to(x, distribution, _inner_quantiles(len(x), distribution)))
+    return float(wasserstein1_of_rows(x, distribution, inner_quantiles(len(x), distribution)))
 
 
-def _inner_quantiles(n, distribution):
+def inner_quantiles(n: int, distribution) -> np.ndarray:
+    """The quantiles at 1/n … (n − 1)/n.    Shapes:  → (n − 1,)"""
     return distribution.quantile(np.arange(1, n) / n) if n > 1 else np.empty(0)
 
 
-def _wasserstein1_to(x, distribution, quantiles):
-    """W1 of ordered samples along the last axis, given the distribution's quantiles at 1/n … (n − 1)/n."""
+def wasserstein1_of_rows(x: np.ndarray, distribution, quantiles: np.ndarray) -> np.ndarray:
+    """W1 of ordered samples along the last axis, given the distribution's ``inner_quantiles``.
+
+    Shapes:  x (…, n), quantiles (n − 1,) → (…)
+    """
     n = x.shape[-1]
     area = distribution.integrated_cdf(x)
     crossing = np.clip(quantiles, x[..., :-1], x[..., 1:])

@@ -13,17 +13,17 @@ from minigan.evaluation.two_sample import (
     EnergyResult,
     KSResult,
     MMDResult,
-    _inner_quantiles,
-    _wasserstein1_to,
     energy_test,
+    inner_quantiles,
     ks_one_sample,
     ks_statistic,
     ks_two_sample,
     mmd_test,
     perfect_ks_band,
+    wasserstein1_of_rows,
 )
 from minigan.probability._numerics import host, host_sample
-from minigan.probability.distributions import Distribution, location_scale
+from minigan.probability.distributions import NORMAL_IQR, Distribution, location_scale
 from minigan.probability.empirical import Empirical
 from minigan.probability.estimators import histogram_edges
 from minigan.probability.information import js_rows
@@ -94,9 +94,9 @@ class Verdict:
             rows=(*self.rows[:3], row, *self.rows[3:]),
             pvalue=together,
             sentence=(
-                f"{tests.replace(' and ', ', ')} and a {name}{_TOGETHER}{_verb(together)} {rest}; {row.name} "
-                f"{row.value:.3g}, {_p_text(pvalue)} (a perfect sampler: {row.perfect:.3g}, below "
-                f"{row.bound:.3g} in 95 % of cases)."
+                f"{tests.replace(' and ', ', ')} and a {name}{_TOGETHER}{_outcome(together)} {rest}; "
+                f"{row.name} {row.value:.3g}, {_format_p(pvalue)} (a perfect sampler: {row.perfect:.3g}, "
+                f"below {row.bound:.3g} in 95 % of cases)."
             ),
         )
 
@@ -167,7 +167,7 @@ def judge_two_sample(
     _check_sizes(replicates, len(sample), len(real))
     if sample.ndim == 1:
         return _judge_one_feature(sample, real, rng, replicates)
-    return _judge_features(sample, real, rng, replicates, names, f"the {_grouped(len(real))} real ones")
+    return _judge_features(sample, real, rng, replicates, names, f"the {_format_count(len(real))} real ones")
 
 
 def _judge_one_feature(sample, real, rng, replicates):
@@ -214,7 +214,7 @@ def _judge_one_feature(sample, real, rng, replicates):
         rows=rows,
         ks=ks,
         pvalue=ks.pvalue,
-        sentence=_ks_sentence(n, f"the {_grouped(m)} real ones", ks, rows[0].perfect, rows[0].bound),
+        sentence=_describe_ks(n, f"the {_format_count(m)} real ones", ks, rows[0].perfect, rows[0].bound),
     )
 
 
@@ -240,12 +240,12 @@ def _judge_distribution_of_one_feature(sample, target, rng, replicates, names):
     edges = histogram_edges(target)
     shares = np.diff(target.cdf(edges), prepend=0, append=1)
     has_mean = math.isfinite(target.mean)
-    quantiles = _inner_quantiles(n, target) if has_mean else None
+    quantiles = inner_quantiles(n, target) if has_mean else None
     modes, coverages = modes_of(target), []
 
     def measure(x):
         """W1, JS, location and scale of each ordered row: (R, n) → (R, 4); its modes are kept."""
-        w1 = _wasserstein1_to(x, target, quantiles) / scale if has_mean else np.full(len(x), np.nan)
+        w1 = wasserstein1_of_rows(x, target, quantiles) / scale if has_mean else np.full(len(x), np.nan)
         below = np.stack([np.searchsorted(row, edges, side="right") for row in x]) / n
         js = js_rows(np.diff(below, prepend=0, append=1), shares)
         if modes is not None:
@@ -270,7 +270,7 @@ def _judge_distribution_of_one_feature(sample, target, rng, replicates, names):
         rows=tuple(row for row in rows if has_mean or row.name != "W1"),
         ks=ks,
         pvalue=ks.pvalue,
-        sentence=_ks_sentence(n, str(target), ks, median, bound),
+        sentence=_describe_ks(n, str(target), ks, median, bound),
     )
 
 
@@ -334,11 +334,11 @@ class _FeatureTests:
             pvalue=pvalue,
             energy=energy,
             sentence=(
-                f"An energy test and {p} Kolmogorov-Smirnov tests{_TOGETHER}{_verb(pvalue)} these "
-                f"{_grouped(n)} rows of {p} features from {target}: energy distance "
-                f"{energy.statistic:.2g}, {_p_text(energy.pvalue)} (a perfect sampler: median "
+                f"An energy test and {p} Kolmogorov-Smirnov tests{_TOGETHER}{_outcome(pvalue)} these "
+                f"{_format_count(n)} rows of {p} features from {target}: energy distance "
+                f"{energy.statistic:.2g}, {_format_p(energy.pvalue)} (a perfect sampler: median "
                 f"{energy.median:.2g}, below {energy.bound:.2g} in 95 % of cases); largest KS "
-                f"{ks.statistic:.2g} at {worst}, {_p_text(ks.pvalue)} after Bonferroni."
+                f"{ks.statistic:.2g} at {worst}, {_format_p(ks.pvalue)} after Bonferroni."
             ),
         )
 
@@ -385,24 +385,24 @@ def _mode_rows(modes: Modes | None, coverages: list[ModeCoverage]) -> list[Row]:
 # ── private ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _ks_sentence(n, target, ks, median, bound):
+def _describe_ks(n, target, ks, median, bound):
     verb = "tells" if ks.pvalue < LEVEL else "cannot tell"
     return (
-        f"A Kolmogorov-Smirnov test at the 5 % level {verb} these {_grouped(n)} values from {target}: "
-        f"KS {ks.statistic:.2g}, {_p_text(ks.pvalue)} (a perfect sampler: median {median:.2g}, "
+        f"A Kolmogorov-Smirnov test at the 5 % level {verb} these {_format_count(n)} values from {target}: "
+        f"KS {ks.statistic:.2g}, {_format_p(ks.pvalue)} (a perfect sampler: median {median:.2g}, "
         f"below {bound:.3g} in 95 % of cases)."
     )
 
 
-def _verb(pvalue):
+def _outcome(pvalue):
     return "tell" if pvalue < LEVEL else "cannot tell"
 
 
-def _grouped(count):
+def _format_count(count):
     return f"{count:,}".replace(",", " ")
 
 
-def _p_text(p):
+def _format_p(p):
     return "p < 1e-15" if p < 1e-15 else f"p = {p:.2g}"
 
 
@@ -430,8 +430,6 @@ def _location_scale_of(ordered, scale_name):
     """Mean and sd of each ordered row, or its median and interquartile range/1.349."""
     if scale_name == "sd":
         return ordered.mean(axis=1), ordered.std(axis=1, ddof=1)
-    from minigan.probability.distributions import NORMAL_IQR
-
     low, middle, high = np.quantile(ordered, [0.25, 0.5, 0.75], axis=1)
     return middle, (high - low) / NORMAL_IQR
 

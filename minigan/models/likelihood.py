@@ -43,7 +43,7 @@ def mean_log_likelihood(distribution: Distribution | MultivariateDistribution, x
 
 
 def fit_normal(x) -> Normal | MultivariateNormal:
-    """The normal law of largest likelihood: the mean and Σ(x − x̄)(x − x̄)ᵀ/n of the data.
+    """The normal distribution of largest likelihood: the mean and Σ(x − x̄)(x − x̄)ᵀ/n of the data.
 
     Shapes:  x (n,), or (n, p) → a distribution of p features
     Raises:  ValueError – for data without spread, in any direction, where the likelihood has no maximum

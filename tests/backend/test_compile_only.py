@@ -164,7 +164,7 @@ def test_a_source_with_an_error_is_refused(compiler):
 
 
 def test_no_rounding_of_philox_is_fused_away(compiler):
-    """A product and a sum that became one instruction would have other last bits than NumPy's."""
+    """A product and a sum that became one instruction would be rounded otherwise than NumPy's."""
     assert "fma" in compiler.ptx('extern "C" __global__ void f(float* x) { x[0] = x[1] * x[2] + x[3]; }')
     written = compiler.ptx(kernels.source("philox"))
     assert "fma" not in written and "approx" not in written

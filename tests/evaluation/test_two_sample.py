@@ -260,7 +260,7 @@ def test_w1_of_a_shift_is_the_shift():
 
 def test_rows_of_samples_are_measured_at_once():
     distribution, x = Laplace(1, 2), np.sort(Laplace(1, 2).sample(np.random.default_rng(0), (3, 4, 20)))
-    together = two_sample._wasserstein1_to(x, distribution, two_sample._inner_quantiles(20, distribution))
+    together = two_sample.wasserstein1_of_rows(x, distribution, two_sample.inner_quantiles(20, distribution))
     assert together.shape == (3, 4)
     assert together[1, 2] == pytest.approx(wasserstein1_to(x[1, 2], distribution), abs=1e-15)
 
