@@ -115,7 +115,7 @@ class Plan:
         self.run(zip(*blocks, strict=True) if blocks else [()] * count)
 
     def __len__(self):
-        return len(self.code.lines)
+        return len(self.code.statements)
 
     def __str__(self):
         return str(self.graph)

@@ -5,43 +5,28 @@ overwrites put back before each. Beside it stands a call of the same kind on arr
 all dispatch: time = dispatch + work.
 """
 
-import math
-import re
-import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from minigan.compiler import planner
 from minigan.compiler.capture import Program, capture
-from minigan.compiler.numpy_code import NumpyCode
 from minigan.compiler.passes.replica_groups import Part, sizes
-from minigan.compiler.passes.row_blocks import Segment
 from minigan.engine.tensor import constant
 from minigan.errors import ConfigError
 from minigan.machine import available_memory, limited, set_threads
+from minigan.profiling.line_costs import KINDS, Line, lines_of, time_of_a_step, typical
 from minigan.training.config import Config
 from minigan.training.data import Data
 from minigan.training.experiment import Ensemble, Experiment
 from minigan.training.steps import Steps
 
 PASSES: dict[str, tuple[planner.Pass, ...]] = {"all": planner.PASSES, "exact": planner.EXACT, "none": ()}
-KINDS = {  # of lines, as the report calls them
-    "products": "products (BLAS)",
-    "elementwise": "elementwise",
-    "sums": "sums",
-    "copies": "copies",
-    "scalars": "scalars",
-    "other": "other calls",
-}
 SECONDS = 2.0  # for all timings together; a long step takes what two of it take
-ROUNDS = 5  # of a line in one step; the shortest counts, and of all steps the median
-STEPS = 100  # in which lines are timed, fewer if they are long
 
 
 # ── what is found ───────────────────────────────────────────────────────────────────────────────────────────
@@ -56,33 +41,6 @@ class PassEffect:
     exact: bool
     nodes: int
     lines: int
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of the plan: what it computes, and what that costs a step, all times together.
-
-    number    in the plan, from 1, also of the lines inside it; 0 for the copy of an input
-    times     how often a step runs it: in each block of a batch, in each group of replicas
-    bytes     of the arrays it reads and writes; None where a call does not show them
-    flops     of a product, 2 n k m; else 0
-    time      µs, alone and warm
-    dispatch  µs of it that a call on one element takes too; None where there is no such call
-    """
-
-    number: int
-    times: int
-    what: str
-    kind: str
-    bytes: int | None
-    flops: int
-    time: float
-    dispatch: float | None
-
-    @property
-    def work(self) -> float:
-        """What is left without the dispatch, µs."""
-        return self.time - (self.dispatch or 0.0)
 
 
 @dataclass(frozen=True)
@@ -276,8 +234,8 @@ def explain(config: Config, *, data: Data | None = None, seeds: int = 1, passes:
         if plan is not None and plan.threads > 1:
             set_threads(1)  # each of the plan's own threads calls it, as in training
         known |= {
-            "step": _time_of_a_step(program, blocks),
-            "eager": _typical(recording.step, SECONDS / 8),
+            "step": time_of_a_step(program, blocks, SECONDS),
+            "eager": typical(recording.step, SECONDS / 8),
         }
         if plan is None:
             why = (
@@ -303,7 +261,7 @@ def explain(config: Config, *, data: Data | None = None, seeds: int = 1, passes:
             buffers=len(buffers),
             buffer_bytes=sum(buffer.memory.nbytes for buffer in buffers),
             stages=stages,
-            lines=_lines(program, [block[0] for block in blocks], known["step"]),
+            lines=lines_of(program, [block[0] for block in blocks], known["step"], SECONDS),
         )
 
 
@@ -359,7 +317,7 @@ def _stages(
             name, about = rewrite.name, rewrite.about
         exact = rewrite is None or rewrite.exact
         stages.append(PassEffect(name, about, exact, len(plan.graph), len(plan)))
-    return tuple(stages), took if first is program else _typical(
+    return tuple(stages), took if first is program else typical(
         lambda: planner.Plan(program, passes, threads), 0.0
     )
 
@@ -370,240 +328,3 @@ def _instructions(program: Program) -> tuple[str, ...]:
         + ", ".join(f"{x:g}" if isinstance(x, (int, float)) else str(x.shape) for x in i.inputs)
         for i in program.instructions
     )
-
-
-# ── lines, taken apart ──────────────────────────────────────────────────────────────────────────────────────
-
-WORD = re.compile(r"\b[A-Za-z_]\w*")
-SCALAR = re.compile(r"s\d+(_\d+)?")  # what the executor calls a NumPy scalar
-
-
-class _Statement:
-    """A line of a plan's code, and the arrays and functions that its names stand for.
-
-    inside  the lines of a segment, which run for each of its blocks
-    """
-
-    def __init__(
-        self, text: str, names: dict[str, Any], node: Any = None, number: int = 0, times: int = 1
-    ) -> None:
-        self.text, self.node, self.number, self.times = text, node, number, times
-        self.inside: list[_Statement] = []
-        self.names = {word: names[word] for word in WORD.findall(text) if word in names}
-        self.arrays = [x for word in WORD.findall(text) if isinstance(x := names.get(word), np.ndarray)]
-        called = re.match(r"(\w+)\(.*\)$", text)
-        self.function = self.names.get(called[1]) if called else None
-        self.kind = self._kind()
-
-    def _kind(self) -> str:
-        function = self.function
-        if function in (np.dot, np.matmul):
-            return "products"
-        if isinstance(function, np.ufunc) or re.match(r"\w+\[\.\.\.\] \W+= \w+$", self.text):
-            return "elementwise"
-        if isinstance(getattr(function, "__self__", None), np.ufunc):
-            return "sums"
-        if re.match(r"\w+\[\.\.\.\] = \w+$", self.text):
-            return "copies"
-        return "scalars" if re.match(r"\w+(\[\(\)\])? = .*$", self.text) else "other"
-
-    @property
-    def overwrites(self) -> bool:
-        """Whether it may write what it reads, so that a second run would see other values."""
-        if " = " in self.text:
-            return False
-        pairs = combinations(self.arrays, 2)
-        return re.search(r" \W+= ", self.text) is not None or any(np.may_share_memory(a, b) for a, b in pairs)
-
-    @property
-    def bytes(self) -> int | None:
-        """Of the arrays it names; what is broadcast counts once."""
-        return None if self.kind == "other" else sum(map(_extent, self.arrays))
-
-    @property
-    def flops(self) -> int:
-        return 2 * self.arrays[2].size * self.arrays[0].shape[-1] if self.kind == "products" else 0
-
-    @property
-    def what(self) -> str:
-        """op (shape of the result) ← (shapes of what it reads); numbers as such."""
-        op = getattr(self.function, "__name__", "")
-        shapes = [str(a.shape) for a in self.arrays]
-        if self.kind == "products":
-            return f"{op} {shapes[2]} ← {shapes[0]}·{shapes[1]}"
-        if self.kind == "scalars":
-            target, _, value = self.text.partition(" = ")
-            words = [word for word in WORD.findall(value) if not callable(self.names.get(word))]
-            read = [f"{x:g}" if isinstance(x := self.names.get(w), np.generic) else "()" for w in words]
-            return f"{self.node.op if SCALAR.match(target) else 'store'} () ← {', '.join(read)}"
-        if self.kind == "copies":
-            reason = self.node.op if self.node else "input"
-            return f"copy{'' if reason == 'copy' else f' ({reason})'} {shapes[0]} ← {shapes[1]}"
-        if self.kind == "other":
-            op = str(self.node.params.get("primitive", self.node.op)) if self.node else op
-            return f"{op}, besides its {len(self.inside)} lines" if self.inside else op
-        if self.kind == "sums":
-            return f"sum {shapes[-1]} ← {shapes[0]}"
-        if " " in self.text.partition("(")[0]:  # a += b
-            return f"{self.node.op if self.node else 'add'} {shapes[0]} ← {', '.join(shapes)}"
-        inputs = self.node.inputs
-        for k, x in enumerate(inputs if len(inputs) == len(shapes) - 1 else ()):
-            if isinstance(x, float) and self.arrays[k].ndim == 0:
-                shapes[k] = f"{x:g}"
-        return f"{op} {shapes[-1]} ← {', '.join(shapes[:-1])}"
-
-    def renamed(self, k: int) -> tuple[str, dict[str, Any]]:
-        """The text, and what its names stand for, with names that no other statement has."""
-        text = WORD.sub(lambda word: f"{word[0]}_of_{k}" if word[0] in self.names else word[0], self.text)
-        return text, {f"{name}_of_{k}": x for name, x in self.names.items()}
-
-    @property
-    def sort(self) -> tuple:
-        """What is the same for statements that cost the same on arrays of one element."""
-        return self.text, *((type(x), getattr(x, "dtype", x), np.ndim(x)) for x in self.names.values())
-
-    def empty(self) -> "_Statement | None":
-        """The same on arrays of one element; None for a call that would not be the same then."""
-        if self.kind == "other":
-            return None
-        names: dict[str, Any] = {}
-
-        def swap(match: re.Match[str]) -> str:
-            word, x = match[0], self.names.get(match[0])
-            if x is None and SCALAR.fullmatch(word):
-                if match.start() == 0:
-                    return "value"
-                x = self.node.dtype.type(1)
-            if x is None or callable(x):
-                names.update({} if x is None else {word: x})
-                return word
-            word = f"x{len(names)}"  # an array for each place: NumPy is slow in place on one element alone
-            names[word] = np.ones((1,) * x.ndim, x.dtype) if isinstance(x, np.ndarray) else x
-            return word
-
-        return _Statement(WORD.sub(swap, self.text), names, self.node)
-
-
-def _extent(a: np.ndarray) -> int:
-    return a.itemsize * math.prod(n for n, stride in zip(a.shape, a.strides, strict=True) if stride)
-
-
-def _statements(program: Program, batch: list[np.ndarray]) -> list[_Statement]:
-    """The copies of the inputs, and the lines of the plan; what is indented belongs to the line above."""
-    plan, found = program.plan, []
-    for k, (buffer, array) in enumerate(zip(program.inputs, batch, strict=True)):
-        names = {f"input{k}": plan.memory.inputs.get(id(buffer), buffer), f"batch{k}": array}
-        found.append(_Statement(f"input{k}[...] = batch{k}", names))
-    return found + _of_code(plan.code, times=max(1, len(plan.groups[:: plan.threads])))
-
-
-def _of_code(code: NumpyCode, number: int = 0, times: int = 1) -> list[_Statement]:
-    """The statements of a plan, or of a segment, which all have its number."""
-
-    def own(match: re.Match[str]) -> str:  # a segment's scalars are not the plan's
-        word = match[0]
-        return f"{word}_{number}" if number and word not in code.names and SCALAR.fullmatch(word) else word
-
-    texts: list[list[str]] = []
-    nodes = []
-    for text, node in zip(code.lines, code.nodes, strict=True):
-        if text.startswith(" "):
-            texts[-1].append(text)
-        else:
-            texts.append([text])
-            nodes.append(node)
-    found = []
-    for k, (lines, node) in enumerate(zip(texts, nodes, strict=True), 1):
-        statement = _Statement(WORD.sub(own, "\n".join(lines)), code.names, node, number or k, times)
-        segment = next((x for x in statement.names.values() if isinstance(x, Segment)), None)
-        inner = getattr(segment.runs[0], "code", None) if segment else None
-        if segment and inner:
-            statement.inside = _of_code(inner, k, times * len(segment.blocks[0]))
-        found += [statement, *statement.inside]
-    return found
-
-
-# ── timing ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _typical(run: Callable[[], Any], seconds: float) -> float:
-    """The time of a call in µs, as that of a line: the least of a few in a row, of those the median.
-
-    As many calls as fit into so many seconds, one at least.
-    """
-    times: list[float] = []
-    while not times or sum(times) < seconds:
-        started = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - started)
-    return 1e6 * statistics.median(min(times[k : k + ROUNDS]) for k in range(0, len(times), ROUNDS))
-
-
-def _time_of_a_step(program: Program, blocks: list[Any]) -> float:
-    once = _typical(lambda: program.each(*(block[:1] for block in blocks)), 0.0)
-    # Short, that one of a few in a row is undisturbed; but a group of replicas is warm only after its first.
-    seconds = SECONDS / (2 if program.plan and program.plan.groups else 400)
-    count = int(np.clip(seconds * 1e6 / once, 1, blocks[0].shape[0]))
-    return _typical(lambda: program.each(*(block[:count] for block in blocks)), SECONDS / 4) / count
-
-
-def _lines(program: Program, batch: list[np.ndarray], step: float) -> tuple[Line, ...]:
-    statements = _statements(program, batch)
-    rounds = int(np.clip(SECONDS * 1e6 / 8 / step, 1, ROUNDS))
-    steps = int(np.clip(SECONDS * 1e6 / 2 / (2 * rounds * step), 1, STEPS))
-    alone = dict(zip(statements, _clocked(statements, steps, rounds), strict=True))
-    empty = {statement: statement.empty() for statement in statements}
-    sorts = {small.sort: small for small in empty.values() if small is not None}
-    calls = dict(zip(sorts, _clocked(list(sorts.values()), STEPS, ROUNDS), strict=True))
-    lines = []
-    for statement, many in ((statement, statement.times) for statement in statements):
-        small = empty[statement]
-        dispatch = None if small is None else many * min(calls[small.sort], alone[statement])
-        spent = many * alone[statement] - sum(inner.times * alone[inner] for inner in statement.inside)
-        moved = None if statement.bytes is None else many * statement.bytes
-        facts = statement.what, statement.kind, moved, many * statement.flops
-        lines.append(Line(statement.number, many, *facts, max(spent, 0.0), dispatch))
-    return tuple(lines)
-
-
-def _clocked(statements: list[_Statement], steps: int, rounds: int) -> list[float]:
-    """The time of each statement in µs: of so many steps the median, of the rounds in one step the least.
-
-    Every step runs all statements in order. What one overwrites is put back before each of its rounds; a call
-    that does not show what it writes has one round.
-    """
-    code = NumpyCode()
-    notes: list[list[int]] = [[] for _ in range(len(statements) + 1)]
-    code.names = {"clock": time.perf_counter_ns, "once": (0,), "rounds": range(rounds)}
-    for k, statement in enumerate([*statements, _Statement("pass", {})]):
-        text, names = statement.renamed(k)
-        code.names |= names | {f"note{k}": notes[k].append}
-        body = text.split("\n")
-        lines = ["started = clock()", *body, f"note{k}(clock() - started)"]
-        before: list[str] = []
-        after: list[str] = []
-        if statement.overwrites:
-            code.names[f"keep{k}"], code.names[f"back{k}"] = _keeper(statement.arrays)
-            before, after = [f"keep{k}()"], [f"back{k}()", *body]
-            lines = [*after, *lines]  # once untimed: what puts back leaves the code cold
-        hidden = statement.kind == "other" and k < len(statements)
-        loop = f"for _ in {'once' if hidden else 'rounds'}:"
-        code.lines += [*before, loop, *(f"    {line}" for line in lines), *after]
-    code.compile([])(range(steps))
-    *times, nothing = (np.median(np.reshape(spent, (steps, -1)).min(axis=1)) for spent in notes)
-    return [max(1e-3 * float(spent - nothing), 0.0) for spent in times]
-
-
-def _keeper(arrays: list[np.ndarray]) -> tuple[Callable[[], None], Callable[[], None]]:
-    """A function that keeps what is in the arrays, and one that puts it back."""
-    pairs = [(a, np.empty_like(a)) for a in arrays if a.flags.writeable]
-
-    def keep() -> None:
-        for array, copy in pairs:
-            np.copyto(copy, array)
-
-    def back() -> None:
-        for array, copy in pairs:
-            np.copyto(array, copy)
-
-    return keep, back

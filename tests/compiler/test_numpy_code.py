@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minigan.compiler.capture import capture
-from minigan.compiler.numpy_code import NumpyCode, write
+from minigan.compiler.numpy_code import PUT, NumpyCode, Scalar, write
 from minigan.compiler.planner import PASSES
 from minigan.engine import primitives as P
 from minigan.engine.autodiff import assign, grad
@@ -58,17 +58,34 @@ def test_equal_views_have_one_name_and_others_their_own():
 
 def test_code_runs_its_lines_for_every_batch():
     code, x, y, total = NumpyCode(), np.zeros(2), np.zeros(2), np.zeros(2)
-    code.call("node", "multiply", np.multiply, x, y, x)
-    code.call("node", "add", np.add, total, x, total)
+    code.call("node", np.multiply, x, y, x)
+    code.call("node", np.add, total, x, total)
     run = code.compile([x, y])
     assert run([(np.array([1.0, 2.0]), np.array([3.0, 4.0])), (np.ones(2), np.ones(2))]) is None
     assert total.tolist() == [4.0, 9.0] and y.tolist() == [1.0, 1.0]
-    assert code.nodes == ["node", "node"] and len(code.lines) == 2
+    assert [s.node for s in code.statements] == ["node", "node"] and len(code.lines) == 2
+
+
+def test_the_text_is_made_of_the_record():
+    """Names are given where they are needed: two functions, or two numbers, of one name have two."""
+    code, a, s, t = NumpyCode(), np.ones(()), Scalar(7), Scalar(7)
+    f, g = (lambda: None), (lambda: None)
+    f.__name__ = g.__name__ = "f"
+    for function in (f, g, f):
+        code.call(None, function)
+    code.add(None, "{target} = {0} * {0}", [a], s)
+    code.add(None, "{target} = {0} + {1}", [s, a], t)
+    code.add(None, PUT, [t], a)
+    assert code.lines == [
+        "f()", "f_1()", "f()", "s7 = a2[()] * a2[()]", "s7_4 = s7 + a2[()]", "a2[()] = s7_4"
+    ]  # fmt: skip
+    code.compile([])([()])
+    assert a == 2.0
 
 
 def test_code_without_inputs():
     code, x = NumpyCode(), np.ones(2)
-    code.call(None, "add", np.add, x, x, x)
+    code.call(None, np.add, x, x, x)
     run = code.compile([])
     run([(), (), ()])
     assert x.tolist() == [8.0, 8.0]
@@ -78,7 +95,7 @@ def test_code_without_inputs():
 def test_every_line_is_a_call_on_bound_objects_that_writes_where_its_value_lives(passes):
     """So nothing is allocated, and nothing but names and numbers of the graph is in the source."""
     plan = trained(passes=passes).plan
-    for line, node in zip(plan.code.lines, plan.code.nodes, strict=True):
+    for line, (node, *_) in zip(plan.code.lines, plan.code.statements, strict=True):
         match = LINE.fullmatch(line)
         assert match, line
         names = re.findall(r"\b[as]\d+\b", line)

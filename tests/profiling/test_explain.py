@@ -9,13 +9,15 @@ import pytest
 
 from minigan.compiler import planner
 from minigan.compiler.capture import capture
-from minigan.compiler.graph import UnplannableError
-from minigan.compiler.numpy_code import NumpyCode
+from minigan.compiler.graph import Node, UnplannableError
+from minigan.compiler.numpy_code import COPY, PUT, SUM, NumpyCode, Scalar, Statement
 from minigan.compiler.passes.row_blocks import Segment
 from minigan.engine.tensor import constant
 from minigan.errors import ConfigError
 from minigan.profiling import explain as module
-from minigan.profiling.explain import KINDS, Line, explain
+from minigan.profiling import line_costs
+from minigan.profiling.explain import explain
+from minigan.profiling.line_costs import KINDS, Line, PlanLine, clocked, plan_lines
 from minigan.training.config import resolve
 from minigan.training.experiment import Ensemble, Experiment
 
@@ -26,8 +28,8 @@ SMALL = ("generator.widths=[8, 8]", "discriminator.widths=[8, 8]", "batch=16")
 def quick(monkeypatch):
     """What is timed is run as often as it must be, and no more."""
     monkeypatch.setattr(module, "SECONDS", 0.002)
-    monkeypatch.setattr(module, "STEPS", 2)
-    monkeypatch.setattr(module, "ROUNDS", 2)
+    monkeypatch.setattr(line_costs, "STEPS", 2)
+    monkeypatch.setattr(line_costs, "ROUNDS", 2)
 
 
 def config_of(preset=None, *sets):
@@ -139,34 +141,39 @@ def test_gflops_are_flops_over_time():
 # ── lines
 
 
-def statement(text, **names):
-    return module._Statement(text, names)
+def written(function, *arguments, node=None):
+    """The line that the code writer makes of a call."""
+    code = NumpyCode()
+    code.call(node, function, *arguments)
+    return PlanLine(code.statements[0])
 
 
 def test_what_a_line_says_and_moves():
     a, b, out = np.ones((3, 4), "float32"), np.ones((4, 5), "float32"), np.ones((3, 5), "float32")
-    line = statement("dot(a0, a1, a2)", dot=np.dot, a0=a, a1=b, a2=out)
-    assert (line.kind, line.what) == ("products", "dot (3, 5) ← (3, 4)·(4, 5)")
+    line = written(np.dot, a, b, out)
+    assert (line.kind, line.describe()) == ("products", "dot (3, 5) ← (3, 4)·(4, 5)")
     assert line.flops == 2 * 3 * 4 * 5 and line.bytes == 4 * (12 + 20 + 15) and not line.overwrites
-    line = statement("total(a0, (0, 1), None, a1, True)", total=np.add.reduce, a0=a, a1=np.ones((1, 1)))
-    assert (line.kind, line.what, line.flops) == ("sums", "sum (1, 1) ← (3, 4)", 0)
-    line = statement("a0[...] = a1", a0=a, a1=np.broadcast_to(np.float32(1), (3, 4)))
-    assert (line.kind, line.what, line.bytes) == ("copies", "copy (input) (3, 4) ← (3, 4)", 4 * 12 + 4)
-    assert statement("s1 = s0 * a1", a1=np.float32(2)).kind == "scalars"
-    assert statement("a0[()] = s1", a0=np.ones(())).kind == "scalars"
-    unknown = statement("segment3()", segment3=lambda: None)
-    assert (unknown.kind, unknown.bytes, unknown.flops, unknown.empty()) == ("other", None, 0, None)
+    line = written(SUM, a, np.ones((1, 1)))
+    assert (line.kind, line.describe(), line.flops) == ("sums", "sum (1, 1) ← (3, 4)", 0)
+    line = PlanLine(Statement(None, None, COPY, (np.broadcast_to(np.float32(1), (3, 4)),), a))
+    assert (line.kind, line.describe(), line.bytes) == ("copies", "copy (input) (3, 4) ← (3, 4)", 4 * 12 + 4)
+    one = Node("square", [], shape=(1,), dtype=a.dtype)
+    line = PlanLine(Statement(one, None, "{target} = {0} * {0}", (np.float32(2),), Scalar(1)))
+    assert (line.kind, line.describe(), line.bytes) == ("scalars", "square () ← 2", 0)
+    line = PlanLine(Statement(one, None, PUT, (Scalar(1),), np.ones(())))
+    assert (line.kind, line.describe(), line.bytes) == ("scalars", "store () ← ()", 8)
+    unknown = written(lambda: None)
+    facts = unknown.kind, unknown.bytes, unknown.flops, unknown.on_one_element()
+    assert facts == ("other", None, 0, None)
 
 
 def test_a_line_that_overwrites_what_it_reads_is_known():
     a, b = np.ones(8), np.ones(8)
-    names = {"add": np.add, "a0": a, "a1": b, "a2": a[:4], "a3": np.ones(8)}
-    assert not statement("add(a0, a1, a3)", **names).overwrites
-    assert statement("add(a0, a1, a1)", **names).overwrites
-    assert statement("add(a2, a1, a0)", **names).overwrites
-    assert (
-        statement("a0[...] += a1", **names).overwrites and not statement("a0[...] = a1", **names).overwrites
-    )
+    assert not written(np.add, a, b, np.ones(8)).overwrites
+    assert written(np.add, a, b, b).overwrites
+    assert written(np.add, a[:4], b, a).overwrites
+    assert not PlanLine(Statement(None, None, COPY, (b,), a)).overwrites
+    assert not PlanLine(Statement(None, None, "{target} = {0} * {0}", (a[:1],), Scalar(1))).overwrites
 
 
 def test_each_step_of_the_timing_computes_what_the_plan_does():
@@ -176,18 +183,18 @@ def test_each_step_of_the_timing_computes_what_the_plan_does():
     one.each(*(np.repeat(buffer[None], steps, 0) for buffer in one.inputs))
     batch = [np.array(buffer) for buffer in two.inputs]
     with np.errstate(over="ignore"):
-        module._clocked(module._statements(two, batch), steps, rounds=4)
+        clocked(plan_lines(two, batch), steps, rounds=4)
     for name, array in one.state.items():
         assert np.array_equal(array, two.state[name]), name
 
 
 def test_the_empty_call_is_the_same_on_one_element():
     a, b = np.ones((3, 4), "float32"), np.ones((3, 4), "float32")
-    small = statement("add(a0, a1, a1)", add=np.add, a0=a, a1=b).empty()
-    assert small.kind == "elementwise" and small.function is np.add
+    small = written(np.add, a, b, b).on_one_element()
+    assert small.kind == "elementwise" and small.statement.function is np.add
     assert [x.shape for x in small.arrays] == [(1, 1)] * 3 and not small.overwrites
     assert {x.dtype for x in small.arrays} == {np.dtype("float32")}
-    module._clocked([small], 2, 2)
+    clocked([small], 2, 2)
 
 
 # ── text and JSON
@@ -261,22 +268,14 @@ def test_float64():
 # ── blocks of a batch, groups of replicas, other backends
 
 
-def test_lines_inside_a_segment_count_once_per_block(monkeypatch):
-    compiled = NumpyCode.compile
-
-    def with_code(self, inputs):
-        run = compiled(self, inputs)
-        run.code = self
-        return run
-
-    monkeypatch.setattr(NumpyCode, "compile", with_code)
+def test_lines_inside_a_segment_count_once_per_block():
     config = resolve(environ={}, preset="plain", sets=["batch=16384"])
     plan = program_of(config).plan
-    segments = [n.params["call"] for n in plan.code.nodes if n.op == "segment"]
+    segments = [s.function for s in plan.code.statements if s.node.op == "segment"]
     assert segments and all(isinstance(segment, Segment) for segment in segments)
     found = explain(config)
     inside = [line for line in found.lines if line.times > 1]
-    assert len(inside) == sum(len(segment.runs[0].code.lines) for segment in segments)
+    assert len(inside) == sum(len(segment.runs[0].code.statements) for segment in segments)
     assert {line.times for line in inside} == {len(segment.blocks[0]) for segment in segments}
     assert f"{inside[0].times} × {inside[0].what}" in found.as_text()
     assert found.total().share == pytest.approx(1.0, abs=1e-12)
