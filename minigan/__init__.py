@@ -3,8 +3,7 @@
 What a user's script needs has its name here: ``import minigan as mg``. The rooms below hold the rest.
 """
 
-from typing import TYPE_CHECKING as _TYPE_CHECKING
-from typing import Any as _Any
+import typing as _typing
 
 from minigan._version import __version__
 from minigan.backend import BackendError
@@ -57,7 +56,7 @@ from minigan.nn.optim import SGD, Adam, Momentum, OptimisticAdam, OptimisticSGD,
 from minigan.nn.parameters import Parameters
 from minigan.nn.schedules import Average, Averaging, Schedule
 
-if _TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from minigan.probability import (
         Distribution,
         Empirical,
@@ -103,7 +102,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _strict() -> _Any:
+def _strict() -> _typing.Any:
     from minigan.testing.strict.backend import strict
 
     return strict
@@ -111,7 +110,7 @@ def _strict() -> _Any:
 
 _register("strict", _strict)
 
-if not _TYPE_CHECKING:  # or every name would be there for a type checker
+if not _typing.TYPE_CHECKING:  # or every name would be there for a type checker
 
     def __getattr__(name):
         if name not in __all__:

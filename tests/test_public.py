@@ -2,6 +2,8 @@
 
 import ast
 import importlib
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -86,3 +88,69 @@ def test_probability_comes_with_its_first_use():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'minigan' has no attribute 'Sigmoid'"):
         minigan.Sigmoid  # noqa: B018
+
+
+# ── types
+SCRIPT = """
+import numpy as np
+
+import minigan as mg
+
+x = mg.variable([[1.0, 2.0, 3.0]])
+y = (2 * mg.exp(-x) @ x.T - abs(x).mean()) ** 2
+(slope,) = mg.grad(y, [x])
+print(slope.numpy(), len(x), x.shape[0] + 1, y < 3.0)
+
+rng = np.random.default_rng(0)
+G, D = mg.mlp((2, 32, 1), rngs=rng), mg.mlp((1, 32, 1), rngs=rng)
+optimizers = mg.Adam(G.parameters, 1e-3), mg.Adam(D.parameters, 1e-3)
+game = mg.Game(G, D, *optimizers, penalties=(mg.R1(0.5),), average=mg.Average(G.parameters))
+real = mg.constant(mg.Normal(4.0, 0.5).sample(rng, (1, 64, 1)), dtype="float32")
+latent = mg.constant(rng.standard_normal((1, 64, 2)), dtype="float32")
+batch = mg.Batch(real, latent, latent)
+with mg.detect_anomaly():
+    game.round(batch)
+try:
+    step = mg.capture(game.round, batch, state=game.state)
+    print(step(batch).generator.item(), step, len(step))
+except (mg.CaptureError, mg.MiniganError) as error:
+    print(error)
+print(mg.kl_normal(4.0, 0.5, 0.0, 1.0), mg.entropy([0.5, 0.5]))
+mg.check_grads(mg.tanh, np.ones((2, 1)))
+"""
+WRONG = """
+import minigan as mg
+
+x = mg.variable(1.0)
+mg.Sigmoid
+x.backprop()
+x + "1"
+mg.mlp((1, 1), seed=0)
+reveal_type(2 * mg.exp(x).T[0] - x)
+"""
+
+
+def test_a_users_script_has_types(tmp_path):
+    """As mypy --strict reads it, which finds the package as an installed one, by its py.typed."""
+    readme = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
+    scripts = {
+        "script": SCRIPT,
+        "wrong": WRONG,
+        "readme": re.search(r"```python\n(.*?)```", readme, re.DOTALL)[1],
+    }
+    for name, source in scripts.items():
+        (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir=cache"]
+    command += [f"{name}.py" for name in scripts]
+    where = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(PACKAGE.parent)}}
+    said = subprocess.run(command, capture_output=True, text=True, timeout=300, **where).stdout
+    assert [line for line in said.splitlines()[:-1] if not line.startswith("wrong.py")] == [], said
+    for words in (
+        'Module has no attribute "Sigmoid"',
+        '"Tensor" has no attribute "backprop"',
+        'incompatible type "str"',
+        'Unexpected keyword argument "seed"',
+        'Revealed type is "minigan.engine.tensor.Tensor"',
+    ):
+        assert words in said
+    exec(compile(SCRIPT, "<script>", "exec"), {})

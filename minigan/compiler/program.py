@@ -2,6 +2,7 @@
 
 import math
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -9,8 +10,9 @@ from minigan import backend
 from minigan.backend.writes import mark_replayed, written_memory
 from minigan.compiler import executions
 from minigan.compiler.graph import order_of
-from minigan.compiler.planner import PASSES
+from minigan.compiler.planner import PASSES, Pass
 from minigan.compiler.structures import leaves, mapped
+from minigan.compiler.trace import Trace
 from minigan.engine.tensor import CaptureError, Tensor, constant, refusal
 
 
@@ -44,7 +46,15 @@ class Program:
     plan          what the execution made of the instructions, printable; None where it runs them as recorded
     """
 
-    def __init__(self, inputs, state, trace, passes=PASSES, threads=1, execution="auto"):
+    def __init__(
+        self,
+        inputs: Any,
+        state: dict[str, Any],
+        trace: Trace,
+        passes: tuple[Pass, ...] = PASSES,
+        threads: int = 1,
+        execution: str = "auto",
+    ) -> None:
         """Make of a trace what runs the step, planned if it can be, else as recorded."""
         taken = leaves(inputs, tuple)
         self._absent = [x is None for x in taken]
@@ -60,7 +70,7 @@ class Program:
         self._overwrites, self._running = set(map(written_memory, overwritten)), Lock()
         home = backend.of(next(iter((*self.inputs, *self.state.values())), work[0].output))
         self.execution, runner = executions.make(self, home, execution, passes, threads, passes != PASSES)
-        self.plan = None if self.execution == "recorded" else runner
+        self.plan: Any = None if self.execution == "recorded" else runner
         self._run = runner.each
         if self.plan is not None:
             self._forget()
@@ -84,7 +94,7 @@ class Program:
             for i in self.instructions
         ]
 
-    def __call__(self, *inputs):
+    def __call__(self, *inputs: Any) -> Any:
         """Run the step once more on Tensors or arrays of the captured shapes; returns the outputs.
 
         inputs  as capture had them, tuples where it had tuples
@@ -99,7 +109,7 @@ class Program:
         arrays = [copy_of(a) if id(backend.owner(a)) in own else a for a in arrays]
         return self._replay([a[None] for a in arrays], 1)
 
-    def each(self, *blocks):
+    def each(self, *blocks: Any) -> Any:
         """Run the step for every first index of these Tensors or arrays: on block[0], on block[1] …
 
         A loop over short steps costs more than the steps; here it is part of the program.
@@ -140,10 +150,10 @@ class Program:
             self._running.release()
         return self.outputs
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.instructions)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         size = ""
         if self.plan is not None:
             size = f" in {_counted(len(self.plan), executions.EXECUTIONS[self.execution].unit)}"
@@ -151,7 +161,7 @@ class Program:
         instructions = _counted(len(self), "instruction")
         return f"<Program: {inputs}, {state} of state, {instructions}, {self.execution}{size}>"
 
-    def __str__(self):
+    def __str__(self) -> str:
         names, lines = {}, []
         for name, a in {**{f"input{k}": a for k, a in enumerate(self.inputs)}, **self.state}.items():
             names[id(a)] = names[id(backend.owner(a))] = name

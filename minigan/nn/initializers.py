@@ -1,5 +1,7 @@
 """How weights start: random matrices on the host, in float64; W has shape (fan_in, fan_out)."""
 
+from __future__ import annotations  # or np.random would be imported for its name
+
 import math
 from collections.abc import Callable
 from typing import Any, TypeAlias

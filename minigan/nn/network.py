@@ -1,5 +1,7 @@
 """A network: layers, which are formulas, and parameters, which are numbers."""
 
+from __future__ import annotations  # or np.random would be imported for its name
+
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -45,7 +47,7 @@ class Network:
             x = layer(p, x)
         return x
 
-    def with_parameters(self, parameters: Parameters | Mapping[str, Tensor]) -> "Network":
+    def with_parameters(self, parameters: Parameters | Mapping[str, Tensor]) -> Network:
         """The same formulas with other numbers, for example with averaged ones."""
         return Network(self.layers, parameters)
 
