@@ -11,10 +11,13 @@ PARALLEL = -n logical --maxprocesses 4 --dist worksteal  # modules in their orde
 # The suite starts hundreds of processes: what they import is compiled once, not in each.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: run test coverage lint bench quality peers soak report clean
+.PHONY: help run test coverage lint bench quality peers soak report clean
 
 run: .venv/installed-plot
 	$(BIN)/minigan train
+
+help:
+	@sed -n '/^# make/s/^# //p' Makefile
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest $(PARALLEL)

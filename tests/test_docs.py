@@ -94,7 +94,7 @@ def test_every_page_is_linked_from_the_index_and_from_the_readme():
     assert {f"docs/{name}" for name in PAGES} <= set(links(README))
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", [name for name in TEXTS if name != "CHANGELOG.md"])  # which names what was
 def test_a_text_names_files_that_exist(name):
     for path in re.findall(r"`((?:minigan|examples|bench|tests|docs)/[\w/.-]+)`", TEXTS[name]):
         generated = path in ("bench/results/NAME.json", "bench/results/gpu-probe.json")
