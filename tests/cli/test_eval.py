@@ -45,7 +45,7 @@ def test_a_distribution_of_the_plane_from_training_to_evaluation(minigan_, tiny,
     assert code == 0 and "modes captured" in out and "classifier" in out and "mean, x" in out
     code, out, err = minigan_("eval", "rows.csv", "--target", "normal(0,1)")
     assert code == 3 and "2 features, and normal(0, 1) judges 1" in sentence(err)
-    code, out, err = minigan_("eval", "rows.csv", "--target", "ring(8")
+    code, out, err = minigan_("eval", "rows.csv", "--target", "ring")
     assert code == 2 and "ring(modes = 8, radius = 1, sd = 0.01)" in sentence(err)
 
 
