@@ -128,10 +128,10 @@ PREDICTIONS = (
 class Probe:
     """What a section is given: the backend, its CuPy, and a way to note figures and failures one by one."""
 
-    def __init__(self, backend, budget=600.0, told=lambda probe: None):
+    def __init__(self, backend, budget=600.0, on_note=lambda probe: None):
         self.backend, self.cp, self.dry = backend, backend.cp, backend.name == "strict"
         self.values, self.errors, self.until = {}, {}, time.monotonic() + budget
-        self._told = told
+        self._on_note = on_note
 
     def note(self, name, call, *arguments):
         """values[name] = call(); what fails is noted too, and the section goes on."""
@@ -145,7 +145,7 @@ class Probe:
             self.errors[name] = f"{type(error).__name__}: {text}"
             return None
         self.values[name] = found
-        self._told(self)
+        self._on_note(self)
         return found
 
     def count(self, usual):
@@ -750,15 +750,15 @@ def report(sections):
         found = sections.get(p.section)
         value = None if found is None else beside(sections, p)
         if found is None:
-            said = "not run"
+            text = "not run"
         elif value == "dry run":
-            said = value
+            text = value
         elif value is None:
-            said = " ".join(["not measured", *found["errors"].get(p.name, "").split()[:1]])
+            text = " ".join(["not measured", *found["errors"].get(p.name, "").split()[:1]])
         else:
-            said = value if isinstance(value, str) else f"{value:.4g} {p.unit}".strip()
-            said += "" if p.holds(value) else ", MISSED: explain it"
-        rows.append((p.section, p.name, p.text(), said))
+            text = value if isinstance(value, str) else f"{value:.4g} {p.unit}".strip()
+            text += "" if p.holds(value) else ", MISSED: explain it"
+        rows.append((p.section, p.name, p.text(), text))
     return table(("", "", "predicted", "measured"), rows)
 
 

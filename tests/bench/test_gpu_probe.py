@@ -61,7 +61,7 @@ def test_a_step_that_computes_something_else_is_no_measurement(probe, monkeypatc
     )
 
 
-def test_what_the_capture_of_the_double_refuses_is_what_cupy_refuses(probe):
+def test_what_the_strict_devices_capture_refuses_is_what_cupy_refuses(probe):
     given = probe.Probe(backends.get("strict"))
     probe.capture_matrix(given)
     missed = {name for name, outcome in probe.CAPTURED.items() if given.values.get(name) != outcome}
