@@ -8,18 +8,23 @@ that calls the backend makes its current one.
 import gc
 import re
 import threading
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib.util import find_spec
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-from minigan.backend import Backend, BackendError, kernels, owner
+from minigan.backend import Array, Backend, BackendError, kernels, owner
 from minigan.backend.cublas import Gemm
 
 OLDEST = 14  # of CuPy's major versions: before it, NumPy scalars did not promote as NumPy's own do
 NO_DRIVER, NO_DEVICE, OUT_OF_DEVICE_MEMORY = 35, 100, 2  # statuses of CUDA
 STATIC_SHARED = 48 * 1024  # bytes of a block; a kernel has to ask for more
 INSTALL = "pip install 'minigan[cuda13]', or 'minigan[cuda13-ctk]' where there is no CUDA toolkit"
+
+
+Sizes: TypeAlias = int | tuple[int, ...]  # of a grid or a block
 
 
 class DeviceMemoryError(BackendError, MemoryError):
@@ -37,63 +42,63 @@ class CudaBackend(Backend):
     quick_compiler = True  # whether CUDA C is compiled in well under a second, as by NVRTC
     tf32 = False  # whether float32 products by cuBLAS may round their factors to 10 bits
 
-    def __init__(self, cp, library=None):
+    def __init__(self, cp: Any, library: Any = None) -> None:
         self.cp, self.array_type, self._library = cp, cp.ndarray, library
         self.stream = cp.cuda.Stream(non_blocking=True)
         self._thread = threading.local()
         self.xp = CudaNamespace(self)
 
-    def enter(self):
+    def enter(self) -> None:
         """Make the stream current in this thread, as each entry does; CuPy's own functions do not."""
         if not hasattr(self._thread, "entered"):
             self.stream.use()
             self._thread.entered = True
 
-    def array(self, values, dtype=None):
+    def array(self, values: Any, dtype: Any = None) -> Array:
         self.enter()
         try:
             return self.cp.array(values, dtype)
         except MemoryError as error:
             raise self._no_room(error) from None
 
-    def to_host(self, array):
+    def to_host(self, array: Array) -> np.ndarray:
         self.enter()
         return self.cp.asnumpy(array)
 
-    def span(self, array):
+    def span(self, array: Array) -> tuple[int, int]:
         return _span(array.data.ptr, array)
 
     @cached_property
-    def shared_memory(self):
+    def shared_memory(self) -> int:
         """Bytes of shared memory that a thread block can have."""
         return self.cp.cuda.Device().attributes["MaxSharedMemoryPerBlockOptin"]
 
-    def synchronize(self):
+    def synchronize(self) -> None:
         self.stream.synchronize()
 
-    def timer(self):
+    def timer(self) -> Any:
         self.enter()
         return DeviceTimer(self)
 
-    def memory(self):
+    def memory(self) -> dict[str, int]:
         pool, (free, total) = self.cp.get_default_memory_pool(), self.cp.cuda.runtime.memGetInfo()
         used, held = pool.used_bytes(), pool.total_bytes()
         return {"used": used, "held": held, "free": free, "total": total}
 
     @cached_property
-    def gemm(self):
+    def gemm(self) -> Gemm:
         """Products of matrices that may be captured."""
         self.enter()
         return Gemm(self.cp, self.stream, self._library, module=self.module)
 
-    def module(self, source, options=()):
+    def module(self, source: str, options: Sequence[str] = ()) -> "Module":
         """CUDA C, compiled: ``module(source).kernel(name)(grid, block, args, shared=0)`` launches one of it.
 
         Raises:  BackendError – if it does not compile; when the first kernel is asked for
         """
         return Module(self, source, options)
 
-    def graph(self, call, pool=None):
+    def graph(self, call: Callable[[], Any], pool: Any = None) -> "CudaGraph":
         """What ``call()`` launches as one graph, which ``.launch()`` runs; nothing runs before.
 
         The call has run once outside, so that all it needs is loaded, and uses no value of the host that may
@@ -103,11 +108,13 @@ class CudaBackend(Backend):
         """
         return CudaGraph(self, call, pool)
 
-    def sequence(self, calls, written):
+    def sequence(
+        self, calls: Sequence[tuple[Any, Callable[[], Any]]], written: Sequence[Array]
+    ) -> Callable[[], None]:
         if not calls:
             return lambda: None
 
-        def run():
+        def run() -> None:
             for name, function in calls:
                 try:
                     function()
@@ -117,8 +124,8 @@ class CudaBackend(Backend):
                     raise BackendError(f"{name} cannot be part of a graph: {error}") from error
 
         self.enter()
-        written = {id(a): a for a in map(owner, written)}.values()
-        before = [self.cp.array(a) for a in written]
+        memories = {id(a): a for a in map(owner, written)}.values()
+        before = [self.cp.array(a) for a in memories]
         pool = self.cp.cuda.MemoryPool()
         with self.cp.cuda.using_allocator(pool.malloc):
             try:
@@ -126,11 +133,11 @@ class CudaBackend(Backend):
             except MemoryError as error:
                 raise self._no_room(error) from None
             finally:
-                for array, content in zip(written, before, strict=True):
+                for array, content in zip(memories, before, strict=True):
                     self.cp.copyto(array, content)
         return self.graph(run, pool).launch
 
-    def _no_room(self, error):
+    def _no_room(self, error: BaseException) -> MemoryError:
         if isinstance(error, DeviceMemoryError):
             return error
         asked = re.search(r"allocating ([\d,]+) bytes", str(error))
@@ -142,11 +149,11 @@ class CudaBackend(Backend):
             "use a smaller batch or fewer units, or --backend numpy"
         )
 
-    def describe(self):
+    def describe(self) -> str:
         f = self.facts()
         return f"CuPy {f['cupy']} on {f['device']} (CUDA {f['cuda']}, driver {f['driver']})"
 
-    def facts(self):
+    def facts(self) -> dict[str, Any]:
         runtime = self.cp.cuda.runtime
         device = runtime.getDeviceProperties(self.cp.cuda.Device().id)
         name = device["name"]
@@ -167,10 +174,10 @@ class CudaBackend(Backend):
 class CudaNamespace:
     """CuPy's functions, on the backend's stream, with products that may be captured."""
 
-    def __init__(self, backend):
+    def __init__(self, backend: CudaBackend) -> None:
         self._backend = backend
 
-    def matmul(self, a, b, out=None):
+    def matmul(self, a: Array, b: Array, out: Array = None) -> Array:
         for x in (a, b):
             if type(x) is not self._backend.array_type:
                 raise TypeError(
@@ -187,7 +194,7 @@ class CudaNamespace:
 
     dot = matmul
 
-    def asarray(self, values):
+    def asarray(self, values: Any) -> Array:
         if isinstance(values, (np.ndarray, list, tuple)):
             raise TypeError(
                 "implicit copy from host to device; bring host values in with backend.array(values)"
@@ -195,17 +202,17 @@ class CudaNamespace:
         self._backend.enter()
         return self._backend.cp.asarray(values)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         found = getattr(self._backend.cp, name)
         if callable(found) and not isinstance(found, type):
             found = self._on_stream(found)
         setattr(self, name, found)
         return found
 
-    def _on_stream(self, function):
+    def _on_stream(self, function: Any) -> Any:
         backend = self._backend
 
-        def on_stream(*args, **kwargs):
+        def on_stream(*args: Any, **kwargs: Any) -> Any:
             backend.enter()
             try:
                 return function(*args, **kwargs)
@@ -214,26 +221,26 @@ class CudaNamespace:
 
         on_stream.__name__ = getattr(function, "__name__", type(function).__name__)
         if hasattr(function, "reduce"):
-            on_stream.reduce = self._on_stream(function.reduce)
+            vars(on_stream)["reduce"] = self._on_stream(function.reduce)
         return on_stream
 
 
 class DeviceTimer:
     """Seconds that the device needs for the work inside ``with``; reading them waits for it."""
 
-    def __init__(self, backend):
+    def __init__(self, backend: CudaBackend) -> None:
         self._backend = backend
         self._start, self._end = backend.cp.cuda.Event(), backend.cp.cuda.Event()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._start.record(self._backend.stream)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._end.record(self._backend.stream)
 
     @property
-    def seconds(self):
+    def seconds(self) -> float:
         """From the first to the last of it, as the device's own clock has it."""
         self._end.synchronize()
         return self._backend.cp.cuda.get_elapsed_time(self._start, self._end) / 1e3
@@ -242,11 +249,12 @@ class DeviceTimer:
 class Module:
     """CUDA C, compiled when its first kernel is asked for."""
 
-    def __init__(self, backend, source, options=()):
-        self._backend, self._kernels = backend, {}
+    def __init__(self, backend: CudaBackend, source: str, options: Sequence[str] = ()) -> None:
+        self._backend = backend
+        self._kernels: dict[str, Kernel] = {}
         self._module = backend.cp.RawModule(code=source, options=(f"-I{kernels.FOLDER}", *options))
 
-    def kernel(self, name):
+    def kernel(self, name: str) -> "Kernel":
         """One of its kernels: kernel(grid, block, args, shared=0), sizes as numbers or tuples.
 
         Arguments are contiguous arrays of this backend and NumPy scalars of exactly the parameters' types;
@@ -269,18 +277,19 @@ class Module:
 class Kernel:
     """A kernel that is ready to be launched."""
 
-    def __init__(self, backend, function, name):
+    def __init__(self, backend: CudaBackend, function: Any, name: str) -> None:
         self._backend, self._function, self.name, self._shared = backend, function, name, STATIC_SHARED
 
-    def __call__(self, grid, block, args, shared=0):
+    def __call__(self, grid: Sizes, block: Sizes, args: Sequence[Any], shared: int = 0) -> None:
         self._backend.enter()
         for k, a in enumerate(args):
             if isinstance(a, np.generic):
                 continue
-            if type(a) is not self._backend.array_type:
+            kind = type(a)
+            if kind is not self._backend.array_type:
                 raise TypeError(
                     f"{self.name}, argument {k + 1}: a kernel takes arrays of its device and NumPy scalars, "
-                    f"as np.int32(n); received {type(a).__name__}"
+                    f"as np.int32(n); received {kind.__name__}"
                 )
             if not a.flags.forc:
                 raise ValueError(
@@ -298,11 +307,12 @@ class CudaGraph:
     temporaries, and the call with all it holds.
     """
 
-    def __init__(self, backend, call, pool=None):
+    def __init__(self, backend: CudaBackend, call: Callable[[], Any], pool: Any = None) -> None:
         cp, stream = backend.cp, backend.stream
         backend.enter()
         self._call, self._stream, self.pool = call, stream, pool or cp.cuda.MemoryPool()
-        first, self._graph = None, None
+        self._graph: Any = None
+        first: BaseException | None = None
         collects = gc.isenabled()
         gc.disable()  # what a finalizer does would be captured too
         try:
@@ -325,12 +335,12 @@ class CudaGraph:
             raise first
         self._graph.upload(stream)
 
-    def launch(self):
+    def launch(self) -> None:
         """Run it, on the backend's stream."""
         self._graph.launch(self._stream)
 
 
-def load():
+def load() -> CudaBackend:
     """The backend on this machine's GPU, after a first kernel of each kind.
 
     Raises:  BackendError – if there is none, or something that it needs is missing, with what to do
@@ -351,7 +361,7 @@ def load():
     return usable(cupy)
 
 
-def installed():
+def installed() -> list[str]:
     """The installed distributions that provide cupy, as ``name version``."""
     from importlib import metadata
 
@@ -363,12 +373,12 @@ def installed():
     return [f"{name} {found[name]}" for name in sorted(found)]
 
 
-def usable(cp):
+def usable(cp: Any) -> CudaBackend:
     """The backend on this CuPy.
 
     Raises:  BackendError – if it is too old, sees no GPU, or a kernel does not run
     """
-    if int(re.match(r"\d*", cp.__version__)[0] or 0) < OLDEST:
+    if int(re.sub(r"\D.*", "", cp.__version__) or 0) < OLDEST:
         raise BackendError(f"CuPy {cp.__version__} is too old, {OLDEST} is needed: {INSTALL}")
     if not cp.cuda.is_available():
         raise BackendError(f"CuPy {cp.__version__} finds no GPU: {_why_no_gpu(cp.cuda.runtime)}")
@@ -383,7 +393,7 @@ def usable(cp):
     return backend
 
 
-def _why_no_gpu(runtime):
+def _why_no_gpu(runtime: Any) -> str:
     try:
         count = runtime.getDeviceCount()
     except RuntimeError as error:
@@ -401,7 +411,7 @@ def _why_no_gpu(runtime):
     return f"{count} devices, of which none can be used; look at nvidia-smi and CUDA_VISIBLE_DEVICES"
 
 
-def _what_is_missing(error):
+def _what_is_missing(error: BaseException) -> str:
     text = _short(error)
     for what, pattern in (
         ("the headers of CUDA", r"header|vector_types|cuda_runtime\.h|cuda_fp16|cannot open source file"),
@@ -417,7 +427,7 @@ def _what_is_missing(error):
     return f"there is a GPU, but a first kernel failed ({text}): look at nvidia-smi"
 
 
-def _probe(backend):
+def _probe(backend: CudaBackend) -> None:
     """An elementwise kernel, a reduction and a product."""
     xp, a = backend.xp, backend.array([[1.0, 2.0], [3.0, 4.0]], "float32")
     shifted = xp.add(a, 1.0)
@@ -430,7 +440,7 @@ def _probe(backend):
         raise BackendError(f"the GPU computes {found} where {expected} is right; it or its driver is broken")
 
 
-def _span(first, array):
+def _span(first: int, array: Array) -> tuple[int, int]:
     """[first byte, one after the last) of an array that begins there."""
     if not array.size:
         return first, first
@@ -441,17 +451,17 @@ def _span(first, array):
     )
 
 
-def _sizes(sizes):
+def _sizes(sizes: Sizes) -> tuple[int, ...]:
     return (sizes,) if isinstance(sizes, (int, np.integer)) else tuple(sizes)
 
 
-def _version(number):
+def _version(number: int) -> str:
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
-def _bytes(size):
+def _bytes(size: float) -> str:
     return f"{size / 2**30:.3g} GiB" if size >= 2**29 else f"{size / 2**20:.3g} MiB"
 
 
-def _short(error):
+def _short(error: BaseException) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__

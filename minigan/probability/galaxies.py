@@ -58,10 +58,10 @@ class Light:
                 f"{self.radius[bad][0]}, {self.index[bad][0]} and {self.ratio[bad][0]}"
             )
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.flux)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows) -> "Light":
         return Light(*(value[rows] for value in self._values()))
 
     def _names(self):
