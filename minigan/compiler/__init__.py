@@ -1,1 +1,10 @@
-"""The compiler: a step recorded as data, planned, and written as NumPy or CUDA code."""
+"""The compiler: a step recorded as data, planned, and written as NumPy or CUDA code.
+
+What belongs here: recording (capture, trace, program), the ways to run a recording (executions), the graph of
+values and its rewrites (graph, passes/), where they live (memory), plans for NumPy (planner, numpy_code), and
+fused steps on GPUs (shadow, stages, cuda_code, cuda_launches). It watches the engine through one hook,
+`observer`; the engine knows nothing of it.
+
+What does not: derivatives and primitives (engine/), arrays and devices (backend/), anything of networks,
+games or training, and what only measures programs (profiling/).
+"""

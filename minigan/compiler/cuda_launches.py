@@ -6,6 +6,7 @@ and what a barrier is (the next launch, or __syncthreads).
 
 import math
 import re
+from typing import Any
 
 import numpy as np
 
@@ -297,4 +298,4 @@ class Block:
         return 1
 
 
-FUSED = {"launches": Launches, "block": Block}
+FUSED: dict[str, Any] = {"launches": Launches, "block": Block}

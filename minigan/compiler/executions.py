@@ -72,7 +72,7 @@ EXECUTIONS = {row.name: row for row in (
 )}  # fmt: skip
 
 
-def fuse(program, name, home, device=None):
+def fuse(program: Any, name: str, home: Any, device: Any = None) -> Any:
     """A program as CUDA code of "launches" or of a "block": its stages and its source; load() compiles it.
 
     home    where the program's arrays are
@@ -87,12 +87,12 @@ def fuse(program, name, home, device=None):
     return kind(device or home, stages_of(program, home, kind.target))
 
 
-def available(home):
+def available(home: Any) -> tuple[str, ...]:
     """The names of the executions that a backend has, the usual one first."""
     return tuple(name for name, row in EXECUTIONS.items() if home.device in row.devices)
 
 
-def fastest(program, home):
+def fastest(program: Any, home: Any) -> str:
     """The name of the execution that should be the fastest for a program on its backend."""
     if home.device == "cpu":
         return "planned"
@@ -103,7 +103,9 @@ def fastest(program, home):
     return fastest(program)
 
 
-def make(program, home, execution, passes, threads, exact):
+def make(
+    program: Any, home: Any, execution: str, passes: tuple[Any, ...], threads: int, exact: bool
+) -> tuple[str, Any]:
     """(name, runner): the execution that was asked for, or the fastest, or the program as it was recorded.
 
     exact  whether the eager step's bits are wanted, so that "auto" repeats the recorded calls

@@ -20,7 +20,7 @@ class Node:
     op      the name of a ufunc; matmul, dot, sum; a view; load (of memory that outlives the step) and store
             (to it); constant; pack (the rows of two values, one below the other), stack (two values on a new
             first axis), ones (a column of ones after a value), part (of a pack or a stack), head (all but the
-            last column), copy; segment (see blocks.py) and result (what it filled); primitive
+            last column), copy; segment (see passes/row_blocks.py) and result (what it filled); primitive
     array   the memory of a load or of a store
     time    of a load: of the last store before it; of others: when the recorded step came here
     rows    whether axis −2 is a batch, whose rows do not know each other

@@ -187,7 +187,7 @@ class Program:
         return "\n".join(lines)
 
 
-def copy_of(array):
+def copy_of(array: Any) -> Any:
     """A new array with what is in another, on its device."""
     return backend.of(array).xp.array(array)
 

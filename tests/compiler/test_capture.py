@@ -1,4 +1,4 @@
-"""Captured steps: an exact plan replays the eager step bit for bit; a program is data that can be read."""
+"""Captured steps: an exact plan replays the eager step bitwise; a program is data that can be read."""
 
 import inspect
 import pydoc
@@ -255,7 +255,7 @@ def test_a_program_may_have_no_inputs(backend):
 # ── many steps at once
 @pytest.mark.parametrize("passes", [(), EXACT, PASSES], ids=["none", "exact", "all"])
 def test_each_is_a_loop_over_the_first_axis(backend, passes):
-    """Bit for bit, whatever the plan; from tensors or arrays, of one step or many, in parts or at once."""
+    """Bitwise, whatever the plan; from tensors or arrays, of one step or many, in parts or at once."""
     looped, at_once = (game_of(backend, "float32", "adam", penalties=[R1(1.0)]) for _ in range(2))
     host = [
         [backend.to_host(x.array) for x in (*batch[:3], *rates)]
@@ -452,7 +452,7 @@ def test_no_python_runs_in_a_replay(backend, monkeypatch):
     program = capture(game.round, *inputs, state=game.state)
 
     def refuse(*_, **__):
-        raise AssertionError("the door was passed in a replay")
+        raise AssertionError("a primitive was dispatched in a replay")
 
     monkeypatch.setattr(P.Primitive, "__call__", refuse)
     program(*inputs)

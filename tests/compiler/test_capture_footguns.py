@@ -381,7 +381,7 @@ def test_captures_do_not_nest(backend):
 
 
 def test_a_program_run_inside_a_capture(backend):
-    """One might expect its work to be recorded. It passes no door, so it is refused instead of lost."""
+    """One might expect its work to be recorded. It passes no dispatch, so it is refused instead of lost."""
     w = lift(backend, [1.0])
     inner = capture(lambda x: assign(w, w + x), lift(backend, [1.0]), state=[w])
     with pytest.raises(CaptureError, match="a program was run during capture; call the step"):

@@ -430,7 +430,7 @@ def slopes(sizes):
 
 
 def test_the_slopes_of_two_layers_of_one_width_are_one_step():
-    """1 − h² of both, once; bit for bit beside the same plan without the pass."""
+    """1 − h² of both, once; bitwise beside the same plan without the pass."""
     before = (fold, bias)
     apart, together = (
         agree(lambda: slopes((3, 5, 5, 1)), lambda k: [normal(k, 4, 3)], passes)

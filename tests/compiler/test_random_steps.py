@@ -282,7 +282,7 @@ def test_an_error_of_one_in_a_billion_in_a_pass_is_found(broken):
 @pytest.mark.parametrize("execution", ["launches", "block"])
 @pytest.mark.parametrize("large", [False, True])
 def test_fused_steps_agree_to_rounding(monkeypatch, execution, large):
-    """The CUDA sources of a GPU, run on its double, with sums of three terms in parts and little memory."""
+    """The CUDA sources of a GPU, simulated, with sums of three terms in parts and little memory."""
     strict = backends.get("strict")
     monkeypatch.setattr(
         cuda_on_cpu, "FLAGS", tuple("-O0" if flag == "-O2" else flag for flag in cuda_on_cpu.FLAGS)
