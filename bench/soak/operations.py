@@ -224,10 +224,21 @@ def check(path, acknowledged, tally, case, first=False):
             tally.add("acknowledged checkpoint lost", f"{case}: {error}")
         return
     before = [] if first else [1]
+    _check_checkpoint(run, acknowledged, tally, case, before)
+    _check_status(run, acknowledged, tally, case, before)
+    rows, skipped = run.read_metrics()
+    steps = [row["step"] for row in rows]
+    if skipped or steps not in (before, [*before, 2]):
+        tally.add("half row", f"{case}: {rows}, {skipped} skipped")
+    if 2 not in steps and "checkpoint" in acknowledged:
+        tally.add("acknowledged row lost", f"{case}: {rows}")
+
+
+def _check_checkpoint(run, acknowledged, tally, case, before):
     try:
         newest = checkpoint.latest(run)
     except CheckpointError as error:
-        if not first:
+        if before:
             tally.add("no checkpoint verifies", f"{case}: {error}")
         elif "checkpoint" in acknowledged:
             tally.add("acknowledged checkpoint lost", f"{case}: {error}")
@@ -237,21 +248,18 @@ def check(path, acknowledged, tally, case, first=False):
             tally.add("acknowledged checkpoint lost", f"{case}: {newest.warnings}")
         if step not in (*before, 2) or newest.arrays["w"].tobytes() != arrays(step)["w"].tobytes():
             tally.add("altered checkpoint", case)
+
+
+def _check_status(run, acknowledged, tally, case, before):
     try:
         step = run.read_status().get("step")
     except MiniganError as error:
         tally.add("damaged status", f"{case}: {error}")
     else:
-        if step not in (*before, 2) and not first:
+        if before and step not in (*before, 2):
             tally.add("damaged status", f"{case}: step {step}")
         if step != 2 and "status" in acknowledged:
             tally.add("acknowledged status lost", case)
-    rows, skipped = run.read_metrics()
-    steps = [row["step"] for row in rows]
-    if skipped or steps not in (before, [*before, 2]):
-        tally.add("half row", f"{case}: {rows}, {skipped} skipped")
-    if 2 not in steps and "checkpoint" in acknowledged:
-        tally.add("acknowledged row lost", f"{case}: {rows}")
 
 
 def check_restart(path, tally, case):
@@ -413,11 +421,11 @@ def states(before, events):
 
     for event in events:
         match event:
-            case ("open", path, True, _):
+            case ("open", path, True, _) | ("mkdir", path):
                 names[path] = len(contents)
                 pending.append((path, names[path], None))
-                contents.append(b"")
-                synced.append(b"")
+                contents.append(None if event[0] == "mkdir" else b"")
+                synced.append(contents[-1])
             case ("open", path, False, True):
                 contents[names[path]] = b""
             case ("write", path, start, data):
@@ -425,11 +433,6 @@ def states(before, events):
                 contents[names[path]] = whole[:start] + data + whole[start + len(data) :]
             case ("ftruncate", path, size):
                 contents[names[path]] = contents[names[path]][:size].ljust(size, b"\0")
-            case ("mkdir", path):
-                names[path] = len(contents)
-                pending.append((path, names[path], None))
-                contents.append(None)
-                synced.append(None)
             case ("replace", source, target):
                 names[target] = names.pop(source)
                 pending.append((target, names[target], source))
@@ -448,15 +451,20 @@ def states(before, events):
         found = dict(durable)
         for change in itertools.compress(pending, lasting):
             _rename(found, change)
-        lost = {path for path, index in names.items() if contents[index] is None} - set(found)
-        found = {
-            path: index
-            for path, index in found.items()
-            if contents[index] is not None and not lost.intersection(map(str, Path(path).parents))
-        }
-        choices = [_survivors(synced[index], contents[index]) for index in found.values()]
+        folders = {path for path, index in names.items() if contents[index] is None}
+        files = _files(found, folders - set(found), contents)
+        choices = [_survivors(synced[index], contents[index]) for index in files.values()]
         for chosen in itertools.product(*choices):
-            yield dict(zip(found, chosen, strict=True))
+            yield dict(zip(files, chosen, strict=True))
+
+
+def _files(names, lost, contents):
+    """Of the names that last, those of files in no folder that is ``lost``."""
+    return {
+        path: index
+        for path, index in names.items()
+        if contents[index] is not None and not lost.intersection(map(str, Path(path).parents))
+    }
 
 
 def _rename(names, change):
