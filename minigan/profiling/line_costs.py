@@ -5,7 +5,6 @@ it is in explain.py.
 """
 
 import math
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 from minigan.compiler.numpy_code import COPY, SUM, NumpyCode, Scalar, Statement
 from minigan.compiler.passes.row_blocks import Segment
 from minigan.compiler.program import Program
+from minigan.profiling import timing
 
 KINDS = {  # of lines, as the report calls them
     "products": "products (BLAS)",
@@ -177,16 +177,8 @@ def _of_code(code: NumpyCode, number: int = 0, times: int = 1) -> list[PlanLine]
 
 
 def typical(run: Callable[[], Any], seconds: float) -> float:
-    """The time of a call in µs, as that of a line: the least of a few in a row, of those the median.
-
-    As many calls as fit into so many seconds, one at least.
-    """
-    times: list[float] = []
-    while not times or sum(times) < seconds:
-        started = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - started)
-    return 1e6 * statistics.median(min(times[k : k + ROUNDS]) for k in range(0, len(times), ROUNDS))
+    """The time of a call in µs, as that of a line: the least of a few in a row, of those the median."""
+    return 1e6 * timing.typical(run, seconds, ROUNDS)
 
 
 def time_of_a_step(program: Program, blocks: list[Any], budget: float) -> float:
