@@ -371,7 +371,7 @@ def test_a_watched_run_that_goes_well_ends_as_others_do(tmp_path):
 
 @pytest.mark.parametrize("watched", [(False, False), (True, False), (False, True)])
 def test_a_run_says_whether_any_of_its_steps_was_watched(tmp_path, watched):
-    """Also after a resume without: its last bits are others from then on."""
+    """Also after a resume without: it is not bitwise what it was to be from then on."""
     experiment, run = start(tmp_path, "steps=12", "checkpoint_seconds=0")
     experiment.watched = watched[0]
 
@@ -611,7 +611,7 @@ def test_lost_metrics_are_noted_and_not_needed(tmp_path):
         ("blas", None, "blas None then, "),
     ],
 )
-def test_other_last_bits_are_refused_with_a_way_out(tmp_path, name, there, told):
+def test_what_would_not_go_on_bitwise_is_refused_with_a_way_out(tmp_path, name, there, told):
     experiment, run = start(tmp_path)
     with run, pytest.raises(Interrupted):
         train(experiment, run, on_step=lambda step: step == 15 and signal.raise_signal(signal.SIGTERM))
