@@ -1,4 +1,7 @@
-"""How much a value tells, and a whole distribution: self-information and entropy, in nats [T1, T2]."""
+"""How much a value tells, and a whole distribution: self-information and entropy, in nats [T1, T2].
+
+Draws information_and_entropy.png into the directory in which it is started.
+"""
 
 import math
 

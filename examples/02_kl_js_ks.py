@@ -1,4 +1,7 @@
-"""How far two distributions are apart, by formula, integral and sample: KL, JS and KS [T3 to T7]."""
+"""How far two distributions are apart, by formula, integral and sample: KL, JS and KS [T3 to T7].
+
+Draws kl_js_ks.png into the directory in which it is started.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""Maximum likelihood beside the GAN: the best normal distribution three times, and what others prefer."""
+"""Maximum likelihood beside the GAN: the best normal distribution three times, and what others prefer.
+
+Draws maximum_likelihood.png into the directory in which it is started.
+"""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Example 01: a whole GAN by hand, every derivative written out in plain NumPy; minigan is not imported.
+"""A whole GAN by hand, every derivative written out in plain NumPy; minigan is not imported.
 
     real data   x ~ N(4, 1.25)             noise  z ~ N(0, 1)
     generator   x̃ = G(z)                   discriminator  a = D(x), a logit: P(x is real) = σ(a) = 1/(1 + e⁻ᵃ)
@@ -7,6 +7,8 @@
 
 Both are networks 1-H-H-1 with tanh. δ always stands for ∂loss/∂(the quantity that the line names), in that
 quantity's shape. The engine finds the same numbers without our calculus: the tests compare them all.
+
+Draws backprop_by_hand.png into the directory in which it is started.
 """
 
 import argparse
@@ -90,7 +92,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description="Train a GAN on N(4, 1.25), derivatives by hand.")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--figure", default="01_backprop_by_hand.png", help="where the picture goes")
+    parser.add_argument("--figure", default="backprop_by_hand.png", help="where the picture goes")
     parser.add_argument("--no-figure", action="store_true")
     options = parser.parse_args(arguments)
 

@@ -31,7 +31,7 @@ def main(steps=4000, batch=256):
         if program is None:
             program = mg.capture(game.round, *inputs, state=game.state)  # the first step, recorded
         else:
-            program(*inputs)  # every later step is a replay, bit for bit the same
+            program(*inputs)  # every later step is a replay
 
     generated = G.with_parameters(average.parameters)(mg.constant(noise(10_000, 1))).numpy()
     verdict = judge(generated[:, 0] * scale + shift, target, rng)

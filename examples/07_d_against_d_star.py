@@ -1,6 +1,8 @@
 """What a discriminator learns when its generator stands still: D*(x) = p(x)/(p(x) + q(x)) [T15].
 
 Three generators at once, on the replica axis: one far from the data, one near, one that makes the data.
+
+Draws d_against_d_star.png into the directory in which it is started.
 """
 
 import numpy as np

@@ -3,6 +3,8 @@
 A generator that can make every distribution ends at p = q under each of them. One that cannot shows their
 taste: here G is linear, so it makes normal distributions, and the data have two modes. "In theory" lets G
 move by small gradient steps against the exact best D of each objective; "trained" is a GAN.
+
+Draws divergence_zoo.png into the directory in which it is started.
 """
 
 import numpy as np

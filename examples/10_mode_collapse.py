@@ -4,6 +4,8 @@ The first four methods share a game that is made to collapse, as G learns ten ti
 where D looks away, D follows, G leaves. A D that judges several samples together can see that they are alike
 (packing), one imagined some steps ahead takes away the gain (unrolled); one that is held flat by R1 and R2
 and learns as fast as G leaves no slope to run down.
+
+Draws mode_collapse.png into the directory in which it is started.
 """
 
 import numpy as np
@@ -13,7 +15,7 @@ from minigan.probability.planar import ring
 from minigan.training.config import resolve
 from minigan.training.experiment import Ensemble
 
-LAW = ring(8)
+RING = ring(8)
 FAST = ("r1=0", "r2=0", "generator_optimizer.rate=0.003", "discriminator_optimizer.rate=0.0003",
         "generator_optimizer.beta1=0.5", "discriminator_optimizer.beta1=0.5",
         "generator_optimizer.beta2=0.999", "discriminator_optimizer.beta2=0.999",
@@ -30,9 +32,9 @@ COLOURS = ("#D55E00", "#E69F00", "#CC79A7", "#0072B2", "#009E73")
 
 def main(steps=4000, seeds=(0, 1, 2), looks=12, count=2500, methods=METHODS, figure="mode_collapse.png"):
     """Train each method, print, draw; returns {method: ModeCoverage of all seeds at the end}."""
-    told, found = modes_of(LAW), {}
-    perfect = told.coverage(LAW.sample(np.random.default_rng(0), (count,)))
-    print(f"{LAW}, {steps} steps, seeds {', '.join(map(str, seeds))}; high quality: within 3 sd of a centre")
+    told, found = modes_of(RING), {}
+    perfect = told.coverage(RING.sample(np.random.default_rng(0), (count,)))
+    print(f"{RING}, {steps} steps, seeds {', '.join(map(str, seeds))}; high quality: within 3 sd of a centre")
     print(f"{'':<16}{'modes found':>12}{'high quality':>22}{'reverse KL (nats)':>24}")
     for name in methods:
         config = resolve("ring8", environ={}, sets=(f"steps={steps}", *METHODS[name]))
@@ -69,7 +71,7 @@ def draw(path, found):
     panels, (left, right) = above.subplots(1, len(found), sharex=True, sharey=True), below.subplots(1, 2)
     for k, (name, (looks, sample)) in enumerate(found.items()):
         panel, colour = np.atleast_1d(panels)[k], COLOURS[k]
-        panel.plot(*LAW.centres.T, "ko", fillstyle="none", markersize=13, markeredgewidth=0.7)
+        panel.plot(*RING.centres.T, "ko", fillstyle="none", markersize=13, markeredgewidth=0.7)
         panel.plot(*sample[0].T, ".", color=colour, markersize=2, alpha=0.5)
         panel.set(title=name, xlim=(-1.4, 1.4), ylim=(-1.4, 1.4), aspect="equal", xticks=(), yticks=())
         steps, coverage = zip(*looks, strict=True)
@@ -77,7 +79,7 @@ def draw(path, found):
             curves = np.array([getattr(c, key) for c in coverage])
             ax.plot(steps, curves, color=colour, linewidth=0.7, alpha=0.6)
             ax.plot(steps, np.median(curves, axis=1), ".-", color=colour, linewidth=2, label=name)
-    best = modes_of(LAW).high_quality
+    best = modes_of(RING).high_quality
     left.axhline(best, color="k", linestyle="--", linewidth=1, label="a perfect sampler")
     left.set(xlabel="step", ylabel="share within 3 sd of a centre", ylim=(0, 1.03))
     right.axhline(np.log(8), color="k", linestyle=":", linewidth=1, label="ln 8: all at one centre")

@@ -2,6 +2,8 @@
 
 All data are 0, G makes θ, D's logit is ψ x. `minigan.gan.theory.dirac` plays this game with the engine and
 takes the exact Jacobian at rest: imaginary eigenvalues circle, a negative real part arrives.
+
+Draws dirac.png into the directory in which it is started.
 """
 
 import numpy as np

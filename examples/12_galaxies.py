@@ -3,6 +3,8 @@
 Its generator makes images without noise; the sky's known noise is added before the discriminator sees them
 (Bora, Price & Dimakis 2018), so that no network has to imitate it. With your own images, N rows of size²
 pixels in an .npy file, `minigan train --data FILE --set observation_noise=SD` does the same.
+
+Draws galaxies.png into the directory in which it is started.
 """
 
 import numpy as np

@@ -1,5 +1,6 @@
 """Every example runs in a short form, says something and draws its picture; none is left out."""
 
+import ast
 import importlib.util
 import inspect
 import os
@@ -85,6 +86,22 @@ def test_the_first_example_is_a_script(tmp_path):
     command = [sys.executable, EXAMPLES["backprop_by_hand"], "--steps", "2", "--no-figure"]
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "10 000 generated" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in PLAIN])
+def test_an_example_says_where_its_picture_goes(name):
+    """The last line of its docstring names the file that the script writes."""
+    source = EXAMPLES[name].read_text(encoding="utf-8")
+    (picture,) = set(re.findall(r'(?:figure|default)="([\w.]+\.png)"', source))
+    said = ast.get_docstring(ast.parse(source)).splitlines()[-1]
+    assert said == f"Draws {picture} into the directory in which it is started."
+
+
+def test_the_picture_is_there_where_the_docstring_says(tmp_path):
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, EXAMPLES["backprop_by_hand"], "--steps", "2"]
+    subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, check=True, timeout=60)
+    assert [path.name for path in tmp_path.iterdir()] == ["backprop_by_hand.png"]
 
 
 def test_thirty_lines_learn():
