@@ -7,9 +7,15 @@ import math
 
 import numpy as np
 
-from minigan.probability.distributions import Laplace, Normal, Uniform, entropy_quadrature
-from minigan.probability.estimators import entropy_monte_carlo
-from minigan.probability.information import entropy, self_information
+from minigan.probability import (
+    Laplace,
+    Normal,
+    Uniform,
+    entropy,
+    entropy_monte_carlo,
+    entropy_quadrature,
+    self_information,
+)
 
 SHAPES = {  # distributions of standard deviation s, and what their entropies are beyond ln s
     "normal": (lambda s: Normal(0.0, s), 0.5 * math.log(2 * math.pi * math.e), "#0072B2"),

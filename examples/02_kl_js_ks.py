@@ -8,8 +8,8 @@ import math
 import numpy as np
 
 import minigan.probability as info
-from minigan.evaluation.two_sample import ecdf, ks_two_sample, perfect_ks_band
-from minigan.probability.distributions import Normal, Uniform
+from minigan.evaluation import ecdf, ks_two_sample, perfect_ks_band
+from minigan.probability import Normal, Uniform
 
 P, Q, FEW = Normal(0.0, 1.0), Normal(1.0, 2.0), 50
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"

@@ -7,8 +7,6 @@ import numpy as np
 
 import minigan as mg
 from minigan.models.likelihood import closest_normal, fit_by_gradient, fit_normal, mean_log_likelihood
-from minigan.probability.distributions import Normal
-from minigan.probability.text_form import parse
 
 
 def adversarial_normal(x, objective, steps, batch=256):
@@ -35,12 +33,12 @@ def adversarial_normal(x, objective, steps, batch=256):
         else:
             program(*inputs)
     μ, σ = (average.parameters[name].item() for name in ("0.b", "0.W"))
-    return Normal(shift + scale * μ, scale * abs(σ))
+    return mg.Normal(shift + scale * μ, scale * abs(σ))
 
 
 def main(steps=3000, figure=None):
     """Fit a normal distribution to two modes in four ways; returns the distributions."""
-    p = parse("0.35*normal(-2, 0.5) + 0.65*normal(2, 0.8)")
+    p = mg.parse("0.35*normal(-2, 0.5) + 0.65*normal(2, 0.8)")
     x = p.sample(np.random.default_rng(0), (5000,))
     reverse = closest_normal("reverse_kl", p)
     distributions = {

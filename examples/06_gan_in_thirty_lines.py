@@ -3,13 +3,12 @@
 import numpy as np
 
 import minigan as mg
-from minigan.evaluation.verdict import judge
-from minigan.probability.distributions import Normal
+from minigan.evaluation import judge
 
 
 def main(steps=4000, batch=256):
     """Train on N(4, 1.25); returns the verdict on 10 000 generated values."""
-    rng, target = np.random.default_rng(0), Normal(4.0, 1.25)
+    rng, target = np.random.default_rng(0), mg.Normal(4.0, 1.25)
 
     def noise(*shape):
         return rng.standard_normal(shape, dtype="float32")

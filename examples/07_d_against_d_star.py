@@ -8,13 +8,10 @@ Draws d_against_d_star.png into the directory in which it is started.
 import numpy as np
 
 import minigan as mg
-from minigan.gan.game import best_response
 from minigan.gan.theory.diagnostics import implied_js, optimal_discriminator
-from minigan.probability.distributions import Normal
-from minigan.probability.information import js_quadrature
 
-P = Normal(4.0, 1.25)
-GENERATED = {"far": Normal(0.0, 1.0), "near": Normal(3.0, 1.0), "equal": Normal(4.0, 1.25)}
+P = mg.Normal(4.0, 1.25)
+GENERATED = {"far": mg.Normal(0.0, 1.0), "near": mg.Normal(3.0, 1.0), "equal": mg.Normal(4.0, 1.25)}
 X = np.linspace(-8.0, 14.0, 2201)
 
 
@@ -41,13 +38,15 @@ def main(steps=3000, batch=512, looks=30, figure="d_against_d_star.png"):
         pairs = zip(GENERATED.values(), rngs, strict=True)
         fake = np.stack([q.sample(rng, shape) for q, rng in pairs], axis=1)
         batches = (mg.constant((x - 4.0).astype("float32")) for x in (real, fake))  # about 0, where D starts
-        best_response(D, optimizer, *batches, factors=factors[start:end])
+        mg.best_response(D, optimizer, *batches, factors=factors[start:end])
         distances.append(learned(D)[1])
     d, distance, implied = learned(D)
     print(f"p = {P}, D trained for {steps} steps on {batch} values of p and q each:")
     print(f"{'q':<16} {'mean |D − D*|':>14} {'JS':>9} {'implied by D':>13}")
     for k, q in enumerate(GENERATED.values()):
-        print(f"{q!s:<16} {distance[k]:14.5f} {js_quadrature(P, q):9.5f} {implied[k].round(5) + 0.0:13.5f}")
+        print(
+            f"{q!s:<16} {distance[k]:14.5f} {mg.js_quadrature(P, q):9.5f} {implied[k].round(5) + 0.0:13.5f}"
+        )
     print("Where neither distribution lives nothing teaches D, and there it may be anything.")
     if figure:
         draw(figure, d, ends, np.array(distances))

@@ -10,12 +10,9 @@ Draws v_and_js.png into the directory in which it is started.
 import numpy as np
 
 import minigan as mg
-from minigan.gan.game import best_response
 from minigan.gan.theory.diagnostics import LN4, implied_js, value_at_optimum
-from minigan.probability.distributions import Normal
-from minigan.probability.information import js_quadrature
 
-P, X = Normal(0.0, 1.0), np.linspace(-14.0, 20.0, 3401)
+P, X = mg.Normal(0.0, 1.0), np.linspace(-14.0, 20.0, 3401)
 SHIFTS = np.linspace(0.0, 6.0, 13)  # G makes N(d, 1), one d per replica
 FIXED = (0.5, 1.5, 3.0)  # generators whose D* is shown against all others
 GREENS = ("#B8E0D2", "#5CBFA0", "#009E73")
@@ -38,19 +35,19 @@ def trained(steps, batch):
             ],
             1,
         )
-        for distributions in ([P] * len(rngs), [Normal(d, 1.0) for d in SHIFTS])
+        for distributions in ([P] * len(rngs), [mg.Normal(d, 1.0) for d in SHIFTS])
     )
     batches = (mg.constant((0.5 * x).astype("float32")) for x in (real, fake))
     factors = mg.Schedule("cosine", steps)(np.arange(steps))
-    best_response(D, mg.Adam(D.parameters, 0.02), *batches, factors=factors)
+    mg.best_response(D, mg.Adam(D.parameters, 0.02), *batches, factors=factors)
     a = D(mg.constant((0.5 * X[:, None]).astype("float32"))).numpy()[..., 0].astype("float64")
-    return np.array([value(a[k], Normal(d, 1.0)) for k, d in enumerate(SHIFTS)])
+    return np.array([value(a[k], mg.Normal(d, 1.0)) for k, d in enumerate(SHIFTS)])
 
 
 def main(lengths=(5, 20, 1000), batch=512, figure="v_and_js.png"):
     """Print V of the best D and of trained ones, draw; returns the implied JS after each length, and JS."""
-    distributions = [Normal(d, 1.0) for d in SHIFTS]
-    js = np.array([js_quadrature(P, distribution) for distribution in distributions])
+    distributions = [mg.Normal(d, 1.0) for d in SHIFTS]
+    js = np.array([mg.js_quadrature(P, distribution) for distribution in distributions])
     best = np.array(
         [
             value(P.log_density(X) - distribution.log_density(X), distribution)
@@ -77,11 +74,11 @@ def draw(path, lengths, reached, js):
     page = Figure(figsize=(12, 4.8), layout="constrained")
     left, right = page.subplots(1, 2, width_ratios=(1.25, 1))
     d = np.linspace(-1.0, 6.0, 71)
-    distributions = [Normal(shift, 1.0) for shift in d]
+    distributions = [mg.Normal(shift, 1.0) for shift in d]
     left.axhline(LN4, color="#8C8C8C", linewidth=1)
     left.text(5.95, LN4 + 0.02, "ln 4: G makes the data, or D tosses a coin", ha="right", fontsize=9)
     for at in FIXED:
-        a = P.log_density(X) - Normal(at, 1.0).log_density(X)
+        a = P.log_density(X) - mg.Normal(at, 1.0).log_density(X)
         name = "V(G, D) of three fixed D, each the best for one G" if at == FIXED[0] else None
         left.plot(
             d,
@@ -90,8 +87,8 @@ def draw(path, lengths, reached, js):
             linewidth=1,
             label=name,
         )
-        left.plot(at, value(a, Normal(at, 1.0)), "o", color="#CC79A7", markersize=5)
-    least = [value_at_optimum(js_quadrature(P, distribution)) for distribution in distributions]
+        left.plot(at, value(a, mg.Normal(at, 1.0)), "o", color="#CC79A7", markersize=5)
+    least = [value_at_optimum(mg.js_quadrature(P, distribution)) for distribution in distributions]
     left.plot(d, least, "k--", linewidth=2, label="V(G, D*) = ln 4 − 2 JS: the least of all D")
     for values, steps, colour in zip(reached, lengths, GREENS, strict=True):
         left.plot(SHIFTS, values, "o", color=colour, markersize=5, label=f"V after {steps} steps of D")

@@ -9,10 +9,7 @@ Draws divergence_zoo.png into the directory in which it is started.
 
 import numpy as np
 
-from minigan.engine.tensor import constant
-from minigan.gan.objectives import OBJECTIVES
-from minigan.probability.distributions import Normal
-from minigan.probability.text_form import parse
+import minigan as mg
 from minigan.training.config import resolve
 from minigan.training.experiment import Experiment
 
@@ -29,7 +26,7 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8
 def cost(objective, d):
     """What the best D gains on N(0, 1) against N(d, 1) over no knowledge: a divergence."""
     x = np.linspace(-9.0, 9.0 + d, 501)
-    p, q = Normal(0.0, 1.0).density(x), Normal(d, 1.0).density(x)
+    p, q = mg.Normal(0.0, 1.0).density(x), mg.Normal(d, 1.0).density(x)
     return np.trapezoid(objective.value(p, p, x) - objective.value(p, q, x), x)
 
 
@@ -39,10 +36,10 @@ def in_theory(objective, distribution, moves):
     p, dx, mean, log_sd = distribution.density(x), x[1] - x[0], distribution.mean, np.log(distribution.sd)
     for t in range(moves):
         sd = np.exp(log_sd)
-        q, z = Normal(mean, sd).density(x), (x - mean) / sd
+        q, z = mg.Normal(mean, sd).density(x), (x - mean) / sd
         a = objective.optimum(p, q, x)
         at = a - a[:, None] if objective.paired else a  # beside each real partner
-        judged = objective.generator(constant(at)).numpy()
+        judged = objective.generator(mg.constant(at)).numpy()
         slopes = q * (p * dx @ judged if objective.paired else judged) * dx
         rate = RATE * min(1.0, 2.0 * (1.0 - t / moves))
         mean -= np.clip(rate * sd * (z @ slopes), -0.05, 0.05)  # sd²: in units of q, as is ln sd
@@ -61,10 +58,10 @@ def trained(name, steps):
 
 def main(steps=2000, moves=1000, figure="divergence_zoo.png"):
     """Print the table, draw; returns {name: ((mean, sd) in theory, (mean, sd) trained)}."""
-    distribution, found = parse(TARGET), {}
+    distribution, found = mg.parse(TARGET), {}
     print(f"{'':24}between N(0,1) and N(d,1)    normal distribution that G comes to, mean and sd")
     print(f"{'objective':<20}{'d = 1':>12}{'d = 3':>14}{'in theory':>20}{'trained':>17}")
-    for name, objective in OBJECTIVES.items():
+    for name, objective in mg.OBJECTIVES.items():
         found[name] = in_theory(objective, distribution, moves), trained(name, steps)
         costs = f"{cost(objective, 1.0):12.4f}{cost(objective, 3.0):14.4f}"
         print(f"{name:<20}{costs}", *(f"{mean:12.2f}{sd:5.2f}" for mean, sd in found[name]))
@@ -81,10 +78,10 @@ def draw(path, found):
     page, a = Figure(figsize=(13.5, 13.0), layout="constrained"), np.linspace(-4.0, 4.0, 201)
     above, below = page.subfigures(2, 1, height_ratios=(1.25, 1))
     panels = above.subplots(-(-len(found) // 5), 5, sharex=True, sharey=True).flat
-    for ax, o in zip(panels, map(OBJECTIVES.get, found), strict=False):
+    for ax, o in zip(panels, map(mg.OBJECTIVES.get, found), strict=False):
         for curve, colour in (("real", "#0072B2"), ("fake", "#D55E00"), ("generator", "k")):
             style = "--" if curve == "generator" else "-"
-            ax.plot(a, getattr(o, curve)(constant(a)).numpy(), style, color=colour, label=curve)
+            ax.plot(a, getattr(o, curve)(mg.constant(a)).numpy(), style, color=colour, label=curve)
         ax.grid(color="#E4E4E4", linewidth=0.6)
         ax.set(ylim=(-4, 4), xlim=(-4, 4))
         ax.set_title(o.name + (" (of a − ã)" if o.paired else ""), fontsize=10, loc="left")
@@ -94,7 +91,7 @@ def draw(path, found):
     left, right = below.subplots(1, 2)
     curves = {}  # objectives of one divergence share a curve
     for name in found:
-        costs = tuple(cost(OBJECTIVES[name], d) for d in SHIFTS)
+        costs = tuple(cost(mg.OBJECTIVES[name], d) for d in SHIFTS)
         curves.setdefault(np.round(costs, 6).tobytes(), [costs]).append(name)
     for (costs, *names), colour in zip(curves.values(), 2 * COLOURS, strict=False):
         style = "--" if names[0] in UNBOUNDED else "-"

@@ -10,8 +10,8 @@ Draws mode_collapse.png into the directory in which it is started.
 
 import numpy as np
 
-from minigan.evaluation.modes import modes_of
-from minigan.probability.planar import ring
+from minigan.evaluation import modes_of
+from minigan.probability import ring
 from minigan.training.config import resolve
 from minigan.training.experiment import Ensemble
 

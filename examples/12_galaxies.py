@@ -9,10 +9,10 @@ Draws galaxies.png into the directory in which it is started.
 
 import numpy as np
 
+from minigan.evaluation import ks_two_sample
 from minigan.evaluation.classifier_test import classifier_two_sample_test
 from minigan.evaluation.morphology import fit_sersic, measure
-from minigan.evaluation.two_sample import ks_two_sample
-from minigan.probability.text_form import parse
+from minigan.probability import parse
 from minigan.training.config import resolve
 from minigan.training.experiment import Experiment
 
