@@ -291,7 +291,7 @@ ALLOWED = (
     ast.Call, ast.keyword, ast.Name, ast.Load, ast.Store, ast.Tuple, ast.Subscript, ast.Constant,
     ast.BinOp, ast.UnaryOp, ast.USub, ast.Add, ast.Sub, ast.Mult, ast.Div,
 )  # fmt: skip
-OWN = re.compile(r"(a|x|s|kernel|segment)\d+|bind|run|batches|total|sqrt_of|_")
+OWN = re.compile(r"(a|x|s|kernel|segment)\d+|bind|run|batches|reduce|_")
 
 
 def strange(source):
