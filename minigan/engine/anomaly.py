@@ -17,20 +17,14 @@ _ENGINE = __file__.removesuffix("anomaly.py")
 
 
 class AnomalyError(RuntimeError):
-    """A NaN or an infinity was made, or came in: a sentence, and its parts as attributes.
+    """A NaN or an infinity was made, or came in: a sentence, and its parts as attributes."""
 
-    primitive, line              what was called, and "file:number: text" of the line outside the engine
-    direction                    "forward" or "backward"
-    derivative_of, forward_line  whose derivative was taken, and its line, where it was watched; else None
-    input                        the place of an input that was not finite before; None if all were finite
-    """
-
-    primitive: str
-    line: str
-    input: int | None
-    direction: str = "forward"
-    derivative_of: str | None = None
-    forward_line: str | None = None
+    primitive: str  # what was called
+    line: str  # "file:number: text" of the line outside the engine
+    input: int | None  # the place of an input that was not finite before; None if all were finite
+    direction: str = "forward"  # or "backward"
+    derivative_of: str | None = None  # in which derivative
+    forward_line: str | None = None  # and where that was called, if it was watched
 
 
 class detect_anomaly:

@@ -1,12 +1,13 @@
 """Reverse-mode differentiation, and the one mutation there is."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from operator import attrgetter
+from typing import Any, NoReturn
 
 from minigan import backend
 from minigan.backend import writes
 from minigan.engine.primitives import sum_to
-from minigan.engine.tensor import VJP, Call, Primitive, StaleTensorError, Tensor, is_tracked, observer
+from minigan.engine.tensor import Call, Primitive, StaleTensorError, Tensor, is_tracked, observer
 
 __all__ = ["assign", "filled", "grad"]
 
@@ -28,15 +29,19 @@ def grad(y: Tensor, wrt: Iterable[Tensor], *, create_graph: bool = False) -> lis
     for t, call in youngest_first:
         if t not in cotangent:  # y sees t only via steps, slope 0
             continue
-        _refuse_stale(t, call)
+        if call.age < writes.last:
+            _refuse_stale(t, call)
         g = cotangent[t] if t in asked else cotangent.pop(t)
-        seen, inputs = t, list(call.inputs)
+        vjps, seen, inputs = call.primitive.vjps, t, list(call.inputs)
         if not create_graph:  # constants have no history, so the rules record nothing more
             seen, inputs = Tensor(t.array), [Tensor(x.array) if type(x) is Tensor else x for x in inputs]
         for k, x in enumerate(call.inputs):
-            if type(x) is Tensor and x in way and (vjp := _rule(call, k)) is not None:
-                gx = sum_to(vjp(g, seen, *inputs, **call.params), x.shape)
-                cotangent[x] = cotangent[x] + gx if x in cotangent else gx
+            if type(x) is Tensor and x in way:
+                if (vjp := vjps[k] if k < len(vjps) else _missing(call, k)) is not None:
+                    gx = vjp(g, seen, *inputs, **call.params)
+                    if gx.array.shape != x.array.shape:
+                        gx = sum_to(gx, x.array.shape)
+                    cotangent[x] = cotangent[x] + gx if x in cotangent else gx
     return [cotangent[x] if x in cotangent else filled(x, 0.0) for x in wrt]
 
 
@@ -66,29 +71,26 @@ def _between(asked: set[Tensor], y: Tensor) -> tuple[set[Tensor], Iterator[tuple
                 calls[x] = x.call
                 stack.append(x.call)
     way, made = calls.keys() & asked, []
-    for t, call in sorted(calls.items(), key=lambda item: item[1].age):
-        if not way.isdisjoint(call.inputs):
+    for t in sorted(calls, key=attrgetter("call.age")):
+        if not way.isdisjoint((call := calls[t]).inputs):
             way.add(t)
             made.append((t, call))
     return way, reversed(made)
 
 
 def _refuse_stale(t: Tensor, call: Call) -> None:
-    if call.age < writes.last:
-        for x in (t, *call.inputs):
-            if type(x) is Tensor and writes.last_to(x.array) > call.age:
-                raise StaleTensorError(
-                    f"a value that {call.primitive} used or made, shape {t.shape}, was overwritten since; "
-                    "take all gradients before updating any parameter"
-                )
+    for x in (t, *call.inputs):
+        if type(x) is Tensor and writes.last_to(x.array) > call.age:
+            raise StaleTensorError(
+                f"a value that {call.primitive} used or made, shape {t.shape}, was overwritten since; "
+                "take all gradients before updating any parameter"
+            )
 
 
-def _rule(call: Call, k: int) -> VJP:
-    if k >= len(vjps := call.primitive.vjps):
-        raise TypeError(
-            f"{call.primitive} has no derivative with respect to its input {k}; pass a Python number there"
-        )
-    return vjps[k]
+def _missing(call: Call, k: int) -> NoReturn:
+    raise TypeError(
+        f"{call.primitive} has no derivative with respect to its input {k}; pass a Python number there"
+    )
 
 
 def filled(like: Tensor, value: float) -> Tensor:

@@ -19,15 +19,8 @@ class GradientError(AssertionError):
     """A derivative differs from the difference quotient."""
 
 
-def check_grads(
-    f: Callable[..., Tensor],
-    *xs: Any,
-    order: int = 2,
-    eps: float = 1e-5,
-    tol: float = 1e-6,
-    seed: int = 0,
-    on: backend.Backend | None = None,
-) -> None:
+def check_grads(f: Callable[..., Tensor], *xs: Any, order: int = 2, eps: float = 1e-5, tol: float = 1e-6,
+                seed: int = 0, on: backend.Backend | None = None) -> None:  # fmt: skip
     """Gradients of f at the float64 arrays xs against central differences along one random direction.
 
     With ``order`` above 1 the gradients are checked too, and so on up to that order.

@@ -2,6 +2,7 @@
 
 import math
 import operator
+from collections import defaultdict
 from collections.abc import Callable
 from numbers import Real
 from typing import Any, NoReturn, Self, TypeVar
@@ -12,18 +13,21 @@ from minigan.backend import Array
 
 __all__ = ["FUNCTIONS", "Notation"]
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {}  # what the notation stands for: primitives.py, above, fills it
+# {name: [function]}: what the notation stands for. An operator holds the list, and primitives.py fills it.
+FUNCTIONS: defaultdict[str, list[Callable[..., Any]]] = defaultdict(list)
 _INFIX = ("add", "subtract", "multiply", "divide", "matmul")
 _T = TypeVar("_T", bound="Notation")
 
 
 def _unary(name: str) -> Callable[[_T], _T]:
-    return lambda x: FUNCTIONS[name](x)
+    held = FUNCTIONS[name]
+    return lambda x: held[0](x)
 
 
 def _infix(name: str) -> tuple[Callable[[_T, _T | float], _T], Callable[[_T, _T | float], _T]]:
     """a ∘ b, and b ∘ a for a number b."""
-    return lambda a, b: FUNCTIONS[name](a, b), lambda a, b: FUNCTIONS[name](b, a)
+    held = FUNCTIONS[name]
+    return lambda a, b: held[0](a, b), lambda a, b: held[0](b, a)
 
 
 def _compared(compare: Callable[[Any, Any], Any]) -> Callable[[Any, object], bool]:
@@ -67,11 +71,11 @@ class Notation:
     @property
     def T(self) -> Self:
         """The last two axes exchanged: every replica's matrix is transposed."""
-        y: Self = FUNCTIONS["mT"](self)
+        y: Self = FUNCTIONS["mT"][0](self)
         return y
 
     def __getitem__(self, key: Any) -> Self:
-        y: Self = FUNCTIONS["getitem"](self, key)
+        y: Self = FUNCTIONS["getitem"][0](self, key)
         return y
 
     def __len__(self) -> int:
@@ -79,7 +83,7 @@ class Notation:
 
     def sum(self, axis: int | tuple[int, ...] | None = None) -> Self:
         """Σ over ``axis``, kept with length one; by default over batch and features, the last two axes."""
-        y: Self = FUNCTIONS["sum"](self, axis=self._axes(axis))
+        y: Self = FUNCTIONS["sum"][0](self, axis=self._axes(axis))
         return y
 
     def mean(self, axis: int | tuple[int, ...] | None = None) -> Self:
@@ -87,15 +91,15 @@ class Notation:
 
         Raises:  ValueError – for an axis that is not there, or of no numbers
         """
-        total, axes = self.sum(axis), self._axes(axis)
-        count = math.prod([self.shape[a] for a in axes])
-        if count == 0:
-            raise ValueError(f"the mean of no numbers was asked for: shape {self.shape}, axes {axes}")
+        axes, shape = self._axes(axis), self.shape
+        total: Self = FUNCTIONS["sum"][0](self, axis=axes)
+        if (count := math.prod([shape[a] for a in axes])) == 0:
+            raise ValueError(f"the mean of no numbers was asked for: shape {shape}, axes {axes}")
         return total * (1.0 / count)
 
     def _axes(self, axis: int | tuple[int, ...] | None) -> tuple[int, ...]:
         if axis is None:
-            return (-2, -1)[-self.ndim :] if self.ndim else ()
+            return (-2, -1)[max(0, 2 - self.ndim) :]
         return (axis,) if isinstance(axis, int) else axis
 
     def __array__(self, *_: object, **__: object) -> NoReturn:
@@ -104,7 +108,7 @@ class Notation:
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **_: object) -> Any:
         """NumPy asks here for ``np.float64(2) * x``, which is meant, and for np.exp(x), which is not."""
         if ufunc.__name__ in _INFIX and not isinstance(inputs[0], Notation):
-            return FUNCTIONS[ufunc.__name__](*inputs)
+            return FUNCTIONS[ufunc.__name__][0](*inputs)
         return self.__array_function__(ufunc)
 
     def __array_function__(self, function: Any, *_: object) -> NoReturn:

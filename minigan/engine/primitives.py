@@ -3,6 +3,7 @@
 g is the cotangent of y. Rules ignore broadcasting: `grad` sums each cotangent to the shape of its input, in one place.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -160,4 +161,6 @@ def _index(x: Tensor, key: Any) -> Tensor:
         raise TypeError(f"a Tensor is indexed by integers, slices and ...; received {key!r}")
     return getitem(x, key=key)
 
-FUNCTIONS.update(PRIMITIVES, power=_power, getitem=_index, mean=mean)
+_functions: dict[str, Callable[..., Tensor]] = {**PRIMITIVES, "power": _power, "getitem": _index, "mean": mean}
+for _name, _function in _functions.items():
+    FUNCTIONS[_name].append(_function)

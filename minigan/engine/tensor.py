@@ -180,11 +180,13 @@ leaf = Primitive("leaf", lambda xp: None)  # of variables: no replay runs it
 
 def _array(values: Any, dtype: Any) -> backend.Array:
     array = values.array if isinstance(values, Tensor) else values
-    if isinstance(values, (Real, list, tuple)):
+    try:
+        backend.of(array)
+    except TypeError:
+        if not isinstance(values, (Real, list, tuple)):
+            raise
         array = np.asarray(float(values) if isinstance(values, Real) else values)
-        if array.dtype.kind in "fiub":
-            array = array.astype(dtype or "float32")
-    backend.of(array)  # raises if it is not an array of a backend
+        dtype = dtype or ("float32" if array.dtype.kind in "fiub" else None)
     if dtype is not None:
         return array.astype(dtype, copy=False)
     if array.dtype.kind != "f":
