@@ -26,7 +26,7 @@ test: .venv/installed-test
 coverage: .venv/installed-test
 	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=
 	$(BIN)/coverage report --show-missing --fail-under=95
-	$(BIN)/coverage report --include='minigan/engine/*,minigan/storage/checkpoint.py,minigan/training/config.py' --fail-under=100
+	$(BIN)/coverage report --include='minigan/engine/*,minigan/storage/checkpoint.py,minigan/training/config.py,minigan/training/limits.py,minigan/training/settings.py' --fail-under=100
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

@@ -22,9 +22,9 @@ from minigan.evaluation.classifier_test import classifier_two_sample_test
 from minigan.evaluation.morphology import fit_sersic, measure
 from minigan.evaluation.two_sample import ks_two_sample, perfect_ks_band
 from minigan.probability.text_form import parse
-from minigan.training.config import resolve
 from minigan.training.experiment import Experiment
 from minigan.training.metrics import LAST
+from minigan.training.settings import resolve
 
 PRESET = "galaxy-images"
 STATISTICS = ("flux", "half-light radius", "ellipticity", "Sérsic index", "Sérsic radius")

@@ -19,8 +19,8 @@ import numpy as np
 from bench.common import table, wilson, write
 from minigan.evaluation.modes import modes_of
 from minigan.probability.text_form import parse
-from minigan.training.config import resolve
 from minigan.training.metrics import LAST
+from minigan.training.settings import resolve
 
 GROUP = 4  # seeds trained together
 RING = {"high_quality": (0.95, 0.993), "reverse_kl": 0.01}  # what a seed has to reach, beside all modes

@@ -15,10 +15,11 @@ import time
 from bench.common import RESULTS, table, write
 from minigan.errors import DivergedError
 from minigan.storage.directory import RunDirectory
-from minigan.training.config import resolve, to_json
+from minigan.training.config import to_json
 from minigan.training.data import read_data
 from minigan.training.experiment import Experiment
 from minigan.training.presets import PRESETS
+from minigan.training.settings import resolve
 from minigan.training.trainer import train
 
 KEPT = ("ks", "ks_p", "w1", "mean", "sd", "modes", "hq", "reverse_kl")  # of the last row of metrics

@@ -22,8 +22,8 @@ from bench.common import RESULTS, table, wilson, write
 from minigan.evaluation.two_sample import ks_one_sample, wasserstein1_to
 from minigan.gan.theory.diagnostics import latent_cells, pushforward_cdf
 from minigan.probability.text_form import parse
-from minigan.training.config import resolve
 from minigan.training.metrics import LAST
+from minigan.training.settings import resolve
 
 GROUP = 5  # seeds trained together
 TARGETS = (

@@ -10,8 +10,8 @@ Draws divergence_zoo.png into the directory in which it is started.
 import numpy as np
 
 import minigan as mg
-from minigan.training.config import resolve
 from minigan.training.experiment import Experiment
+from minigan.training.settings import resolve
 
 TARGET = "0.33*normal(-1,0.25) + 0.67*normal(2,1.4)"
 SETTINGS = ("generator.widths=[]", "discriminator.activation=tanh", "r1=0", "r2=0",

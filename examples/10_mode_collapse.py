@@ -12,8 +12,8 @@ import numpy as np
 
 from minigan.evaluation import modes_of
 from minigan.probability import ring
-from minigan.training.config import resolve
 from minigan.training.experiment import Ensemble
+from minigan.training.settings import resolve
 
 RING = ring(8)
 FAST = ("r1=0", "r2=0", "generator_optimizer.rate=0.003", "discriminator_optimizer.rate=0.0003",

@@ -13,8 +13,8 @@ from minigan.evaluation import ks_two_sample
 from minigan.evaluation.classifier_test import classifier_two_sample_test
 from minigan.evaluation.morphology import fit_sersic, measure
 from minigan.probability import parse
-from minigan.training.config import resolve
 from minigan.training.experiment import Experiment
+from minigan.training.settings import resolve
 
 
 def measurements(images, fitted):

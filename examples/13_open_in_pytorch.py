@@ -11,8 +11,9 @@ from safetensors import safe_open
 
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
-from minigan.training.config import resolve, to_json
+from minigan.training.config import to_json
 from minigan.training.experiment import Experiment
+from minigan.training.settings import resolve
 from minigan.training.trainer import train
 
 

@@ -184,8 +184,9 @@ def test_the_exit_codes_are_those_of_the_code():
 
 def test_the_columns_of_metrics_are_those_of_a_run(tmp_path):
     from minigan.storage.directory import RunDirectory
-    from minigan.training.config import resolve, to_json
+    from minigan.training.config import to_json
     from minigan.training.experiment import Experiment
+    from minigan.training.settings import resolve
     from minigan.training.trainer import train
 
     config = resolve(environ={}, sets=["steps=2", "eval_every=1", "eval_samples=100"])

@@ -343,7 +343,7 @@ def test_a_command_of_the_docs_is_understood(line):
 
             preset(source)
         for setting in context.params.get("sets", ()):
-            from minigan.training.config import resolve
+            from minigan.training.settings import resolve
 
             resolve(environ={}, sets=[setting])
 

@@ -92,8 +92,8 @@ class Original(NamedTuple):
 
 def original():
     """The checkpoint of a short training, of about 20 kB."""
-    from minigan.training.config import resolve
     from minigan.training.experiment import Experiment
+    from minigan.training.settings import resolve
 
     sets = ["generator.widths=20,20", "discriminator.widths=20,20", "batch=16"]
     experiment = Experiment(resolve(environ={}, sets=sets))

@@ -27,8 +27,9 @@ from bench.soak.damage import Tally
 from bench.soak.harness import uncollected
 from minigan.errors import ConfigError, DataError, MiniganError
 from minigan.storage.directory import RunDirectory
-from minigan.training.config import fields, flatten, from_json, resolve, to_json
+from minigan.training.config import fields, flatten, to_json
 from minigan.training.data import read_data
+from minigan.training.settings import from_json, resolve
 
 SHARES = {"configurations": 1, "data": 0.2, "records": 0.1, "arguments": 0.1, "seeds": 0.001}
 CHUNK = 500  # cases of one task

@@ -52,8 +52,9 @@ def resident():
 def train_long(count, collector):
     """Train in this process; three lines: memory, descriptors and objects at each look."""
     from minigan.storage.directory import RunDirectory
-    from minigan.training.config import resolve, to_json
+    from minigan.training.config import to_json
     from minigan.training.experiment import Experiment
+    from minigan.training.settings import resolve
     from minigan.training.trainer import train
 
     if collector == "off":

@@ -42,7 +42,7 @@ def configure(
     """The configuration that the command line asks for, the data it names, and who set each field."""
     import msgspec
 
-    from minigan.training.config import resolve_with_sources
+    from minigan.training.settings import resolve_with_sources
 
     quick = ("steps=20", "eval_every=10", "eval_samples=1000") if fast else ()
     given = {key: value for key, value in options.items() if value is not None}
@@ -55,8 +55,8 @@ def configure(
     config, origins = resolve_with_sources(preset=preset, file=file, sets=(*quick, *own, *sets))
     data = None
     if config.data is not None:
-        from minigan.training.config import check
         from minigan.training.data import read_data
+        from minigan.training.limits import check
 
         data = read_data(config.data, columns=config.columns, drop_nonfinite=config.drop_nonfinite)
         check(config, features=data.values.shape[1])

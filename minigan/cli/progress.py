@@ -47,9 +47,10 @@ class Progress:
         networks = f"G {G} {c.generator.activation}, D {D} {c.discriminator.activation}"
         where = f"{e.backend.describe()}, {c.dtype}, seed {c.seed}, into {self._run.path}"
         cross_entropy = c.objective in ("minimax", "non_saturating")
+        r1, r2 = (getattr(c, name) for name in ("r1", "r2"))
         level = "its loss is ln 4 = 1.3863, and " if cross_entropy else ""
         return [
-            f"Learning {what}: {networks}, {c.objective}, R1 {c.r1:g}, R2 {c.r2:g}",
+            f"Learning {what}: {networks}, {c.objective}, R1 {r1:g}, R2 {r2:g}",
             f"{c.steps} steps of {c.batch} on {where}",
             f"When D can no longer tell, {level}KS is that of a perfect sampler.",
             *(f"note: {note}" for note in e.notes),

@@ -16,10 +16,11 @@ import numpy as np
 from minigan.engine.tensor import constant
 from minigan.gan.objectives import Host
 from minigan.gan.objectives import objective as objective_called
+from minigan.gan.penalties import PENALTIES
 
 __all__ = [
     "ASSUMED", "COLLAPSED", "COLUMNS", "DETECTORS", "Finding", "LARGE_RATE", "LATELY", "MIN_ROWS",
-    "MIN_STEPS", "OVERTAKEN", "PENALTIES", "RATES", "REMEDIES", "SATURATED", "STIFF", "TAIL", "THROWN",
+    "MIN_STEPS", "OVERTAKEN", "R1_R2", "RATES", "REMEDIES", "SATURATED", "STIFF", "TAIL", "THROWN",
     "TOLD", "VANISHED", "diagnose", "remedy", "separation", "spread", "spread_axes",
 ]  # fmt: skip
 
@@ -301,15 +302,15 @@ def _number(value: object) -> float:
 # ── remedies ────────────────────────────────────────────────────────────────────────────────────────────────
 
 ASSUMED = {  # where nothing is said: what Game does, and the rates of its examples
-    "standardise": True, "objective": "non_saturating", "r1": 0.0, "r2": 0.0, "wgan_gp": 0.0, "zero_gp": 0.0,
-    "clip": 0.0, "packing": 1, "instance_noise": 0.0, "discriminator_steps": 1, "generator_steps": 1,
+    "standardise": True, "objective": "non_saturating", **dict.fromkeys(PENALTIES, 0.0), "clip": 0.0,
+    "packing": 1, "instance_noise": 0.0, "discriminator_steps": 1, "generator_steps": 1,
     "generator_optimizer.rate": 1e-3, "discriminator_optimizer.rate": 1e-3,
     "generator_optimizer.beta1": 0.0, "discriminator_optimizer.beta1": 0.0,
     "schedule.name": "constant", "average.name": "none", "generator.activation": "tanh",
     "generator.widths": (32, 32), "discriminator.widths": (32, 32), "batch": 256, "steps": 5000,
 }  # fmt: skip
 RATES = "generator_optimizer.rate", "discriminator_optimizer.rate"
-PENALTIES = {"r1": 0.5, "r2": 0.5}
+R1_R2 = {"r1": 0.5, "r2": 0.5}
 LARGE_RATE = 0.02  # four times the default's
 STIFF = 100.0  # of a penalty: its slope then outweighs the game's
 
@@ -327,7 +328,7 @@ def _slower(factor: float, *rates: str) -> Callable[[Mapping[str, Any]], Mapping
 
 
 def _unbounded(s: Mapping[str, Any]) -> bool:
-    return not any(s[name] for name in ("r1", "r2", "wgan_gp", "zero_gp", "clip"))
+    return not any(s[name] for name in (*PENALTIES, "clip"))
 
 
 def _saturates(s: Mapping[str, Any]) -> bool:
@@ -355,7 +356,7 @@ _STRONG_GRADIENT = _Remedy(
     lambda s: {"objective": "non_saturating"},
     _saturates,
 )
-_PENALISED = _Remedy("hold D flat with penalties on its slope", lambda s: PENALTIES, _unbounded)
+_PENALISED = _Remedy("hold D flat with penalties on its slope", lambda s: R1_R2, _unbounded)
 _G_STEPS = _Remedy(
     "let G move once while D moves once",
     lambda s: {"generator_steps": 1},
@@ -427,7 +428,7 @@ _LONGER = _Remedy("train for longer", lambda s: {"steps": 2 * s["steps"]})
 REMEDIES = {  # of each finding, those that help most first
     "diverged": (
         _CRITIC,
-        _Remedy("use weaker penalties", lambda s: PENALTIES, lambda s: max(s["r1"], s["r2"]) > STIFF),
+        _Remedy("use weaker penalties", lambda s: R1_R2, lambda s: max(s["r1"], s["r2"]) > STIFF),
         _MODERATE, _G_STEPS,
         _PENALISED,
         _Remedy("use smaller rates", _slower(10, *RATES)),

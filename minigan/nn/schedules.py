@@ -4,6 +4,7 @@ Both are plain functions of the step index, evaluated on the host for a block of
 as data, so a captured step follows them and a resumed run needs nothing but the index.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,8 +17,17 @@ from minigan.nn.parameters import Parameters
 __all__ = ["AVERAGES", "SCHEDULES", "Average", "Averaging", "Factors", "Schedule"]
 
 Factors: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
-SCHEDULES = ("constant", "linear", "cosine", "exponential")
-AVERAGES = ("none", "ema", "tail")
+SCHEDULES: dict[str, Callable[[Factors, float], Factors]] = {  # where a share of the decay to final is done
+    "constant": lambda done, final: np.ones_like(done),
+    "linear": lambda done, final: final + (1 - final) * (1 - done),
+    "cosine": lambda done, final: final + (1 - final) * 0.5 * (1 + np.cos(np.pi * done)),
+    "exponential": lambda done, final: np.power(final, done),
+}
+AVERAGES: dict[str, Callable[[Factors, float], Factors]] = {  # the weight of the newest at the k-th step
+    "none": lambda k, decay: np.ones_like(k),
+    "ema": lambda k, decay: np.maximum(1 / k, 1 - decay),
+    "tail": lambda k, decay: 1 / k,
+}
 
 
 @dataclass(frozen=True)
@@ -56,14 +66,8 @@ class Schedule:
         t = np.asarray(t, "float64")
         start = self.hold * self.steps
         done = np.clip((t - start) / max(self.steps - start, 1.0), 0.0, 1.0)  # share of the decay
-        shape: Factors = {
-            "constant": np.ones_like(done),
-            "linear": self.final + (1 - self.final) * (1 - done),
-            "cosine": self.final + (1 - self.final) * 0.5 * (1 + np.cos(np.pi * done)),
-            "exponential": np.power(self.final, done) if self.final > 0 else done,
-        }[self.name]
-        factors: Factors = shape * (np.minimum(1.0, (t + 1) / self.warmup) if self.warmup else 1.0)
-        return factors
+        factors: Factors = SCHEDULES[self.name](done, self.final)
+        return factors * (np.minimum(1.0, (t + 1) / self.warmup) if self.warmup else 1.0)
 
 
 @dataclass(frozen=True)
@@ -94,12 +98,7 @@ class Averaging:
     def __call__(self, t: Any) -> Factors:
         """Weights at the steps t, an array of indices 0 … steps − 1."""
         k = np.maximum(np.asarray(t, "float64") - int(self.start * self.steps) + 1, 1.0)
-        weights: Factors = {
-            "none": np.ones_like(k),
-            "ema": np.maximum(1 / k, 1 - self.decay),
-            "tail": 1 / k,
-        }[self.name]
-        return weights
+        return AVERAGES[self.name](k, self.decay)
 
 
 class Average:

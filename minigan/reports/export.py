@@ -50,7 +50,8 @@ def read_model(path: str | os.PathLike[str], at: str = "latest") -> tuple[Model,
 
     Raises:  DataError, ConfigError, CheckpointError – where directory, configuration or checkpoint is refused
     """
-    from minigan.training.config import from_json, to_json
+    from minigan.training.config import to_json
+    from minigan.training.settings import from_json
 
     run = RunDirectory.open(path)
     config, newest = from_json(run.read_config()), checkpoint.find(run, at)

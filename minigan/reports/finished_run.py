@@ -16,8 +16,9 @@ from minigan.probability.distributions import Distribution
 from minigan.probability.text_form import parse
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
-from minigan.training.config import Config, NetworkConfig, from_json
+from minigan.training.config import Config, NetworkConfig
 from minigan.training.experiment import Experiment
+from minigan.training.settings import from_json
 
 MAX_VERDICT = 2**20  # bytes of verdict.json
 METRICS = ("step", "value_fn", "value_optimal", "d_loss", "g_loss", "ks")  # that are shown

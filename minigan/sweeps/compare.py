@@ -137,7 +137,8 @@ def _runs(paths: Iterable[str | os.PathLike[str]], notes: list[str]) -> Iterator
 
 def _row(path: Path, notes: list[str]) -> RunSummary:
     """One run; what of it besides its configuration cannot be read is noted and left out."""
-    from minigan.training.config import flatten, from_json
+    from minigan.training.config import flatten
+    from minigan.training.settings import from_json
 
     run = RunDirectory.open(path)
     try:

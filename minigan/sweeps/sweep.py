@@ -29,8 +29,10 @@ from minigan.errors import (
 from minigan.evaluation.verdict import wilson
 from minigan.probability.text_form import parse
 from minigan.sweeps.compare import RENAMED, RESULTS, compare, unknown_column
-from minigan.training.config import RENAMED as RENAMED_SETTINGS
-from minigan.training.config import Config, build, check, fields, named, read_file, to_json
+from minigan.training.config import Config, fields, to_json
+from minigan.training.limits import check
+from minigan.training.settings import RENAMED as RENAMED_SETTINGS
+from minigan.training.settings import build, named, read_file
 
 SCHEMA = 1  # of sweep.json
 MAX_RUNS = 10_000
@@ -117,7 +119,7 @@ def read_sweep(path: str | Path, sets: Sequence[str] = ()) -> Sweep:
 
     Raises:  ConfigError – if it is not that, or a configuration is refused
     """
-    from minigan.training.config import layers
+    from minigan.training.settings import layers
 
     content = read_file(Path(path))
     for key in content:

@@ -18,7 +18,8 @@ import numpy as np
 
 from minigan.errors import BusyError, CheckpointError, ConfigError, MiniganError, UnavailableError, quoted
 from minigan.sweeps.sweep import Results, Sweep, data_of, features_of, is_done, load, run_path, write_results
-from minigan.training.config import Config, memory_estimate, to_json
+from minigan.training.config import Config, to_json
+from minigan.training.limits import memory_estimate
 
 # They train the jobs of the sweep in a directory, with or without drift allowed; it gives what each returned.
 Workers = Callable[[str, list[list[int]], bool], Iterator[str | None]]

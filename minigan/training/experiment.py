@@ -5,6 +5,7 @@ One that trains among others draws, computes and ends with the bits of the same 
 
 import dataclasses
 import hashlib
+import inspect
 from collections.abc import Sequence
 from typing import Any, Self, cast
 
@@ -42,14 +43,12 @@ SMALL = 500  # data sets with fewer rows are not split: a tenth of them would ju
 REPLICATED = (  # what may differ between experiments that train together
     "seed", "generator_optimizer.rate", "discriminator_optimizer.rate", *PENALTIES,
 )  # fmt: skip
-OPTIONS = {  # of each optimiser: its own name of a number, and the configuration's
-    "sgd": {},
-    "optimistic_sgd": {},
-    "momentum": {"momentum": "momentum"},
-    "rmsprop": {"rho": "beta2", "epsilon": "epsilon"},
-    "adam": {"beta1": "beta1", "beta2": "beta2", "epsilon": "epsilon"},
-    "optimistic_adam": {"beta1": "beta1", "beta2": "beta2", "epsilon": "epsilon"},
-}
+
+
+def numbers_of(config: OptimizerConfig) -> dict[str, float]:
+    """The numbers that an optimiser takes beside its rate, by its own names for them."""
+    names = list(inspect.signature(OPTIMIZERS[config.name]).parameters)[2:]
+    return {name: getattr(config, {"rho": "beta2"}.get(name, name)) for name in names}
 
 
 class Experiment(Steps):
@@ -364,7 +363,7 @@ def _game(
     def optimizer(parameters: Parameters, of: str) -> Optimizer:
         o: OptimizerConfig = getattr(c, of)
         rates = numbers("a rate", [getattr(config, of).rate for config in configs], 0.001)
-        options = {name: getattr(o, field) for name, field in OPTIONS[o.name].items()}
+        options = numbers_of(o)
         if "epsilon" in options:
             numbers("epsilon", [o.epsilon] * len(configs), 1e-8)
         return OPTIMIZERS[o.name](parameters, rates, **options)

@@ -23,10 +23,12 @@ from minigan.gan.detectors import Finding, diagnose, remedy
 from minigan.machine import environment, pinned
 from minigan.storage import checkpoint, files
 from minigan.storage.directory import RunDirectory
-from minigan.training.config import check, flatten, from_json
+from minigan.training.config import flatten
 from minigan.training.data import Data, read_data
 from minigan.training.experiment import Experiment
+from minigan.training.limits import check
 from minigan.training.metrics import Observer, expected_modes, verdict
+from minigan.training.settings import from_json
 from minigan.training.signals import Interrupted, noted
 from minigan.training.steps import Steps
 

@@ -53,7 +53,7 @@ def test_quality_of_chosen_lines_of_the_method(bench, capsys):
 
 
 def test_every_line_of_the_ablation_is_a_configuration(bench):
-    from minigan.training.config import resolve
+    from minigan.training.settings import resolve
 
     quality = bench("quality")
     configs = {
@@ -64,9 +64,9 @@ def test_every_line_of_the_ablation_is_a_configuration(bench):
 
 def test_a_replica_is_judged_as_the_single_run_is(bench):
     """The table speaks of `minigan train --seed S`: same samples, same KS, bit for bit."""
-    from minigan.training.config import resolve
     from minigan.training.experiment import Experiment
     from minigan.training.metrics import verdict
+    from minigan.training.settings import resolve
 
     rows = bench("quality").train_group((None, TINY, [4, 7]))
     for seed, row in zip((4, 7), rows, strict=True):

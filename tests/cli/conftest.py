@@ -8,7 +8,8 @@ import pytest
 
 from minigan import cli
 from minigan.storage.directory import RunDirectory
-from minigan.training.config import resolve, to_json
+from minigan.training.config import to_json
+from minigan.training.settings import resolve
 
 TINY = (
     "generator.widths=4",

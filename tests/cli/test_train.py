@@ -12,7 +12,8 @@ import pytest
 import minigan
 from minigan.errors import UnavailableError
 from minigan.storage.directory import RunDirectory
-from minigan.training.config import fields, resolve
+from minigan.training.config import fields
+from minigan.training.settings import resolve
 
 ENVIRON = {key: value for key, value in os.environ.items() if not key.startswith("MINIGAN_")} | {
     "PYTHONPATH": str(Path(minigan.__file__).parents[1]), "COLUMNS": "100", "PYTHONWARNINGS": "error",

@@ -870,8 +870,8 @@ def test_a_view_of_state_shows_what_the_memory_holds_when_it_is_used():
 
 def test_the_default_step_is_planned(capsys):
     """Printed, not judged: what the plan makes of the default experiment's step."""
-    from minigan.training.config import resolve
     from minigan.training.experiment import Experiment
+    from minigan.training.settings import resolve
 
     e = Experiment(resolve(environ={}, sets=("steps=100",)))
     e.advance(2)

@@ -19,9 +19,10 @@ from minigan.gan.detectors import (
     spread_axes,
 )
 from minigan.gan.objectives import OBJECTIVES
-from minigan.training.config import Config, fields, flatten, resolve
+from minigan.training.config import Config, fields, flatten
 from minigan.training.experiment import Experiment
 from minigan.training.metrics import Observer, expected_modes
+from minigan.training.settings import resolve
 from minigan.training.trainer import next_evaluation
 
 # ── measures ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -287,6 +287,10 @@ METHODS = {
 }  # fmt: skip
 
 
+def test_the_oracle_knows_every_penalty():
+    assert METHODS["all penalties"].keys() == PENALTIES.keys()
+
+
 @pytest.mark.parametrize("rule", ["sgd", "adam"])
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method(backend, name, rule):

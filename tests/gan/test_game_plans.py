@@ -15,7 +15,7 @@ from minigan.engine.tensor import Tensor
 from minigan.gan.game import Game
 from minigan.gan.objectives import OBJECTIVES
 from minigan.gan.orders import Batch
-from minigan.gan.penalties import R1, R2
+from minigan.gan.penalties import PENALTIES, R1, R2
 from minigan.nn.layers import ACTIVATIONS
 from minigan.nn.network import mlp
 from minigan.nn.optim import OPTIMIZERS
@@ -124,6 +124,11 @@ def test_every_method(method, noisy, replicas):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_objective(objective):
     check(objective=objective, rows=12)
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_every_penalty(name):
+    check(penalties=[PENALTIES[name](0.5)])
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

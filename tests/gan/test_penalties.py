@@ -192,8 +192,8 @@ def test_at_computed_points_the_history_goes_on(backend):
 
 # ── the table ─────────────────────────────────────────────────────────────────────────────────────
 VALUES = {  # what is weighed, of a linear D whose slope has this length everywhere
-    "r1": lambda length: length**2 / 2, "r2": lambda length: length**2 / 2,
-    "wgan_gp": lambda length: (length - 1) ** 2, "zero_gp": lambda length: length**2,
+    "r1": lambda length, logits: length**2 / 2, "r2": lambda length, logits: length**2 / 2,
+    "wgan_gp": lambda length, logits: (length - 1) ** 2, "zero_gp": lambda length, logits: length**2,
 }  # fmt: skip
 
 
@@ -206,7 +206,7 @@ def test_a_penalty_on_a_linear_discriminator(backend, name):
     rng = np.random.default_rng(19)
     w, x = rng.standard_normal((3, 5, 1)), rng.standard_normal((3, 7, 5))
     x_, weights = variable(backend.array(x)), np.array([0.5, 0.0, 2.0]).reshape(3, 1, 1)
-    value = VALUES[name](np.sqrt((w**2).sum(axis=1, keepdims=True)))
+    value = VALUES[name](np.sqrt((w**2).sum(axis=1, keepdims=True)), x @ w)
     for weight, given in ((0.7, 0.7), (weights, Tensor(backend.array(weights)))):
         found = PENALTIES[name](given)(x_ @ Tensor(backend.array(w)), x_)
         np.testing.assert_allclose(found.numpy(), weight * value, rtol=1e-10)

@@ -18,8 +18,8 @@ from minigan.profiling import explain as module
 from minigan.profiling import line_costs
 from minigan.profiling.explain import explain
 from minigan.profiling.line_costs import KINDS, Line, PlanLine, clocked, plan_lines
-from minigan.training.config import resolve
 from minigan.training.experiment import Ensemble, Experiment
+from minigan.training.settings import resolve
 
 SMALL = ("generator.widths=[8, 8]", "discriminator.widths=[8, 8]", "batch=16")
 

@@ -10,8 +10,9 @@ from minigan.errors import CheckpointError
 from minigan.reports.export import FORMULAS, as_npz, read_model
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
-from minigan.training.config import Config, resolve, to_json
+from minigan.training.config import Config, to_json
 from minigan.training.experiment import Experiment
+from minigan.training.settings import resolve
 from minigan.training.trainer import train
 
 TINY = ("generator.widths=[5,4]", "discriminator.widths=[3]", "batch=8", "steps=4", "eval_every=2",

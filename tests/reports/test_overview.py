@@ -26,9 +26,10 @@ from minigan.reports import overview as page
 from minigan.reports.verdict_panel import format_row
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
-from minigan.training.config import resolve, to_json
+from minigan.training.config import to_json
 from minigan.training.data import read_data
 from minigan.training.experiment import Experiment
+from minigan.training.settings import resolve
 from minigan.training.trainer import train
 
 SMALL = (

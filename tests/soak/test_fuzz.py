@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from bench.soak import fuzz
 from minigan.errors import ConfigError, DataError
-from minigan.training.config import fields, flatten, from_json, resolve, to_json
+from minigan.training.config import fields, flatten, to_json
 from minigan.training.data import read_data
+from minigan.training.settings import from_json, resolve
 
 COUNTS = {"configurations": 4_000, "data": 2_000, "records": 2_000, "arguments": 600, "seeds": 200}
 

@@ -9,7 +9,8 @@ import pytest
 from minigan.errors import ConfigError
 from minigan.storage.directory import RunDirectory
 from minigan.sweeps.compare import RESULTS, compare, run_directories
-from minigan.training.config import resolve, to_json
+from minigan.training.config import to_json
+from minigan.training.settings import resolve
 
 ROW = {
     "step": 10,

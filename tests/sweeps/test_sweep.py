@@ -19,8 +19,9 @@ from minigan.storage.files import acquire
 from minigan.sweeps import sweep
 from minigan.sweeps.sweep import Rate, conditions, create, is_done, load, read_sweep, run_path
 from minigan.sweeps.workers import jobs, local, memory_of, run_sweep
-from minigan.training.config import resolve, to_json
+from minigan.training.config import to_json
 from minigan.training.experiment import Ensemble, Experiment, structure
+from minigan.training.settings import resolve
 from minigan.training.signals import Interrupted
 from minigan.training.trainer import Session, train
 

@@ -24,7 +24,8 @@ from minigan.errors import ConfigError
 from minigan.gan.game import Game
 from minigan.nn.network import mlp
 from minigan.nn.optim import OPTIMIZERS
-from minigan.training.config import check, resolve
+from minigan.training.limits import check
+from minigan.training.settings import resolve
 
 ROOT = Path(__file__).parents[1]
 TINY = ("--set", "generator.widths=4", "--set", "discriminator.widths=4", "--set", "batch=8",

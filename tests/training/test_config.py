@@ -6,25 +6,38 @@ import tomllib
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minigan import backend as backends
 from minigan import errors
+from minigan.compiler.executions import EXECUTIONS
 from minigan.errors import ConfigError
 from minigan.gan.objectives import OBJECTIVES
-from minigan.training import config as config_module
+from minigan.gan.orders import ORDERS
+from minigan.gan.penalties import PENALTIES
+from minigan.nn.initializers import INITIALIZERS
+from minigan.nn.layers import ACTIVATIONS
+from minigan.nn.network import mlp
+from minigan.nn.optim import OPTIMIZERS
+from minigan.nn.schedules import AVERAGES, SCHEDULES
+from minigan.training import limits
 from minigan.training.config import (
+    MAX_BYTES,
     AverageConfig,
     Config,
     NetworkConfig,
     OptimizerConfig,
-    check,
+    fields,
     flatten,
-    from_json,
-    resolve,
+    replace,
     to_json,
 )
+from minigan.training.experiment import numbers_of
+from minigan.training.limits import check, memory_estimate
+from minigan.training.settings import RENAMED, build, from_json, named, resolve, resolve_with_sources
 
 
 def refused(*, exit_code=2, **layers):
@@ -70,7 +83,7 @@ def test_precedence_is_defaults_preset_file_environment_set(tmp_path, monkeypatc
     file = Path("c.toml")
     file.write_text('target = "normal(1, 2)"\nseed = 1\nsteps = 10\nbatch = 8\n')
     environ = {"MINIGAN_SEED": "2", "MINIGAN_STEPS": "20"}
-    config, sources = config_module.resolve_with_sources("far", file, environ, ["steps=30"])
+    config, sources = resolve_with_sources("far", file, environ, ["steps=30"])
     assert (config.name, config.target, config.batch) == ("far", "normal(1, 2)", 8)
     assert (config.seed, config.steps, config.r1) == (2, 30, Config().r1)
     assert sources["name"] == "preset far"
@@ -78,7 +91,7 @@ def test_precedence_is_defaults_preset_file_environment_set(tmp_path, monkeypatc
     assert sources["seed"] == "MINIGAN_SEED"
     assert sources["steps"] == "--set"
     assert sources["r1"] == "default"
-    assert list(sources) == list(config_module.fields()) == list(flatten(config))
+    assert list(sources) == list(fields()) == list(flatten(config))
 
 
 def test_later_set_wins():
@@ -95,7 +108,7 @@ def test_a_layer_sets_one_field_of_a_group_and_leaves_the_others(tmp_path):
     assert config.discriminator == Config().discriminator
 
 
-@pytest.mark.parametrize("name", config_module.fields())
+@pytest.mark.parametrize("name", fields())
 def test_setting_one_field_changes_no_other(name):
     values = {**flatten(Config()), "data": "x.csv"}
     value = {"columns": [0], "data": "x.csv"}.get(name, values[name])
@@ -260,9 +273,9 @@ def test_control_characters_do_not_reach_the_terminal(control):
 
 
 def test_a_value_longer_than_a_file_may_be_is_refused():
-    longest = "x" * config_module.MAX_BYTES
+    longest = "x" * MAX_BYTES
     assert "at most 1000 characters" in refused(sets=[f"target={longest}"])
-    assert f"the value of 'target' is longer than {config_module.MAX_BYTES} characters" in refused(
+    assert f"the value of 'target' is longer than {MAX_BYTES} characters" in refused(
         sets=[f"target={longest}x"]
     )
 
@@ -283,20 +296,83 @@ def test_a_refusal_without_a_place_is_still_a_sentence(monkeypatch):
 
 
 def test_every_float_is_finite_in_python_layers_too():
-    for name, field in config_module.fields().items():
+    for name, field in fields().items():
         if isinstance(field.default, float):
             for value in (float("nan"), float("inf"), float("-inf")):
                 with pytest.raises(ConfigError, match=name):
-                    config_module.build({name: (value, "a test")})
+                    build({name: (value, "a test")})
 
 
 def test_every_field_has_a_description_and_its_default_obeys_its_rule():
-    for name, field in config_module.fields().items():
+    for name, field in fields().items():
         assert field.description and field.rule, name
     assert from_json(to_json(Config())) == Config()
 
 
+# Choices follow from tables
+TABLES = {
+    "generator.activation": ACTIVATIONS.keys() - {"identity"}, "generator.initializer": INITIALIZERS,
+    "generator_optimizer.name": OPTIMIZERS, "schedule.name": SCHEDULES, "average.name": AVERAGES,
+    "order": ORDERS, "execution": {"auto", *EXECUTIONS}, "backend": set(backends.NAMES),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_choice_is_from_its_table(name):
+    for value in TABLES[name]:
+        assert flatten(made(f"{name}={value}"))[name] == value
+    for other in ("identity", "tanhs", "x", "", "tanh tanh", next(iter(TABLES[name])) + "2"):
+        if other not in TABLES[name]:
+            listed = ", ".join(sorted(TABLES[name]))
+            assert f"{name} must be one of {listed}, received" in refused(sets=[f"{name}={other}"])
+
+
+def test_every_penalty_is_a_setting_with_its_default():
+    for name, row in PENALTIES.items():
+        field = fields()[name]
+        assert field.default == getattr(Config(), name) == row.default
+        assert field.description == f"weight of {row.about}" and field.rule == "a finite number of at least 0"
+    places = [k for k, name in enumerate(fields()) if name in PENALTIES]
+    assert places == list(range(places[0], places[0] + len(PENALTIES)))  # all together, after the objective
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_numbers_of_every_optimiser_are_settings(name):
+    """Each differs from the others, so that none is taken for another."""
+    given = OptimizerConfig(name=name, beta1=0.1, beta2=0.2, epsilon=0.3, momentum=0.4)
+    expected = {"beta1": 0.1, "beta2": 0.2, "rho": 0.2, "epsilon": 0.3, "momentum": 0.4}
+    numbers = numbers_of(given)
+    assert numbers == {own: expected[own] for own in numbers}
+    network = mlp((1, 1), rngs=np.random.default_rng(0))
+    made = OPTIMIZERS[name](network.parameters, 0.1, **numbers)
+    assert all(getattr(made, own) == value for own, value in numbers.items())
+
+
 # Names
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_renamed_setting_is_read_from_older_runs_and_refused_from_users(old, new, tmp_path):
+    assert new in fields() and old not in fields()
+    value = flatten(Config())[new]
+    *groups, leaf = old.split(".")
+    nested = {leaf: value}
+    for group in reversed(groups):
+        nested = {group: nested}
+    stored = json.loads(to_json(Config()))
+    place, now = stored, new.split(".")
+    for group in now[:-1]:
+        place = place[group]
+    del place[now[-1]]
+    for group in groups:
+        stored = stored | {group: stored.get(group, {}) | nested[group]}
+    assert from_json(json.dumps(stored).encode()) == Config()
+    file = tmp_path / "old.json"
+    file.write_text(json.dumps(nested))
+    variable = "MINIGAN_" + old.upper().replace(".", "__")
+    says = f"the setting {old} is called {new} now; write that"
+    for layers in ({"sets": [f"{old}={value}"]}, {"file": file}, {"environ": {variable: str(value)}}):
+        assert refused(**layers) == says
 
 
 @pytest.mark.parametrize(
@@ -344,7 +420,7 @@ def write(tmp_path, content, name="c.toml"):
         ("c.toml", "a" + ".a" * 8000 + " = 1", "no setting 'a'"),
         ("c.json", '{"generator": ' * 1000 + "1" + "}" * 1000, ""),
         ("c.toml", b"name = '\xff'", "not UTF-8 text: byte 8 is 0xff"),
-        ("c.toml", "#" * (config_module.MAX_BYTES + 1), "longer than the 16384 bytes"),
+        ("c.toml", "#" * (MAX_BYTES + 1), "longer than the 16384 bytes"),
         ("c.json", '{"seed": 1' + "0" * 5000 + "}", "not valid JSON"),
         ("c.toml", "generator_optimizer.rate = nan", "finite number"),
         ("c.json", '{"r1": NaN}', "finite number"),
@@ -405,9 +481,7 @@ def test_json_round_trip(config):
 
 def test_replace_changes_what_it_names_and_no_other():
     before = Config(steps=7)
-    after = config_module.replace(
-        before, seed=3, generator=config_module.replace(before.generator, widths=(5,))
-    )
+    after = replace(before, seed=3, generator=replace(before.generator, widths=(5,)))
     changed = {"seed": 3, "generator.widths": (5,)}
     assert flatten(after) == flatten(before) | changed and flatten(before) == flatten(Config(steps=7))
 
@@ -424,7 +498,7 @@ def test_from_json_vets_values():
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_can_be_set(name):
     assert made(f"objective={name}").objective == name
-    assert name.replace("alpha(0.5, 1.0)", "alpha(0.5, 1)") in config_module.fields()["objective"].description
+    assert name in fields()["objective"].description
 
 
 @pytest.mark.parametrize("name", ["alpha(0.3, 2)", "alpha_ns(2,inf)", "alpha( 1 , 1 )"])
@@ -450,7 +524,7 @@ def test_packs_that_do_not_fill_the_batch_are_refused():
 def test_a_packing_discriminator_is_counted():
     alone, packed = Config(batch=8), Config(batch=8, packing=8)
     more = 7 * 32 * 5 + 24 * 2 * 8 * 7  # weights of 7 more inputs, and those of 8 real and generated rows
-    assert config_module.memory_estimate(packed) - config_module.memory_estimate(alone) == 4 * more
+    assert memory_estimate(packed) - memory_estimate(alone) == 4 * more
 
 
 def test_the_methods_round_trip():
@@ -489,7 +563,7 @@ def test_batch_beyond_the_memory_is_refused():
 def test_features_are_those_of_the_target_or_of_the_data():
     """A width at which a D of 2 inputs and one of 1 differ by 3 · 65536 numbers of weights and samples."""
     wide = NetworkConfig(widths=(65536,))
-    need = [config_module.memory_estimate(Config(discriminator=wide), features=k) for k in (1, 2)]
+    need = [memory_estimate(Config(discriminator=wide), features=k) for k in (1, 2)]
     between = sum(need) // 2
     check(Config(discriminator=wide), available=between)
     with pytest.raises(ConfigError, match="memory"):
@@ -510,17 +584,15 @@ def test_memory_estimate_counts_by_hand():
     )
     parameters = (2 * 3 + 3 + 3 * 2 + 2) + (2 * 5 + 5 + 5 * 1 + 1)
     units = (2 + 3 + 2) + 2 * (2 + 5 + 1)
-    assert config_module.memory_estimate(config, features=2) == 8 * (5 * parameters + 24 * 10 * units)
+    assert memory_estimate(config, features=2) == 8 * (5 * parameters + 24 * 10 * units)
 
 
 def test_more_features_need_more_memory():
-    assert config_module.memory_estimate(Config(), features=1000) > config_module.memory_estimate(
-        Config(), features=1
-    )
+    assert memory_estimate(Config(), features=1000) > memory_estimate(Config(), features=1)
 
 
 def test_a_system_that_does_not_tell_its_memory_sets_no_bound(monkeypatch):
-    monkeypatch.setattr(config_module, "available_memory", lambda: None)
+    monkeypatch.setattr(limits, "available_memory", lambda: None)
     wide = NetworkConfig(widths=(65536, 65536))
     check(Config(generator=wide, discriminator=wide, eval_samples=10**7))
 
@@ -582,12 +654,7 @@ def test_500_mutated_files_are_valid_or_refused(tmp_path):
     rng = random.Random(22)
     config = made("data=x.csv", "columns=0,a")
     originals = {".json": to_json(config), ".toml": toml_of(json.loads(to_json(config))).encode()}
-    assert (
-        config_module.build(
-            {n: (v, "") for n, v in config_module.named(tomllib.loads(originals[".toml"].decode()))}
-        )
-        == config
-    )
+    assert build({n: (v, "") for n, v in named(tomllib.loads(originals[".toml"].decode()))}) == config
     outcomes = {True: 0, False: 0}
     for i in range(500):
         suffix = (".json", ".toml")[i % 2]
@@ -605,7 +672,7 @@ def test_500_mutated_files_are_valid_or_refused(tmp_path):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from(list(config_module.fields())), st.text(max_size=20))
+@given(st.sampled_from(list(fields())), st.text(max_size=20))
 def test_any_text_set_to_any_field_is_valid_or_refused(name, text):
     try:
         result = made(f"{name}={text}")

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from minigan.training.config import resolve
 from minigan.training.data import Data
 from minigan.training.draws import BLOCK, BLOCK_NUMBERS, STREAMS, step_numbers, stream
 from minigan.training.experiment import Ensemble, Experiment
+from minigan.training.settings import resolve
 
 BATCHES = ("real", "latent_d", "latent_g")
 TINY = ("generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=120")

@@ -10,9 +10,9 @@ from minigan.compiler.planner import EXACT
 from minigan.errors import ConfigError, DataError, UnavailableError
 from minigan.gan.objectives import OBJECTIVES
 from minigan.machine import describe_blas, limited
-from minigan.training.config import resolve
 from minigan.training.data import Data, read_data
 from minigan.training.experiment import SMALL, Ensemble, Experiment, get_backend
+from minigan.training.settings import resolve
 
 BATCHES = ("real", "latent_d", "latent_g")
 TINY = ("generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=120")

@@ -13,7 +13,6 @@ from minigan.evaluation.verdict import judge_two_sample
 from minigan.gan.theory.diagnostics import LN4, implied_js, value_function
 from minigan.probability.distributions import Normal, StudentT
 from minigan.training import metrics
-from minigan.training.config import resolve
 from minigan.training.data import Data
 from minigan.training.experiment import Experiment
 from minigan.training.metrics import (
@@ -26,6 +25,7 @@ from minigan.training.metrics import (
     verdict,
     with_classifier,
 )
+from minigan.training.settings import resolve
 
 TINY = ("generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=60", "eval_samples=200")
 COLUMNS = (

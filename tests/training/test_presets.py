@@ -3,8 +3,9 @@
 import pytest
 
 from minigan.errors import ConfigError
-from minigan.training.config import Config, flatten, resolve, resolve_with_sources
+from minigan.training.config import Config, flatten
 from minigan.training.presets import PRESETS, preset
+from minigan.training.settings import resolve, resolve_with_sources
 
 
 @pytest.mark.parametrize("name", PRESETS)

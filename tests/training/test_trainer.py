@@ -18,10 +18,11 @@ from minigan.errors import CheckpointError, ConfigError, DataError, DivergedErro
 from minigan.gan.detectors import remedy
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
-from minigan.training.config import flatten, resolve, to_json
+from minigan.training.config import flatten, to_json
 from minigan.training.data import read_data
 from minigan.training.experiment import Experiment
 from minigan.training.metrics import LAST
+from minigan.training.settings import resolve
 from minigan.training.signals import Interrupted, Terminated
 from minigan.training.trainer import Session, find_failures, next_evaluation, reopen, train
 

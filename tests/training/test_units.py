@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from minigan.errors import ConfigError, DataError, MiniganError
-from minigan.training.config import resolve
 from minigan.training.data import Data
 from minigan.training.draws import stream
 from minigan.training.experiment import Ensemble, Experiment
+from minigan.training.settings import resolve
 
 TINY = ("generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=120")
 

@@ -1,0 +1,74 @@
+"""What the settings allow one by one but not together, and the memory that they take."""
+
+from itertools import pairwise
+
+from minigan.errors import ConfigError, shown
+from minigan.gan.objectives import objective
+from minigan.gan.penalties import PENALTIES
+from minigan.machine import available_memory, require_memory
+from minigan.probability.text_form import parse
+from minigan.storage.directory import MAX_ROWS
+from minigan.training.config import MAX_BYTES, Config, to_json
+
+
+def check(config: Config, features: int | None = None, available: int | None = None) -> None:
+    """Refuse what the fields allow one by one but not together, for data of so many ``features``.
+
+    Without them they are those of the target, or one for data that were not read yet.
+
+    Raises:  ConfigError – for a target that does not parse, sizes beyond the ``available`` bytes (None: what
+        is free now), a warm-up longer than the run, or columns without data
+    """
+    for name, read in (("target", parse), ("objective", objective)):
+        try:
+            read(getattr(config, name))
+        except ValueError as error:
+            raise ConfigError(f"{name}: {error}") from None
+    if config.batch % config.packing:
+        raise ConfigError(
+            f"packing {config.packing} must divide the batch of {config.batch}; choose a multiple as batch"
+        )
+    if config.columns is not None and config.data is None:
+        raise ConfigError(
+            f"columns selects {shown(list(config.columns))} of data, but data is null; set data"
+        )
+    if config.steps // config.eval_every > MAX_ROWS - 100:  # a few early ones come on top
+        raise ConfigError(
+            f"{config.steps} steps with a line of metrics every {config.eval_every} make more than "
+            f"{MAX_ROWS} lines; raise eval_every"
+        )
+    if config.schedule.warmup > config.steps:
+        raise ConfigError(
+            f"schedule.warmup is {config.schedule.warmup}, more than the {config.steps} steps of the run"
+        )
+    if len(to_json(config)) > MAX_BYTES:
+        raise ConfigError(f"the configuration takes more than {MAX_BYTES} bytes as JSON; name fewer columns")
+    if features is None:
+        features = 1 if config.data is not None else parse(config.target).features
+    available = available_memory() if available is None else available
+    training = f"training the networks on batches of {config.batch}"
+    advice = "reduce generator.widths, discriminator.widths or batch"
+    require_memory(memory_estimate(config, features), training, advice, available)
+    judging = f"judging {config.eval_samples} samples of {features} features"
+    # Real and generated rows in float64, and a copy of each.
+    require_memory(32 * config.eval_samples * features, judging, "reduce eval_samples", available)
+
+
+def memory_estimate(config: Config, features: int = 1) -> int:
+    """The bytes that training will hold at least.
+
+    4 numbers for each parameter (value, gradient, two moments), one more for its average, and for each unit
+    and sample, in D both for real and for generated data, what the recorded first step computes: some 12
+    numbers, twice as many with penalties on gradients, as measured.
+    """
+    copies = 4 + (config.average.name != "none")
+    values = 24 if any(getattr(config, name) for name in PENALTIES) else 12
+    total = 0
+    for net, first, last, passes in (
+        (config.generator, config.latent.size or features, features, 1),
+        (config.discriminator, features * config.packing, 1, 2),
+    ):
+        sizes = (first, *net.widths, last)
+        parameters = sum((n + 1) * m for n, m in pairwise(sizes))
+        total += copies * parameters + values * passes * config.batch * sum(sizes)
+    return total * (4 if config.dtype == "float32" else 8)

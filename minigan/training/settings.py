@@ -1,0 +1,280 @@
+"""Where settings come from: read, by name, merged into a configuration; refused with their source.
+
+One precedence: defaults < preset < file < ``MINIGAN_*`` < ``--set key=value``. An unknown name, a value out
+of bounds, and a size that the memory cannot hold are refused before any work.
+"""
+
+import difflib
+import json
+import math
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from minigan.errors import ConfigError, nearest, shown
+from minigan.training.config import MAX_BYTES, Config, fields, flatten
+from minigan.training.limits import check
+from minigan.training.presets import preset as get_preset
+
+RENAMED = {"latent.law": "latent.distribution"}  # settings that configurations of older runs have
+
+
+@cache
+def _groups() -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.rpartition(".")[0] for name in fields() if "." in name))
+
+
+def from_json(text: bytes) -> Config:
+    """The configuration that ``to_json`` wrote: every value is vetted, its target and its size are not.
+
+    Raises:  ConfigError – if it is not a valid configuration
+    """
+    stored = named(_parse(text, ".json", "the file"), stored=True)
+    return build({name: (value, "the file") for name, value in stored})
+
+
+def resolve(
+    preset: str | None = None,
+    file: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    sets: Iterable[str] = (),
+) -> Config:
+    """The configuration that preset, file, environment (``os.environ`` if None) and ``key=value`` texts make.
+
+    Raises:  ConfigError – for an unknown name, a refused value, or sizes beyond the memory
+    """
+    return resolve_with_sources(preset, file, environ, sets)[0]
+
+
+def resolve_with_sources(
+    preset: str | None = None,
+    file: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    sets: Iterable[str] = (),
+) -> tuple[Config, dict[str, str]]:
+    """As ``resolve``, and for every dotted name which layer set it: "default", "preset far", "--set" …
+
+    Raises:  ConfigError – as ``resolve``
+    """
+    given = layers(preset, file, os.environ if environ is None else environ, sets)
+    settings = {name: (value, source) for source, layer in given for name, value in named(layer)}
+    config = build(settings)
+    check(config)
+    return config, {name: settings[name][1] if name in settings else "default" for name in fields()}
+
+
+def layers(
+    preset: str | None = None,
+    file: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    sets: Iterable[str] = (),
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The layers that were given, weakest first, each a source and its nested settings."""
+    if preset is not None:
+        yield f"preset {preset}", {"name": preset, **get_preset(preset).settings}
+    if file is not None:
+        yield f"file {shown(os.fspath(file))}", read_file(Path(file))
+    environ = environ or {}
+    for variable in sorted(environ):
+        name = variable.removeprefix("MINIGAN_").lower().replace("__", ".")
+        # minigan's own switches share the prefix, so an unknown variable is not an error; and an empty one is
+        # what scripts leave where none was meant.
+        known = name in fields() or name in _groups() or name in RENAMED
+        if variable.startswith("MINIGAN_") and known and environ[variable]:
+            yield variable, _nested(name, _literal(name, environ[variable]))
+    for text in sets:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(
+                f"--set takes key=value, received {shown(text)}; write for example --set steps=1000"
+            )
+        yield "--set", _nested(name.strip(), _literal(name.strip(), value.strip()))
+
+
+def _nested(name: str, value: Any) -> dict[str, Any]:
+    # A name of very many parts is unknown anyway, and must not build a dictionary too deep to walk.
+    parts = name.split(".", maxsplit=4)
+    nested = {parts[-1]: value}
+    for part in reversed(parts[:-1]):
+        nested = {part: nested}
+    return nested
+
+
+def named(layer: Mapping[str, Any], prefix: str = "", *, stored: bool = False) -> Iterator[tuple[str, Any]]:
+    """The dotted names and values of a nested layer; of a ``stored`` one also names of older versions.
+
+    Raises:  ConfigError – for a name that is not a setting's
+    """
+    for key, value in layer.items():
+        name = prefix + key
+        if name in fields():
+            yield name, value
+        elif name in _groups():
+            if not isinstance(value, Mapping):
+                inner = ", ".join(known for known in fields() if known.startswith(name + "."))
+                raise ConfigError(f"{name} is a group of settings ({inner}), received {shown(value)}")
+            yield from named(value, name + ".", stored=stored)
+        elif name in RENAMED and stored:
+            yield RENAMED[name], value
+        elif name in RENAMED:
+            raise ConfigError(f"the setting {name} is called {RENAMED[name]} now; write that")
+        else:
+            raise ConfigError(f"there is no setting {shown(name)}; {_nearest_setting(name, prefix)}")
+
+
+def _nearest_setting(name: str, prefix: str) -> str:
+    leaf = name.rpartition(".")[2]
+    # The last part alone is often right where the group was left out: "widths" for "generator.widths".
+    same = [known for known in fields() if known.rpartition(".")[2] == leaf]
+    if same:
+        return f"did you mean {' or '.join(map(repr, same))}?"
+    inside = [known for known in (*fields(), *_groups()) if known.startswith(prefix)]
+    if difflib.get_close_matches(name[:100], inside, n=1, cutoff=0.5):
+        return nearest(name, inside)
+    return nearest(name, dict.fromkeys(prefix + known[len(prefix) :].partition(".")[0] for known in inside))
+
+
+def build(settings: Mapping[str, tuple[Any, str]]) -> Config:
+    """The configuration of values by dotted name, each with the source that a refusal names.
+
+    Raises:  ConfigError – for a value that breaks its rule
+    """
+    # All defaults are written out, since those of a group in Config may differ from those of its type.
+    values = {name: field.default for name, field in fields().items()}
+    values |= {name: value for name, (value, _) in settings.items()}
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        group, _, leaf = name.rpartition(".")
+        (nested.setdefault(group, {}) if group else nested)[leaf] = value
+    try:
+        config = msgspec.convert(nested, Config)
+    except UnicodeEncodeError as error:  # msgspec asks even what is no text whether it is a number
+        raise ConfigError(
+            f"the configuration holds {shown(error.object)}, which is no text: a surrogate stands alone; "
+            "write it as UTF-8"
+        ) from None
+    except msgspec.ValidationError as error:
+        place = re.search(r"`\$\.([\w.]+)(?:\[(\d+)\])?", str(error))
+        if place is None:
+            raise ConfigError(f"the configuration was refused: {error}") from None
+        index = None if place[2] is None else int(place[2])
+        raise _refusal(place[1], index, settings) from None
+    for name, value in flatten(config).items():
+        items = value if isinstance(value, tuple) else (value,)
+        for item in items:
+            if isinstance(item, float) and not math.isfinite(item):
+                raise _refusal(name, None, settings)
+            if isinstance(item, str) and not _is_text(item):
+                raise _refusal(name, None, settings)
+    return config
+
+
+def _is_text(value: str) -> bool:
+    """Whether a file name or a JSON file can hold ``value``: no NUL, no lone surrogate."""
+    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _refusal(name: str, index: int | None, settings: Mapping[str, tuple[Any, str]]) -> ConfigError:
+    (value, source), rule = settings[name], fields()[name].rule
+    if index is not None:
+        value, rule, place = value[index], rule.partition("which each is ")[2], f"{name}[{index}]"
+    else:
+        place = name
+    units = ""
+    if name.endswith("widths") and isinstance(value, int) and value > 0:
+        memory = value * fields()["batch"].default * 4
+        units = f" ({min(memory, 10**39) / 2**30:.3g} GiB for one float32 array of a default batch of them)"
+    return ConfigError(f"{place} must be {rule}, received {shown(value)}{units} from {source}")
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The nested values of a .toml or .json file of at most MAX_BYTES.
+
+    Raises:  ConfigError – if it cannot be read
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ConfigError(
+                f"the configuration file {shown(str(path))} is not a regular file; give a .toml or .json"
+            )
+        with open(path, "rb") as file:
+            text = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"the configuration file {shown(str(path))} cannot be read: {reason}") from None
+    return _parse(text, path.suffix.lower(), f"the configuration file {shown(str(path))}")
+
+
+def _parse(text: bytes, suffix: str, what: str) -> dict[str, Any]:
+    if suffix not in (".toml", ".json"):
+        raise ConfigError(f"{what} has the ending {shown(suffix)}; name it .toml or .json")
+    if len(text) > MAX_BYTES:
+        raise ConfigError(f"{what} is longer than the {MAX_BYTES} bytes a configuration may have")
+    try:
+        decoded = text.decode("utf-8-sig")
+        if suffix == ".toml":
+            values = tomllib.loads(decoded)
+        else:
+            values = json.loads(decoded, object_pairs_hook=_without_duplicates)
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{what} is not UTF-8 text: byte {error.start} is 0x{text[error.start]:02x}"
+        ) from None
+    except RecursionError:
+        raise ConfigError(f"{what} is nested too deeply; a configuration has two levels") from None
+    except ValueError as error:  # also an integer of too many digits
+        reason = shown(str(error))[1:-1]
+        raise ConfigError(f"{what} is not valid {suffix[1:].upper()}: {reason}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{what} must hold one table of settings, received {shown(values)}")
+    return values
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice} is given twice")
+    return values
+
+
+def _literal(name: str, text: str) -> Any:
+    """The value that ``text`` writes for the setting ``name``: JSON, else TOML, else the text itself."""
+    if len(text) > MAX_BYTES:
+        raise ConfigError(f"the value of {shown(name)} is longer than {MAX_BYTES} characters")
+    value = _scalar(text)
+    kind = fields()[name].type if name in fields() else None
+    kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+
+    def takes(*types: type) -> bool:
+        return any(isinstance(k, types) for k in kinds)
+
+    if takes(msgspec.inspect.NoneType) and text.lower() in ("null", "none"):
+        return None
+    if takes(msgspec.inspect.VarTupleType) and not isinstance(value, list):
+        quoted = isinstance(value, str) and value != text
+        return [value] if quoted else [_scalar(part.strip()) for part in text.split(",")]
+    if takes(msgspec.inspect.StrType, msgspec.inspect.LiteralType) and not isinstance(value, str):
+        return text  # a run may be named 2024
+    if takes(msgspec.inspect.IntType) and isinstance(value, float) and value.is_integer():
+        return int(value)  # steps=1e4
+    return value
+
+
+def _scalar(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return text if "\n" in text else tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        return text
