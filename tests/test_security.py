@@ -306,7 +306,7 @@ def strange(source):
         ):
             yield repr(node.value)
         elif isinstance(node, ast.Name) and not OWN.fullmatch(node.id):
-            if not isinstance(getattr(np, node.id, None), np.ufunc) and node.id != "dot":
+            if not isinstance(getattr(np, node.id, None), np.ufunc) and node.id not in ("dot", "reduce"):
                 yield node.id
 
 
