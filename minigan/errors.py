@@ -84,9 +84,6 @@ def quoted(value: object) -> str:
     return _BoundedRepr().repr(value)
 
 
-shown = quoted
-
-
 def printable(text: str) -> str:
     """``text`` in one line without what a terminal would obey: such characters as Python writes them."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from minigan.errors import ConfigError, shown
+from minigan.errors import ConfigError, quoted
 from minigan.gan.objectives import objective
 from minigan.gan.penalties import PENALTIES
 from minigan.machine import available_memory, require_memory
@@ -30,7 +30,7 @@ def check(config: Config, features: int | None = None, available: int | None = N
         )
     if config.columns is not None and config.data is None:
         raise ConfigError(
-            f"columns selects {shown(list(config.columns))} of data, but data is null; set data"
+            f"columns selects {quoted(list(config.columns))} of data, but data is null; set data"
         )
     if config.steps // config.eval_every > MAX_ROWS - 100:  # a few early ones come on top
         raise ConfigError(

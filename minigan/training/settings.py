@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from minigan.errors import ConfigError, nearest, shown
+from minigan.errors import ConfigError, nearest, quoted
 from minigan.training.config import MAX_BYTES, Config, fields, flatten
 from minigan.training.limits import check
 from minigan.training.presets import preset as get_preset
@@ -80,7 +80,7 @@ def layers(
     if preset is not None:
         yield f"preset {preset}", {"name": preset, **get_preset(preset).settings}
     if file is not None:
-        yield f"file {shown(os.fspath(file))}", read_file(Path(file))
+        yield f"file {quoted(os.fspath(file))}", read_file(Path(file))
     environ = environ or {}
     for variable in sorted(environ):
         name = variable.removeprefix("MINIGAN_").lower().replace("__", ".")
@@ -93,7 +93,7 @@ def layers(
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise ConfigError(
-                f"--set takes key=value, received {shown(text)}; write for example --set steps=1000"
+                f"--set takes key=value, received {quoted(text)}; write for example --set steps=1000"
             )
         yield "--set", _nested(name.strip(), _literal(name.strip(), value.strip()))
 
@@ -119,14 +119,14 @@ def named(layer: Mapping[str, Any], prefix: str = "", *, stored: bool = False) -
         elif name in _groups():
             if not isinstance(value, Mapping):
                 inner = ", ".join(known for known in fields() if known.startswith(name + "."))
-                raise ConfigError(f"{name} is a group of settings ({inner}), received {shown(value)}")
+                raise ConfigError(f"{name} is a group of settings ({inner}), received {quoted(value)}")
             yield from named(value, name + ".", stored=stored)
         elif name in RENAMED and stored:
             yield RENAMED[name], value
         elif name in RENAMED:
             raise ConfigError(f"the setting {name} is called {RENAMED[name]} now; write that")
         else:
-            raise ConfigError(f"there is no setting {shown(name)}; {_nearest_setting(name, prefix)}")
+            raise ConfigError(f"there is no setting {quoted(name)}; {_nearest_setting(name, prefix)}")
 
 
 def _nearest_setting(name: str, prefix: str) -> str:
@@ -157,7 +157,7 @@ def build(settings: Mapping[str, tuple[Any, str]]) -> Config:
         config = msgspec.convert(nested, Config)
     except UnicodeEncodeError as error:  # msgspec asks even what is no text whether it is a number
         raise ConfigError(
-            f"the configuration holds {shown(error.object)}, which is no text: a surrogate stands alone; "
+            f"the configuration holds {quoted(error.object)}, which is no text: a surrogate stands alone; "
             "write it as UTF-8"
         ) from None
     except msgspec.ValidationError as error:
@@ -191,7 +191,7 @@ def _refusal(name: str, index: int | None, settings: Mapping[str, tuple[Any, str
     if name.endswith("widths") and isinstance(value, int) and value > 0:
         memory = value * fields()["batch"].default * 4
         units = f" ({min(memory, 10**39) / 2**30:.3g} GiB for one float32 array of a default batch of them)"
-    return ConfigError(f"{place} must be {rule}, received {shown(value)}{units} from {source}")
+    return ConfigError(f"{place} must be {rule}, received {quoted(value)}{units} from {source}")
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -202,19 +202,19 @@ def read_file(path: Path) -> dict[str, Any]:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise ConfigError(
-                f"the configuration file {shown(str(path))} is not a regular file; give a .toml or .json"
+                f"the configuration file {quoted(str(path))} is not a regular file; give a .toml or .json"
             )
         with open(path, "rb") as file:
             text = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"the configuration file {shown(str(path))} cannot be read: {reason}") from None
-    return _parse(text, path.suffix.lower(), f"the configuration file {shown(str(path))}")
+        raise ConfigError(f"the configuration file {quoted(str(path))} cannot be read: {reason}") from None
+    return _parse(text, path.suffix.lower(), f"the configuration file {quoted(str(path))}")
 
 
 def _parse(text: bytes, suffix: str, what: str) -> dict[str, Any]:
     if suffix not in (".toml", ".json"):
-        raise ConfigError(f"{what} has the ending {shown(suffix)}; name it .toml or .json")
+        raise ConfigError(f"{what} has the ending {quoted(suffix)}; name it .toml or .json")
     if len(text) > MAX_BYTES:
         raise ConfigError(f"{what} is longer than the {MAX_BYTES} bytes a configuration may have")
     try:
@@ -230,10 +230,10 @@ def _parse(text: bytes, suffix: str, what: str) -> dict[str, Any]:
     except RecursionError:
         raise ConfigError(f"{what} is nested too deeply; a configuration has two levels") from None
     except ValueError as error:  # also an integer of too many digits
-        reason = shown(str(error))[1:-1]
+        reason = quoted(str(error))[1:-1]
         raise ConfigError(f"{what} is not valid {suffix[1:].upper()}: {reason}") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"{what} must hold one table of settings, received {shown(values)}")
+        raise ConfigError(f"{what} must hold one table of settings, received {quoted(values)}")
     return values
 
 
@@ -249,7 +249,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _literal(name: str, text: str) -> Any:
     """The value that ``text`` writes for the setting ``name``: JSON, else TOML, else the text itself."""
     if len(text) > MAX_BYTES:
-        raise ConfigError(f"the value of {shown(name)} is longer than {MAX_BYTES} characters")
+        raise ConfigError(f"the value of {quoted(name)} is longer than {MAX_BYTES} characters")
     value = _scalar(text)
     kind = fields()[name].type if name in fields() else None
     kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
@@ -260,8 +260,8 @@ def _literal(name: str, text: str) -> Any:
     if takes(msgspec.inspect.NoneType) and text.lower() in ("null", "none"):
         return None
     if takes(msgspec.inspect.VarTupleType) and not isinstance(value, list):
-        quoted = isinstance(value, str) and value != text
-        return [value] if quoted else [_scalar(part.strip()) for part in text.split(",")]
+        is_text = isinstance(value, str) and value != text
+        return [value] if is_text else [_scalar(part.strip()) for part in text.split(",")]
     if takes(msgspec.inspect.StrType, msgspec.inspect.LiteralType) and not isinstance(value, str):
         return text  # a run may be named 2024
     if takes(msgspec.inspect.IntType) and isinstance(value, float) and value.is_integer():
