@@ -41,7 +41,7 @@ def interpolate(real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
     return mix * real + (1.0 - mix) * fake
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Penalty:
     """weight · value(D(x), x), added to D's loss; a weight of 0 is no penalty.
 
@@ -68,6 +68,10 @@ class Penalty:
 
     def __call__(self, logits: Tensor, x: Tensor) -> Tensor:
         return self.weight * self.value(logits, x)
+
+    def __repr__(self) -> str:
+        weight = "one per replica" if isinstance(self.weight, Tensor) else self.weight
+        return f"{type(self).__name__}({weight})"
 
     def value(self, logits: Tensor, x: Tensor) -> Tensor:
         """What is weighed.    Shapes:  logits (…, B, 1) at x (…, B, p) → (…, 1, 1)"""

@@ -866,7 +866,7 @@ def test_the_repr_says_what_is_played_and_who_plays():
     movers = SGD(G.parameters, 0.5), SGD(D.parameters, 0.25)
     game = Game(G, D, *movers, penalties=[R1(0.5)], order="simultaneous")
     assert repr(game).splitlines() == [
-        "Game(non_saturating, Simultaneous(), R1(weight=0.5))",
+        "Game(non_saturating, Simultaneous(), R1(0.5))",
         "  G: Network(2 → 4 tanh → 1: 17 parameters, float32 on numpy), 1 × SGD(rate=0.5)",
         "  D: Network(1 → 4 tanh → 1: 13 parameters, float32 on numpy), 1 × SGD(rate=0.25)",
     ]

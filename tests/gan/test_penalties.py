@@ -216,6 +216,8 @@ def test_a_penalty_on_a_linear_discriminator(backend, name):
 def test_a_row_says_what_it_is(name):
     row = PENALTIES[name]
     assert row.name == name and row.at in ("real", "generated", "between") and row.default >= 0.0
+    assert repr(row(0.5)) == f"{row.__name__}(0.5)"
+    assert repr(row(Tensor(np.ones((2, 1, 1))))) == f"{row.__name__}(one per replica)"
     assert row.about and "E" in row.__doc__ and "Source:  " in row.__doc__
 
 
