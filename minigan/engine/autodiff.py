@@ -1,13 +1,13 @@
 """Reverse-mode differentiation, and the one mutation there is."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, NoReturn
 
 from minigan import backend
 from minigan.backend import writes
 from minigan.engine.primitives import sum_to
-from minigan.engine.tensor import Call, Primitive, StaleTensorError, Tensor, is_tracked, observer
+from minigan.engine.tensor import Call, Operand, Primitive, StaleTensorError, Tensor, is_tracked, observer
 
 __all__ = ["assign", "filled", "grad"]
 
@@ -32,7 +32,8 @@ def grad(y: Tensor, wrt: Iterable[Tensor], *, create_graph: bool = False) -> lis
         if call.age < writes.last:
             _refuse_stale(t, call)
         g = cotangent[t] if t in asked else cotangent.pop(t)
-        vjps, seen, inputs = call.primitive.vjps, t, list(call.inputs)
+        vjps, seen = call.primitive.vjps, t
+        inputs: Sequence[Operand] = call.inputs
         if not create_graph:  # constants have no history, so the rules record nothing more
             seen, inputs = Tensor(t.array), [Tensor(x.array) if type(x) is Tensor else x for x in inputs]
         for k, x in enumerate(call.inputs):
