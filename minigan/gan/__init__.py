@@ -5,3 +5,5 @@ Here belongs what is added to networks to make them play: ``game``, the tables t
 proved. Networks and optimisers belong to ``nn``, how a fit is judged to ``evaluation``, a run with its data,
 settings and files to ``training``.
 """
+
+__all__ = ["detectors", "game", "objectives", "orders", "penalties", "theory"]

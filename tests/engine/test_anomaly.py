@@ -135,7 +135,7 @@ def batch_of(game, backend=numpy_backend, rows=8):
 
 
 class Names:
-    """An observer that notes what the door shows: each name, and whether `grad` was at work."""
+    """An observer that notes what the dispatch shows: each name, and whether `grad` was at work."""
 
     refuses = {}
 

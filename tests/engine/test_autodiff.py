@@ -28,14 +28,14 @@ def lift(backend, values, dtype="float64"):
 
 
 class Counter:
-    """Counts calls of the one door through which all array work passes."""
+    """Counts calls of the dispatch, through which all array work passes."""
 
     def __init__(self, monkeypatch):
-        self.calls, door = 0, Primitive.__call__
+        self.calls, dispatch = 0, Primitive.__call__
 
         def counted(primitive, *inputs, **params):
             self.calls += 1
-            return door(primitive, *inputs, **params)
+            return dispatch(primitive, *inputs, **params)
 
         monkeypatch.setattr(Primitive, "__call__", counted)
 
