@@ -13,10 +13,11 @@ version = re.search(r'"(.+)"', Path(__file__).with_name("minigan").joinpath("_ve
 plot = ["matplotlib>=3.10.7"]  # the figures of a run; everything else works without
 sweep = ["joblib>=1.5"]  # minigan sweep --jobs: processes that are replaced when one is killed
 cluster = [*sweep, "dask[distributed]>=2025.1"]  # minigan sweep --workers dask: on other machines, by TLS
+bench = ["pytest>=8.1.1", "pytest-benchmark>=5.2"]  # python -m pytest bench/bench_step.py
 test = [
     *plot,
     *cluster,
-    "pytest>=8.1.1",
+    *bench,
     "setuptools>=77.0.1",  # builds the wheel that the packaging tests open
     "pytest-timeout>=2.3.1",  # a test that hangs fails instead
     "pytest-xdist>=3.6.1",  # a process of tests per core: make test in half the time
@@ -55,6 +56,7 @@ setup(
         "plot": plot,
         "sweep": sweep,
         "cluster": cluster,
+        "bench": bench,
         "test": test,
         "dev": dev,
         # One of the four, never two: CuPy's wheels overwrite each other's files. The bare wheel takes cuBLAS,

@@ -3,6 +3,8 @@
 import importlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,31 +115,43 @@ def test_startup_without_runs_still_prints_the_rest(bench, capsys, monkeypatch):
     assert [row[0] for row in lines(capsys.readouterr().out)] == ["", *startup.COMMANDS]
 
 
-def test_steps_of_every_kind_are_timed(bench, capsys, tmp_path):
-    """At the small size; the others are the same functions."""
-    module, path = bench("step"), tmp_path / "steps.json"
-    chosen = [(B, H, R) for B, H, R in module.REPLICAS if R <= 16]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "REPLICAS", chosen)
-        patch.setattr(module, "THREADED", [(64, 16, None), (64, 16, 4)])
-        module.main(["--quick", "--sizes", "64,16", "--json", str(path)])
-    names = [row[:2] for row in lines(capsys.readouterr().out)]
-    assert ["tanh, (64, 16)", "NumPy"] in names and ["matmul, (64, 16)", "variable"] in names
-    assert ["(64, 16), R = 4", "2 of the program"] in names and ["(64, 16)", "all passes"] in names
-    rows = json.loads(path.read_text())
-    assert len(rows) == 9 + 4 + 3 + 4 and {row["kind"] for row in rows} == set(module.KINDS)
-    found = {(row["kind"], row["case"]): row for row in rows}
-    assert (found["round", "eager"]["steps"], found["round", "eager"]["replicas"]) == (64, 1)
-    assert (found["replicas", "R = 16"]["steps"], found["replicas", "R = 16"]["replicas"]) == (16, 16)
+def steps(*arguments):
+    """Run bench_step.py as a process; its output."""
+    pytest.importorskip("pytest_benchmark", reason="needs pytest-benchmark")
+    command = [sys.executable, "-m", "pytest", "bench/bench_step.py", "-v", "-p", "no:cacheprovider"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*command, *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "passed" in done.stdout and "skipped" not in done.stdout
+    return done.stdout
 
 
-def test_microseconds_are_per_step_of_one_game(bench, monkeypatch):
-    module = bench("step")
-    monkeypatch.setattr(module, "timed", lambda run, count: (count * 6.4, 0.0))
-    cases = [module.Case("a", lambda: None, 64, 1), module.Case("b", lambda: None, 16, 4)]
-    first, second = module.measure("round", "group", cases, 3, 1.0)
-    assert first["microseconds"] == second["microseconds"] == pytest.approx(1e5)
-    assert first["ratio"] == second["ratio"] == first["control"] == 1 and len(second["timings"]) == 3
+def test_steps_run_once_each():
+    """At the small sizes; the others are the same functions."""
+    small = "not 512x128 and not 2048x256 and not R64 and not R256 and not R1024"
+    out = steps("--benchmark-disable", "-k", small)
+    for name in (
+        "control", "dispatch[tanh-NumPy]", "dispatch[matmul-engine, variable]", "round[64x16-eager]",
+        "round[256x64-all passes]", "replicas[64x16-R16]", "replicas[128x32-R4]", "threads[256x64-2]",
+    ):  # fmt: skip
+        assert f"test_{name} PASSED" in out
+
+
+def test_steps_say_what_one_costs(tmp_path):
+    """Beside the seconds of a block: how many steps and replicas that is, and the microseconds of each."""
+    path = tmp_path / "steps.json"
+    chosen = "replicas and 64x16-R4 or round and 64x16-all"
+    steps(f"--benchmark-json={path}", "--benchmark-max-time=0.001", "--benchmark-warmup=off", "-k", chosen)
+    found = {b["name"]: b for b in json.loads(path.read_text())["benchmarks"]}
+    expected = {"test_replicas[64x16-R4]": (16, 4), "test_round[64x16-all passes]": (64, 1)}
+    assert found.keys() == expected.keys()
+    for name, (count, replicas) in expected.items():
+        seen = found[name]["extra_info"]
+        assert (seen["batch"], seen["width"], seen["steps"], seen["replicas"]) == (64, 16, count, replicas)
+        each = 1e6 * found[name]["stats"]["median"] / (count * replicas)
+        assert seen["microseconds"] == pytest.approx(each)
 
 
 @pytest.mark.parametrize("replicas", [None, 3])
@@ -147,7 +161,8 @@ def test_steps_of_every_kind_are_the_same_steps(bench, replicas):
 
     import minigan as mg
 
-    module = bench("step")
+    pytest.importorskip("pytest_benchmark", reason="needs pytest-benchmark")
+    module = bench("bench_step")
 
     def after(run_of, *given, first=False):
         game, blocks = module.make_game(64, 16, replicas)
