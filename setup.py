@@ -44,7 +44,7 @@ setup(
     },
     install_requires=[
         "numpy>=2.0",  # the engine
-        "scipy>=1.14",  # special functions and statistics
+        "scipy>=1.17",  # special functions and statistics
         "click>=8.2",  # the command line
         "rich>=14",  # progress and tables on it
         "msgspec>=0.20",  # typed configuration with bounds, JSON and TOML
