@@ -274,7 +274,7 @@ def loaded(statement):
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
     names = set(done.stderr.split()) - sys.stdlib_module_names
-    return {name for name in names if not name.startswith(("_cython_", "cython_runtime"))}  # NumPy 2.0's own
+    return {name for name in names if not name.startswith(("_cython_", "cython_runtime"))}  # NumPy's own
 
 
 def test_import_minigan_loads_numpy_only():
