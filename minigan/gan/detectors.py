@@ -21,7 +21,7 @@ from minigan.gan.penalties import PENALTIES
 __all__ = [
     "ASSUMED", "COLLAPSED", "COLUMNS", "DETECTORS", "Finding", "LARGE_RATE", "LATELY", "MIN_ROWS",
     "MIN_STEPS", "OVERTAKEN", "R1_R2", "RATES", "REMEDIES", "SATURATED", "STIFF", "TAIL", "THROWN",
-    "TOLD", "VANISHED", "diagnose", "remedy", "separation", "spread", "spread_axes",
+    "DISTINGUISHABLE", "VANISHED", "diagnose", "remedy", "separation", "spread", "spread_axes",
 ]  # fmt: skip
 
 COLLAPSED = 0.25  # of the data's spread: a perfect sampler of n values has 1 ± √(½/n), ± 0.05 even at n = 100
@@ -29,7 +29,7 @@ SATURATED = 0.99  # of all pairs ranked right: D errs in one of a hundred, so p 
 OVERTAKEN = 0.35  # of all pairs: a D that knows this G is at ½ ± √(1/(6n)) or above, ± 0.04 at n = 100
 VANISHED = 0.01  # of the largest gradient of the run
 THROWN = 10.0  # sd of the data, or times the distance at the start
-TOLD = 1e-3  # p-value below which the samples are no matter of chance
+DISTINGUISHABLE = 1e-3  # p-value below which the samples are no matter of chance
 MIN_STEPS = 100  # a shorter run has not had the time to fail
 LATELY = 4  # evaluations over which a circle shows
 MIN_ROWS = 3  # evaluations in which a finding has to hold, at least
@@ -122,8 +122,8 @@ class _Run:
         return self.columns[name]
 
     @property
-    def told(self) -> Host:
-        return self["ks_p"] < TOLD
+    def distinguishable(self) -> Host:
+        return self["ks_p"] < DISTINGUISHABLE
 
     @property
     def distance(self) -> Host:
@@ -139,7 +139,7 @@ def _diverged(run: _Run) -> Host:
     broken = ~begin & ~(np.isfinite(run["d_loss"]) & np.isfinite(run["g_loss"]))
     start = max(run.distance[0], 1.0)
     thrown = (_peak(run.distance) > THROWN * start) & (run.distance > start)
-    diverged: Host = broken | thrown & run.told
+    diverged: Host = broken | thrown & run.distinguishable
     return diverged
 
 
@@ -176,7 +176,7 @@ def _vanishing_evidence(run: _Run, k: int) -> str:
 
 
 def _collapsed(run: _Run) -> Host:
-    return (run["spread"] < COLLAPSED) & run.told
+    return (run["spread"] < COLLAPSED) & run.distinguishable
 
 
 def _collapsed_evidence(run: _Run, k: int) -> str:
@@ -187,7 +187,7 @@ def _collapsed_evidence(run: _Run, k: int) -> str:
 
 
 def _missing(run: _Run) -> Host:
-    return (run["modes"] < (run.modes or 0)) & run.told
+    return (run["modes"] < (run.modes or 0)) & run.distinguishable
 
 
 def _missing_evidence(run: _Run, k: int) -> str:
@@ -200,7 +200,7 @@ def _missing_evidence(run: _Run, k: int) -> str:
 def _circling(run: _Run) -> Host:
     """D was behind G and ahead of it, at this evaluation or the three before."""
     behind, ahead = _lately(run["d_auc"] <= OVERTAKEN), _lately(run["d_auc"] >= 0.5)
-    return behind & ahead & run.told
+    return behind & ahead & run.distinguishable
 
 
 def _circling_evidence(run: _Run, k: int) -> str:
@@ -213,7 +213,7 @@ def _circling_evidence(run: _Run, k: int) -> str:
 
 
 def _away(run: _Run) -> Host:
-    return (run["w1"] > 1.0) & run.told
+    return (run["w1"] > 1.0) & run.distinguishable
 
 
 def _away_evidence(run: _Run, k: int) -> str:

@@ -39,6 +39,7 @@ FAMILIES = {
 ALIASES = {"gaussian": "normal", "n": "normal"}
 MAX_TEXT = 1000  # characters
 _FOREIGN = re.compile(r"[^A-Za-z0-9_ .,+*()-]")
+_LEADING_ZEROS = re.compile(r"(?<![\w.])(?<![eE][+-])0+(?=\d)")  # people write 01, Python does not
 
 
 def parse(text: str) -> Distribution | MultivariateDistribution:
@@ -78,7 +79,8 @@ class _Reader:
     def __init__(self, text):
         self.text = text
         self.line = re.sub(r"\s", " ", text)  # one line, so that an offset in it is one in the text
-        self.indent = len(text) - len(text.lstrip())
+        self.line = _LEADING_ZEROS.sub(lambda zeros: " " * len(zeros[0]), self.line)
+        self.indent = len(self.line) - len(self.line.lstrip())
 
     def weighted_distributions(self):
         """[(weight, or None where none is written; distribution), …] of the sum."""
@@ -151,7 +153,7 @@ class _Reader:
         unsigned = node.operand if isinstance(node, ast.UnaryOp) else node
         try:
             if isinstance(unsigned, ast.Constant) and "_" not in piece:
-                return float(piece)
+                return float(piece.replace(" ", ""))  # between a sign and its number
         except ValueError:  # of 0x10, 1j, True or not 1
             pass
         raise self.refusal(self.start(node), f"{piece!r:.40} is not a number; expected {expected}")

@@ -28,6 +28,11 @@ TWO_MODES = Mixture((0.33, 0.67), (Normal(-1, 0.25), Normal(2, 1.4)))
         ("  N ( 4 , 1.25 ) ", Normal(4, 1.25)),
         ("Gaussian(-1e-3,+.5)", Normal(-1e-3, 0.5)),
         ("student(40)", StudentT(40)),
+        (
+            "00.5*normal(-007.5, 01) + 0.5*normal(1e-03, 1e01)",
+            Mixture((0.5, 0.5), (Normal(-7.5, 1), Normal(1e-3, 10))),
+        ),
+        ("student(010, - 1)", StudentT(10, -1)),
         ("student(3, 1, 2)", StudentT(3, 1, 2)),
         ("uniform(-1,1)", Uniform(-1, 1)),
         ("laplace(0, 2.)", Laplace(0, 2)),

@@ -47,7 +47,7 @@ TESTS = {  # what may come in: where it is tested
         "training/test_data.py::test_exact_line_and_offending_text",
         "training/test_data.py::test_utf_16_of_either_order_with_its_mark_is_read"],
     "1e300": ["training/test_data.py::test_huge_values_are_read_with_a_warning",
-              "training/test_experiment.py::test_data_beyond_the_digits_of_float64_are_refused"],
+              "training/test_units.py::test_data_beyond_the_digits_of_float64_are_refused"],
     "subnormals": ["training/test_data.py::test_subnormal_values_are_read"],
     "duplicated rows": ["training/test_data.py::test_duplicated_rows_are_noted"],
     "10^8 rows": ["training/test_data.py::test_memory_stays_within_four_tables",
