@@ -7,7 +7,9 @@
 PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = setup.py pyproject.toml minigan/_version.py
-PARALLEL = -n logical --maxprocesses 4 --dist worksteal  # modules in their order; the last is shared
+# One process more than cores, at most four: some tests wait. Modules in their order; the last is shared.
+WORKERS = $(shell $(BIN)/python -c 'import os; print(min(os.cpu_count() + 1, 4))')
+PARALLEL = -n $(WORKERS) --dist worksteal
 # The suite starts hundreds of processes: what they import is compiled once, not in each.
 export PYTHONDONTWRITEBYTECODE =
 
