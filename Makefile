@@ -8,7 +8,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = setup.py pyproject.toml minigan/_version.py
 # One process more than cores, at most four: some tests wait. Modules in their order; the last is shared.
-WORKERS = $(shell $(BIN)/python -c 'import os; print(min(os.cpu_count() + 1, 4))')
+WORKERS = $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() + 1, 4))')
 PARALLEL = -n $(WORKERS) --dist worksteal
 # The suite starts hundreds of processes: what they import is compiled once, not in each.
 export PYTHONDONTWRITEBYTECODE =
