@@ -50,7 +50,8 @@ def capture(
     not change in between, a branch on the values of an input's ``.array``. What the step does in Python
     besides, it does twice: counting, printing, appending to a list.
 
-    Tensors made inside the step belong to the program: a replay overwrites them; keep only what it returns.
+    Tensors made inside the step belong to the program, and a replay overwrites them. Those that it returns
+    are the same ones each time: read them, by item() or numpy(), before the next call.
 
     Raises:  CaptureError – if captures nest, an array enters from nowhere, a value is read during the step,
              the second recording differs from the first, or it cannot be executed so

@@ -40,7 +40,7 @@ class Program:
 
     inputs        private buffers, one per array that the step takes
     state         {name: array} of what outlives the step
-    outputs       what the step returned, as tensors that every replay writes anew
+    outputs       what the step returned: the same tensors for every replay, which overwrites them
     instructions  the recorded calls, in order
     execution     how it is run: "recorded", "planned", "launches" or "block"
     plan          what the execution made of the instructions, printable; None where it runs them as recorded

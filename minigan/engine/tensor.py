@@ -1,8 +1,8 @@
 """A value, the call that made it, and the primitives that calls are made of.
 
-All array work of the engine passes through one place, the dispatch ``Primitive.__call__``. It has one hook,
-``observer``: what is set there sees every call. That is how the compiler records a step and how anomalies
-are found; the engine imports neither.
+Array work passes through one place, the dispatch ``Primitive.__call__``. It has one hook, ``observer``: what
+is set there sees every call, and fills and `assign` report to it themselves. So the compiler records a step
+and anomalies are found; the engine imports neither.
 """
 
 from collections.abc import Callable
@@ -188,7 +188,7 @@ def _array(values: Any, dtype: Any) -> backend.Array:
         array = np.asarray(float(values) if isinstance(values, Real) else values)
         dtype = dtype or ("float32" if array.dtype.kind in "fiub" else None)
     if dtype is not None:
-        return array.astype(dtype, copy=False)
+        array = array.astype(dtype, copy=False)
     if array.dtype.kind != "f":
         raise TypeError(f"tensors are floating point; received {array.dtype}, convert by dtype='float32'")
     return array

@@ -37,8 +37,10 @@ class Game:
     unrolled   G is judged by D as it would be after so many more gradient steps of size unrolled_rate, and
                G's gradient goes through them (Metz et al. 2017)
     average    a running average of G's parameters, kept in step, or None
-    packing    a D with m times as many inputs as G has outputs judges m samples together (PacGAN,
-               Lin et al. 2018)
+    discriminator_steps, generator_steps  k_D and k_G
+
+    A D with m times as many inputs as G has outputs judges m samples together: packing is that m (PacGAN,
+    Lin et al. 2018).
 
     Raises:  ValueError – for a game that cannot be played: D ends in an activation, an optimiser moves the
              wrong network, the networks do not fit each other, unknown objective or order, one penalty
@@ -239,7 +241,7 @@ class Game:
         Raises:  TypeError – for what is no Batch
                  ValueError – for a batch that is not one for each step of its player
         """
-        self._refuse_other_steps(batch)
+        batch = self._checked(batch)
         if batch.noise_x is not None:
             batch = batch._replace(real=batch.real + batch.noise_x, noise_x=None)
         losses = self.order.play(self, batch, factor)
@@ -247,12 +249,14 @@ class Game:
             self.average.step(weight)
         return Losses(*map(constant, losses))
 
-    def _refuse_other_steps(self, batch: Batch) -> None:
+    def _checked(self, batch: Batch) -> Batch:
+        """The batch in Tensors, one for each step."""
         if not isinstance(batch, Batch):
             raise TypeError(
                 "a round takes Batch(real, latent_d, latent_g, …), then factor and weight; "
                 f"received {type(batch).__name__}"
             )
+        batch = Batch(*(x if x is None or type(x) is Tensor else constant(x) for x in batch))
         for name, part in batch._asdict().items():
             player, steps = "D", self.discriminator_steps
             if name.endswith("_g"):
@@ -262,6 +266,7 @@ class Game:
                     f"{name} holds a batch for each step of {player} in a round, here {steps}: its shape is "
                     f"({steps}, …, rows, columns); received {part.shape}"
                 )
+        return batch
 
     def move_discriminator(self, gradients: Iterable[Tensor], factor: float | Tensor = 1.0) -> None:
         """One step of D against the gradients of its parameters, and back within ±clip."""

@@ -6,6 +6,7 @@ G. A step is written as plain descent; in a game it is whatever the player's opt
 
 from typing import Any, ClassVar, NamedTuple
 
+from minigan.backend import Array
 from minigan.engine.autodiff import assign, filled, grad
 from minigan.engine.primitives import square, sum_over
 from minigan.engine.tensor import Tensor, constant
@@ -28,13 +29,13 @@ class Batch(NamedTuple):
              (k_G, …, B, n), noise_g (k_G, …, B, p); "…" being the replicas, m the packing
     """
 
-    real: Tensor
-    latent_d: Tensor
-    latent_g: Tensor
-    mix: Tensor | None = None
-    noise_x: Tensor | None = None
-    noise_d: Tensor | None = None
-    noise_g: Tensor | None = None
+    real: Tensor | Array
+    latent_d: Tensor | Array
+    latent_g: Tensor | Array
+    mix: Tensor | Array | None = None
+    noise_x: Tensor | Array | None = None
+    noise_d: Tensor | Array | None = None
+    noise_g: Tensor | Array | None = None
 
 
 class Losses(NamedTuple):

@@ -167,6 +167,8 @@ def test_the_memory_is_shared_not_copied(backend, make):
 def test_only_floating_point_arrays_become_tensors(backend, make, dtype):
     with pytest.raises(TypeError, match=f"floating point; received {dtype}"):
         make(backend.array([1, 0], dtype))
+    with pytest.raises(TypeError, match=f"floating point; received {dtype}"):
+        make([1.0, 0.0], dtype)
 
 
 @pytest.mark.parametrize("make", [variable, constant])

@@ -794,6 +794,14 @@ def test_a_batch_that_is_not_one_per_step_is_refused(backend, name, steps):
     game.round(batch)
 
 
+def test_a_batch_may_hold_arrays(backend):
+    arrays, given = adam_game(backend), adam_game(backend)
+    batch = batch_of(backend, next(host_batches(1)))
+    given.round(batch)
+    arrays.round(Batch(*(None if part is None else part.array for part in batch)))
+    assert_same_bits(snapshot(arrays), snapshot(given))
+
+
 def test_what_is_no_batch_is_refused(backend):
     real, latent_d, latent_g = on(backend, next(host_batches(1)))
     with pytest.raises(TypeError, match=r"a round takes Batch\(real, .*; received Tensor"):
