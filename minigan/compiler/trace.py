@@ -12,8 +12,10 @@ from types import FrameType
 from typing import Any, NamedTuple
 from weakref import ref
 
+import numpy as np
+
 from minigan import backend
-from minigan.compiler.structures import leaves
+from minigan.compiler.structures import mapped
 from minigan.engine.tensor import CaptureError, Primitive, Tensor, observer
 
 _COMPILER = __file__.removesuffix("trace.py")
@@ -86,7 +88,7 @@ class Trace:
         self.instructions: list[Instruction] = []
         self.constants: dict[int, Any] = {}
         self.outputs: Any = None
-        self.returned: list[Any] = []
+        self.returned: Any = None  # the outputs, by their origins
         self._earlier = earlier
         self._origins: dict[int, tuple[ref[Any], Origin]] = {}
         for array in lasting:
@@ -103,7 +105,7 @@ class Trace:
             outputs = step(*inputs)
         finally:
             observer.reset(token)
-        self.returned = [self._returned(x) for x in leaves(outputs)]
+        self.returned = mapped(self._returned, outputs)
         if self._earlier is not None:
             self._compare_ends(self._earlier)
             self.outputs = outputs
@@ -174,7 +176,9 @@ class Trace:
     def _returned(self, x: Any) -> Any:
         if type(x) is Tensor:
             return self._known(x.array, "the outputs")
-        return x if isinstance(x, (int, float, str)) else type(x)
+        if isinstance(x, np.ndarray):
+            return x.dtype.str, x.tolist()
+        return x if isinstance(x, (int, float, str, np.generic)) else type(x)
 
     # ── whether both recordings are one ─────────────────────────────────────────────────────────────────
 

@@ -3,7 +3,7 @@
 import math
 import operator
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Real
 from typing import Any, NoReturn, Self, TypeVar
 
@@ -30,9 +30,19 @@ def _infix(name: str) -> tuple[Callable[[_T, _T | float], _T], Callable[[_T, _T 
     return lambda a, b: held[0](a, b), lambda a, b: held[0](b, a)
 
 
-def _compared(compare: Callable[[Any, Any], Any]) -> Callable[[Any, object], bool]:
-    """One element with a number, by value. Two Tensors are equal if they are one, and have no order."""
-    return lambda a, b: compare(a.item(), b) if isinstance(b, Real) else NotImplemented
+def _compared(compare: Callable[[Any, Any], Any], most: float = math.inf) -> Callable[[Any, object], bool]:
+    """One element with a number, by value. All else is equal if it is one Tensor, and has no order."""
+    return lambda a, b: compare(a.item(), b) if isinstance(b, Real) and a.size <= most else NotImplemented
+
+
+def _axes(x: Any, axis: Any) -> tuple[int, ...]:
+    if not isinstance(x, Notation):
+        raise TypeError(
+            f"a sum or mean takes a Tensor; received {type(x).__name__}, wrap it with constant(values)"
+        )
+    if axis is None:
+        return (-2, -1)[max(0, 2 - x.ndim) :]
+    return tuple(axis) if isinstance(axis, Iterable) else (operator.index(axis),)
 
 
 def _attribute(get: Callable[[Any], object]) -> Any:
@@ -64,7 +74,7 @@ class Notation:
     __neg__, __abs__ = _unary("negative"), _unary("absolute")
     __lt__, __le__ = _compared(operator.lt), _compared(operator.le)
     __gt__, __ge__ = _compared(operator.gt), _compared(operator.ge)
-    __eq__, __ne__ = _compared(operator.eq), _compared(operator.ne)
+    __eq__, __ne__ = _compared(operator.eq, 1), _compared(operator.ne, 1)
     __hash__ = object.__hash__
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __imatmul__ = __ipow__ = __setitem__ = _in_place
 
@@ -83,7 +93,7 @@ class Notation:
 
     def sum(self, axis: int | tuple[int, ...] | None = None) -> Self:
         """Σ over ``axis``, kept with length one; by default over batch and features, the last two axes."""
-        y: Self = FUNCTIONS["sum"][0](self, axis=self._axes(axis))
+        y: Self = FUNCTIONS["sum"][0](self, axis=_axes(self, axis))
         return y
 
     def mean(self, axis: int | tuple[int, ...] | None = None) -> Self:
@@ -91,16 +101,11 @@ class Notation:
 
         Raises:  ValueError – for an axis that is not there, or of no numbers
         """
-        axes, shape = self._axes(axis), self.shape
+        axes, shape = _axes(self, axis), self.shape
         total: Self = FUNCTIONS["sum"][0](self, axis=axes)
         if (count := math.prod([shape[a] for a in axes])) == 0:
             raise ValueError(f"the mean of no numbers was asked for: shape {shape}, axes {axes}")
         return total * (1.0 / count)
-
-    def _axes(self, axis: int | tuple[int, ...] | None) -> tuple[int, ...]:
-        if axis is None:
-            return (-2, -1)[max(0, 2 - self.ndim) :]
-        return (axis,) if isinstance(axis, int) else axis
 
     def __array__(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("a Tensor does not become a NumPy array implicitly; use tensor.numpy()")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from minigan.engine.tensor import Tensor, leaf
 
 __all__ = ["as_dot", "as_text", "history"]
+_ESCAPES = str.maketrans({'"': '\\"', "<": "‹", ">": "›"})
 
 
 def history(y: Tensor) -> list[Tensor]:
@@ -61,11 +62,9 @@ def as_dot(y: Tensor, names: Mapping[str, Tensor] | None = None) -> str:
     for t in tensors:
         kind = "constant" if t.call is None else str(t.call.primitive)
         colour = {"constant": "#e8e8e8", "leaf": "#cfe3f7"}.get(kind, "#ffffff")
-        title = labels[t] if kind in ("constant", "leaf") else f"{kind}\\n{labels[t]}"
+        title = ("" if kind in ("constant", "leaf") else f"{kind}\\n") + labels[t].translate(_ESCAPES)
         shape = ", ".join(map(str, t.shape))
-        lines.append(
-            f'  t{number[t]} [label="{_escaped(title)}\\n{t.dtype}[{shape}]", fillcolor="{colour}"];'
-        )
+        lines.append(f'  t{number[t]} [label="{title}\\n{t.dtype}[{shape}]", fillcolor="{colour}"];')
         if t.call is not None:
             for k, x in enumerate(t.call.inputs):
                 if type(x) is Tensor:
@@ -74,7 +73,3 @@ def as_dot(y: Tensor, names: Mapping[str, Tensor] | None = None) -> str:
                     lines.append(f'  n{number[t]}_{k} [label="{x!r}", shape=plaintext, fillcolor=none];')
                     lines.append(f"  n{number[t]}_{k} -> t{number[t]};")
     return "\n".join([*lines, "}"])
-
-
-def _escaped(text: str) -> str:
-    return text.replace('"', '\\"').replace("<", "‹").replace(">", "›")

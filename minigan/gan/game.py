@@ -282,6 +282,8 @@ class Game:
 
 def _present(penalties: Iterable[Penalty]) -> tuple[Penalty, ...]:
     """The penalties that are not 0, in their order."""
+    if isinstance(penalties, Penalty):
+        raise TypeError(f"penalties are several: write penalties=({penalties!r},)")
     penalties = tuple(penalties)
     for penalty in penalties:
         if not isinstance(penalty, Penalty):

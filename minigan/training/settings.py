@@ -64,7 +64,12 @@ def resolve_with_sources(
     Raises:  ConfigError – as ``resolve``
     """
     given = layers(preset, file, os.environ if environ is None else environ, sets)
-    settings = {name: (value, source) for source, layer in given for name, value in named(layer)}
+    older = "" if file is None else f"file {quoted(os.fspath(file))}" * str(file).endswith(".json")
+    settings = {
+        name: (value, source)
+        for source, layer in given
+        for name, value in named(layer, stored=source == older)  # a JSON file may be an older run's
+    }
     config = build(settings)
     check(config)
     return config, {name: settings[name][1] if name in settings else "default" for name in fields()}

@@ -96,3 +96,18 @@ def test_gradients_of_steps_that_are_equal_are_equal(backend):
 
     program = capture(step, lift(backend, np.eye(3)), state=[w])
     assert isinstance(program.outputs, Tensor) and len(program) > 10
+
+
+@pytest.mark.parametrize("made", [
+    lambda n, y: (y, np.float32(n)), lambda n, y: (y, np.full(2, n)), lambda n, y: {f"k{n}": y},
+    lambda n, y: (y, (y,)) if n == 1 else ((y, y),),
+])  # fmt: skip
+def test_what_a_step_returns_is_compared_with_its_structure(backend, made):
+    calls = []
+
+    def step(x):
+        calls.append(x)
+        return made(len(calls), x * 2.0)
+
+    with pytest.raises(CaptureError, match="returns something else the second time"):
+        capture(step, backend.array(np.ones((2, 2))))

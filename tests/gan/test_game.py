@@ -794,6 +794,13 @@ def test_a_batch_that_is_not_one_per_step_is_refused(backend, name, steps):
     game.round(batch)
 
 
+def test_one_penalty_alone_is_shown_how_it_is_written(backend):
+    with pytest.raises(
+        TypeError, match=r"write penalties=\(R1\(weight=0.5\),\)|write penalties=\(R1\(0.5\),\)"
+    ):
+        built(backend, penalties=R1(0.5))
+
+
 def test_a_batch_may_hold_arrays(backend):
     arrays, given = adam_game(backend), adam_game(backend)
     batch = batch_of(backend, next(host_batches(1)))

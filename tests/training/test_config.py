@@ -367,8 +367,11 @@ def test_a_renamed_setting_is_read_from_older_runs_and_refused_from_users(old, n
     for group in groups:
         stored = stored | {group: stored.get(group, {}) | nested[group]}
     assert from_json(json.dumps(stored).encode()) == Config()
-    file = tmp_path / "old.json"
-    file.write_text(json.dumps(nested))
+    given_back = tmp_path / "config.json"  # as a run of then wrote it
+    given_back.write_text(json.dumps(stored))
+    assert resolve(file=given_back, environ={}) == Config()
+    file = tmp_path / "old.toml"
+    file.write_text(f"{old} = {json.dumps(value)}\n")
     variable = "MINIGAN_" + old.upper().replace(".", "__")
     says = f"the setting {old} is called {new} now; write that"
     for layers in ({"sets": [f"{old}={value}"]}, {"file": file}, {"environ": {variable: str(value)}}):
