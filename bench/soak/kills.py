@@ -144,7 +144,10 @@ def kill_until_it_ends(root, reference, rng, tally):
         errors.write_bytes(b"")
         since = max(acknowledged(told), default=0)
         with started(train, told, *arguments, errors=errors) as process:
-            wait(process, told, *moment(reference, 0.4, rng, since, starting=0.5))
+            if kills == 0:  # each run loses a process before its first checkpoint too
+                wait(process, told, 0, rng.uniform(0, reference.first / 2))
+            else:
+                wait(process, told, *moment(reference, 0.4, rng, since, starting=0.5))
             process.kill()
             process.join(TIMEOUT)
             code = process.exitcode
