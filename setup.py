@@ -43,14 +43,14 @@ setup(
         "minigan.training": ["datasets/*"],
     },
     install_requires=[
-        "numpy>=2.0",  # the engine
+        "numpy>=2.2",  # the engine; before it numpy.testing, which SciPy imports, starts lscpu
         "scipy>=1.17",  # special functions and statistics
         "click>=8.2",  # the command line
         "rich>=14",  # progress and tables on it
         "msgspec>=0.20",  # typed configuration with bounds, JSON and TOML
         "safetensors>=0.6.1",  # checkpoints that cannot run code
         "filelock>=3.20",  # one writer per run directory
-        "threadpoolctl>=3.5",  # BLAS threads fixed per run: they decide the rounding of a product
+        "threadpoolctl>=3.7",  # BLAS threads fixed per run: they decide the rounding of a product
     ],
     extras_require={
         "plot": plot,
