@@ -311,18 +311,21 @@ def test_replays_leave_no_memory_behind(untraced, name):
     inputs = batches(game, 1, GAMES[name].get("replicas", ()))
     for _ in range(20):
         program(*inputs)
+    rounds = []  # other threads (a parallel suite has one) allocate too: the best round counts
     tracemalloc.start()
     try:
         program(*inputs)
-        before, _ = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
-        for _ in range(200):
-            program(*inputs)
-        after, peak = tracemalloc.get_traced_memory()
+        for _ in range(3):
+            before, _ = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            for _ in range(200):
+                program(*inputs)
+            after, peak = tracemalloc.get_traced_memory()
+            rounds.append((after - before, peak - before))
     finally:
         tracemalloc.stop()
-    assert after - before < 5000, after - before  # an object per step would be 6400 at least
-    assert peak - before < 10_000, peak - before
+    assert min(left for left, _ in rounds) < 5000, rounds  # an object per step would be 6400 at least
+    assert min(peak for _, peak in rounds) < 10_000, rounds
 
 
 @pytest.mark.parametrize("passes", [(), PASSES], ids=["none", "all"])
