@@ -1,5 +1,6 @@
 """What all tests share: the backends and the methods with which one body runs, and a header of the former."""
 
+import gc
 import os
 from functools import cache
 
@@ -44,6 +45,12 @@ def unavailable(name):
 def pytest_addoption(parser):
     parser.addoption("--backend", choices=BACKENDS, help="run the tests of the engine on this backend only")
     parser.addoption("--require-gpu", action="store_true", help="fail where a test of the GPU cannot run")
+
+
+def pytest_collection_finish():
+    """What was collected stays to the end: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure(config):
