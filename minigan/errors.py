@@ -63,6 +63,12 @@ class StorageError(MiniganError):
     exit_code = 8
 
 
+class ReaderLeftError(MiniganError):
+    """Whoever read the results has left before their end; 128 and SIGPIPE, as a shell says it of others."""
+
+    exit_code = 141
+
+
 class SweepError(MiniganError):
     """A sweep ended, but some of its runs did not."""
 

@@ -5,18 +5,18 @@ sample, eval, compare, inspect, export           look at runs
 presets, gradcheck, graph, explain, bench        explain
 doctor, schema, completion                       the machine and the shell
 
-common.py has what several commands share (options, tables, JSON), progress.py the bar, figures.py the way to
-what draws, schema.json what --json prints. A command reads its options, calls the package and prints; what
-computes, stores or draws belongs to another room. Only click is imported at the top: all else is imported
-where a command needs it, so that help and completion come at once.
+common.py has what several commands share (options, tables, JSON), streams.py what stdout and stderr show and
+what their loss means, progress.py the bar, figures.py the way to what draws, schema.json what --json prints.
+A command reads its options, calls the package and prints; what computes, stores or draws belongs to another
+room. Only click is imported at the top: all else is imported where a command needs it, so that help and
+completion come at once.
 
 Results go to stdout, progress and messages to stderr; ``--json`` prints one JSON object. Exit codes: 0 ok, 1
 unexpected failure, 2 usage or configuration, 3 refused input, 4 diverged, 5 quality missed, 6 backend or
-extra unavailable, 7 run directory busy, 8 storage, 130 SIGINT, 143 SIGTERM.
+extra unavailable, 7 run directory busy, 8 storage, 130 SIGINT, 141 a reader who left, 143 SIGTERM.
 """
 
 import errno
-import os
 import sys
 import traceback
 
@@ -41,7 +41,8 @@ from minigan.cli import (
 )
 from minigan.cli import eval as evaluation
 from minigan.cli.common import say
-from minigan.errors import MiniganError, nearest, quoted
+from minigan.cli.streams import standard
+from minigan.errors import MiniganError, ReaderLeftError, nearest, quoted
 from minigan.training.signals import Terminated, handled, stop
 
 GLOBAL_FLAGS = ("--debug", "--no-color", "-q", "--quiet")  # understood anywhere on the line
@@ -106,7 +107,11 @@ for _command in COMMANDS:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code. Expected failures are one sentence on stderr."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    with standard():
+        return _run(sys.argv[1:] if arguments is None else arguments)
+
+
+def _run(arguments: list[str]) -> int:
     for argument in arguments:
         # What is not UTF-8 neither a configuration nor JSON can hold.
         if argument.encode(errors="replace").decode() != argument:
@@ -115,20 +120,23 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sorted(arguments, key=lambda a: a not in GLOBAL_FLAGS)
     try:
         with handled(stop):
-            return cli.main(arguments, prog_name="minigan", standalone_mode=False) or 0
-    except click.exceptions.Exit as end:
-        return end.exit_code
+            code = cli.main(arguments, prog_name="minigan", standalone_mode=False) or 0
+            sys.stdout.flush()
+            return code
+    except (click.exceptions.Exit, SystemExit) as end:  # --help; the shell's completion
+        code = end.exit_code if isinstance(end, click.exceptions.Exit) else end.code
+        return code if isinstance(code, int) else int(code is not None)
     except click.ClickException as error:
         error.show()
         return 2
     except (click.Abort, KeyboardInterrupt) as error:  # click makes the first of the second
         return say("stopped", 143 if isinstance(error.__cause__ or error, Terminated) else 130)
+    except ReaderLeftError as error:
+        return error.exit_code
     except MiniganError as error:
         if debug:
             traceback.print_exc()
         return say(f"error: {error}", error.exit_code)
-    except (BrokenPipeError, SystemExit):  # the reader of our output has left, as `head` does; click exits
-        return _drop_stdout(0)
     except MemoryError as error:
         detail = f" ({error})" if str(error) else ""
         return say(f"error: out of memory{detail}; use a smaller batch, fewer units or samples", 3)
@@ -136,13 +144,6 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            reason = f"the output cannot be written: {error.strerror}"
-            return _drop_stdout(say(f"error: {reason}; make room or write it elsewhere", 8))
+            return say(f"error: {error}; make room or write it elsewhere", 8)
         reason = f"unexpected {type(error).__name__}: {error}"
         return say(f"error: {reason}; this is a bug, --debug shows where", 1)
-
-
-def _drop_stdout(code: int) -> int:
-    """What is left in stdout's buffer goes nowhere, or the interpreter would fail on it once more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return code

@@ -10,9 +10,11 @@ from typing import Any
 import click
 
 from minigan.cli.completion import complete_run, complete_setting, complete_source
+from minigan.cli.streams import shown
 from minigan.errors import ConfigError, QualityError, printable
 
 SCHEMA = 1  # of everything that --json prints
+NARROWEST, WIDE = 80, 10_000  # columns that a table may take on a terminal, at least, and in a file
 RUNS: dict[str, Any] = {"envvar": "MINIGAN_RUNS", "default": "runs"}  # of --out
 
 # ── arguments and options of several commands
@@ -84,7 +86,7 @@ def print_notes(notes: Iterable[str]) -> None:
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> None:
     """Columns as wide as their texts, the first ``left`` of them flush left, the others right."""
-    cells = [[printable(text) for text in row] for row in (header, *rows)]
+    cells = [[shown(printable(text)) for text in row] for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         padded = (
@@ -102,7 +104,10 @@ def console(ctx: click.Context, *, err: bool = False) -> Any:
     plain = asked or os.environ.get("CI") or os.environ.get("TERM") == "dumb"
     # Without a colour system neither colours nor bold are written; a bar may still move the cursor.
     made = Console(stderr=err, color_system=None if plain else "auto", highlight=False)
-    made.soft_wrap = not made.is_terminal  # a file has no width: what greps it wants whole lines
+    # A file has no width: what greps it wants whole lines. A narrow terminal breaks them better than a table.
+    made.soft_wrap = not made.is_terminal
+    if not err:
+        made.width = max(made.width, NARROWEST) if made.is_terminal else WIDE
     return made
 
 
@@ -114,7 +119,7 @@ def print_json(*, command: str | None = None, **content: Any) -> None:
     # Writes what is not finite as null.
     text = msgspec.json.encode({"schema": SCHEMA, "command": name, **content}).decode()
     # Of what a terminal would obey JSON itself escapes a part only.
-    click.echo("".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text))
+    click.echo("".join(c if c.isprintable() and shown(c) == c else json.dumps(c)[1:-1] for c in text))
 
 
 def require_quality(verdict: Any, p: float | None) -> None:
@@ -134,10 +139,10 @@ def print_verdict(console: Any, verdict: Any, findings: Any = ()) -> None:
     header = ("", "this sample", "perfect sampler", "95 % of perfect samplers", "")
     table = Table(*header, box=None, pad_edge=False, header_style="bold")
     for row in verdict.rows:
-        bound = f"below {row.bound:.4g}" if row.target is None else f"± {row.bound:.3g}"
+        bound = shown(f"below {row.bound:.4g}" if row.target is None else f"± {row.bound:.3g}")
         mark = "[green]within[/]" if row.within else "[red]outside[/]"
         unit = f" ({row.unit})" if row.unit else ""
-        table.add_row(escape(row.name + unit), f"{row.value:.4g}", f"{row.perfect:.4g}", bound, mark)
+        table.add_row(escape(shown(row.name + unit)), f"{row.value:.4g}", f"{row.perfect:.4g}", bound, mark)
     console.print(table)
     console.print()
     colour = "red" if verdict.distinguishable else "green"

@@ -20,13 +20,17 @@ class Interrupted(MiniganError):
         self.number, self.exit_code = number, 128 + number
 
 
+class Stopped(KeyboardInterrupt):
+    """SIGINT.  Of a plain KeyboardInterrupt Python remembers that it was seen, and ends the process by it."""
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM, as KeyboardInterrupt is SIGINT: no part of the program takes it for an error of its own."""
 
 
 def stop(number: int, frame: Any) -> None:
-    """Leave now.    Raises:  KeyboardInterrupt – for SIGINT;  Terminated – for SIGTERM"""
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    """Leave now.    Raises:  Stopped – for SIGINT;  Terminated – for SIGTERM"""
+    raise Terminated if number == signal.SIGTERM else Stopped
 
 
 @contextmanager
