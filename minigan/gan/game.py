@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan.arguments import NOT_NEGATIVE, instance, listed, number, shown, whole
 from minigan.backend import Array
 from minigan.compiler.capture import capture
 from minigan.engine.autodiff import grad
@@ -45,6 +46,7 @@ class Game:
     Raises:  ValueError – for a game that cannot be played: D ends in an activation, an optimiser moves the
              wrong network, the networks do not fit each other, unknown objective or order, one penalty
              twice, non-positive numbers of steps
+             TypeError – for an argument of another kind
     """
 
     def __init__(
@@ -68,8 +70,13 @@ class Game:
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         self.objective, self.order = objective_called(objective), order_called(order)
         self.penalties = _present(penalties)
-        self.clip, self.unrolled, self.unrolled_rate = clip, unrolled, unrolled_rate
-        self.discriminator_steps, self.generator_steps = discriminator_steps, generator_steps
+        self.clip = number("clip", clip, NOT_NEGATIVE)
+        self.unrolled, self.unrolled_rate = (
+            whole("unrolled", unrolled, 0),
+            number("unrolled_rate", unrolled_rate, NOT_NEGATIVE),
+        )
+        self.discriminator_steps = whole("discriminator_steps", discriminator_steps)
+        self.generator_steps = whole("generator_steps", generator_steps)
         self.average = average
         self._refuse_nonsense()
         self.packing = discriminator.inputs // generator.outputs
@@ -87,6 +94,25 @@ class Game:
 
     def _refuse_nonsense(self) -> None:
         G, D = self.generator, self.discriminator
+        players = (
+            ("generator", G, self.generator_optimizer),
+            ("discriminator", D, self.discriminator_optimizer),
+        )
+        for player, network, optimizer in players:
+            instance(f"the {player} is a Network", network, Network, "make one with mlp(…)")
+            instance(
+                f"the {player} has an optimiser",
+                optimizer,
+                Optimizer,
+                f"give Adam({player}.parameters, rate)",
+            )
+        if self.average is not None:
+            instance(
+                "the average is an Average",
+                self.average,
+                Average,
+                "give Average(generator.parameters) or None",
+            )
         if D.layers[-1].activation is not identity:
             raise ValueError(
                 "D returns a logit, the loss applies σ itself; "
@@ -103,26 +129,23 @@ class Game:
                 f"{G.parameters.replicas} and {D.parameters.replicas}"
                 + (" of the same parameters" if G.parameters is D.parameters else "")
             )
-        optimizers = self.generator_optimizer, self.discriminator_optimizer
-        for player, network, optimizer in zip("GD", (G, D), optimizers, strict=True):
+        of_g, of_d = ((p.flat.dtype, p.backend.name) for p in (G.parameters, D.parameters))
+        if of_g != of_d:
+            raise ValueError(
+                "G and D compute in one dtype on one backend; "
+                f"received {of_g[0]} on {of_g[1]} and {of_d[0]} on {of_d[1]}, make both networks alike"
+            )
+        for player, network, optimizer in (("G", *players[0][1:]), ("D", *players[1][1:])):
             if optimizer.parameters is not network.parameters:
+                other = G if network is D else D
+                swapped = optimizer.parameters is other.parameters
+                advice = "swap the two" if swapped else f"build it on {player}.parameters"
                 raise ValueError(
-                    f"the optimiser of {player} moves other parameters than {player}'s; "
-                    f"build it on {player}.parameters"
+                    f"the optimiser of {player} moves other parameters than {player}'s; {advice}"
                 )
         if self.average is not None and self.average.newest is not G.parameters:
             raise ValueError(
                 "the average follows other parameters than the generator's; build it as Average(G.parameters)"
-            )
-        for name in ("clip", "unrolled_rate"):
-            if not 0.0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} is a finite number ≥ 0; received {getattr(self, name)}")
-        if not isinstance(self.unrolled, int) or self.unrolled < 0:
-            raise ValueError(f"unrolled is a number of steps, 0 for none; received {self.unrolled!r}")
-        steps = self.discriminator_steps, self.generator_steps
-        if not all(isinstance(k, int) and k >= 1 for k in steps):
-            raise ValueError(
-                f"both players need at least one step per round, a whole number; received {steps}"
             )
         if not self.order.several_steps and not self.discriminator_steps == self.generator_steps == 1:
             raise ValueError(
@@ -166,6 +189,12 @@ class Game:
         Raises:  ValueError – for a batch that packs of m do not divide, a penalty that needs mix without it
         """
         D = discriminator or self.discriminator
+        needed = self.objective.paired or any(penalty.at == "between" for penalty in self.penalties)
+        if needed and real.shape[-2] != fake.shape[-2]:
+            raise ValueError(
+                "pairs of real and generated data need as many rows of both; "
+                f"received {real.shape[-2]} and {fake.shape[-2]}"
+            )
         x, made = (_point(self._packed(batch)) for batch in (real, fake))
         logits, added = [], []
         for at, points in (("real", x), ("generated", made)):
@@ -257,6 +286,9 @@ class Game:
                 f"received {type(batch).__name__}"
             )
         batch = Batch(*(x if x is None or type(x) is Tensor else constant(x) for x in batch))
+        for name in ("real", "latent_d", "latent_g"):
+            if getattr(batch, name) is None:
+                raise ValueError(f"a round needs {name}; received None")
         for name, part in batch._asdict().items():
             player, steps = "D", self.discriminator_steps
             if name.endswith("_g"):
@@ -284,10 +316,10 @@ def _present(penalties: Iterable[Penalty]) -> tuple[Penalty, ...]:
     """The penalties that are not 0, in their order."""
     if isinstance(penalties, Penalty):
         raise TypeError(f"penalties are several: write penalties=({penalties!r},)")
-    penalties = tuple(penalties)
+    penalties = tuple(listed("penalties", penalties, "objects such as R1(0.5)"))
     for penalty in penalties:
         if not isinstance(penalty, Penalty):
-            raise TypeError(f"penalties are objects such as R1(0.5); received {penalty!r}")
+            raise TypeError(f"penalties are objects such as R1(0.5); received {shown(penalty)}")
     names = [penalty.name for penalty in penalties]
     if len(set(names)) < len(names):
         raise ValueError(f"a game has each penalty once; received {', '.join(names)}")
@@ -321,19 +353,30 @@ def best_response(
              only comes near D* and circles there
 
     Shapes:  real, fake (K, …, B, p): K steps, each on the next batch; factors (K,)
-    Raises:  ValueError – unless there is one factor per step
+    Raises:  ValueError – unless there are as many batches of generated data and factors as steps, and the
+             optimiser is D's;  TypeError – for an argument of another kind
     """
     curves = objective_called(objective)
+    instance("D is a Network", discriminator, Network, "make one with mlp(…)")
+    instance("D has an optimiser", optimizer, Optimizer, "give Adam(D.parameters, rate)")
+    if optimizer.parameters is not discriminator.parameters:
+        raise ValueError("the optimiser moves other parameters than D's; build it on D.parameters")
+    (count, *rest), (also, *_) = ((*getattr(given, "shape", ()), 0) for given in (real, fake))
+    if len(rest) < 3 or count != also or not count:
+        raise ValueError(
+            "real and fake are arrays of shape (steps, rows, features), a batch for each step; "
+            f"received {shown(real)} and {shown(fake)}"
+        )
 
     def step(x: Tensor, made: Tensor, factor: Tensor) -> Tensor:
         loss = curves.discriminator_loss(discriminator(x), discriminator(made))
         optimizer.step(grad(loss, discriminator.parameters), factor)
         return loss
 
-    parameters, count = discriminator.parameters, real.shape[0]
+    parameters = discriminator.parameters
     factors = np.ones(count) if factors is None else np.asarray(factors)
-    if factors.shape != (count,):
-        raise ValueError(f"{count} steps need as many factors; received shape {factors.shape}")
+    if factors.shape != (count,) or factors.dtype.kind not in "fiu" or not np.isfinite(factors).all():
+        raise ValueError(f"{count} steps need as many factors, finite numbers; received {shown(factors)}")
     factors = parameters.backend.array(factors.astype(parameters.flat.dtype)[:, None])
     state = {"discriminator": parameters.flat, **optimizer.state}
     program = capture(step, real[0], fake[0], constant(factors[0]), state=state)

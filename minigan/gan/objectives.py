@@ -9,10 +9,12 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from minigan.arguments import closest, shown
 from minigan.engine.primitives import exp, mean, relu, sigmoid, softplus, square, tanh
 from minigan.engine.tensor import Tensor, refusal
 
@@ -168,6 +170,8 @@ def alpha(alpha_d: float, alpha_g: float, *, saturating: bool = True) -> Objecti
              objectives"; the α-loss: Sypherd et al. 2022
     """
     for given in (alpha_d, alpha_g):
+        if isinstance(given, bool) or not isinstance(given, Real):
+            raise TypeError(f"both α are positive numbers, infinity included; received {shown(given)}")
         if not given > 0:
             raise ValueError(f"both α are positive, infinity included; received {alpha_d} and {alpha_g}")
 
@@ -267,15 +271,19 @@ def objective(name: str | Objective) -> Objective:
     """The objective called ``name``: a row of the table, or alpha(…, …) and alpha_ns(…, …) of any two α.
 
     Raises:  ValueError – for an unknown name, with the known ones; for α that are not positive
+             TypeError – for what is neither a name nor an Objective
     """
     if isinstance(name, Objective):
         return name
+    known = f"objective must be one of {', '.join(OBJECTIVES)}"
+    if not isinstance(name, str):
+        raise TypeError(f"{known}, or an Objective; received {shown(name)}")
     if name in OBJECTIVES:
         return OBJECTIVES[name]
-    match, reason = _ALPHA.fullmatch(str(name)), ""
+    match, reason = _ALPHA.fullmatch(name), closest(name, OBJECTIVES)
     if match:
         try:
             return alpha(float(match[2]), float(match[3]), saturating=match[1] == "alpha")
         except ValueError as error:
             reason = f": {error}"
-    raise ValueError(f"objective must be one of {', '.join(OBJECTIVES)}; received {name!r}{reason}")
+    raise ValueError(f"{known}; received {shown(name, text=True)}{reason}")

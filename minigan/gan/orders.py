@@ -6,6 +6,7 @@ G. A step is written as plain descent; in a game it is whatever the player's opt
 
 from typing import Any, ClassVar, NamedTuple
 
+from minigan.arguments import WEIGHT, named, number
 from minigan.backend import Array
 from minigan.engine.autodiff import assign, filled, grad
 from minigan.engine.primitives import square, sum_over
@@ -118,16 +119,14 @@ class Simultaneous(Order):
 class Consensus(Simultaneous):
     """(ψ, θ) ← (ψ, θ) − α (v + γ ∇ ½‖v‖²), v = (v_D, v_G): both players also try to bring the game to rest.
 
-    Raises:  ValueError – for a γ that is no weight
+    Raises:  ValueError – for a γ that is no weight;  TypeError – for what is no number
     Source:  Mescheder, Nowozin, Geiger 2017, algorithm 2
     """
 
     name = "consensus"
 
     def __init__(self, weight: float) -> None:
-        if not 0.0 <= weight < float("inf"):
-            raise ValueError(f"consensus is a weight, a finite number ≥ 0; received {weight}")
-        self.consensus = weight
+        self.consensus = number("consensus", weight, WEIGHT)
 
     def _gradients(self, game: Any, batch: Batch) -> tuple[Losses, list[Tensor], list[Tensor]]:
         D, G = list(game.discriminator.parameters), list(game.generator.parameters)
@@ -179,11 +178,10 @@ def order(name: str | Order, consensus: float = 0.0) -> Order:
     """The order called ``name``; with a weight ``consensus``, simultaneous rounds become Consensus(weight).
 
     Raises:  ValueError – for an unknown name, with the known ones; for consensus in another order
+             TypeError – for what is neither a name nor an Order
     """
-    if not isinstance(name, Order) and name not in ORDERS:
-        raise ValueError(f"order must be one of {', '.join(ORDERS)}; received {name!r}")
-    found = name if isinstance(name, Order) else ORDERS[name]
-    if not consensus:
+    found = name if isinstance(name, Order) else named("order", name, ORDERS)
+    if not number("consensus", consensus, WEIGHT):
         return found
     if type(found) is not Simultaneous:
         raise ValueError(

@@ -7,6 +7,7 @@ row of PENALTIES; one of your own is a class anywhere.
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from minigan.arguments import WEIGHT, number
 from minigan.engine.autodiff import grad
 from minigan.engine.primitives import mean, sqrt, square, sum_over
 from minigan.engine.tensor import Tensor
@@ -52,7 +53,7 @@ class Penalty:
     about    what the weight weighs, for help texts
 
     Shapes:  a weight that is a Tensor (…, 1, 1)
-    Raises:  ValueError – for a number that is no weight
+    Raises:  ValueError – for a number that is no weight;  TypeError – for what is no number
     """
 
     weight: float | Tensor
@@ -63,8 +64,8 @@ class Penalty:
     about: ClassVar[str]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.weight, Tensor) and not 0.0 <= self.weight < float("inf"):
-            raise ValueError(f"{self.name} is a weight, a finite number ≥ 0; received {self.weight}")
+        if not isinstance(self.weight, Tensor):
+            object.__setattr__(self, "weight", number(self.name, self.weight, WEIGHT))
 
     def __call__(self, logits: Tensor, x: Tensor) -> Tensor:
         return self.weight * self.value(logits, x)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from minigan.arguments import named, shown, whole
 from minigan.engine.primitives import elu, leaky_relu, relu, sigmoid, silu, softplus, tanh
 from minigan.engine.tensor import Tensor
 
@@ -28,11 +29,9 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 def activation(name: str) -> Callable[[Tensor], Tensor]:
     """The activation called ``name``.
 
-    Raises:  ValueError – for an unknown name, with the known ones
+    Raises:  ValueError – for an unknown name, with the known ones;  TypeError – for what is no text
     """
-    if name not in ACTIVATIONS:
-        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}; received {name!r}")
-    return ACTIVATIONS[name]
+    return named("activation", name, ACTIVATIONS)
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,6 +39,7 @@ class Dense:
     """y = φ(x W + b).
 
     Shapes:  x (…, B, n), W (…, n, m), b (…, 1, m) → y (…, B, m)
+    Raises:  TypeError – for sizes that are no whole numbers, or no function φ;  ValueError – below 1
     """
 
     n: int
@@ -47,9 +47,12 @@ class Dense:
     activation: Callable[[Tensor], Tensor] = identity
 
     def __post_init__(self) -> None:
-        if self.n < 1 or self.m < 1:
-            raise ValueError(
-                f"a dense layer needs at least one input and one output; received {self.n} → {self.m}"
+        for name, says in (("n", "the number of inputs"), ("m", "the number of outputs")):
+            object.__setattr__(self, name, whole(f"{says} of a dense layer", getattr(self, name)))
+        if not callable(self.activation):
+            raise TypeError(
+                f"φ of a dense layer is a function of a Tensor; received {shown(self.activation)}, "
+                "take it from ACTIVATIONS"
             )
 
     def shapes(self) -> dict[str, tuple[int, int]]:

@@ -9,11 +9,12 @@ from typing import Any, cast
 import numpy as np
 
 from minigan import backend as backends
+from minigan.arguments import floating, instance, listed, named, shown, whole
 from minigan.engine.tensor import Tensor
 from minigan.nn.initializers import INITIALIZERS
 from minigan.nn.layers import Dense, identity
 from minigan.nn.layers import activation as activation_called
-from minigan.nn.parameters import Parameters
+from minigan.nn.parameters import Parameters, require_room
 
 __all__ = ["Network", "mlp"]
 
@@ -22,10 +23,14 @@ class Network:
     """x ↦ layerₙ(… layer₁(x)).
 
     Shapes:  x (…, B, inputs) → (…, B, outputs), "…" being the replicas of the parameters
+    Raises:  TypeError – for what is no layer, no Parameters, or called with no Tensor
+             ValueError – for layers or parameters that do not fit each other, or called with rows of another
+             width
     """
 
     def __init__(self, layers: Iterable[Dense], parameters: Parameters | Mapping[str, Tensor]) -> None:
-        self.layers = tuple(layers)
+        self.layers: tuple[Dense, ...] = tuple(listed("layers", layers, "Dense layers"))
+        _require_fit(self.layers, parameters)
         self.parameters = cast(Parameters, parameters)  # a mapping in an unrolled D, which is only called
         self._bound = [
             (layer, {key: parameters[f"{i}.{key}"] for key in layer.shapes()})
@@ -43,9 +48,18 @@ class Network:
         return self.layers[-1].m
 
     def __call__(self, x: Tensor) -> Tensor:
+        if type(x) is not Tensor or x.ndim < 2 or x.shape[-1] != self.inputs:
+            raise self._refusal(x)
         for layer, p in self._bound:
             x = layer(p, x)
         return x
+
+    def _refusal(self, x: object) -> Exception:
+        takes = f"this network takes {self.inputs} features, a Tensor of shape (…, rows, {self.inputs})"
+        if type(x) is not Tensor:
+            return TypeError(f"{takes}; received {shown(x)}, make it constant(array)")
+        width = f"{x.shape[-1]} features, " if x.ndim > 1 else ""
+        return ValueError(f"{takes}; received {width}shape {x.shape}")
 
     def with_parameters(self, parameters: Parameters | Mapping[str, Tensor]) -> Network:
         """The same formulas with other numbers, for example with averaged ones."""
@@ -87,19 +101,22 @@ def mlp(
            with rngs[r] would
 
     Raises:  ValueError – for fewer than two sizes, or an unknown activation or initialiser
+             TypeError – for sizes that are no whole numbers, what is no Generator, another dtype
+             MemoryError – for more numbers than there is room for, before any is made
     """
-    if len(sizes) < 2:
-        raise ValueError(f"a network needs the sizes of its input and its output; received {tuple(sizes)}")
-    if initializer not in INITIALIZERS:
-        raise ValueError(f"initializer must be one of {', '.join(INITIALIZERS)}; received {initializer!r}")
-    hidden = activation_called(activation)
-    layers = [Dense(n, m, hidden) for n, m in itertools.pairwise(sizes[:-1])]
-    layers.append(Dense(sizes[-2], sizes[-1], identity))
-    several = [rngs] if isinstance(rngs, np.random.Generator) else list(rngs)
+    widths = [whole("the size of a layer", size) for size in listed("sizes", sizes, "whole numbers")]
+    if len(widths) < 2:
+        raise ValueError(f"a network needs the sizes of its input and its output; received {tuple(widths)}")
+    draw = named("initializer", initializer, INITIALIZERS)
+    hidden, dtype = activation_called(activation), floating("dtype", dtype)
+    layers = [Dense(n, m, hidden) for n, m in itertools.pairwise(widths[:-1])]
+    layers.append(Dense(widths[-2], widths[-1], identity))
+    several = _generators(rngs)
     replicas = () if isinstance(rngs, np.random.Generator) else (len(several),)
     shapes = {f"{i}.{key}": shape for i, layer in enumerate(layers) for key, shape in layer.shapes().items()}
+    count = len(several) * sum(n * m for n, m in shapes.values())
+    require_room(backends.numpy_backend, 16 * count, f"drawing {count:,} parameters")
     parameters = Parameters(shapes, backend or backends.numpy_backend, dtype, replicas)
-    draw = INITIALIZERS[initializer]
     rows = [
         {name: draw(rng, shape) if name.endswith("W") else np.zeros(shape) for name, shape in shapes.items()}
         for rng in several
@@ -107,3 +124,39 @@ def mlp(
     stacked = {name: np.stack([row[name] for row in rows]) for name in shapes} if replicas else rows[0]
     parameters.load({name: array.astype(dtype) for name, array in stacked.items()})
     return Network(layers, parameters)
+
+
+def _generators(rngs: object) -> list[np.random.Generator]:
+    several: list[Any] = list(rngs) if isinstance(rngs, (list, tuple)) else [rngs]
+    says = "rngs is a NumPy Generator, or a list of them, one per replica"
+    if not several:
+        raise ValueError(f"{says}; received an empty list, give one Generator at least")
+    for rng in several:
+        advice = f"give np.random.default_rng({rng if type(rng) is int else 'seed'})"
+        instance(says, rng, np.random.Generator, advice)
+    return several
+
+
+def _require_fit(layers: Sequence[Dense], parameters: object) -> None:
+    """Refuse layers that do not follow each other, and parameters that are not theirs."""
+    if not layers:
+        raise ValueError("a network needs at least one layer; received none")
+    for layer in layers:
+        if isinstance(layer, type) or not all(hasattr(layer, part) for part in ("n", "m", "shapes")):
+            raise TypeError(f"layers are made as Dense(inputs, outputs, activation); received {shown(layer)}")
+    for before, after in itertools.pairwise(layers):
+        if before.m != after.n:
+            raise ValueError(f"{after} cannot follow {before}: it takes {after.n}, and is given {before.m}")
+    if not isinstance(parameters, (Parameters, Mapping)):
+        raise TypeError(
+            f"the numbers of a network are its Parameters; received {shown(parameters)}, "
+            "give it network.parameters"
+        )
+    for i, layer in enumerate(layers):
+        for key, shape in layer.shapes().items():
+            found = parameters[f"{i}.{key}"].shape
+            if found[-2:] != shape:
+                raise ValueError(
+                    f"these parameters belong to another network; {i}.{key}: expected {shape}, "
+                    f"received {found}"
+                )

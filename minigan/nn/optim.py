@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from minigan.arguments import FRACTION, NOT_NEGATIVE, POSITIVE, instance, listed, number
 from minigan.engine.autodiff import assign, filled
 from minigan.engine.primitives import sqrt, square
 from minigan.engine.tensor import Tensor
@@ -28,11 +29,9 @@ class Optimizer:
     """
 
     def __init__(self, parameters: Parameters, rate: Rate) -> None:
-        if not isinstance(parameters, Parameters):
-            raise TypeError(
-                "an optimiser moves a network's parameters; "
-                f"received {type(parameters).__name__}, give it network.parameters"
-            )
+        instance(
+            "an optimiser moves a network's parameters", parameters, Parameters, "give it network.parameters"
+        )
         θ = parameters.flat
         self.parameters, xp = parameters, parameters.backend.xp
         self.rate = Tensor(xp.zeros((*parameters.replicas, 1), θ.dtype))
@@ -52,19 +51,27 @@ class Optimizer:
         return f"{self.describe()[:-1]}: {self.parameters.describe()})"
 
     def set_rate(self, rate: Rate) -> None:
-        """Change the learning rate: a positive number, or one per replica."""
-        values = np.asarray(rate, "float64").reshape(-1, 1)
-        if values.size not in (1, self.rate.size):
+        """Change the learning rate: a positive number, or one per replica.
+
+        Raises:  TypeError – for what is no number;  ValueError – unless it is positive and finite, also in
+                 the parameters' dtype; for another count than that of the replicas
+        """
+        given = np.asarray(rate, object).ravel().tolist()
+        if len(given) not in (1, self.rate.size):
             raise ValueError(
                 f"a learning rate is one number or one per replica, here {self.rate.size}; "
-                f"received {values.size}"
+                f"received {len(given)}"
             )
-        values = np.broadcast_to(values, (self.rate.size, 1)).astype(self.rate.dtype)
-        if not (np.isfinite(values).all() and (values > 0).all()):
-            raise ValueError(
-                f"a learning rate is a finite positive number; received {rate} in {self.rate.dtype}"
-            )
+        rates = np.array([[self._in_dtype("a learning rate", each)] for each in given])
+        values = np.broadcast_to(rates, (self.rate.size, 1)).astype(self.rate.dtype)
         assign(self.rate, Tensor(self.parameters.backend.array(values.reshape(self.rate.shape))))
+
+    def _in_dtype(self, what: str, value: object) -> float:
+        """A positive number that stays one in the parameters' dtype."""
+        found, of = number(what, value, POSITIVE), np.finfo(self.rate.dtype)
+        if not float(of.smallest_subnormal) <= found <= float(of.max):
+            raise ValueError(f"{what} is {POSITIVE.says}; received {value}, which {of.dtype} cannot hold")
+        return found
 
     def remember(self, *names: str) -> list[Tensor]:
         """Zero buffers shaped like the parameters, neighbours in memory, kept in the state."""
@@ -79,7 +86,9 @@ class Optimizer:
         gradients  one per parameter, in order
         factor     a schedule's value, number or tensor
         """
-        gradients = list(gradients)
+        if not isinstance(factor, Tensor):
+            number("the factor of the rate", factor, NOT_NEGATIVE)
+        gradients = listed("gradients", gradients, "Tensors")
         if len(gradients) != len(self._slots):
             raise ValueError(
                 f"step takes one gradient per parameter, {len(self._slots)}; received {len(gradients)}"
@@ -105,7 +114,7 @@ class Momentum(Optimizer):
 
     def __init__(self, parameters: Parameters, rate: Rate, momentum: float = 0.9) -> None:
         super().__init__(parameters, rate)
-        self.momentum, (self.u,) = _fraction("momentum", momentum), self.remember("u")
+        self.momentum, (self.u,) = number("momentum", momentum, FRACTION), self.remember("u")
 
     def direction(self, g: Tensor) -> Tensor:
         assign(self.u, self.momentum * self.u + g)
@@ -133,7 +142,7 @@ class RMSProp(Optimizer):
 
     def __init__(self, parameters: Parameters, rate: Rate, rho: float = 0.99, epsilon: float = 1e-8) -> None:
         super().__init__(parameters, rate)
-        self.rho, self.epsilon = _fraction("rho", rho), _positive("epsilon", epsilon)
+        self.rho, self.epsilon = number("rho", rho, FRACTION), self._in_dtype("epsilon", epsilon)
         (self.v,) = self.remember("v")
 
     def direction(self, g: Tensor) -> Tensor:
@@ -161,8 +170,8 @@ class Adam(Optimizer):
         epsilon: float = 1e-8,
     ) -> None:
         super().__init__(parameters, rate)
-        self.beta1, self.beta2 = _fraction("beta1", beta1), _fraction("beta2", beta2)
-        self.epsilon = _positive("epsilon", epsilon)
+        self.beta1, self.beta2 = number("beta1", beta1, FRACTION), number("beta2", beta2, FRACTION)
+        self.epsilon = self._in_dtype("epsilon", epsilon)
         self.m, self.v = self.remember("m", "v")
         self.weight1, self.weight2 = filled(self.rate, 0.0), filled(self.rate, 0.0)
         self.state |= {"weight1": self.weight1, "weight2": self.weight2}
@@ -208,15 +217,3 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adam": Adam,
     "optimistic_adam": OptimisticAdam,
 }
-
-
-def _fraction(name: str, value: float) -> float:
-    if not 0.0 <= value < 1.0:
-        raise ValueError(f"{name} lies in [0, 1); received {value}")
-    return float(value)
-
-
-def _positive(name: str, value: float) -> float:
-    if not 0.0 < value < float("inf"):
-        raise ValueError(f"{name} is a finite positive number; received {value}")
-    return float(value)

@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from minigan.arguments import closest, floating, shown, whole
 from minigan.backend import Array, Backend
 from minigan.backend.writes import mark_written
 from minigan.engine.autodiff import assign
 from minigan.engine.tensor import Tensor, variable
+from minigan.machine import available_memory
 
-__all__ = ["Parameters"]
+__all__ = ["ROOM_FOR", "Parameters", "require_room"]
+
+ROOM_FOR = 2**26  # bytes that are taken without asking whether they are free
 
 
 class Parameters:
@@ -21,6 +25,9 @@ class Parameters:
     for the views.
 
     Shapes:  flat (…, P);  self[name] (…, *shape), sharing flat's memory, in declared order
+    Raises:  TypeError – for shapes that are no {name: whole numbers}, no backend, a dtype that is not float32
+             or float64
+             MemoryError – for more numbers than there is room for
     """
 
     def __init__(
@@ -30,10 +37,14 @@ class Parameters:
         dtype: Any = "float32",
         replicas: Iterable[int] = (),
     ) -> None:
-        self.shapes, self.replicas, self.backend = dict(shapes), tuple(replicas), backend
+        if not isinstance(backend, Backend):
+            raise TypeError(f"a backend is what get_backend(name) returns; received {shown(backend)}")
+        self.shapes, self.replicas, self.backend = _checked(shapes), tuple(replicas), backend
         self.count = sum(math.prod(shape) for shape in self.shapes.values())
         if self.count == 0:
             raise ValueError("a network without parameters cannot be trained; give it at least one layer")
+        dtype, numbers = floating("dtype", dtype), math.prod(self.replicas) * self.count
+        require_room(backend, np.dtype(dtype).itemsize * numbers, f"{numbers:,} parameters in {dtype}")
         self.flat = Tensor(backend.xp.zeros((*self.replicas, self.count), dtype))
         self.views = dict(zip(self.shapes, map(variable, self.views_of(self.flat.array)), strict=True))
 
@@ -50,7 +61,13 @@ class Parameters:
         return iter(self.views.values())
 
     def __getitem__(self, name: str) -> Tensor:
-        return self.views[name]
+        try:
+            return self.views[name]
+        except (KeyError, TypeError):
+            hint = closest(name, self.views) if isinstance(name, str) else ""
+            raise KeyError(
+                f"parameters are called {', '.join(self.views)}; received {shown(name, text=True)}{hint}"
+            ) from None
 
     def __len__(self) -> int:
         return len(self.views)
@@ -81,8 +98,12 @@ class Parameters:
     def load(self, arrays: Mapping[str, Any]) -> None:
         """Take the values of ``arrays``, host arrays under our names.
 
-        Raises:  ValueError – for a missing or unknown name, another shape or dtype; lists all differences
+        Raises:  TypeError – for what is no {name: array}
+                 ValueError – for a missing or unknown name, another shape or dtype, listing all differences;
+                 for values that are not finite
         """
+        if not isinstance(arrays, Mapping):
+            raise TypeError(f"load takes {{name: array}} as arrays() returns it; received {shown(arrays)}")
         expected = {name: (view.shape, str(view.dtype)) for name, view in self.views.items()}
         received = {name: (np.shape(a), str(np.asarray(a).dtype)) for name, a in arrays.items()}
         if expected != received:
@@ -92,6 +113,34 @@ class Parameters:
                 if expected.get(name) != received.get(name)
             ]
             raise ValueError("these arrays belong to another network; " + "; ".join(differences))
+        for name, array in arrays.items():
+            if bad := int(np.size(array) - np.isfinite(array).sum()):
+                raise ValueError(
+                    f"{name} holds {bad} of {np.size(array)} values that are not finite; nothing was loaded"
+                )
         for name, view in self.views.items():
             self.backend.xp.copyto(view.array, self.backend.array(np.asarray(arrays[name])))
         mark_written(self.flat.array)
+
+
+def _checked(shapes: object) -> dict[str, tuple[int, ...]]:
+    if not isinstance(shapes, Mapping) or not all(isinstance(shape, Iterable) for shape in shapes.values()):
+        raise TypeError(
+            f"shapes are {{name: (rows, columns)}} as layer.shapes() has them; received {shown(shapes)}"
+        )
+    return {name: tuple(whole(f"a size of {name}", n, 0) for n in shape) for name, shape in shapes.items()}
+
+
+def require_room(backend: Backend, size: int, what: str) -> None:
+    """Refuse an allocation of so many bytes before it is tried: a system may promise memory it does not have.
+
+    Raises:  MemoryError – if they are known to be more than is free
+    """
+    if size <= ROOM_FOR:
+        return
+    free = available_memory() if backend.device == "cpu" else backend.memory().get("free")
+    if free is not None and size > free:
+        raise MemoryError(
+            f"no room for {what}: that takes {size / 2**30:.3g} GiB, and {free / 2**30:.3g} GiB are free; "
+            "make the layers narrower"
+        )

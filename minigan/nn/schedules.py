@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from minigan.arguments import FRACTION, SHARE, Rule, instance, named, number, shown, whole
 from minigan.engine.autodiff import assign
 from minigan.engine.tensor import Tensor
 from minigan.nn.parameters import Parameters
@@ -28,6 +29,9 @@ AVERAGES: dict[str, Callable[[Factors, float], Factors]] = {  # the weight of th
     "ema": lambda k, decay: np.maximum(1 / k, 1 - decay),
     "tail": lambda k, decay: 1 / k,
 }
+_RULES: dict[str, Rule | int] = {  # of a field of Schedule or Averaging, an interval, or the least count
+    "steps": 1, "warmup": 0, "hold": SHARE, "final": SHARE, "decay": FRACTION, "start": SHARE,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Schedule:
 
     linear and cosine (Loshchilov & Hutter 2017, eq. 5) reach ``final`` on a line and half a cosine;
     exponential multiplies by a constant, so it needs final > 0.
+
+    Raises:  ValueError – for an unknown name, or a number out of its interval;  TypeError – for no number
     """
 
     name: str
@@ -49,13 +55,8 @@ class Schedule:
     warmup: int = 0
 
     def __post_init__(self) -> None:
-        if self.name not in SCHEDULES:
-            raise ValueError(f"a schedule is one of {', '.join(SCHEDULES)}; received {self.name!r}")
-        if self.steps < 1 or self.warmup < 0 or not 0 <= self.hold <= 1 or not 0 <= self.final <= 1:
-            raise ValueError(
-                "a schedule needs steps ≥ 1, warmup ≥ 0, and hold and final in [0, 1]; "
-                f"received {self.steps}, {self.warmup}, {self.hold} and {self.final}"
-            )
+        named("a schedule", self.name, SCHEDULES)
+        _set_numbers(self, "a schedule")
         if self.name == "exponential" and not self.final > 0:
             raise ValueError(
                 f"an exponential schedule never reaches {self.final}; give final > 0, for example 0.01"
@@ -63,7 +64,7 @@ class Schedule:
 
     def __call__(self, t: Any) -> Factors:
         """Factors at the steps t, an array of indices 0 … steps − 1."""
-        t = np.asarray(t, "float64")
+        t = _indices(t)
         start = self.hold * self.steps
         done = np.clip((t - start) / max(self.steps - start, 1.0), 0.0, 1.0)  # share of the decay
         factors: Factors = SCHEDULES[self.name](done, self.final)
@@ -79,6 +80,8 @@ class Averaging:
     tail  w = 1/k at the k-th step after the start: the plain mean of all since then (Polyak & Ruppert)
 
     Before the start w = 1; an ema begins as a plain mean, so it has no memory of where it started.
+
+    Raises:  ValueError – for an unknown name, or a number out of its interval;  TypeError – for no number
     """
 
     name: str
@@ -87,17 +90,12 @@ class Averaging:
     start: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.name not in AVERAGES:
-            raise ValueError(f"an average is one of {', '.join(AVERAGES)}; received {self.name!r}")
-        if self.steps < 1 or not 0 <= self.decay < 1 or not 0 <= self.start <= 1:
-            raise ValueError(
-                "an average needs steps ≥ 1, decay in [0, 1) and start in [0, 1]; "
-                f"received {self.steps}, {self.decay} and {self.start}"
-            )
+        named("an average", self.name, AVERAGES)
+        _set_numbers(self, "an average")
 
     def __call__(self, t: Any) -> Factors:
         """Weights at the steps t, an array of indices 0 … steps − 1."""
-        k = np.maximum(np.asarray(t, "float64") - int(self.start * self.steps) + 1, 1.0)
+        k = np.maximum(_indices(t) - int(self.start * self.steps) + 1, 1.0)
         return AVERAGES[self.name](k, self.decay)
 
 
@@ -108,12 +106,36 @@ class Average:
     """
 
     def __init__(self, parameters: Parameters) -> None:
+        instance(
+            "an average follows a network's parameters", parameters, Parameters, "give it network.parameters"
+        )
         self.newest, self.parameters = parameters, parameters.copy()
 
     def __repr__(self) -> str:
         return f"Average({self.parameters.describe()})"
 
     def step(self, weight: Tensor | float) -> None:
-        """θ̄ ← θ̄ + w (θ − θ̄); weight a number or a tensor of shape (1,)."""
+        """θ̄ ← θ̄ + w (θ − θ̄); weight a number in [0, 1], or a tensor of shape (1,)."""
+        if not isinstance(weight, Tensor):
+            number("the weight of the newest parameters", weight, SHARE)
         mean = self.parameters.flat
         assign(mean, mean + weight * (self.newest.flat - mean))
+
+
+def _set_numbers(given: Schedule | Averaging, what: str) -> None:
+    """Hold each number of a frozen dataclass against its rule, and keep it as a Python number."""
+    for name, rule in _RULES.items():
+        if hasattr(given, name):
+            value, says = getattr(given, name), f"{name} of {what}"
+            found = whole(says, value, rule) if isinstance(rule, int) else number(says, value, rule)
+            object.__setattr__(given, name, found)
+
+
+def _indices(t: Any) -> Factors:
+    """Indices of steps as float64."""
+    found = np.asarray(t)
+    if found.dtype.kind not in "iuf":
+        raise TypeError(f"a step is its index, a number or an array of them; received {shown(t)}")
+    if found.size and not found.min() >= 0:
+        raise ValueError(f"the index of a step is at least 0; received {found.min()}")
+    return found.astype("float64", copy=False)

@@ -738,8 +738,8 @@ def test_an_average_of_another_network_is_refused(backend):
         ),
         ({"objective": "wgan"}, "objective must be one of minimax, non_saturating, .*; received 'wgan'"),
         ({"objective": "alpha(0, 1)"}, "both α are positive"),
-        ({"discriminator_steps": 0}, "at least one step per round"),
-        ({"generator_steps": -1}, "at least one step per round"),
+        ({"discriminator_steps": 0}, "_steps is a whole number ≥ 1; received"),
+        ({"generator_steps": -1}, "_steps is a whole number ≥ 1; received"),
         (
             {"order": "simultaneous", "discriminator_steps": 2},
             "each player moves once; use order='alternating'",
@@ -749,12 +749,12 @@ def test_an_average_of_another_network_is_refused(backend):
         ({"penalties": [R1(0.5), R1(0.5)]}, "a game has each penalty once; received r1, r1"),
         ({"clip": -0.01}, "clip is a finite number ≥ 0"),
         ({"unrolled_rate": float("nan")}, "unrolled_rate is a finite number ≥ 0"),
-        ({"unrolled": -1}, "unrolled is a number of steps, 0 for none; received -1"),
-        ({"unrolled": 1.5}, "unrolled is a number of steps"),
+        ({"unrolled": -1}, "unrolled is a whole number ≥ 0; received -1"),
+        ({"unrolled": 1.5}, "unrolled is a whole number"),
     ],
 )
 def test_bad_options_are_refused(backend, options, says):
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises((TypeError, ValueError), match=says):
         built(backend, **options)
 
 
@@ -819,7 +819,7 @@ def test_a_batch_of_another_width_is_refused(backend):
     game = adam_game(backend)
     real, latent_d, latent_g = next(host_batches(1))
     before = snapshot(game)
-    with pytest.raises(ValueError, match="matmul cannot take"):
+    with pytest.raises(ValueError, match="takes 1 features, .* received 2 features"):
         game.round(batch_of(backend, (np.concatenate([real, real], axis=-1), latent_d, latent_g)))
     with pytest.raises(TypeError, match="float32 and float64"):
         game.round(batch_of(backend, (real.astype("float32"), latent_d, latent_g)))

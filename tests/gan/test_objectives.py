@@ -504,12 +504,11 @@ def test_numbers_of_alpha_arrive_where_they_belong():
     ],
 )
 def test_an_unknown_objective_is_refused_with_the_known_ones(name):
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError if isinstance(name, str) else TypeError) as caught:
         objective(name)
     message = str(caught.value)
-    assert message.startswith("objective must be one of minimax, non_saturating, ") and message.endswith(
-        repr(name)
-    )
+    assert message.startswith("objective must be one of minimax, non_saturating, ")
+    assert f"received {name!r}" in message
     assert all(known in message for known in OBJECTIVES) and "\n" not in message
 
 

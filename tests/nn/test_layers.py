@@ -108,7 +108,7 @@ def _sine(x):
 
 @pytest.mark.parametrize(("n", "m"), [(0, 1), (1, 0), (-1, 2)])
 def test_an_empty_layer_is_refused(n, m):
-    with pytest.raises(ValueError, match=f"received {n} → {m}"):
+    with pytest.raises(ValueError, match=f"a dense layer is a whole number ≥ 1; received {min(n, m)}"):
         Dense(n, m)
 
 

@@ -139,7 +139,7 @@ def test_summary_counts_the_parameters():
     [
         ((3,), {}, r"received \(3,\)"),
         ((), {}, "input and its output"),
-        ((1, 0, 1), {}, "received 1 → 0"),
+        ((1, 0, 1), {}, "size of a layer is a whole number ≥ 1; received 0"),
         ((1, 4, 1), {"activation": "tan"}, "activation must be one of identity.*'tan'"),
         ((1, 4, 1), {"initializer": "xavier"}, "initializer must be one of glorot_uniform.*'xavier'"),
     ],

@@ -317,15 +317,15 @@ def test_rates_that_do_not_fit_the_replicas_are_refused(backend, replicas, rates
 @pytest.mark.parametrize(
     ("cls", "options", "says"),
     [
-        (Momentum, {"momentum": 1.0}, r"momentum lies in \[0, 1\); received 1.0"),
-        (Momentum, {"momentum": -0.1}, "momentum lies in"),
-        (RMSProp, {"rho": 1.0}, "rho lies in"),
+        (Momentum, {"momentum": 1.0}, r"momentum is a number in \[0, 1\); received 1.0"),
+        (Momentum, {"momentum": -0.1}, "momentum is a number in"),
+        (RMSProp, {"rho": 1.0}, "rho is a number in"),
         (RMSProp, {"epsilon": 0.0}, "epsilon is a finite positive number; received 0.0"),
-        (Adam, {"beta1": 1.0}, "beta1 lies in"),
-        (Adam, {"beta2": float("nan")}, "beta2 lies in"),
+        (Adam, {"beta1": 1.0}, "beta1 is a number in"),
+        (Adam, {"beta2": float("nan")}, "beta2 is a number in"),
         (Adam, {"epsilon": -1.0}, "epsilon is"),
         (Adam, {"epsilon": float("inf")}, "epsilon is"),
-        (OptimisticAdam, {"beta2": 1.5}, "beta2 lies in"),
+        (OptimisticAdam, {"beta2": 1.5}, "beta2 is a number in"),
     ],
 )
 def test_bad_constants_are_refused(backend, cls, options, says):
