@@ -57,10 +57,10 @@ def configure(
     config, origins = resolve_with_sources(preset=preset, file=file, sets=(*quick, *own, *sets))
     data = None
     if config.data is not None:
-        from minigan.training.data import read_data
+        from minigan.training.data import read_configured
         from minigan.training.limits import check
 
-        data = read_data(config.data, columns=config.columns, drop_nonfinite=config.drop_nonfinite)
+        data = read_configured(config)
         check(config, features=data.values.shape[1])
         # The run is read again from elsewhere.
         config = msgspec.structs.replace(config, data=str(Path(config.data).resolve()))

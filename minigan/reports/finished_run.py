@@ -146,11 +146,9 @@ def _read_target(
         return distribution, None, np.empty((0, 1)), ("x",)
     import msgspec
 
-    from minigan.training.data import read_data
+    from minigan.training.data import read_configured
 
-    data = None
-    if config.data is not None:
-        data = read_data(config.data, columns=config.columns, drop_nonfinite=config.drop_nonfinite)
+    data = read_configured(config)
     # Only the rows that judge are wanted: the smallest networks will do, on the backend that is everywhere.
     bare = NetworkConfig(widths=())
     config = msgspec.structs.replace(config, backend="numpy", generator=bare, discriminator=bare)

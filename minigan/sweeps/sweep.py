@@ -196,8 +196,8 @@ def _checked(config: Config) -> None:
 def _read(path: str, version: tuple[int, int], *selection: Any) -> Any:
     from minigan.training.data import read_data
 
-    columns, drop_nonfinite = selection
-    return read_data(path, columns=columns, drop_nonfinite=drop_nonfinite)
+    columns, drop_nonfinite, header = selection
+    return read_data(path, columns=columns, drop_nonfinite=drop_nonfinite, header=header)
 
 
 def data_of(config: Config) -> Any:
@@ -212,7 +212,7 @@ def data_of(config: Config) -> Any:
         version = status.st_mtime_ns, status.st_size  # a worker lives long, and the file may change
     except (OSError, ValueError):
         version = 0, 0  # the reader says why
-    return _read(config.data, version, config.columns, config.drop_nonfinite)
+    return _read(config.data, version, config.columns, config.drop_nonfinite, config.header)
 
 
 def features_of(config: Config) -> int:

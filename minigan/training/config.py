@@ -123,6 +123,10 @@ class TaskConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Annotated[tuple[int | str, ...], Meta(min_length=1)] | None,
         Meta(description="columns of the data to learn, by index from 0 or by header name; null for all"),
     ] = None
+    header: Annotated[
+        bool | None,
+        Meta(description="whether the first line of the data names its columns; null: as it looks"),
+    ] = None
     drop_nonfinite: Annotated[bool, Meta(description="drop the rows of the data with NaN or infinity")] = (
         False
     )

@@ -1,28 +1,25 @@
 """Data sets from CSV and NPY files: read under stated bounds into one float64 table, or refused.
 
 What is read is untrusted: no pickle, no allocation that the file's own length does not back, and in the end
-every number is finite.
+every number is finite. How text is read is in text_table.py.
 """
 
-import csv
-import io
 import os
 import stat
 import warnings
-from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from minigan.errors import DataError, nearest, quoted
+from minigan.errors import DataError, quoted
+from minigan.training.config import Config
+from minigan.training.table_form import columns_setting, default_names
+from minigan.training.text_table import Table, read_text, select
 
 MAX_BYTES = 2 * 2**30  # of a file
-MAX_LINE = 2**20  # characters of one line of text
-MISSING = frozenset(("", "na", "n/a", "null", "none"))  # besides what float() reads as NaN
 HUGE = 1e100  # beyond this squares overflow in float64, and values in float32 long before
 OUTLYING = 1e6  # range over interquartile range at which a few values decide mean and sd
 SAMPLED = 10**5  # rows looked at for duplicates and quartiles, so that notes cost nothing beside reading
@@ -30,12 +27,25 @@ SAMPLED = 10**5  # rows looked at for duplicates and quartiles, so that notes co
 
 @dataclass(frozen=True)
 class Data:
-    """A data set: ``values`` (n, p) in float64, the names of its p features, and notes for its user."""
+    """A data set: ``values`` (n, p) in float64, the names of its p features, and notes for its user.
+
+    named  whether the names are all the file's own
+    """
 
     values: np.ndarray
     names: tuple[str, ...]
     notes: tuple[str, ...]
     source: str
+    named: bool = False
+
+
+def read_configured(config: Config) -> Any:
+    """The data set that a configuration names, or None.    Raises:  DataError – as ``read_data``"""
+    if config.data is None:
+        return None
+    return read_data(
+        config.data, columns=config.columns, drop_nonfinite=config.drop_nonfinite, header=config.header
+    )
 
 
 def read_data(
@@ -44,23 +54,23 @@ def read_data(
     columns: Sequence[int | str] | None = None,
     drop_nonfinite: bool = False,
     allow_constant: bool = False,
+    header: bool | None = None,
 ) -> Data:
-    """The table in a .csv, .tsv, .txt or .npy file.
+    """The table in a .csv, .tsv, .txt or .npy file; docs/data.md says how text is read.
 
-    ``columns`` selects by index from 0 or by header name (None: all). Text may separate by comma, semicolon,
-    tab or blanks, start with a header, use a decimal comma beside semicolons or tabs, be UTF-8 or UTF-16;
-    blank lines and lines that start with # are skipped. A 1-D array is one column. Reading takes at most 4
-    times the memory of the table.
+    ``columns`` selects by index from 0 or by header name (None: all); ``header`` says whether the first line
+    of a text names the columns (None: see). A 1-D array is one column. Reading takes at most 4 times the
+    memory of the table.
 
     Raises:  DataError – if the file cannot be read, is not a table of numbers, has fewer than 2 rows, a
         constant column (unless ``allow_constant``), or values that are not finite (unless ``drop_nonfinite``)
     """
     path = Path(path)
     what = f"the data file {quoted(str(path))}"
-    readers: dict[str, Callable[..., tuple[np.ndarray, tuple[str, ...], list[str]]]] = {
-        ".csv": _read_text,
-        ".tsv": _read_text,
-        ".txt": _read_text,
+    readers: dict[str, Callable[..., Table]] = {
+        ".csv": read_text,
+        ".tsv": read_text,
+        ".txt": read_text,
         ".npy": _read_npy,
     }
     if path.suffix.lower() not in readers:
@@ -75,205 +85,21 @@ def read_data(
                 f"{what} has {status.st_size} bytes, more than the {MAX_BYTES} that are read; thin it out"
             )
         with open(path, "rb") as file:
-            values, names, notes = readers[path.suffix.lower()](file, what, columns)
+            table = readers[path.suffix.lower()](file, what, columns, header)
     except OSError as error:
         raise DataError(f"{what} cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # a NUL in the name
         raise DataError(f"{what} cannot be read: {error}") from None
     except MemoryError:
         raise DataError(f"{what} does not fit into the free memory; thin it out") from None
-    values, more = _vetted(values, names, what, drop_nonfinite, allow_constant)
-    return Data(values, names, (*notes, *more), str(path))
+    values, more = _vetted(table, what, drop_nonfinite, allow_constant)
+    return Data(values, table.names, (*table.notes, *more), str(path), table.named)
 
 
-def _read_text(
-    file: BinaryIO, what: str, columns: Sequence[int | str] | None
-) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
-    # An undecodable byte becomes text like \xe9, and so is reported with its line, as any other non-number.
-    with io.TextIOWrapper(file, encoding=_encoding(file), errors="backslashreplace") as text:
-        sample = list(islice(_content(text, what), 2))
-        if not sample:
-            raise DataError(f"{what} is empty; give at least 2 rows of numbers")
-        table = _Table(what, sample)
-        names = table.names
-        selected = _selection(columns, names, what, table.has_header)
-        every = selected == list(range(len(names)))
-        text.seek(0)
-        numbers = array("d")
-        for number, line in islice(_content(text, what), int(table.has_header), None):
-            row = table.row(number, line)
-            numbers.extend(row if every else [row[i] for i in selected])
-    values = np.frombuffer(numbers, np.float64) if numbers else np.empty(0)
-    notes = []
-    if table.has_header:
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        notes.append(f"line {sample[0][0]} was taken as a header: {', '.join(names[:5])}{more}")
-    return values.reshape(-1, len(selected)), tuple(names[i] for i in selected), notes
-
-
-def _encoding(file: BinaryIO) -> str:
-    start = file.read(4)
-    file.seek(0)
-    for mark, encoding in (
-        (b"\xff\xfe\0\0", "utf-32"),
-        (b"\0\0\xfe\xff", "utf-32"),
-        (b"\xff\xfe", "utf-16"),
-        (b"\xfe\xff", "utf-16"),
-    ):
-        if start.startswith(mark):
-            return encoding
-    return "utf-8-sig"
-
-
-def _content(text: TextIO, what: str) -> Iterator[tuple[int, str]]:
-    """The lines that are neither blank nor comments, with their numbers from 1."""
-    number = 0
-    while line := text.readline(MAX_LINE):
-        number += 1
-        if len(line) == MAX_LINE:
-            raise DataError(
-                f"{what} has in line {number} more than {MAX_LINE} characters; give one row a line"
-            )
-        stripped = line.strip(" \r\n\v\f")  # a tab may be an empty last field
-        if stripped and not stripped.isspace() and not stripped.startswith("#"):
-            yield number, stripped
-
-
-def _delimiter(sample: list[str]) -> str | None:
-    """The mark between the columns, by the second line: the first may be a header with commas in names."""
-    for line in reversed(sample):
-        for mark in "\t;,":
-            if mark in line and (line is sample[-1] or None not in map(_number, line.split(mark))):
-                return mark
-    return None
-
-
-def _number(field: str) -> float | None:
-    """The number that ``field`` writes, NaN if it says that there is none, None if it is something else."""
-    field = field.strip()
-    if field.lower() in MISSING:
-        return float("nan")
-    try:
-        return None if "_" in field else float(field)  # float() reads 1_000, which no other program writes
-    except ValueError:
-        return None
-
-
-def _label(name: str) -> str:
-    return name if name.isprintable() and len(name) <= 80 else quoted(name)[1:-1]
-
-
-class _Table:
-    """How the lines of one text file are read: its delimiter, its decimal mark, its number of columns."""
-
-    def __init__(self, what: str, sample: list[tuple[int, str]]) -> None:
-        self.what = what
-        self.delimiter = _delimiter([line for _, line in sample])
-        self.blanks = self.delimiter is None and len(sample[-1][1].split()) > 1
-        self.decimal = None if self.delimiter in ("\t", ";") else "."
-        fields = [field.strip() for field in self.split(*sample[0])]
-        self.width, self.has_header = len(fields), self.is_header(sample[0][0], fields)
-        self.names = _default_names(self.width)
-        if self.has_header:
-            self.names = tuple(_label(f) or d for f, d in zip(fields, self.names, strict=True))
-
-    def split(self, number: int, line: str) -> list[str]:
-        if '"' in line:
-            try:
-                return next(csv.reader([line], delimiter=self.delimiter or (" " if self.blanks else ",")))
-            except (csv.Error, StopIteration) as error:
-                raise DataError(f"{self.what}, line {number}: cannot be split: {error}") from None
-        if self.delimiter:
-            return line.split(self.delimiter)
-        return line.split() if self.blanks else [line]
-
-    def is_header(self, number: int, fields: list[str]) -> bool:
-        """Whether the first line of content names the columns: some field is text, and none is a number."""
-        read = [_number(field.replace(",", ".")) for field in fields]
-        numbers = [field for field, value in zip(fields, read, strict=True) if field and value is not None]
-        if numbers and None in read:
-            raise DataError(
-                f"{self.what}, line {number}: {quoted(fields[read.index(None)])} is not a number, but "
-                f"{quoted(numbers[0])} beside it is; write a header of names only, or a row of numbers"
-            )
-        return None in read
-
-    def row(self, number: int, line: str) -> list[float]:
-        fields = self.split(number, line)
-        if len(fields) != self.width:
-            hint = "; a decimal comma needs ';' or a tab between columns" if self.delimiter == "," else ""
-            raise DataError(
-                f"{self.what}, line {number}: has {len(fields)} fields where {self.width} are expected: "
-                f"{quoted(line)}{hint}"
-            )
-        if self.decimal != ".":
-            fields = self.with_decimal_point(number, line, fields)
-        try:
-            if "_" not in line:
-                return list(map(float, fields))
-        except ValueError:
-            pass
-        values = [_number(field) for field in fields]
-        if None in values:
-            wrong = fields[values.index(None)]
-            raise DataError(
-                f"{self.what}, line {number}: {quoted(wrong.strip())} is not a number; correct or remove it"
-            )
-        return values  # type: ignore[return-value]
-
-    def with_decimal_point(self, number: int, line: str, fields: list[str]) -> list[str]:
-        """The fields with a decimal point; mixed marks are refused, since one may stand for thousands."""
-        for mark in ".,":
-            if any(mark in field for field in fields):
-                self.decimal = self.decimal or mark
-                if mark != self.decimal:
-                    raise DataError(
-                        f"{self.what}, line {number}: {quoted(line)} has '{mark}' where '{self.decimal}' was "
-                        "the decimal mark before; write all numbers with one mark, and none for thousands"
-                    )
-        return [field.replace(",", ".") for field in fields] if self.decimal == "," else fields
-
-
-def _default_names(count: int) -> tuple[str, ...]:
-    return ("x",) if count == 1 else tuple(f"x{i}" for i in range(count))
-
-
-def _selection(
-    columns: Sequence[int | str] | None, names: tuple[str, ...], what: str, has_header: bool
-) -> list[int]:
-    """The indices of the selected columns."""
-    if columns is None:
-        return list(range(len(names)))
-    selected = []
-    for column in columns:
-        if isinstance(column, str):
-            if not has_header:
-                raise DataError(
-                    f"{what} has no header, so column {quoted(column)} has no name there; select by index"
-                )
-            if names.count(column) > 1:
-                raise DataError(
-                    f"{what} has {names.count(column)} columns named {quoted(column)}; select by index"
-                )
-            if column not in names:
-                known = nearest(column, names[:20])
-                raise DataError(f"{what} has no column {quoted(column)}; {known}")
-            selected.append(names.index(column))
-        elif not 0 <= column < len(names):
-            raise DataError(f"{what} has {len(names)} columns, received index {quoted(column)}; count from 0")
-        else:
-            selected.append(int(column))
-    if len(set(selected)) < len(selected) or not selected:
-        raise DataError(
-            f"columns must select each column once and at least one, received {quoted(list(columns))}"
-        )
-    return selected
-
-
-def _read_npy(
-    file: BinaryIO, what: str, columns: Sequence[int | str] | None
-) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
+def _read_npy(file: BinaryIO, what: str, columns: Sequence[int | str] | None, header: bool | None) -> Table:
     shape, dtype = _npy_header(file, what)
+    if header:
+        raise DataError(f"{what} is an array, which has no header; leave header=true out")
     if dtype.kind not in "fiu" or dtype.itemsize > 8:
         kinds = {"O": "Python objects", "U": "text", "S": "text", "c": "complex numbers", "b": "truth values"}
         kind = kinds.get(dtype.kind, "this type")
@@ -295,8 +121,8 @@ def _read_npy(
         )
     raw = np.load(file.name, mmap_mode="r", allow_pickle=False)
     raw = raw.reshape(-1, 1) if raw.ndim == 1 else raw
-    names = _default_names(raw.shape[1])
-    selected = _selection(columns, names, what, has_header=False)
+    names = default_names(raw.shape[1])
+    selected = select(columns, names, what, has_header=False)
     _require_memory(raw.shape[0] * len(selected) * 8, what)
     every = selected == list(range(len(names)))
     with np.errstate(invalid="ignore"):  # of a signalling NaN, which is refused or dropped with all others
@@ -306,7 +132,7 @@ def _read_npy(
         exact = dtype.itemsize < 8 or max(abs(float(values.min())), abs(float(values.max()))) <= 2**53
         loss = "" if exact else ", and those beyond 2^53 were rounded"
         notes.append(f"{dtype.name} values were converted to float64{loss}")
-    return values, tuple(names[i] for i in selected), notes
+    return Table(values, tuple(names[i] for i in selected), notes, named=False)
 
 
 def _npy_header(file: BinaryIO, what: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -340,17 +166,25 @@ def _require_memory(size: int, what: str) -> None:
 
 
 def _vetted(
-    values: np.ndarray, names: tuple[str, ...], what: str, drop_nonfinite: bool, allow_constant: bool
+    table: Table, what: str, drop_nonfinite: bool, allow_constant: bool
 ) -> tuple[np.ndarray, list[str]]:
     """The rows that can be learned, and notes about them."""
-    notes = []
+    notes, values, names = list[str](), table.values, table.names
+    for j in np.flatnonzero(np.isnan(values).all(axis=0)) if len(values) else ():
+        others = columns_setting(names, [k for k in range(len(names)) if k != j])
+        raise DataError(
+            f"{what}: column {quoted(names[j])} (number {j} from 0) has no value in {len(values)} rows; "
+            + (f"leave it out with {others}" if len(names) > 1 else "give one that has")
+        )
     finite = np.isfinite(values).all(axis=1)
     bad = len(values) - int(np.count_nonzero(finite))
     if bad and not drop_nonfinite:
         first = int(np.argmin(finite))
+        where = [quoted(names[j]) for j in np.flatnonzero(~np.isfinite(values[first]))[:3]]
         raise DataError(
             f"{what} has {bad} row{'s' * (bad > 1)} with values that are missing, NaN or infinite, the first "
-            f"is row {first + 1} of {len(values)}; correct them, or drop them with --set drop_nonfinite=true"
+            f"is row {first + 1} of {len(values)} ({', '.join(where)}); correct them, or drop them with "
+            "--set drop_nonfinite=true"
         )
     if bad:
         notes.append(f"{bad} of {len(values)} rows with values that are not finite were dropped")
@@ -367,7 +201,23 @@ def _vetted(
                 f"{what}: column {quoted(name)} is constant ({least:.6g}): variance 0, the target has no "
                 "density; select other columns"
             )
+    notes += _index_notes(values, names)
     return values, notes + _scale_notes(values, names, low, high) + _duplicate_notes(values)
+
+
+def _index_notes(values: np.ndarray, names: tuple[str, ...]) -> list[str]:
+    """Columns beside others that count the rows, as the index that pandas and R write."""
+    if len(values) < 3 or len(names) < 2:
+        return []
+    notes = []
+    for j, name in enumerate(names):
+        if (np.diff(values[:3, j]) == 1).all() and (np.diff(values[:, j]) == 1).all():
+            others = columns_setting(names, [k for k in range(len(names)) if k != j])
+            notes.append(
+                f"column {quoted(name)} (number {j} from 0) counts the rows from {values[0, j]:.0f} on, as "
+                f"an index does, and is learned as a feature; {others} leaves it out"
+            )
+    return notes
 
 
 def _scale_notes(values: np.ndarray, names: tuple[str, ...], low: np.ndarray, high: np.ndarray) -> list[str]:

@@ -17,7 +17,7 @@ def check(config: Config, features: int | None = None, available: int | None = N
     Without them they are those of the target, or one for data that were not read yet.
 
     Raises:  ConfigError – for a target that does not parse, sizes beyond the ``available`` bytes (None: what
-        is free now), a warm-up longer than the run, or columns without data
+        is free now), a warm-up longer than the run, or columns or a header without data
     """
     for name, read in (("target", parse), ("objective", objective)):
         try:
@@ -32,6 +32,8 @@ def check(config: Config, features: int | None = None, available: int | None = N
         raise ConfigError(
             f"columns selects {quoted(list(config.columns))} of data, but data is null; set data"
         )
+    if config.header is not None and config.data is None:
+        raise ConfigError("header says how data are read, but data is null; set data")
     if config.steps // config.eval_every > MAX_ROWS - 100:  # a few early ones come on top
         raise ConfigError(
             f"{config.steps} steps with a line of metrics every {config.eval_every} make more than "

@@ -24,7 +24,7 @@ from minigan.machine import environment, pinned
 from minigan.storage import checkpoint, files
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import flatten
-from minigan.training.data import Data, read_data
+from minigan.training.data import Data, read_configured
 from minigan.training.experiment import Experiment
 from minigan.training.limits import check
 from minigan.training.metrics import Observer, expected_modes, verdict
@@ -392,8 +392,7 @@ def reopen(
     run = RunDirectory.open(path, lock=lock)
     try:
         config = from_json(run.read_config())
-        if config.data is not None and data is None:
-            data = read_data(config.data, columns=config.columns, drop_nonfinite=config.drop_nonfinite)
+        data = read_configured(config) if data is None else data
         check(config, features=None if data is None else data.values.shape[1])  # it may come from anyone
         experiment = Experiment(config, data=data)
         if at is None or lock and not checkpoint.paths(run):

@@ -173,10 +173,10 @@ DATA = [
     Row("a decimal comma between commas", "1,5\n2,5,3\n", 3, ("line 2", "3 fields where 2", "';' or a tab")),
     Row("a word", "1\n2\nfoo\n", 3, ("line 3", "'foo' is not a number", "correct or remove it")),
     Row(
-        "a header of a name and a number",
-        "a,1\n1,2\n3,4\n",
+        "text in one of the columns",
+        "invest,firm,year\n3.5,General Motors,1935\n4.5,Chrysler,1936\n",
         3,
-        ("line 1", "'a' is not a number", "names only"),
+        ("line 2", "'firm'", "'General Motors' is not a number", "--set columns=invest,year"),
     ),
     Row("a header alone", "a,b\n", 3, ("has 0 rows", "at least 2", "give")),
     Row(
@@ -189,7 +189,7 @@ DATA = [
         "binary rubbish",
         b"\x00\x01\xff\xfe\x80\n" * 3,
         3,
-        ("line 2", "is not a number", "correct or remove it"),
+        ("line 2", "is not a number", "NUL", "UTF-8"),
     ),
     Row(
         "UTF-16 cut in the middle",
@@ -360,7 +360,7 @@ def test_every_form_of_a_table_has_one_verdict(run, place):
         "a": "\n".join(",".join(row) for row in rows).encode(),
         "b": b"\xef\xbb\xbf" + comma.encode(),
         "d": "\n".join("\t".join(row) for row in rows).encode("utf-16"),
-        "e": ("x0,x1\n# note\n\n" + "\n".join(",".join(row) for row in rows)).encode(),
+        "e": ("# note\n\nx0,x1\n" + "\n".join(",".join(row) for row in rows)).encode(),
     }.items():
         (place / f"{name}.csv").write_bytes(text)
         code, out, err = run("eval", f"{name}.csv", "--target", "ring(8, 1, 0.01)", "--json")

@@ -9,7 +9,9 @@ import pytest
 
 from minigan.errors import DataError
 from minigan.training import data as data_module
+from minigan.training import text_table
 from minigan.training.data import location_scale, read_data
+from minigan.training.text_table import MAX_LINE
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ TABLE = [[1.5, 2.0], [-3.25, 4e3]]
         "x y\n1.5 2\n-3.25   4e3\n",
         "x,y\r\n1.5,2\r\n-3.25,4e3\r\n",
         "1.5,2\r-3.25,4e3\r",
-        "# made by hand\n\n1.5,2\n   \n# half way\n-3.25,4e3\n\n",
+        "# made by hand\n# today\n\n1.5,2\n   \n-3.25,4e3\n\n",
         ' "x", "y"\n"1.5","2"\n-3.25,"4e3"\n',
         '"1,5";2\n"-3,25";4e3\n',
         " 1.5 , 2 \n -3.25 ,\t4e3\n".replace("\t", " "),
@@ -126,18 +128,18 @@ def test_control_characters_in_a_header_are_made_visible(read):
     ("text", "line", "shown"),
     [
         ("1\n2\nabc\n4\n", 3, "'abc'"),
-        ("x\n1\n\n# c\n1.2.3\n", 5, "'1.2.3'"),
+        ("# c\nx\n1\n\n1.2.3\n", 5, "'1.2.3'"),
         ("1,2\n3\n", 2, "'3'"),
         ("1,2\n3,4\n5,6,7\n", 3, "'5,6,7'"),
         ("x,y\r\n1,2\r\n3;4\r\n", 3, "'3;4'"),
         ("v\n1,5\n2,5\n", 2, "decimal comma needs ';'"),
         ("1;2\n1,5;2\n1.5;2\n", 3, "'.'"),
         ("1;2\n1,234.5;2\n", 2, "thousands"),
-        ("1.O,2\n3,4\n", 1, "'1.O'"),
+        ("1,2\n1.O,4\n", 2, "'1.O'"),
         ("1\n1_0\n", 2, "'1_0'"),
         ("1\n2\n0x10\n", 3, "'0x10'"),
-        ('1\n"2\n3,"\n', 3, "3,"),
-        ("1\n2\n" + "9" * (data_module.MAX_LINE + 1) + "\n", 3, "more than"),
+        ('1\n"2\n3,"\n', 2, "quotes"),
+        ("1\n2\n" + "9" * (MAX_LINE + 1) + "\n", 3, "more than"),
     ],
 )
 def test_exact_line_and_offending_text(refused, text, line, shown):
@@ -226,6 +228,231 @@ def test_names_need_a_header_and_must_be_unique(refused):
     assert "no header" in refused("1,2\n3,4\n", columns=["x0"])
     assert "no header" in refused(np.ones((2, 2)), "a.npy", columns=["x0"])
     assert "2 columns named 'a'" in refused("a,a\n1,2\n3,4\n", columns=["a"])
+
+
+# What the first line is
+
+
+ROWS = np.random.default_rng(7).normal(50, 1, (60, 2)).round(4)
+BODY = "".join(f"{x},{y}\n" for x, y in ROWS.tolist())
+
+
+def noted(data, *parts):
+    return any(all(part in note for part in parts) for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("first", "names"),
+    [
+        ("RI,Na", ("RI", "Na")),
+        ("1935,cost", ("1935", "cost")),
+        ("nan,y", ("nan", "y")),
+        ("inf,1e5x", ("inf", "1e5x")),
+        ("2020-01-01,2020-02-01", ("2020-01-01", "2020-02-01")),
+        ("True,False", ("True", "False")),
+        ("#x,y", ("x", "y")),
+        ("# x, y", ("x", "y")),
+        ("# made by hand\n#\n# x, y", ("x", "y")),
+        ("#,HP", ("#", "HP")),
+        ("sep=,\nx,y", ("x", "y")),
+        ("0,1", ("0", "1")),
+        ("1,2", ("1", "2")),
+        ("2001,2002", ("2001", "2002")),
+    ],
+)
+def test_a_header_is_known_by_text_or_by_counting(read, first, names):
+    data = read(f"{first}\n{BODY}")
+    np.testing.assert_array_equal(data.values, ROWS)
+    assert data.names == names and data.named and noted(data, "was taken as a header")
+    counts = not any(c.isalpha() or c in "#-" for c in first)
+    assert noted(data, "header=false") == counts
+
+
+@pytest.mark.parametrize("first", ["2001,2005", "600,2", "-3,1e9"])
+def test_a_first_row_unlike_the_others_is_noted(read, first):
+    data = read(f"{first}\n{BODY}")
+    assert len(data.values) == 61 and not data.named and noted(data, first, "unlike", "header=true")
+    data = read(f"{first}\n{BODY}", header=True)
+    assert len(data.values) == 60 and data.names == tuple(first.split(","))
+
+
+def test_one_column_begins_with_its_name_or_not(read):
+    column = "".join(f"{x}\n" for x in ROWS[:, 0])
+    assert read("0\n" + column).names == ("0",)
+    assert noted(read("7\n" + column), "'7'", "header=true")
+    assert noted(read("0\n" + "".join(f"{x - 50:.4f}\n" for x in ROWS[:, 0])), "'0'", "header=true")
+    assert read("50\n" + column).notes == ()
+
+
+@pytest.mark.parametrize("first", ["0,1", "1,2", "5,6"])
+def test_integers_that_count_among_their_like_are_a_row(read, first):
+    rows = "".join(f"{k % 7},{k * k % 11}\n" for k in range(60))
+    data = read(f"{first}\n{rows}")
+    assert len(data.values) == 61 and not noted(data, "header")
+
+
+def test_the_setting_says_what_the_first_line_is(read, refused):
+    assert read(f"0,1\n{BODY}", header=False).values.shape == (61, 2)
+    assert read(f"50.1,50.2\n{BODY}", header=True).names == ("50.1", "50.2")
+    assert "line 1" in refused(f"x,y\n{BODY}", header=False)
+    assert "no header" in refused(ROWS, "a.npy", header=True)
+
+
+def test_a_first_row_with_text_beside_numbers_is_a_header_with_a_note(read):
+    flowers = "5.1,3.5,setosa\n4.9,3.0,setosa\n4.7,3.2,virginica\n"
+    assert noted(read(flowers, columns=[0, 1]), "looks like the lines below", "header=false")
+    assert read(flowers, columns=[0, 1], header=False).values.shape == (3, 2)
+
+
+def test_an_integer_that_is_no_index_is_a_name(read):
+    np.testing.assert_array_equal(read(f"2001,2002\n{BODY}", columns=[2002]).values, ROWS[:, 1:])
+
+
+def test_comments_stand_above_the_first_line_only(read, refused):
+    assert noted(read("# by hand\n# of today\n\nx,y\n1,2\n3,4\n"), "2 lines", "skipped")
+    for text in ("x,y\n1,2\n#N/A,7\n3,4\n", "#N/A,7\n1,2\n3,4\n", "x,y\n1,2\n#3,4\n5,6\n"):
+        assert "is not a number" in refused(text)
+    message = refused("x,y\n1,2\n# half way\n3,4\n")
+    assert "line 3" in message and "comments stand above" in message
+
+
+# Columns beside those that are wanted
+
+
+@pytest.mark.parametrize(
+    "other", ["General Motors", "?", "2024-01-31", "a; b", '"x, y"', "", "1_0", "#N/A", '"6 """']
+)
+def test_columns_that_are_not_asked_for_may_hold_anything(read, other):
+    rows = "".join(f"{x},{other},{y}\n" for x, y in ROWS.tolist())
+    np.testing.assert_array_equal(read("a,b,c\n" + rows, columns=["a", "c"]).values, ROWS)
+
+
+def test_a_refusal_of_text_names_the_columns_that_are_numbers(read, refused):
+    rows = "".join(f"{x},Ford,{y},red\n" for x, y in ROWS.tolist())
+    message = refused("invest,firm,value,colour\n" + rows)
+    assert "'firm'" in message and message.endswith("--set columns=invest,value")
+    assert refused("an investment,firm,value,colour\n" + rows).endswith("--set columns=0,2")
+    assert refused("2020-01-01,1\n2020-01-02,2\n" + rows[:0], columns=None).endswith("--set columns=1")
+    assert "columns=" not in refused("a,b\n1,2\n3,4\n5,x\n")  # one wrong cell
+
+
+def test_an_index_is_noted_with_the_way_to_leave_it_out(read):
+    for head, start in ((",a,b", 0), (",0,1", 0), ('"","a","b"', 1), ("id,a,b", 7)):
+        rows = "".join(f"{start + k},{x},{y}\n" for k, (x, y) in enumerate(ROWS.tolist()))
+        data = read(f"{head}\n{rows}")
+        names = "columns=1,2" if head == ",0,1" else "columns=a,b"
+        assert data.values.shape == (60, 3) and noted(data, f"counts the rows from {start}", names), head
+        assert data.named == (head[0] == "i")
+    assert not noted(read(f"a,b\n{BODY}"), "counts")
+
+
+def test_the_names_of_rows_that_r_writes_have_no_name(read, refused):
+    rows = "".join(f'"{k}" {x} {y}\n' for k, (x, y) in enumerate(ROWS.tolist(), 1))
+    assert read('"a" "b"\n' + rows).names == ("x0", "a", "b")
+    assert refused('"a" "b"\n' + rows.replace('"1"', '"Mazda RX4"')).count("Mazda RX4")
+    np.testing.assert_array_equal(read('"a" "b"\n' + rows, columns=["a", "b"]).values, ROWS)
+
+
+def test_an_empty_column_is_left_out_if_it_has_no_name_and_named_otherwise(read, refused):
+    rows = "".join(f"{x},{y},\n" for x, y in ROWS.tolist())
+    for head in ("a,b,\n", "a,b\n", ""):
+        data = read(head + rows)
+        np.testing.assert_array_equal(data.values, ROWS)
+        assert data.named == bool(head) and noted(data, "column 2", "left out")
+    message = refused("a,b,c\n" + rows)
+    assert "'c'" in message and "no value in 60 rows" in message and "columns=a,b" in message
+    assert "'x1'" in refused(np.stack([ROWS[:, 0], np.full(60, np.nan)], 1), "a.npy")
+    assert "('b')" in refused("a,b\n1,\n2,3\n")
+
+
+# What could mean two things
+
+
+@pytest.mark.parametrize("mark", ["\t", ";", "|"])
+@pytest.mark.parametrize("rows", [("12,345", "999", "1,000"), ("1,234", "5,678"), ("-1,234", "12")])
+def test_marks_for_thousands_are_never_guessed(refused, mark, rows):
+    message = refused("a" + mark + "b\n" + "".join(f"{row}{mark}{k}\n" for k, row in enumerate(rows)))
+    assert rows[0] in message and "thousands" in message
+
+
+@pytest.mark.parametrize("proof", ["0,5", "1,5", "0,123", "1234", "1,2345", "1234,567", "1,5e3"])
+@pytest.mark.parametrize("last", [True, False])
+def test_a_decimal_comma_is_known_by_one_number_that_is_none_of_thousands(read, proof, last):
+    rows = ["12,345", proof] if last else [proof, "12,345"]
+    values = read("".join(f"{row};{k}\n" for k, row in enumerate(rows))).values[:, 0]
+    assert 12.345 in values and float(proof.replace(",", ".")) in values
+
+
+def test_points_for_thousands_beside_semicolons_are_refused_and_decimals_are_not(read, refused):
+    assert "thousands" in refused("a;b\n12.345;1\n999;2\n")
+    np.testing.assert_array_equal(read("12.345;1.222\n0.5;3.111\n").values[:, 0], [12.345, 0.5])
+    np.testing.assert_array_equal(read("12.345;1.222\n10.501;3.111\n").values[:, 0], [12.345, 10.501])
+    np.testing.assert_array_equal(read("12.345\t1\n999\t2\n").values[:, 0], [12.345, 999])
+
+
+@pytest.mark.parametrize(
+    ("cell", "advice"),
+    [
+        ('"12,345"', "thousands"), ("1'234", "thousands"), ("1\u202f234", "thousands"),
+        ('"1,5"', "decimal point"), ("−5", "write '-'"), ("5%", "unit"), ("$5", "unit"), ("€1.50", "unit"),
+        ("1d5", "with e"), ("1_0", "'_'"), ("False", "1 and 0"), ("#DIV/0!", "spreadsheet"), ("3\0", "NUL"),
+        ("0x10", "correct"), ("1+2j", "correct"), ("-", "correct"),
+    ],
+)  # fmt: skip
+def test_the_cause_is_said_where_a_cell_is_no_number(refused, cell, advice):
+    message = refused(f"a,b\n1,2\n3,{cell}\n4,5\n6,7\n")
+    assert "line 3, in column 'b'" in message and advice in message
+
+
+def test_latin_1_and_marks_of_every_kind_are_read(read):
+    data = read("Größe;µ\n1,5;2\n-3,25;4e3\n".encode("latin-1"))
+    np.testing.assert_array_equal(data.values, TABLE)
+    assert data.names == ("Größe", "µ") and noted(data, "Latin-1")
+    np.testing.assert_array_equal(read("a|b\n1.5|2\n-3.25|4e3\n").values, TABLE)
+    assert read("ä" * 40000 + ",y\n1,2\n3,4\n").values.shape == (2, 2)  # cut in a letter
+
+
+def test_a_mark_within_texts_does_not_part_columns(read):
+    text = "id,comment,value\n1,foo; bar,3.5\n2,baz,4\n4,a;b,5\n"
+    np.testing.assert_array_equal(read(text, columns=["id", "value"]).values, [[1, 3.5], [2, 4], [4, 5]])
+
+
+# The quick parser and the careful one
+
+
+@pytest.mark.parametrize("text", [",", ";", "\t", " ", "  ", ", ", "|"])
+def test_both_parsers_read_the_same_bits(read, monkeypatch, text):
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(400, 3)) * 10.0 ** rng.integers(-300, 300, (400, 3))
+    values[:3] = [[0.0, -0.0, 5e-324], [1.7e308, -1.0, 2.0**53 + 2], [-1e22, 123456789012345678, 0.1]]
+    lines = [text.join(map(repr, row)) for row in values.tolist()]
+    lines[1] = lines[1].replace("-1.0", "-0")
+    content = "\n".join(lines)
+    quick = read(content).values
+    monkeypatch.setattr(text_table._Rows, "_quickly", lambda self, block: None)
+    assert quick.tobytes() == read(content).values.tobytes()
+    values[1, 1] = -0.0
+    assert quick.tobytes() == values.tobytes()
+
+
+def test_the_quick_parser_is_the_one_that_reads_plain_files(read, monkeypatch):
+    monkeypatch.setattr(text_table._Rows, "_carefully", None)
+    np.testing.assert_array_equal(read(f"a,b\n{BODY}").values, ROWS)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["1,2,3", "4", "1;2", "null,2", "[1],2", '"1",x', "true,1", "1,2 3", ",,", "{},1"]
+)
+def test_the_quick_parser_takes_nothing_that_the_careful_one_refuses(refused, wrong):
+    assert "line 31" in refused(
+        "".join(f"{line}\n" for line in [*BODY.split()[:30], wrong, *BODY.split()[31:]])
+    ) or (wrong == "null,2")
+
+
+def test_lines_are_counted_across_blocks(read, refused, monkeypatch):
+    monkeypatch.setattr(text_table, "BLOCK", 64)
+    np.testing.assert_array_equal(read(f"a,b\r\n{BODY}").values, ROWS)
+    assert "line 42" in refused(f"a,b\n\n{BODY}".replace(BODY.split()[39], "1,x"))
 
 
 # NPY that is read

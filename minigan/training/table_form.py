@@ -1,0 +1,220 @@
+"""The form of a text file of numbers, by its first lines: marks, header, names. Rules: docs/data.md."""
+
+import csv
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from minigan.errors import DataError, quoted
+
+MISSING = frozenset(("", "na", "n/a", "<na>", "null", "none", "?", "."))  # besides what float() reads as NaN
+MARKS = "\t;|,"  # between the columns, tried in this order; else blanks
+WITH_COMMA = "\t;|"  # those beside which a comma may be the decimal mark
+SPREADSHEET = re.compile(r"#(N/A|DIV/0!|VALUE!|REF!|NAME\?|NUM!|NULL!)")
+UNLIKE = 10  # rows below the first line from which it can be said to be unlike them
+
+_QUOTED = re.compile(r'"[^"]*"')
+_SIMPLE = re.compile(r"[^\W\d][\w.-]*")  # a name that a shell and --set leave alone
+
+
+class Opening(NamedTuple):
+    comments: int  # lines before the first line of content
+    last: tuple[int, str] | None  # the comment in the line before it
+    lines: list[tuple[int, str]]  # of content, with their numbers from 1
+
+
+def _mark(lines: list[str]) -> str | None:
+    """The mark between the columns: the first that is as often in every row, and in the line above."""
+    first, *below = [_QUOTED.sub("q", line) for line in lines]
+    rows = [line for line in below if not line.startswith("#")] or [first]
+    for fewer in (0, 1):  # R writes no name above its names of rows
+        for mark in MARKS:
+            count = rows[0].count(mark)
+            if count and first.count(mark) == count - fewer and all(r.count(mark) == count for r in rows):
+                return mark
+    for mark in MARKS:  # the rows are ragged, which the reader will say
+        if mark in rows[0] or mark in first and None not in map(number_of, first.split(mark)):
+            return mark
+    return None
+
+
+def number_of(field: str) -> float | None:
+    """The number that ``field`` writes, NaN if it says that there is none, None if it is something else."""
+    field = field.strip()
+    if field.lower() in MISSING:
+        return float("nan")
+    try:
+        return None if "_" in field else float(field)  # float() reads 1_000, which no other program writes
+    except ValueError:
+        return None
+
+
+class Form:
+    """How the rows of one text file are read: the mark between columns, how many there are, their names.
+
+    own       of each column whether the file names it
+    first_row the number of the line that is the first row
+    """
+
+    def __init__(self, what: str, opening: Opening, header: bool | None) -> None:
+        self.what, lines = what, [line for _, line in opening.lines]
+        self.mark = _mark(lines[:20])
+        body = _QUOTED.sub("q", lines[min(1, len(lines) - 1)])
+        self.blanks = self.mark is None and len(body.split()) > 1
+        number, line = opening.lines[0]
+        first = self.split(number, line)
+        self.width, above = len(first), self._above(opening, first)
+        self.notes, self.first_row = list[str](), number
+        self._opening, taken = opening.lines, None
+        if header is not False and above is not None:
+            taken = above
+            self._note_header(opening.lines[0][0] - 1, above)
+        elif header or header is None and self._is_header(number, first):
+            self.first_row, self._opening = number + 1, opening.lines[1:]
+            taken = self._with_row_names(first)
+            self.width = len(taken)
+            self._note_header(number, taken)
+        skipped = opening.comments - (taken is above and above is not None)
+        if skipped:
+            line = f"{skipped} line{'s' * (skipped > 1)} before the first row"
+            self.notes.append(f"{line} that begin{'s' * (skipped == 1)} with '#' or 'sep=' were skipped")
+        self.has_header = taken is not None
+        given = [label(field.strip()) for field in taken or [""] * self.width]
+        self.own = [bool(name) for name in given]
+        names = default_names(self.width)
+        self.names = tuple(name or other for name, other in zip(given, names, strict=True))
+
+    def split(self, number: int, line: str) -> list[str]:
+        """The fields of a line."""
+        if '"' in line:
+            mark = self.mark or (" " if self.blanks else ",")
+            try:
+                return next(csv.reader([line], delimiter=mark, skipinitialspace=True, strict=True))
+            except (csv.Error, StopIteration) as error:
+                raise DataError(
+                    f"{self.what}, line {number}: {quoted(line)} cannot be split at its quotes ({error}); "
+                    "write one row a line, with quotes in pairs around whole fields"
+                ) from None
+        if self.mark:
+            return line.split(self.mark)
+        return line.split() if self.blanks else [line]
+
+    def number(self, field: str) -> float | None:
+        """As ``number_of``, with a decimal comma where there may be one."""
+        return number_of(field.replace(",", ".") if (self.mark or ",") in WITH_COMMA else field)
+
+    def is_text(self, field: str) -> bool:
+        """Whether a field can only be a name: no number, not missing, no error of a spreadsheet."""
+        return self.number(field) is None and not SPREADSHEET.match(field.strip())
+
+    def rows(self) -> list[list[str]]:
+        """The fields of the rows among the first lines, as far as they are whole."""
+        found = []
+        for number, line in self._opening:
+            try:
+                fields = self.split(number, line)
+            except DataError:
+                continue
+            if len(fields) == self.width:
+                found.append(fields)
+        return found
+
+    def _above(self, opening: Opening, first: list[str]) -> list[str] | None:
+        """The names in the comment above the first row, as ``# x, y`` over rows of two numbers."""
+        if opening.last is None or all(map(self.is_text, first)):
+            return None
+        number, comment = opening.last
+        try:
+            fields = self.split(number, comment.removeprefix("#").strip())
+        except DataError:
+            return None
+        fields[0] = fields[0] or "#"  # the name of a column of numbers of rows
+        named = len(fields) == len(first) and any(map(self.is_text, fields))
+        return fields if named and (len(first) > 1 or len(comment.split()) <= 2) else None
+
+    def _is_header(self, number: int, first: list[str]) -> bool:
+        """Whether the first line names the columns: it has text, or counts, unlike the rows below it."""
+        rows = [row for row in self.rows()[1:] if len(row) == len(first)]
+        if any(map(self.is_text, first)):
+            alike = all(
+                self.is_text(f) == self.is_text(r) for row in rows for f, r in zip(first, row, strict=True)
+            )
+            if alike and rows and not all(map(self.is_text, first)):
+                self.notes.append(
+                    f"line {number} looks like the lines below it; --set header=false makes it a row"
+                )
+            return True
+        if len(rows) < UNLIKE:
+            return False
+        start = int(len(first) > 1 and not first[0].strip())  # pandas has no name for its index
+        cells, columns = first[start:], list(zip(*rows, strict=True))[start:]
+        values = np.array(list(map(self._finite, cells)))
+        far = np.array([self._is_far(value, column) for value, column in zip(values, columns, strict=True)])
+        fractions = [all(re.search(r"[.,eE]", field) for field in column) for column in columns]
+        counts = all(re.fullmatch(r"\d+", cell.strip()) for cell in cells) and bool(
+            (np.diff(values) == 1).all()
+        )
+        counts = counts and (len(first) > 1 or values[0] == 0)
+        unlike = far | fractions
+        if counts and (unlike.all() if len(first) > 1 else far.all()):
+            self.notes.append(
+                f"the numbers in line {number} count, unlike those below; --set header=false makes it a row"
+            )
+            return True
+        if far.all() or counts and unlike.all():
+            shown = quoted(" ".join(first) if self.mark is None else self.mark.join(first))
+            self.notes.append(
+                f"line {number}, {shown}, is unlike the lines below it, and was read as a row; "
+                "--set header=true makes it the names of the columns"
+            )
+        return False
+
+    def _is_far(self, value: float, column: tuple[str, ...]) -> bool:
+        """Whether a number is farther from those of a column than their range, or stands above text."""
+        below = np.array([number for number in map(self._finite, column) if np.isfinite(number)])
+        if not below.size:
+            return all(map(self.is_text, column))
+        low, high = below.min(), below.max()
+        with np.errstate(over="ignore"):
+            return bool(value < low - (high - low) or value > high + (high - low))
+
+    def _finite(self, field: str) -> float:
+        value = self.number(field)
+        return np.nan if value is None or not np.isfinite(value) else value
+
+    def _with_row_names(self, header: list[str]) -> list[str]:
+        """The header with a field for what rows have more: R's names of rows, or an end after a mark."""
+        row = next((self.split(*line) for line in self._opening[:1]), header)
+        if len(row) != len(header) + 1:
+            return header
+        if not row[-1].strip():
+            return [*header, ""]
+        raw = self._opening[0][1]
+        # Beside commas a number may be a decimal comma's first half: R writes its names of rows in quotes.
+        named = self.mark != "," or raw.startswith('"') or self.is_text(row[0])
+        return ["", *header] if named else header
+
+    def _note_header(self, number: int, names: list[str]) -> None:
+        shown = ", ".join(label(name.strip()) or "(no name)" for name in names[:5])
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        self.notes.insert(0, f"line {number} was taken as a header: {shown}{more}")
+
+
+def label(name: str) -> str:
+    """A name as it may be printed."""
+    return name if name.isprintable() and len(name) <= 80 else quoted(name)[1:-1]
+
+
+def default_names(count: int) -> tuple[str, ...]:
+    """The names of columns that have none."""
+    return ("x",) if count == 1 else tuple(f"x{i}" for i in range(count))
+
+
+def columns_setting(names: Sequence[str], chosen: Sequence[int]) -> str:
+    """The setting that selects some columns: by name where these are plain and unique, else by index."""
+    plain = all(_SIMPLE.fullmatch(names[i]) and list(names).count(names[i]) == 1 for i in chosen)
+    texts = [names[i] if plain else str(i) for i in chosen]
+    shown = texts[: max(1, sum(1 for k in range(len(texts)) if sum(map(len, texts[: k + 1])) < 150))]
+    return f"--set columns={','.join(shown)}" + ",…" * (len(shown) < len(texts))

@@ -1,0 +1,331 @@
+"""Text files of numbers, read row by row. docs/data.md has the rules for users.
+
+The first lines decide how the file is read; every row then has as many fields, and what is asked of it is
+numbers, or the file is refused with the line. Nothing is guessed that could mean two things.
+"""
+
+import io
+import re
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
+from typing import BinaryIO, NamedTuple, TextIO
+
+import msgspec
+import numpy as np
+
+from minigan.errors import DataError, nearest, quoted
+from minigan.training.table_form import SPREADSHEET, WITH_COMMA, Form, Opening, columns_setting, number_of
+
+MAX_LINE = 2**20  # characters of one line of text
+BLOCK = 2**18  # characters that are read at once
+SAMPLE, SAMPLE_LINES = 2**20, 1000  # characters and lines by which the form of a file is known
+
+_decoder = msgspec.json.Decoder(list[float])
+_EDGES, _BLANKS = re.compile(r"[ \t]*\n[ \t]*"), re.compile(r"[ \t]+")
+_DIGITS = re.compile(r"[-+]?[\d.,]+([eE][-+]?\d+)?")
+_GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}([.,]\d{3})+")
+_ADVICE = (  # what to do about a field that is no number, by its form
+    (re.compile(r"[-+]?\d{1,3}([,.'’ \u00a0\u202f]\d{3})+([.,]\d+)?"), "write no marks for thousands"),
+    (re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?"), "write a decimal point, or part columns by ';' or a tab"),
+    (re.compile(r"[−–—]\s*[\d.,]+.*"), "write '-' for minus"),
+    (re.compile(r"[-+]?[\d.,]+\s*[%$€£¥°].*|[-+]?[$€£¥]\s*[-+]?[\d.,]+"), "write numbers without a unit"),
+    (re.compile(r"[-+]?[\d.]+[dD][-+]?\d+"), "write the exponent with e"),
+    (re.compile(r"[-+]?\d+(_\d+)+(\.\d+)?"), "write numbers without '_'"),
+    (re.compile(r"true|false", re.IGNORECASE), "write truth values as 1 and 0"),
+    (SPREADSHEET, "an error of a spreadsheet is no number: correct or remove it"),
+    (re.compile(r".*\0.*", re.DOTALL), "there is a NUL in it: save the file as text in UTF-8"),
+)  # fmt: skip
+
+
+class Table(NamedTuple):
+    """What a file holds: values (n, p), the names of the columns, whether all are its own, and notes."""
+
+    values: np.ndarray
+    names: tuple[str, ...]
+    notes: list[str]
+    named: bool
+
+
+def read_text(file: BinaryIO, what: str, columns: Sequence[int | str] | None, header: bool | None) -> Table:
+    """The table in a text file, NaN where a value is missing; ``header`` None: see whether there is one.
+
+    Raises:  DataError – with the line, if it is no table, or not of numbers in the columns asked for
+    """
+    encoding, notes = _encoding(file)
+    with io.TextIOWrapper(file, encoding=encoding, errors="backslashreplace") as text:
+        form = Form(what, _opening(text, what), header)
+        selected = select(columns, form.names, what, form.has_header)
+        rows, numbers = _Rows(form, selected), array("d")
+        text.seek(0)
+        for _ in range(form.first_row - 1):
+            text.readline()
+        for number, block in _blocks(text, what, form.first_row):
+            numbers.extend(rows.read(number, block))
+        rows.decimals.refuse_doubt(what)
+    values = (np.frombuffer(numbers, np.float64) if numbers else np.empty(0)).reshape(-1, len(selected))
+    names, notes = tuple(form.names[i] for i in selected), notes + form.notes
+    nameless = [k for k, i in enumerate(selected) if not form.own[i] and np.isnan(values[:, k]).all()]
+    if columns is None and len(values) and 0 < len(nameless) < len(names):
+        which = ", ".join(str(k) for k in nameless)
+        notes.append(f"column {which}, counted from 0, has neither a name nor a value and was left out")
+        kept = [k for k in range(len(names)) if k not in nameless]
+        values, names = np.ascontiguousarray(values[:, kept]), tuple(names[k] for k in kept)
+        selected = kept
+    return Table(values, names, notes, all(form.own[i] for i in selected))
+
+
+def _encoding(file: BinaryIO) -> tuple[str, list[str]]:
+    start = file.read(2**16)
+    file.seek(0)
+    for mark, encoding in (
+        (b"\xff\xfe\0\0", "utf-32"),
+        (b"\0\0\xfe\xff", "utf-32"),
+        (b"\xff\xfe", "utf-16"),
+        (b"\xfe\xff", "utf-16"),
+    ):
+        if start.startswith(mark):
+            return encoding, []
+    try:
+        start.decode()
+    except UnicodeDecodeError as error:
+        if error.reason != "unexpected end of data":  # a letter that the 64 KiB cut
+            return "cp1252", ["the text is not UTF-8, and was read as Latin-1 (Windows-1252)"]
+    return "utf-8-sig", []
+
+
+def _opening(text: TextIO, what: str) -> Opening:
+    """The first lines of a file; what begins with # is a comment there, and nowhere else."""
+    number = comments = length = 0
+    last, lines = None, list[tuple[int, str]]()
+    while len(lines) < 2 or len(lines) < SAMPLE_LINES and length < SAMPLE:
+        line = text.readline(MAX_LINE)
+        if not line:
+            break
+        number, length = number + 1, length + len(line)
+        _refuse_overlong(len(line), number, what)
+        content = _stripped(line)
+        if not content:
+            continue
+        comment = content.startswith("#") and not SPREADSHEET.match(content)
+        if not lines and (comment or number == 1 and re.fullmatch(r'"?sep=.?"?', content)):
+            comments, last = comments + 1, (number, content)
+        else:
+            lines.append((number, content))
+    if not lines:
+        raise DataError(f"{what} is empty; give at least 2 rows of numbers")
+    return Opening(comments, last if last and last[0] == lines[0][0] - 1 else None, lines)
+
+
+def _blocks(text: TextIO, what: str, number: int) -> Iterator[tuple[int, str]]:
+    """The rest of a text in blocks of whole lines, each with the number of its first."""
+    while block := text.read(BLOCK):
+        if not block.endswith("\n"):
+            block += text.readline(MAX_LINE)
+        last = block.rfind("\n", 0, -1) + 1
+        _refuse_overlong(len(block) - last, number + block.count("\n", 0, last), what)
+        yield number, block
+        number += block.count("\n")
+
+
+def _refuse_overlong(length: int, number: int, what: str) -> None:
+    if length >= MAX_LINE:
+        raise DataError(f"{what} has in line {number} more than {MAX_LINE} characters; give one row a line")
+
+
+def _stripped(line: str) -> str:
+    content = line.strip(" \r\n\v\f")  # a tab may be an empty last field
+    return "" if content.isspace() else content
+
+
+class _Decimals:
+    """Which of . and , is the decimal mark of a file, where it may be either.
+
+    A comma beside which nothing shows that it is none for thousands (12,345 and 999) is refused in the end;
+    so is a point beside semicolons, as German thousands (12.345 and 999).
+    """
+
+    def __init__(self, mark: str | None) -> None:
+        self.free = mark is not None and mark in WITH_COMMA
+        self.mark = None if self.free else "."
+        self.settled = not self.free
+        self._semicolons, self._grouped = mark == ";", ""
+        self._small = self._large = False  # whether numbers without a mark were below 1000, or were not
+
+    def with_point(self, number: int, fields: list[str], what: str) -> list[str]:
+        """The fields with a decimal point; mixed marks are refused, since one may stand for thousands."""
+        if not self.settled or any(("." if self.mark == "," else ",") in field for field in fields):
+            for field in fields:
+                if _DIGITS.fullmatch(field.strip()):
+                    self._look(number, field.strip(), what)
+        return [field.replace(",", ".") for field in fields] if self.mark == "," else fields
+
+    def _look(self, number: int, field: str, what: str) -> None:
+        for mark in ".,":
+            if mark in field:
+                self.mark = self.mark or mark
+                if mark != self.mark:
+                    raise DataError(
+                        f"{what}, line {number}: {quoted(field)} has '{mark}' where '{self.mark}' was the "
+                        "decimal mark before; write all numbers with one mark, and none for thousands"
+                    )
+        if self.mark is not None and self.mark in field:
+            self._grouped = self._grouped or f"line {number}: {quoted(field)}"
+            self.settled |= not _GROUPED.fullmatch(field) or self.mark == "." and not self._semicolons
+        else:
+            self.look_at_plain([float(field)])
+        self.settled |= self._large and self.mark is not None  # it has none where one for thousands would be
+
+    def look_at_plain(self, numbers: list[float]) -> None:
+        """Remember of numbers without marks whether they are such as would have one for thousands."""
+        large = np.abs(numbers) >= 1000
+        self._large |= bool(large.any())
+        self._small |= not large.all()
+
+    def refuse_doubt(self, what: str) -> None:
+        """Raises:  DataError – if what was read may have had marks for thousands"""
+        if not self.settled and self._grouped and (self.mark == "," or self._small):
+            raise DataError(
+                f"{what}, {self._grouped} may be a number of thousands or of decimals; write numbers without "
+                "marks for thousands, and with a decimal point"
+            )
+
+
+class _Rows:
+    """The numbers in the rows of a text file, in the columns that were asked for."""
+
+    def __init__(self, form: Form, selected: list[int]) -> None:
+        self.form, self.selected, self.decimals = form, selected, _Decimals(form.mark)
+        self._every = selected == list(range(form.width))
+        one = len(selected) == 1
+        get = itemgetter(*selected)
+        self._pick: Callable[[list[str]], list[str]] = (
+            (lambda f: [f[selected[0]]]) if one else lambda f: list(get(f))
+        )
+
+    def read(self, number: int, block: str) -> list[float]:
+        """The numbers of a block of lines, the first of which has that number."""
+        quick = self._quickly(block) if self._every else None
+        return self._carefully(number, block) if quick is None else quick
+
+    def _quickly(self, block: str) -> list[float] | None:
+        """The numbers of plain rows by a parser of JSON, in a quarter of the time; None for others."""
+        form, decimals = self.form, self.decimals
+        other = "," if decimals.mark == "." else "."
+        doubtful = "," in block or "." in block if not decimals.settled else decimals.free and other in block
+        if '"' in block or doubtful:
+            return None
+        block = block if block.endswith("\n") else block + "\n"
+        if form.blanks:
+            block = _BLANKS.sub(",", _EDGES.sub("\n", block.lstrip(" \t")))
+        elif decimals.mark == ",":
+            block = block.replace(",", ".")
+        if form.mark and form.mark != ",":
+            block = block.replace(form.mark, ",")
+        try:
+            plain = block.encode("ascii")
+            characters = np.frombuffer(plain, np.uint8)
+            ends = characters == ord("\n")
+            marks = ends | (characters == ord(",")) if form.width > 1 else ends
+            at, count = np.flatnonzero(marks), int(np.count_nonzero(ends)) * form.width
+            if len(at) != count or not ends[at[form.width - 1 :: form.width]].all():
+                return None
+            text = b"[" + plain[:-1].replace(b"\n", b",") + b"]"
+            if b"-0," in text or text.endswith(b"-0]"):  # an integer to JSON, whose 0 has no sign
+                return None
+            numbers = _decoder.decode(text)
+        except (UnicodeEncodeError, msgspec.DecodeError):
+            return None
+        if len(numbers) != count:
+            return None
+        if not decimals.settled:
+            decimals.look_at_plain(numbers)
+        return numbers
+
+    def _carefully(self, number: int, block: str) -> list[float]:
+        """The numbers of rows of any form, or the refusal of the first line that is wrong."""
+        form, numbers = self.form, list[float]()
+        for number, line in enumerate(block.split("\n"), number):  # noqa: B020  # from the first on
+            line = _stripped(line)
+            if not line:
+                continue
+            fields = form.split(number, line)
+            if len(fields) != form.width:
+                self._refuse_ragged(number, line, fields)
+            if not self._every:
+                fields = self._pick(fields)
+            if self.decimals.free:
+                fields = self.decimals.with_point(number, fields, form.what)
+            try:
+                if "_" not in line:
+                    numbers += list(map(float, fields))
+                    continue
+            except ValueError:
+                pass
+            for k, field in enumerate(fields):
+                value = number_of(field)
+                if value is None:
+                    self._refuse_text(number, self.selected[k], field.strip())
+                else:
+                    numbers.append(value)
+        return numbers
+
+    def _refuse_ragged(self, number: int, line: str, fields: list[str]) -> None:
+        hint = ""
+        if line.startswith("#"):
+            hint = "; comments stand above the first row only"
+        elif self.form.mark == ",":
+            hint = "; a decimal comma needs ';' or a tab between columns"
+        raise DataError(
+            f"{self.form.what}, line {number}: has {len(fields)} fields where {self.form.width} are "
+            f"expected: {quoted(line)}{hint}"
+        )
+
+    def _refuse_text(self, number: int, column: int, field: str) -> None:
+        form, rows = self.form, self.form.rows()
+        advice = next((advice for what, advice in _ADVICE if what.fullmatch(field)), "correct or remove it")
+        kinds = [[form.is_text(row[j]) for row in rows] for j in range(form.width)]
+        if 2 * sum(kinds[column]) > len(rows):
+            numeric = [
+                j for j, kind in enumerate(kinds) if not any(kind) and any(row[j].strip() for row in rows)
+            ]
+            advice += (
+                f", or take the columns that are numbers: {columns_setting(form.names, numeric)}"
+                * bool(numeric)
+            )
+        where = f", in column {quoted(form.names[column])}" if form.width > 1 else ""
+        raise DataError(f"{form.what}, line {number}{where}: {quoted(field)} is not a number; {advice}")
+
+
+def select(
+    columns: Sequence[int | str] | None, names: tuple[str, ...], what: str, has_header: bool
+) -> list[int]:
+    """The indices of the selected columns."""
+    if columns is None:
+        return list(range(len(names)))
+    selected = []
+    for column in columns:
+        if isinstance(column, int) and not 0 <= column < len(names) and str(column) in names:
+            column = str(column)  # a header of years
+        if isinstance(column, str):
+            if not has_header:
+                raise DataError(
+                    f"{what} has no header, so column {quoted(column)} has no name there; select by index"
+                )
+            if names.count(column) > 1:
+                raise DataError(
+                    f"{what} has {names.count(column)} columns named {quoted(column)}; select by index"
+                )
+            if column not in names:
+                known = nearest(column, names[:20])
+                raise DataError(f"{what} has no column {quoted(column)}; {known}")
+            selected.append(names.index(column))
+        elif not 0 <= column < len(names):
+            raise DataError(f"{what} has {len(names)} columns, received index {quoted(column)}; count from 0")
+        else:
+            selected.append(int(column))
+    if len(set(selected)) < len(selected) or not selected:
+        raise DataError(
+            f"columns must select each column once and at least one, received {quoted(list(columns))}"
+        )
+    return selected
