@@ -61,7 +61,7 @@ def read_text(file: BinaryIO, what: str, columns: Sequence[int | str] | None, he
         for _ in range(form.first_row - 1):
             text.readline()
         for number, block in _blocks(text, what, form.first_row):
-            numbers.extend(rows.read(number, block))
+            numbers.fromlist(rows.read(number, block))
         rows.decimals.refuse_doubt(what)
     values = (np.frombuffer(numbers, np.float64) if numbers else np.empty(0)).reshape(-1, len(selected))
     names, notes = tuple(form.names[i] for i in selected), notes + form.notes
@@ -226,10 +226,11 @@ class _Rows:
             plain = block.encode("ascii")
             characters = np.frombuffer(plain, np.uint8)
             ends = characters == ord("\n")
-            marks = ends | (characters == ord(",")) if form.width > 1 else ends
-            at, count = np.flatnonzero(marks), int(np.count_nonzero(ends)) * form.width
-            if len(at) != count or not ends[at[form.width - 1 :: form.width]].all():
-                return None
+            count = int(np.count_nonzero(ends)) * form.width
+            if form.width > 1:
+                at = np.flatnonzero(ends | (characters == ord(",")))
+                if len(at) != count or not ends[at[form.width - 1 :: form.width]].all():
+                    return None
             text = b"[" + plain[:-1].replace(b"\n", b",") + b"]"
             if b"-0," in text or text.endswith(b"-0]"):  # an integer to JSON, whose 0 has no sign
                 return None
