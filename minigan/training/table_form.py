@@ -20,6 +20,8 @@ _SIMPLE = re.compile(r"[^\W\d][\w.-]*")  # a name that a shell and --set leave a
 
 
 class Opening(NamedTuple):
+    """The first lines of a file, as far as its form is read off them."""
+
     comments: int  # lines before the first line of content
     last: tuple[int, str] | None  # the comment in the line before it
     lines: list[tuple[int, str]]  # of content, with their numbers from 1
