@@ -164,7 +164,8 @@ def _print_ratios(a: "Record", b: "Record", ratios: "list[Ratio]") -> None:
     from minigan.profiling.results import Size, describe_machine
 
     click.echo(printable(f"A: {describe_machine(a)}, {a.measured}"))
-    click.echo(printable(f"B: {describe_machine(b)}, {b.measured}\n"))
+    click.echo(printable(f"B: {describe_machine(b)}, {b.measured}"))
+    click.echo()
     rows = [
         (f"{r.what} {Size(r.batch, r.width, r.replicas)}", r.variant, _microseconds(r.a), _microseconds(r.b),
          f"{r.ratio:.3g}", f"{r.low:.3g} to {r.high:.3g}", "*" if r.differs else "")

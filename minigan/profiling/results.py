@@ -309,18 +309,27 @@ def read(path: str | os.PathLike[str]) -> Record:
             f"{quoted(str(path))} is no result of minigan bench but of {quoted(record.command)}, "
             f"schema {quoted(record.schema)}; make one by minigan bench --out FILE"
         )
+    for cell in record.cells:
+        times = [cell.median, *cell.seconds]
+        if not cell.seconds or not all(0 < time < math.inf for time in times):
+            wrong = f"{cell.what} {cell.size}, {cell.variant!r}, took {quoted(cell.seconds)}"
+            raise DataError(
+                f"{quoted(str(path))} is damaged: {wrong}, median {quoted(cell.median)}, and a time is a "
+                "number of seconds above 0; measure it again with minigan bench --out FILE"
+            )
     return record
 
 
 def describe_machine(record: Record) -> str:
     """The processor, the BLAS and the GPU of a result, in a line."""
-    here = record.environment
-    blas = here.get("blas") or {}
+    here, blas = record.environment, record.environment.get("blas")
+    blas = blas if isinstance(blas, dict) else {}
     gpu = [fact.value for fact in record.facts if fact.backend != "numpy" and fact.name == "device"]
+    cpu, cores, system, numpy = (str(here.get(key))[:80] for key in ("cpu", "cores", "platform", "numpy"))
+    name, version, kernels = (str(blas.get(key))[:40] for key in ("name", "version", "architecture"))
     parts = (
-        f"{here.get('cpu')}, {here.get('cores')} cores, {here.get('platform')}",
-        f"NumPy {here.get('numpy')} with {blas.get('name')} {blas.get('version')} "
-        f"({blas.get('architecture')} kernels)",
+        f"{cpu}, {cores} cores, {system}",
+        f"NumPy {numpy} with {name} {version} ({kernels} kernels)",
         *(gpu or ["no GPU"]),
     )
     return "; ".join(parts)

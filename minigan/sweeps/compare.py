@@ -8,6 +8,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ RESULTS = ("ks", "ks_p", "w1", "mean", "sd", "modes", "hq", "reverse_kl", "secon
 RENAMED = {"pvalue": "ks_p", "std": "sd"}  # columns by the names that older sweeps have for them
 OF_VERDICT = {"w1": "W1", "mean": "mean", "sd": "sd"}  # rows of the verdict on one feature
 LARGEST = 1e300  # of a number that is believed
+MAX_FOLDERS = 10_000  # that are looked into for runs
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,13 @@ def unknown_column(name: str, columns: Sequence[str]) -> ConfigError:
 
 
 def compare(paths: Iterable[str | os.PathLike[str]]) -> Comparison:
-    """The runs at ``paths``: run directories, and directories that contain some."""
+    """The runs at ``paths``, each once: run directories, and directories that contain some, at any depth."""
     rows: list[RunSummary] = []
     notes: list[str] = []
-    for path in dict.fromkeys(_runs(paths, notes)):
+    found: dict[str, Path] = {}
+    for path in _runs(paths, notes):
+        found.setdefault(os.path.realpath(path), path)
+    for path in found.values():
         try:
             rows.append(_row(path, notes))
         except MiniganError as error:
@@ -119,13 +124,34 @@ def run_directories(folder: str | os.PathLike[str]) -> list[Path]:
         return []
 
 
+def _runs_below(folder: str | os.PathLike[str], notes: list[str]) -> list[Path]:
+    """The run directories in ``folder`` and in those that it contains, but for links and hidden ones."""
+    found, left, waiting = list[Path](), MAX_FOLDERS, [os.fspath(folder)]
+    while waiting and left:
+        left -= 1
+        place = waiting.pop(0)
+        found += run_directories(place)
+        with suppress(OSError, ValueError):
+            inside = sorted(entry.path for entry in os.scandir(place) if _may_hold_runs(entry))
+            waiting += [path for path in inside if not _is_run(path)]
+    if waiting:
+        notes.append(
+            f"{quoted(str(folder))} holds more than {MAX_FOLDERS} directories; the others are left out"
+        )
+    return found
+
+
+def _may_hold_runs(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+
+
 def _is_run(path: str | os.PathLike[str]) -> bool:
     return os.path.isfile(os.path.join(path, "config.json"))
 
 
 def _runs(paths: Iterable[str | os.PathLike[str]], notes: list[str]) -> Iterator[Path]:
     for path in paths:
-        inside = [] if _is_run(path) else run_directories(path)
+        inside = [] if _is_run(path) else _runs_below(path, notes)
         if inside:
             yield from inside
         elif _is_run(path):
