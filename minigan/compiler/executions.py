@@ -92,6 +92,13 @@ def available(home: Any) -> tuple[str, ...]:
     return tuple(name for name, row in EXECUTIONS.items() if home.device in row.devices)
 
 
+def refused(execution: str, home: Any) -> str:
+    """Why a backend does not have the execution of that name, with those it has; "" where it does."""
+    names = ("auto", *available(home))
+    known = f"execution is one of {', '.join(names)} on {home.name}; received {execution!r}"
+    return "" if execution in names else known
+
+
 def fastest(program: Any, home: Any) -> str:
     """The name of the execution that should be the fastest for a program on its backend."""
     if home.device == "cpu":
@@ -112,14 +119,11 @@ def make(
 
     Raises:  CaptureError – if the backend has no such execution, or the step cannot be run so
     """
-    names = available(home)
-    if execution not in ("auto", *names):
-        raise CaptureError(
-            f"on {home.name} a step is executed as {' or '.join(names)}; received {execution!r}"
-        )
+    if refusal := refused(execution, home):
+        raise CaptureError(refusal)
     name = execution
     if execution == "auto":
-        name = "recorded" if exact and "planned" not in names else fastest(program, home)
+        name = "recorded" if exact and "planned" not in available(home) else fastest(program, home)
     try:
         return name, EXECUTIONS[name].make(program, home, passes, threads)
     except UnplannableError:

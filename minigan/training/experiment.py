@@ -13,7 +13,7 @@ import numpy as np
 
 from minigan import backend as backends
 from minigan.backend.writes import mark_written
-from minigan.compiler.executions import available
+from minigan.compiler.executions import refused
 from minigan.engine.tensor import Tensor, constant
 from minigan.errors import ConfigError, DataError, UnavailableError, quoted
 from minigan.gan.game import Game, best_response
@@ -64,12 +64,7 @@ class Experiment(Steps):
 
     def __init__(self, config: Config, *, data: Data | None = None) -> None:
         self.config, self.backend = config, get_backend(config.backend)
-        names = available(self.backend)
-        if config.execution not in ("auto", *names):
-            raise ConfigError(
-                f"execution is auto, {' or '.join(names)} on {self.backend.name}; received "
-                f"{config.execution!r}"
-            )
+        refuse_execution(config, self.backend)
         self._read(data)
         self.notes += backend_notes(config.backend)
         self.latent_size = config.latent.size or self.features
@@ -81,12 +76,7 @@ class Experiment(Steps):
         self.game = _game([config], self.backend, self.latent_size, self.features)
         self.generator, self.discriminator = self.game.generator, self.game.discriminator
         self.averaged = self.generator.with_parameters(cast(Average, self.game.average).parameters)
-        s, a = config.schedule, config.average
-        try:
-            self.schedule = Schedule(s.name, config.steps, s.hold, s.final, s.warmup)
-            self.averaging = Averaging(a.name, config.steps, a.decay, a.start)
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
+        self.schedule, self.averaging = _course(config)
         self.draws = Draws(config, self.distribution, units, self.latent_size, self.schedule, self.averaging)
         super().__init__(block_length(config, self.features))
 
@@ -333,6 +323,39 @@ def structure(config: Config) -> bytes:
         for name in ("generator_optimizer", "discriminator_optimizer")
     }
     return to_json(replace(config, name="", seed=0, **common))
+
+
+def rehearse(config: Config) -> None:
+    """Make the game of ``config`` with the least networks there are.
+
+    Raises:  ConfigError – for what its experiment would refuse, whatever its sizes, its data and its machine
+    """
+    if config.backend in ("numpy", "strict"):
+        refuse_execution(config, get_backend(config.backend))
+    _course(config)
+    least = {name: replace(getattr(config, name), widths=()) for name in ("generator", "discriminator")}
+    _game([replace(config, packing=1, **least)], backends.numpy_backend, 1, 1)
+
+
+def refuse_execution(config: Config, backend: Any) -> None:
+    """Refuse an execution that the backend does not have.
+
+    Raises:  ConfigError – with those that it has
+    """
+    if refusal := refused(config.execution, backend):
+        raise ConfigError(refusal)
+
+
+def _course(config: Config) -> tuple[Schedule, Averaging]:
+    """How rates and average change over the steps."""
+    s, a = config.schedule, config.average
+    try:
+        return (
+            Schedule(s.name, config.steps, s.hold, s.final, s.warmup),
+            Averaging(a.name, config.steps, a.decay, a.start),
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _network(

@@ -1,14 +1,17 @@
 """What the settings allow one by one but not together, and the memory that they take."""
 
+from functools import lru_cache
 from itertools import pairwise
 
 from minigan.errors import ConfigError, quoted
-from minigan.gan.objectives import objective
+from minigan.gan.objectives import OBJECTIVES, objective
 from minigan.gan.penalties import PENALTIES
 from minigan.machine import available_memory, require_memory
-from minigan.probability.text_form import parse
 from minigan.storage.directory import MAX_ROWS
-from minigan.training.config import MAX_BYTES, Config, to_json
+from minigan.training.config import MAX_BYTES, Config, replace, to_json
+from minigan.training.experiment import rehearse
+from minigan.training.spellings import advice_on_choice
+from minigan.training.units import read_distribution
 
 
 def check(config: Config, features: int | None = None, available: int | None = None) -> None:
@@ -16,14 +19,17 @@ def check(config: Config, features: int | None = None, available: int | None = N
 
     Without them they are those of the target, or one for data that were not read yet.
 
-    Raises:  ConfigError – for a target that does not parse, sizes beyond the ``available`` bytes (None: what
-        is free now), a warm-up longer than the run, or columns or a header without data
+    Raises:  ConfigError – for a target that does not parse, what no game can be played with, sizes beyond
+             the ``available`` bytes (None: what is free now), a warm-up longer than the run, or columns or
+             a header without data
     """
-    for name, read in (("target", parse), ("objective", objective)):
-        try:
-            read(getattr(config, name))
-        except ValueError as error:
-            raise ConfigError(f"{name}: {error}") from None
+    target = read_distribution(config.target)
+    try:
+        objective(config.objective)
+    except ValueError as error:
+        advice = advice_on_choice("objective", config.objective, tuple(OBJECTIVES))
+        raise ConfigError(f"{error}{advice and f'; {advice}'}") from None
+    _rehearse(replace(config, seed=0, name=""))
     if config.batch % config.packing:
         raise ConfigError(
             f"packing {config.packing} must divide the batch of {config.batch}; choose a multiple as batch"
@@ -46,14 +52,20 @@ def check(config: Config, features: int | None = None, available: int | None = N
     if len(to_json(config)) > MAX_BYTES:
         raise ConfigError(f"the configuration takes more than {MAX_BYTES} bytes as JSON; name fewer columns")
     if features is None:
-        features = 1 if config.data is not None else parse(config.target).features
+        features = 1 if config.data is not None else target.features
     available = available_memory() if available is None else available
-    training = f"training the networks on batches of {config.batch}"
+    networks = " and ".join(
+        f"{player} {'-'.join(map(str, sizes))}" for player, sizes, _ in _networks(config, features)
+    )
+    training = f"training {networks} on batches of {config.batch}"
     advice = "reduce generator.widths, discriminator.widths or batch"
     require_memory(memory_estimate(config, features), training, advice, available)
     judging = f"judging {config.eval_samples} samples of {features} features"
     # Real and generated rows in float64, and a copy of each.
     require_memory(32 * config.eval_samples * features, judging, "reduce eval_samples", available)
+
+
+_rehearse = lru_cache(maxsize=64)(rehearse)  # the runs of a sweep differ little
 
 
 def memory_estimate(config: Config, features: int = 1) -> int:
@@ -66,11 +78,15 @@ def memory_estimate(config: Config, features: int = 1) -> int:
     copies = 4 + (config.average.name != "none")
     values = 24 if any(getattr(config, name) for name in PENALTIES) else 12
     total = 0
-    for net, first, last, passes in (
-        (config.generator, config.latent.size or features, features, 1),
-        (config.discriminator, features * config.packing, 1, 2),
-    ):
-        sizes = (first, *net.widths, last)
+    for _, sizes, passes in _networks(config, features):
         parameters = sum((n + 1) * m for n, m in pairwise(sizes))
         total += copies * parameters + values * passes * config.batch * sum(sizes)
     return total * (4 if config.dtype == "float32" else 8)
+
+
+def _networks(config: Config, features: int) -> tuple[tuple[str, tuple[int, ...], int], ...]:
+    """(player, sizes of its layers, batches that pass in an update) of each."""
+    return (
+        ("G", (config.latent.size or features, *config.generator.widths, features), 1),
+        ("D", (features * config.packing, *config.discriminator.widths, 1), 2),
+    )

@@ -1,10 +1,9 @@
 """Where settings come from: read, by name, merged into a configuration; refused with their source.
 
-One precedence: defaults < preset < file < ``MINIGAN_*`` < ``--set key=value``. An unknown name, a value out
-of bounds, and a size that the memory cannot hold are refused before any work.
+One precedence: defaults < preset < file < ``MINIGAN_*`` < options < ``--set key=value``. An unknown name, a
+value out of bounds, and a size that the memory cannot hold are refused before any work.
 """
 
-import difflib
 import json
 import math
 import os
@@ -14,14 +13,31 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from minigan.errors import ConfigError, nearest, quoted
+from minigan.errors import ConfigError, quoted
 from minigan.training.config import MAX_BYTES, Config, fields, flatten
 from minigan.training.limits import check
 from minigan.training.presets import preset as get_preset
+from minigan.training.spellings import (
+    advice_on_file,
+    advice_on_name,
+    advice_on_value,
+    meant,
+    plain,
+    read_value,
+)
+
+
+class Option(NamedTuple):
+    """A setting that an option of the command line sets: the option as the source, a name, a text."""
+
+    source: str
+    name: str
+    text: str
+
 
 RENAMED = {"latent.law": "latent.distribution"}  # settings that configurations of older runs have
 
@@ -58,12 +74,15 @@ def resolve_with_sources(
     file: str | os.PathLike[str] | None = None,
     environ: Mapping[str, str] | None = None,
     sets: Iterable[str] = (),
+    options: Iterable[Option] = (),
 ) -> tuple[Config, dict[str, str]]:
     """As ``resolve``, and for every dotted name which layer set it: "default", "preset far", "--set" …
 
+    options  what other options of a command line set
+
     Raises:  ConfigError – as ``resolve``
     """
-    given = layers(preset, file, os.environ if environ is None else environ, sets)
+    given = layers(preset, file, os.environ if environ is None else environ, sets, options)
     older = "" if file is None else f"file {quoted(os.fspath(file))}" * str(file).endswith(".json")
     settings = {
         name: (value, source)
@@ -80,6 +99,7 @@ def layers(
     file: str | os.PathLike[str] | None = None,
     environ: Mapping[str, str] | None = None,
     sets: Iterable[str] = (),
+    options: Iterable[Option] = (),
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The layers that were given, weakest first, each a source and its nested settings."""
     if preset is not None:
@@ -94,13 +114,31 @@ def layers(
         known = name in fields() or name in _groups() or name in RENAMED
         if variable.startswith("MINIGAN_") and known and environ[variable]:
             yield variable, _nested(name, _literal(name, environ[variable]))
+    for option in options:
+        yield option.source, _nested(option.name, _literal(option.name, option.text))
     for text in sets:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise ConfigError(
-                f"--set takes key=value, received {quoted(text)}; write for example --set steps=1000"
-            )
-        yield "--set", _nested(name.strip(), _literal(name.strip(), value.strip()))
+        name, value = _key_and_value(text)
+        yield "--set", _nested(name, _literal(name, value))
+
+
+def _key_and_value(text: str) -> tuple[str, str]:
+    """The two sides of the = of a --set."""
+    name, equals, value = text.partition("=")
+    if equals and name.strip():
+        return name.strip().removeprefix("--"), value.strip()
+    # "batch 4" and "batch:4" are near, and of "batch" alone the name is worth keeping
+    name, _, value = re.sub(r"[\s:]+", "=", text.strip(" -=:\t\n")[:100]).partition("=")
+    known = name if name in fields() else (meant(name)[0] or ("",))[0]
+    usual = fields()[known].default if known else None
+    value = value or (usual if isinstance(usual, str) else json.dumps(usual))
+    example = f"{known}={value}" if known and value.isprintable() else "steps=1000"
+    raise ConfigError(f"--set takes key=value, received {quoted(text)}; write for example --set {example}")
+
+
+def _literal(name: str, text: str) -> Any:
+    if len(text) > MAX_BYTES:
+        raise ConfigError(f"the value of {quoted(name)} is longer than {MAX_BYTES} characters")
+    return read_value(name, text)
 
 
 def _nested(name: str, value: Any) -> dict[str, Any]:
@@ -131,19 +169,10 @@ def named(layer: Mapping[str, Any], prefix: str = "", *, stored: bool = False) -
         elif name in RENAMED:
             raise ConfigError(f"the setting {name} is called {RENAMED[name]} now; write that")
         else:
-            raise ConfigError(f"there is no setting {quoted(name)}; {_nearest_setting(name, prefix)}")
-
-
-def _nearest_setting(name: str, prefix: str) -> str:
-    leaf = name.rpartition(".")[2]
-    # The last part alone is often right where the group was left out: "widths" for "generator.widths".
-    same = [known for known in fields() if known.rpartition(".")[2] == leaf]
-    if same:
-        return f"did you mean {' or '.join(map(repr, same))}?"
-    inside = [known for known in (*fields(), *_groups()) if known.startswith(prefix)]
-    if difflib.get_close_matches(name[:100], inside, n=1, cutoff=0.5):
-        return nearest(name, inside)
-    return nearest(name, dict.fromkeys(prefix + known[len(prefix) :].partition(".")[0] for known in inside))
+            if isinstance(value, Mapping) and value:  # [optimizer] with lr = 0.1 in it
+                inner, within = next(iter(value.items()))
+                name += f".{inner}" * (not isinstance(within, Mapping))
+            raise ConfigError(f"there is no setting {quoted(name)}; {advice_on_name(name, _groups())}")
 
 
 def build(settings: Mapping[str, tuple[Any, str]]) -> Config:
@@ -153,7 +182,7 @@ def build(settings: Mapping[str, tuple[Any, str]]) -> Config:
     """
     # All defaults are written out, since those of a group in Config may differ from those of its type.
     values = {name: field.default for name, field in fields().items()}
-    values |= {name: value for name, (value, _) in settings.items()}
+    values |= {name: plain(name, value) for name, (value, _) in settings.items()}
     nested: dict[str, Any] = {}
     for name, value in values.items():
         group, _, leaf = name.rpartition(".")
@@ -187,16 +216,17 @@ def _is_text(value: str) -> bool:
 
 
 def _refusal(name: str, index: int | None, settings: Mapping[str, tuple[Any, str]]) -> ConfigError:
-    (value, source), rule = settings[name], fields()[name].rule
+    (value, source), rule, place = settings[name], fields()[name].rule, name
+    advice = advice_on_value(name, value if index is None else value[index])
     if index is not None:
         value, rule, place = value[index], rule.partition("which each is ")[2], f"{name}[{index}]"
-    else:
-        place = name
     units = ""
     if name.endswith("widths") and isinstance(value, int) and value > 0:
         memory = value * fields()["batch"].default * 4
         units = f" ({min(memory, 10**39) / 2**30:.3g} GiB for one float32 array of a default batch of them)"
-    return ConfigError(f"{place} must be {rule}, received {quoted(value)}{units} from {source}")
+    return ConfigError(
+        f"{place} must be {rule}, received {quoted(value)}{units} from {source}{advice and f'; {advice}'}"
+    )
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -219,7 +249,10 @@ def read_file(path: Path) -> dict[str, Any]:
 
 def _parse(text: bytes, suffix: str, what: str) -> dict[str, Any]:
     if suffix not in (".toml", ".json"):
-        raise ConfigError(f"{what} has the ending {quoted(suffix)}; name it .toml or .json")
+        raise ConfigError(
+            f"{what} has the ending {quoted(suffix)}; write a configuration as TOML or JSON, and name it "
+            ".toml or .json"
+        )
     if len(text) > MAX_BYTES:
         raise ConfigError(f"{what} is longer than the {MAX_BYTES} bytes a configuration may have")
     try:
@@ -230,13 +263,15 @@ def _parse(text: bytes, suffix: str, what: str) -> dict[str, Any]:
             values = json.loads(decoded, object_pairs_hook=_without_duplicates)
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"{what} is not UTF-8 text: byte {error.start} is 0x{text[error.start]:02x}"
+            f"{what} is not UTF-8 text: byte {error.start} is 0x{text[error.start]:02x}; save it as UTF-8"
         ) from None
     except RecursionError:
         raise ConfigError(f"{what} is nested too deeply; a configuration has two levels") from None
     except ValueError as error:  # also an integer of too many digits
-        reason = quoted(str(error))[1:-1]
-        raise ConfigError(f"{what} is not valid {suffix[1:].upper()}: {reason}") from None
+        reason, advice = quoted(str(error))[1:-1], advice_on_file(decoded, suffix, str(error))
+        raise ConfigError(
+            f"{what} is not valid {suffix[1:].upper()}: {reason}{advice and f'; {advice}'}"
+        ) from None
     if not isinstance(values, dict):
         raise ConfigError(f"{what} must hold one table of settings, received {quoted(values)}")
     return values
@@ -249,37 +284,3 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{twice} is given twice")
     return values
-
-
-def _literal(name: str, text: str) -> Any:
-    """The value that ``text`` writes for the setting ``name``: JSON, else TOML, else the text itself."""
-    if len(text) > MAX_BYTES:
-        raise ConfigError(f"the value of {quoted(name)} is longer than {MAX_BYTES} characters")
-    value = _scalar(text)
-    kind = fields()[name].type if name in fields() else None
-    kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
-
-    def takes(*types: type) -> bool:
-        return any(isinstance(k, types) for k in kinds)
-
-    if takes(msgspec.inspect.NoneType) and text.lower() in ("null", "none"):
-        return None
-    if takes(msgspec.inspect.VarTupleType) and not isinstance(value, list):
-        is_text = isinstance(value, str) and value != text
-        return [value] if is_text else [_scalar(part.strip()) for part in text.split(",")]
-    if takes(msgspec.inspect.StrType, msgspec.inspect.LiteralType) and not isinstance(value, str):
-        return text  # a run may be named 2024
-    if takes(msgspec.inspect.IntType) and isinstance(value, float) and value.is_integer():
-        return int(value)  # steps=1e4
-    return value
-
-
-def _scalar(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return text if "\n" in text else tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
-        return text

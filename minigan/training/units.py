@@ -3,6 +3,7 @@
 Networks train on numbers of mean 0 and sd 1; everything else of a run is in the user's units.
 """
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,6 +69,7 @@ def numbered(name: str, count: int) -> tuple[str, ...]:
     return tuple(f"{name}{j + 1}" for j in range(count))
 
 
+@lru_cache(maxsize=16)  # the moments of galaxies take a quarter of a second
 def read_distribution(text: str) -> Distribution | MultivariateDistribution:
     """The distribution that ``text`` names.
 

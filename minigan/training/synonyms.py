@@ -1,0 +1,256 @@
+"""What else settings and their values are called: tables of the words of other programs.
+
+A word leads to what means it here, as an offer in a message; spellings.py reads them.
+"""
+
+from typing import NamedTuple
+
+
+class Synonyms(NamedTuple):
+    """Words of others, what means them here, and what to know beside; _ in a word may be left out."""
+
+    words: str
+    ours: str
+    note: str = ""
+
+
+NAMES = (  # of settings; a player's name beside a word, as in lr_d or critic.lr, chooses among its settings
+    Synonyms("lr lrs lr1 lr2 lrate learning_rate learning_rates learn_rate rates step_size stepsize "
+             "alpha eta base_lr init_lr initial_lr max_lr optimizer_lr",
+             "generator_optimizer.rate discriminator_optimizer.rate", "train --lr sets both"),
+    Synonyms("beta betas beta1 beta_1 b1 adam_beta adam_beta1 adam_betas",
+             "generator_optimizer.beta1 discriminator_optimizer.beta1"),
+    Synonyms("beta2 beta_2 b2 adam_beta2 rho", "generator_optimizer.beta2 discriminator_optimizer.beta2"),
+    Synonyms("eps epsilon adam_eps adam_epsilon",
+             "generator_optimizer.epsilon discriminator_optimizer.epsilon"),
+    Synonyms("mom nesterov mu", "generator_optimizer.momentum discriminator_optimizer.momentum"),
+    Synonyms("optimizer optimiser optim opt optimizers optimizer_name optimizer_type algorithm solver "
+             "update_rule adam sgd rmsprop",
+             "generator_optimizer.name discriminator_optimizer.name", "a name, as adam"),
+    Synonyms("hidden hiddens hidden_size hidden_sizes hidden_dim hidden_dims hidden_units hidden_layers "
+             "hidden_width hidden_features hid nh n_hidden num_hidden layers layer n_layers num_layers "
+             "layer_size layer_sizes dims width units n_units num_units neurons nodes depth architecture "
+             "arch network net mlp h_dim hdim nf num_filters capacity",
+             "generator.widths discriminator.widths", "a list, as 64,64: the units of each hidden layer"),
+    Synonyms("ngf gf_dim", "generator.widths", "a list, as 64,64: the units of each hidden layer"),
+    Synonyms("ndf df_dim", "discriminator.widths", "a list, as 64,64: the units of each hidden layer"),
+    Synonyms("act act_fn act_func activation_fn activation_function nonlin nonlinearity non_linearity",
+             "generator.activation discriminator.activation"),
+    Synonyms("init weight_init init_weights weights_init initialization initialisation init_type "
+             "init_method kernel_initializer", "generator.initializer discriminator.initializer"),
+    Synonyms("epoch epochs n_epoch n_epochs num_epochs nb_epochs max_epochs iter iters iteration "
+             "iterations n_iter n_iters niter num_iter num_iters num_iterations n_iterations max_iter "
+             "max_iters max_iterations n_steps num_steps max_steps nsteps total_steps train_steps "
+             "training_steps updates n_updates length duration kimg budget",
+             "steps", "a step is a move of both players, on one batch"),
+    Synonyms("steps iters iterations updates",
+             "generator_steps discriminator_steps", "updates in one step"),
+    Synonyms("n_critic ncritic critic_steps critic_iters critic_iterations critic_updates num_critic "
+             "d_steps disc_steps d_iters n_disc n_dis ndis k k_d kd d_updates n_d", "discriminator_steps"),
+    Synonyms("g_steps gen_steps g_iters n_gen ngen k_g kg g_updates n_g", "generator_steps"),
+    Synonyms("bs b batches batch_size batchsize batch_sizes minibatch mini_batch minibatch_size mb "
+             "mb_size bsz bsize samples_per_batch train_batch_size", "batch"),
+    Synonyms("gpu gpus cuda use_gpu use_cuda no_cuda cpu device devices accelerator gpu_id gpu_ids "
+             "platform mps cuda_visible_devices",
+             "backend", "cupy is an NVIDIA GPU, numpy the CPU; or train --device cuda"),
+    Synonyms("latents latent_dim latent_dims latent_size latent_dimension z z_dim zdim z_size "
+             "dim_z nz n_z n_latent noise_dim noise_size noise_dims noise_dimension ndim_latent "
+             "latent_space input_dim code_dim code_size latent_vector_size random_dim",
+             "latent.size", "numbers in one z"),
+    Synonyms("noise noise_type", "latent.distribution instance_noise observation_noise"),
+    Synonyms("noise_distribution noise_dist latent_dist latent_noise latent_type prior z_dist "
+             "z_distribution latent_prior", "latent.distribution"),
+    Synonyms("input_noise noise_std noise_sd noise_sigma d_noise label_smoothing label_noise smoothing "
+             "smooth", "instance_noise"),
+    Synonyms("measurement_noise noise_level", "observation_noise"),
+    Synonyms("loss losses loss_fn loss_type loss_function criterion cost gan gan_mode gan_type gan_loss "
+             "mode adversarial_loss variant divergence obj kind wgan lsgan nsgan",
+             "objective", "train --objective NAME"),
+    Synonyms("wd weight_decay l1 l2 l2_reg regularization regularisation regularizer reg dropout "
+             "spectral_norm sn", "r1 r2 wgan_gp clip", "weights do not decay; these bound D"),
+    Synonyms("gp gradient_penalty grad_penalty gp_weight lambda lambda_gp lambdas lam gp_lambda lambda_ "
+             "lmbda penalty penalties penalty_weight gp_coeff use_gp", "wgan_gp zero_gp r1 r2"),
+    Synonyms("r1_gamma r1_weight lambda_r1 r1_reg r1_penalty gamma", "r1"),
+    Synonyms("r2_gamma r2_weight lambda_r2 r2_reg r2_penalty", "r2"),
+    Synonyms("clip_value clip_values weight_clip weight_clipping clip_weight clip_weights clamp "
+             "clamp_value clipping clip_norm c", "clip", "it bounds D's parameters"),
+    Synonyms("grad_clip clip_grad clip_grad_norm gradient_clip max_grad_norm gradient_clipping",
+             "clip", "it bounds D's parameters; gradients are not clipped"),
+    Synonyms("ema ema_decay ema_beta ema_rate use_ema moving_average polyak averaging swa avg g_ema "
+             "average_type", "average.name average.decay", "as average.name=ema"),
+    Synonyms("decay", "average.decay schedule.name", "weights do not decay; r1, r2 and clip bound D"),
+    Synonyms("scheduler schedulers lr_scheduler lr_schedule lr_decay decay_type anneal annealing cosine "
+             "sched schedule_type lr_policy", "schedule.name", "as constant or cosine"),
+    Synonyms("warmup_steps warm_up n_warmup lr_warmup num_warmup_steps warmup_iters", "schedule.warmup"),
+    Synonyms("final_lr min_lr lr_min eta_min end_lr lr_final", "schedule.final", "a factor on the rate"),
+    Synonyms("law distribution dist density pdf p pdata p_data true_distribution real real_distribution "
+             "target_distribution targets toy problem", "target"),
+    Synonyms("dataset datasets csv npy file filename file_name path data_path data_file datafile "
+             "dataset_path data_dir dataroot data_root input input_file train train_data train_file "
+             "training_data x xs samples_file", "data", "the path of a CSV or NPY file"),
+    Synonyms("column cols col features feature usecols use_columns feature_columns variables vars fields",
+             "columns", "as 0,2 or names of the header"),
+    Synonyms("normalize normalise normalized normalization normalisation standardize standardized "
+             "standardization standardisation scale scaling scaler rescale zscore whiten", "standardise"),
+    Synonyms("test_size test_split test_fraction test_ratio val_split val_size val_fraction "
+             "validation_split validation valid_size holdout_fraction held_out train_size split",
+             "holdout"),
+    Synonyms("dropna drop_na drop_nan drop_nans drop_missing skip_nan skipna na_values missing nan "
+             "ignore_nan", "drop_nonfinite"),
+    Synonyms("random_seed random_state manual_seed seeds rng rng_seed rand_seed np_seed", "seed"),
+    Synonyms("precision float type data_type fp16 fp32 half amp mixed_precision float_type bits x64",
+             "dtype", "float32 or float64"),
+    Synonyms("workers num_workers n_workers n_jobs jobs cores n_cores cpus n_threads num_threads "
+             "nthreads processes", "threads"),
+    Synonyms("eval_freq eval_interval eval_steps evaluate_every log_every log_interval log_freq "
+             "logging_steps print_every print_freq print_interval display_freq report_every val_every "
+             "sample_every sample_interval val_freq metrics_every", "eval_every"),
+    Synonyms("save_every save_interval save_freq save_steps checkpoint checkpoints checkpoint_every "
+             "checkpoint_interval checkpoint_freq ckpt_every snapshot",
+             "checkpoint_seconds", "a time, in seconds"),
+    Synonyms("keep keep_checkpoints max_to_keep save_total_limit save_top_k n_checkpoints",
+             "checkpoint_keep"),
+    Synonyms("n_samples num_samples nsamples samples n_eval num_eval eval_size n_eval_samples "
+             "fid_samples", "eval_samples"),
+    Synonyms("pac pacgan pack packs minibatch_discrimination", "packing"),
+    Synonyms("unroll unrolling unrolled_steps unroll_steps n_unrolled", "unrolled"),
+    Synonyms("unroll_rate unrolled_lr unroll_lr", "unrolled_rate"),
+    Synonyms("update update_order updates_order play alternate alternating simultaneous extragradient "
+             "lookahead", "order"),
+    Synonyms("jit compile compiled graph executor cuda_graph cuda_graphs fast", "execution"),
+    Synonyms("cga sga consensus_weight consensus_optimization", "consensus"),
+    Synonyms("run_name experiment exp_name experiment_name title tag run label", "name"),
+    Synonyms("sampler generator_rng prng philox", "random", "numpy or philox"),
+)  # fmt: skip
+PLAYERS = {  # words for a player, and what its settings begin with
+    **dict.fromkeys(("g", "gen", "generator", "netg"), "generator"),
+    **dict.fromkeys(("d", "disc", "dis", "discriminator", "critic", "netd"), "discriminator"),
+}
+ELSEWHERE = (  # what is no setting: where it is instead
+    Synonyms("out output output_dir out_dir outdir save_dir savedir log_dir logdir results results_dir "
+             "result_dir runs run_dir root work_dir checkpoint_dir",
+             "where runs are made is --out DIRECTORY"),
+    Synonyms("resume restart continue load load_from pretrained ckpt", "a run goes on with --resume RUN"),
+    Synonyms("verbose verbosity quiet silent progress", "-q says less"),
+    Synonyms("preset config cfg base defaults",
+             "a preset or a file of settings is an argument: minigan train PRESET, minigan train FILE.toml",
+             ""),
+    Synonyms("vary success set sweep grid", "a file with vary and set is a sweep: minigan sweep FILE"),
+    Synonyms("batch_norm batchnorm bn layer_norm norm",
+             "no layer is normalised: the networks are perceptrons, with widths and an activation"),
+    Synonyms("early_stopping early_stop patience",
+             "a run has its steps; its best checkpoint is kept: --at best"),
+)  # fmt: skip
+FLAGS = (  # of options of commands, where a command has them
+    Synonyms("out outdir out_dir output output_dir o save_dir dir directory logdir log_dir results runs "
+             "run_dir folder destination", "--out"),
+    Synonyms("out outfile out_file output file save to destination", "--output"),
+    Synonyms("number num count rows size samples n n_samples num_samples n_rows", "-n"),
+    Synonyms("continue restart load checkpoint from ckpt pretrained proceed", "--resume"),
+    Synonyms("param params parameter option opt override setting settings hparam s D", "--set"),
+    Synonyms("format as_json output_format", "--json"),
+    Synonyms("csv_file input dataset train_data training_data file datafile data_path train_file", "--data"),
+    Synonyms("dist distribution density pdf learn", "--target"),
+    Synonyms("dry_run smoke test quick fast debug_run smoke_test", "--fast-dev-run"),
+    Synonyms("quick_run short fast", "--quick"),
+    Synonyms("show_config config_only list_settings dump_config print_settings", "--print-config"),
+    Synonyms("anomaly detect_nan check_nan nan_check debug_nan", "--detect-anomaly"),
+    Synonyms("require min_p threshold pvalue p_value ks alpha", "--require-ks"),
+    Synonyms("step checkpoint epoch which best latest ckpt", "--at"),
+    Synonyms("workers n_jobs processes parallel j n_workers cores", "--jobs"),
+    Synonyms("seed offset draw random_state", "--index", "the same index, the same rows"),
+    Synonyms("order_by sort_by by key", "--sort"),
+    Synonyms("desc reverse r", "--descending"),
+    Synonyms("check validate digest", "--verify"),
+    Synonyms("npy numpy out output o save", "--npz"),
+    Synonyms("silent no_progress s", "--quiet"),
+    Synonyms("verbose trace traceback verbosity", "--debug"),
+    Synonyms("plain colour no_ansi no_colour nocolor", "--no-color"),
+    Synonyms("v V ver", "--version"),
+)  # fmt: skip
+VALUES = {  # of a choice, by the last part of its name that says what it is
+    "objective": (
+        Synonyms("gan vanilla bce binary_cross_entropy cross_entropy crossentropy bce_loss "
+                 "bce_with_logits ns nsgan ns_gan standard original dcgan goodfellow logistic log",
+                 "non_saturating"),
+        Synonyms("mm mmgan mm_gan minmax min_max saturating zero_sum", "minimax"),
+        Synonyms("ls lsgan ls_gan mse l2 mean_squared_error least_square squares quadratic",
+                 "least_squares"),
+        Synonyms("w wgan w_gan w1 emd earth_mover earthmover wasserstein1 wasserstein_gan critic",
+                 "wasserstein", "bound D as well, by clip=0.01 or wgan_gp=10"),
+        Synonyms("wgangp wgan_gp wgan_with_gp improved_wgan gp",
+                 "wasserstein", "with wgan_gp=10, r1=0 and r2=0"),
+        Synonyms("rgan r_gan rsgan rpgan ragan rs ra r3gan relativistic_gan", "relativistic"),
+        Synonyms("hinge_loss hinge_gan geometric sngan sagan biggan", "hinge"),
+        Synonyms("jsd jensen_shannon jensenshannon", "js"),
+        Synonyms("kld kl_divergence kullback_leibler forward_kl", "kl"),
+        Synonyms("rkl kl_reverse backward_kl", "reverse_kl"),
+        Synonyms("tv variation total_var", "total_variation"),
+        Synonyms("hellinger", "squared_hellinger"),
+        Synonyms("chi2 chi_squared chi_square pearson_chi2", "pearson"),
+        Synonyms("f_gan fgan", "kl reverse_kl js pearson squared_hellinger"),
+        Synonyms("alpha alpha_gan alphagan", "alpha(0.5,1)"),
+    ),
+    "activation": (
+        Synonyms("swish gelu mish", "silu"),
+        Synonyms("lrelu leaky prelu", "leaky_relu"),
+        Synonyms("logistic sig", "sigmoid"),
+        Synonyms("hyperbolic_tangent", "tanh"),
+        Synonyms("selu celu", "elu"),
+    ),
+    "initializer": (
+        Synonyms("xavier glorot xavier_uniform uniform", "glorot_uniform"),
+        Synonyms("xavier_normal normal", "glorot_normal"),
+        Synonyms("kaiming he kaiming_uniform", "he_uniform"),
+        Synonyms("kaiming_normal msra", "he_normal"),
+        Synonyms("lecun lecun_uniform", "lecun_normal"),
+    ),
+    "optimizer": (
+        Synonyms("adamw nadam amsgrad adamax", "adam"),
+        Synonyms("rms", "rmsprop"),
+        Synonyms("gd gradient_descent plain", "sgd"),
+        Synonyms("nesterov heavy_ball sgd_momentum", "momentum"),
+        Synonyms("oadam optimistic", "optimistic_adam"),
+        Synonyms("omd ogd ogda", "optimistic_sgd"),
+    ),
+    "schedule": (
+        Synonyms("none off no false fixed flat null", "constant"),
+        Synonyms("cos cosine_annealing", "cosine"),
+        Synonyms("exp", "exponential", "with final=0.01"),
+        Synonyms("lin linear_decay", "linear"),
+    ),
+    "average": (
+        Synonyms("off no false null newest last", "none"),
+        Synonyms("exponential moving", "ema"),
+        Synonyms("uniform mean swa polyak", "tail"),
+    ),
+    "order": (
+        Synonyms("alternate alt sequential in_turn turns", "alternating"),
+        Synonyms("sim joint at_once", "simultaneous"),
+        Synonyms("extra eg", "extragradient"),
+    ),
+    "dtype": (
+        Synonyms("float single f32 fp32 32 f4", "float32"),
+        Synonyms("double f64 fp64 64 f8", "float64"),
+        Synonyms("half float16 f16 fp16 bfloat16 bf16 mixed amp 16", "float32", "it is the smallest"),
+    ),
+    "backend": (
+        Synonyms("gpu cuda cuda_0 cuda0 nvidia", "cupy"),
+        Synonyms("cpu np", "numpy"),
+        Synonyms("torch pytorch jax tensorflow tf mps", "numpy cupy"),
+    ),
+    "distribution": (
+        Synonyms("gaussian gauss n randn", "normal"),
+        Synonyms("unif u rand", "uniform"),
+    ),
+    "random": (
+        Synonyms("cpu np default", "numpy"),
+        Synonyms("gpu cuda curand", "philox"),
+    ),
+    "execution": (
+        Synonyms("fast fastest default best", "auto"),
+        Synonyms("compiled jit plan compile", "planned"),
+        Synonyms("eager record replay", "recorded"),
+        Synonyms("graph cuda_graph cudagraph", "launches"),
+    ),
+}  # fmt: skip
