@@ -41,6 +41,7 @@ from minigan.cli import (
 )
 from minigan.cli import eval as evaluation
 from minigan.cli.common import say
+from minigan.cli.options import meant_option
 from minigan.cli.streams import standard
 from minigan.errors import MiniganError, ReaderLeftError, nearest, quoted
 from minigan.training.signals import Terminated, handled, stop
@@ -127,7 +128,7 @@ def _run(arguments: list[str]) -> int:
         code = end.exit_code if isinstance(end, click.exceptions.Exit) else end.code
         return code if isinstance(code, int) else int(code is not None)
     except click.ClickException as error:
-        error.show()
+        meant_option(error, arguments).show()
         return 2
     except (click.Abort, KeyboardInterrupt) as error:  # click makes the first of the second
         return say("stopped", 143 if isinstance(error.__cause__ or error, Terminated) else 130)

@@ -11,7 +11,7 @@ import click
 
 from minigan.cli.completion import complete_run, complete_setting, complete_source
 from minigan.cli.streams import shown
-from minigan.errors import ConfigError, QualityError, printable
+from minigan.errors import QualityError, printable
 
 SCHEMA = 1  # of everything that --json prints
 NARROWEST, WIDE = 80, 10_000  # columns that a table may take on a terminal, at least, and in a file
@@ -44,17 +44,15 @@ def configure(
     """The configuration that the command line asks for, the data it names, and who set each field."""
     import msgspec
 
+    from minigan.cli.options import options_of, refuse_places, source_of
     from minigan.training.settings import resolve_with_sources
 
-    quick = ("steps=20", "eval_every=10", "eval_samples=1000") if fast else ()
-    given = {key: value for key, value in options.items() if value is not None}
-    if "target" in given and "data" in given:
-        raise ConfigError("give --target or --data, not both: a run learns one of them")
-    given |= {key: json.dumps(given[key]) for key in ("target", "data") if key in given}
-    own = (f"{key}={value}" for key, value in given.items())
-    is_file = source is not None and (Path(source).suffix in (".toml", ".json") or os.sep in source)
-    file, preset = (source, None) if is_file else (None, source)
-    config, origins = resolve_with_sources(preset=preset, file=file, sets=(*quick, *own, *sets))
+    made = options_of(fast, options, sets)
+    asked = {name.strip(): value.strip() for name, _, value in (text.partition("=") for text in sets)}
+    asked |= {name: value for name, value in options.items() if value is not None}
+    refuse_places(asked.get("target"), asked.get("data"))
+    preset, file = source_of(source)
+    config, origins = resolve_with_sources(preset=preset, file=file, sets=sets, options=made)
     data = None
     if config.data is not None:
         from minigan.training.data import read_configured

@@ -23,10 +23,22 @@ def complete_source(_ctx: click.Context, _param: click.Parameter, incomplete: st
 
 
 def complete_setting(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Settings by their dotted names, with the "=" that the value follows."""
+    """Settings by their dotted names, with the "=" that the value follows; behind it, the names it can be."""
     from minigan.training.config import fields
+    from minigan.training.spellings import choices
 
+    name, equals, _ = incomplete.partition("=")
+    if equals and name in fields():
+        return _named([f"{name}={choice}" for choice in choices(name)], incomplete)
     return _named([f"{name}=" for name in fields()], incomplete)
+
+
+def complete_value(_ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What the setting of an option's name can be."""
+    from minigan.training.spellings import DEVICES, choices
+
+    name = str(param.name)
+    return _named([*(DEVICES if name == "device" else choices(name))], incomplete)
 
 
 def complete_run(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

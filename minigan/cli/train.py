@@ -18,7 +18,7 @@ from minigan.cli.common import (
     set_option,
     source_argument,
 )
-from minigan.cli.completion import complete_run
+from minigan.cli.completion import complete_run, complete_value
 from minigan.errors import ConfigError, MiniganError, UnavailableError, quoted
 
 
@@ -30,10 +30,20 @@ from minigan.errors import ConfigError, MiniganError, UnavailableError, quoted
 )
 @click.option("--data", help="CSV or NPY file to learn instead; p features per row.")
 @set_option
-@click.option("--backend", help="auto, numpy, cupy (an NVIDIA GPU) or strict (a GPU's rules on NumPy).")
-@click.option("--dtype", help="float32 or float64.")
-@click.option("--seed", help="Root of all randomness.")
+@click.option(
+    "--objective", shell_complete=complete_value, help="Losses of the two players: hinge, wasserstein …"
+)
+@click.option("--batch", help="Samples of each kind in one update.")
 @click.option("--steps", help="Length of the run.")
+@click.option("--lr", help="Step size of both players; --set generator_optimizer.rate=… for one of them.")
+@click.option("--seed", help="Root of all randomness.")
+@click.option("--device", shell_complete=complete_value, help="cpu, cuda (an NVIDIA GPU) or auto.")
+@click.option(
+    "--backend",
+    shell_complete=complete_value,
+    help="auto, numpy, cupy (an NVIDIA GPU) or strict (a GPU's rules on NumPy).",
+)
+@click.option("--dtype", shell_complete=complete_value, help="float32 or float64.")
 @click.option("--out", **RUNS, help="Where run directories are made.")
 @click.option("--fast-dev-run", is_flag=True, help="A few steps through everything, to see that it works.")
 @click.option(
@@ -74,8 +84,9 @@ def train(
     """Train a GAN and judge the result.
 
     Without arguments: the default experiment, N(4, 1.25). A configuration file (.toml, .json) or a preset
-    (see `minigan presets`) changes it, --set changes single fields, and every run's config.json can be given
-    back. With --resume a run that was stopped goes on, bitwise as if it had not been.
+    (see `minigan presets`) changes it, --set changes single fields, for some of which there are options, and
+    every run's config.json can be given back. With --resume a run that was stopped goes on, bitwise as if it
+    had not been.
     """
     from minigan.cli import figures
     from minigan.cli.progress import Progress

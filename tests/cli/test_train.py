@@ -201,7 +201,7 @@ def test_a_row_that_is_not_finite_is_named_and_can_be_dropped(minigan_, tiny, fi
 @pytest.mark.parametrize("rate", ["generator_optimizer.rate=1e38", "discriminator_optimizer.rate=1e38"])
 @pytest.mark.parametrize("steps", [1, 6])
 def test_divergence_leaves_with_4_in_one_sentence(minigan_, tiny, place, rate, steps, sentence):
-    code, out, err = minigan_("train", *tiny, "--set", rate, "--steps", steps, "-q")
+    code, out, err = minigan_("train", *tiny, "--set", rate, "--set", f"steps={steps}", "-q")
     assert code == 4 and out == "" and "smaller rates" in sentence(err)
     (path,) = (place / "runs").iterdir()
     assert json.loads((path / "run.json").read_text())["status"] == "diverged"
@@ -258,7 +258,9 @@ def test_print_config_shows_every_setting_and_who_set_it(minigan_, place, monkey
     lines = dict(line.split(" = ", 1) for line in out.splitlines())
     assert code == 0 and err == "" and list(lines) == list(fields())
     assert lines["target"] == '"normal(1000, 1)"    # preset far' and lines["seed"] == "9    # MINIGAN_SEED"
-    assert lines["steps"] == "7    # --set" and lines["r1"] == "0.1    # --set" and "#" not in lines["batch"]
+    assert (
+        lines["steps"] == "7    # --steps" and lines["r1"] == "0.1    # --set" and "#" not in lines["batch"]
+    )
     assert list(place.iterdir()) == []
     _, out, _ = minigan_("train", "far", "--print-config", "--json")
     result = one_object(out)
