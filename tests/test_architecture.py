@@ -63,6 +63,7 @@ DRAWS = {
 ALSO_AT_TOP_LEVEL = {
     "training/config.py": {"msgspec"},
     "training/settings.py": {"msgspec"},
+    "training/spellings.py": {"msgspec"},
     "training/text_table.py": {"msgspec"},
     **{f"cli/{path.name}": {"click"} for path in (PACKAGE / "cli").glob("*.py")},
     **{path: {"matplotlib"} for path in DRAWS},
