@@ -55,7 +55,7 @@ def test_all_blocks_are_executed_here():
     assert {path for path, _ in BLOCKS} == {
         "minigan/engine/primitives.py", "minigan/testing/cases.py", "minigan/gan/objectives.py",
         "minigan/gan/penalties.py", "minigan/nn/optim.py",
-        "minigan/probability/distributions.py", "minigan/probability/text_form.py",
+        "minigan/probability/distributions.py", "minigan/probability/families.py",
         "minigan/training/presets.py", "minigan/cli/moments.py",
         "tests/engine/test_primitives.py", "tests/gan/test_objectives.py",
         "tests/gan/test_penalties.py",
@@ -125,12 +125,14 @@ def test_its_rows():
 def test_the_distribution(monkeypatch):
     path = "minigan/probability/distributions.py"
     names = added(path)
-    rows = added("minigan/probability/text_form.py", "FAMILIES", also=names)
+    families = "minigan/probability/families.py"
+    rows = added(families, "FAMILIES", also=names)
     distributions, text_form = module(path), module("minigan/probability/text_form.py")
-    monkeypatch.setattr(text_form, "FAMILIES", text_form.FAMILIES | rows)
-    made, exact = text_form.parse("logistic(1, 0.5)"), stats.logistic(1.0, 0.5)
+    for name, family in rows.items():
+        monkeypatch.setitem(module(families).FAMILIES, name, family)
+    made, exact = text_form.parse("gumbel(1, 0.5)"), stats.gumbel_r(1.0, 0.5)
     assert isinstance(made, distributions.Distribution) and text_form.parse(str(made)) == made
-    assert str(made) == str(names["Logistic"](1, 0.5))
+    assert str(made) == str(names["Gumbel"](1, 0.5))
     u = np.array([1e-9, 0.01, 0.5, 0.99])
     x = exact.ppf(u)
     np.testing.assert_allclose(made.log_density(x), exact.logpdf(x), rtol=1e-10)

@@ -1,12 +1,17 @@
 """Distributions, information and divergences, and the toys that GANs learn. Arrays only, no engine.
 
-``distributions``  of one number: the protocol; normal, uniform, Laplace, Student
+``distributions``  of one number: the protocol; normal, uniform, Laplace, logistic
+``positive``       exponential, gamma, lognormal, Weibull
+``bounded``        beta, triangular
+``heavy_tails``    Student, Cauchy, Pareto
 ``mixture``        their mixtures
 ``empirical``      the distribution of a data set
 ``multivariate``   several features: the protocol; the normal distribution and its mixtures
-``planar``         the ring, the grid and the spiral
+``planar``         the ring, the grid, the spiral and other figures of the plane
 ``galaxies``       images of galaxies: light profiles, a telescope, the sky's noise
-``text_form``      the text form of all these, and the table of what can be named
+``text_form``      the text form of all these
+``families``       what it can name: the families, and other names for them
+``spelling``       how people write them
 ``information``    entropy, Kullback–Leibler and Jensen–Shannon divergences, in nats
 ``f_divergences``  other divergences of two densities
 ``estimators``     entropy and divergences from samples
@@ -17,11 +22,12 @@ Empty input and NaN are errors everywhere. Names end in the route: ``kl`` (discr
 distribution is decided in ``minigan.evaluation``; what is fitted to one, in ``minigan.models``.
 """
 
+from minigan.probability.bounded import Beta, Triangular
 from minigan.probability.distributions import (
     Distribution,
     Laplace,
+    Logistic,
     Normal,
-    StudentT,
     Uniform,
     Univariate,
     entropy_quadrature,
@@ -40,6 +46,7 @@ from minigan.probability.estimators import (
 )
 from minigan.probability.f_divergences import F_DIVERGENCES, f_divergence
 from minigan.probability.galaxies import GalaxyImages
+from minigan.probability.heavy_tails import Cauchy, Pareto, StudentT
 from minigan.probability.information import (
     cross_entropy,
     entropy,
@@ -52,25 +59,43 @@ from minigan.probability.information import (
     self_information,
 )
 from minigan.probability.mixture import Mixture
-from minigan.probability.multivariate import MultivariateDistribution, MultivariateMixture, MultivariateNormal
-from minigan.probability.planar import grid, ring, spiral
+from minigan.probability.multivariate import (
+    MultivariateDistribution,
+    MultivariateMixture,
+    MultivariateNormal,
+    correlated_normal,
+)
+from minigan.probability.planar import Checkerboard, circles, grid, moons, pinwheel, ring, spiral, swiss_roll
+from minigan.probability.positive import Exponential, Gamma, LogNormal, Weibull
 from minigan.probability.text_form import parse
 
 __all__ = [
+    "Beta",
+    "Cauchy",
+    "Checkerboard",
     "Distribution",
     "Empirical",
     "Estimate",
+    "Exponential",
     "F_DIVERGENCES",
     "GalaxyImages",
+    "Gamma",
     "Laplace",
+    "LogNormal",
+    "Logistic",
     "Mixture",
     "MultivariateDistribution",
     "MultivariateMixture",
     "MultivariateNormal",
     "Normal",
+    "Pareto",
     "StudentT",
+    "Triangular",
     "Uniform",
     "Univariate",
+    "Weibull",
+    "circles",
+    "correlated_normal",
     "cross_entropy",
     "differential_entropy",
     "entropy",
@@ -90,8 +115,11 @@ __all__ = [
     "kl_multivariate_normal",
     "kl_normal",
     "kl_quadrature",
+    "moons",
     "parse",
+    "pinwheel",
     "ring",
     "self_information",
     "spiral",
+    "swiss_roll",
 ]

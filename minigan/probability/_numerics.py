@@ -1,5 +1,6 @@
-"""How numbers come in (float64 on the host), and the quadrature behind the integrals."""
+"""How numbers come in (float64 on the host), the quadrature behind the integrals, and what Γ leaves over."""
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import TypeAlias
@@ -98,3 +99,40 @@ def format_number(number: float) -> str:
     """The shortest text that reads back to the same float."""
     text = repr(float(number))
     return text.removesuffix(".0")
+
+
+# ── Γ without cancellation: densities and entropies of large parameters are small differences of ln Γ ───────
+
+
+def stirling_rest(k: float) -> float:
+    """ln Γ(k) − [(k − ½) ln k − k + ½ ln 2π] = 1/(12k) − …"""
+    from scipy.special import gammaln
+
+    if k < 16:
+        return float(gammaln(k)) - ((k - 0.5) * math.log(k) - k + 0.5 * math.log(2 * math.pi))
+    return _series(1 / (k * k), (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)) / k
+
+
+def digamma_rest(k: float) -> float:
+    """ψ(k) − ln k = −1/(2k) − …"""
+    from scipy.special import digamma
+
+    if k < 16:
+        return float(digamma(k)) - math.log(k)
+    return -0.5 / k - _series(1 / (k * k), (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132)) / (k * k)
+
+
+def log_rest(t: np.ndarray, log: np.ndarray) -> np.ndarray:
+    """t − ln(1 + t) ≥ 0, given that logarithm, with all digits near t = 0."""
+    small = np.where(np.abs(t) < 0.01, t, 0.0)
+    near = small * small * _series(-small, [1 / n for n in range(2, 10)])
+    with np.errstate(invalid="ignore"):  # ∞ − ∞
+        return np.where(np.abs(t) < 0.01, near, np.where(t < np.inf, t - log, np.inf))
+
+
+def _series(x, coefficients):
+    """Σ cₖ xᵏ."""
+    total = 0.0
+    for c in reversed(coefficients):
+        total = total * x + c
+    return total

@@ -1,11 +1,12 @@
-"""Distributions of one number: density, CDF, quantile, samples, moments; the families by name.
+"""Distributions of one number: what each offers, and the first of them.
 
 Scalars and arrays of any backend come in, float64 NumPy arrays come out. A further family stands on
-``Univariate``; ``text_form`` makes it readable from text.
+``Univariate``; ``text_form`` makes it readable from text. Others are in ``positive``, ``bounded`` and
+``heavy_tails``.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,7 +17,7 @@ from minigan.probability._numerics import Shape, format_number, host, integrate,
 
 SUM_TOLERANCE = 1e-9  # by which weights and probabilities may miss one
 NORMAL_IQR = 1.3489795003921634  # interquartile range of the standard normal distribution: 2 Φ⁻¹(3/4)
-_LOG_2PI = math.log(2 * math.pi)
+LOG_2PI = math.log(2 * math.pi)
 
 
 @runtime_checkable
@@ -53,6 +54,9 @@ class Distribution(Protocol):
 
     def cdf_left(self, x: Array) -> np.ndarray:
         """F(x−) = P(X < x), which differs from F(x) only where single values carry mass."""
+
+    def survival(self, x: Array) -> np.ndarray:
+        """1 − F(x) = P(X > x), exact in an upper tail where F(x) rounds to 1."""
 
     def integrated_cdf(self, x: Array) -> np.ndarray:
         """∫ F(t) dt over t ≤ x = E max(x − X, 0); inf where the mean is undefined."""
@@ -102,6 +106,13 @@ class Univariate:
     def cdf_left(self: Distribution, x: Array) -> np.ndarray:
         return self.cdf(x)
 
+    def survival(self: Distribution, x: Array) -> np.ndarray:
+        return 1 - self.cdf(x)
+
+    def sample(self: Distribution, rng: np.random.Generator, shape: Shape = ()) -> np.ndarray:
+        # multiples of 2⁻⁵³ in [0, 1): at 0 the quantile is the end of the support, for many −∞
+        return self.quantile(np.maximum(rng.random(shape), 2.0**-54))
+
     def interval(self: Distribution, mass: float) -> tuple[float, float]:
         if not 0 < mass <= 1:
             raise ValueError(f"an interval holds a mass in (0, 1]; received {mass!r}")
@@ -116,6 +127,35 @@ class Univariate:
 
     def _arguments(self) -> Iterable[float]:
         return vars(self).values()
+
+
+def set_numbers(
+    distribution: Any, positive: str = "", between: Mapping[str, tuple[float, float]] | None = None
+) -> None:
+    """Make every field a finite float; those named in ``positive`` must be greater than zero.
+
+    ``between`` has the least and the largest value of others.
+    """
+    for name, value in vars(distribution).items():
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"{distribution._name} needs a number for {name}; received {value!r:.80}"
+            ) from None
+        above = " > 0" if name in positive.split() else ""
+        low, high = (between or {}).get(name, (-math.inf, math.inf))
+        if not math.isfinite(number) or (above and number <= 0) or not low <= number <= high:
+            limits = f" from {low:g} to {high:g}" if math.isfinite(low) else above
+            raise ValueError(f"{distribution._name} needs a finite {name}{limits}; received {value!r:.80}")
+        object.__setattr__(distribution, name, number)
+
+
+def symmetric(centre: float, distances: np.ndarray) -> np.ndarray:
+    """centre ± distances, as far as they are finite."""
+    with np.errstate(over="ignore"):
+        points = np.concatenate([centre - distances[::-1], centre + distances])
+    return np.unique(points[np.isfinite(points)])
 
 
 def location_scale(distribution: Any) -> tuple[float, float, str]:
@@ -139,23 +179,28 @@ class Normal(Univariate):
     support = (-math.inf, math.inf)
 
     def __post_init__(self) -> None:
-        _set_numbers(self, positive="sd")
+        set_numbers(self, positive="sd")
 
     def log_density(self, x: Array) -> np.ndarray:
         with np.errstate(over="ignore"):  # farther than 1e154 sd the log-density is −inf in float64
-            return -0.5 * self._z(x) ** 2 - (math.log(self.sd) + 0.5 * _LOG_2PI)
+            return -0.5 * self._z(x) ** 2 - (math.log(self.sd) + 0.5 * LOG_2PI)
 
     def cdf(self, x: Array) -> np.ndarray:
         from scipy.special import ndtr
 
         return ndtr(self._z(x))
 
+    def survival(self, x: Array) -> np.ndarray:
+        from scipy.special import ndtr
+
+        return ndtr(-self._z(x))
+
     def integrated_cdf(self, x: Array) -> np.ndarray:
         from scipy.special import ndtr
 
         z = self._z(x)
         with np.errstate(over="ignore"):
-            density = np.exp(-0.5 * z * z - 0.5 * _LOG_2PI)
+            density = np.exp(-0.5 * z * z - 0.5 * LOG_2PI)
         return self.sd * (np.where(z > -np.inf, z, 0.0) * ndtr(z) + density)
 
     def quantile(self, u: Array) -> np.ndarray:
@@ -167,11 +212,11 @@ class Normal(Univariate):
         return self.mean + self.sd * rng.standard_normal(shape)
 
     def entropy(self) -> float:
-        return 0.5 * (1 + _LOG_2PI) + math.log(self.sd)
+        return 0.5 * (1 + LOG_2PI) + math.log(self.sd)
 
     def knots(self) -> np.ndarray:
         steps = np.array([0, 1, 2, 3, 4, 5, 6, 8, 10, 14])
-        return _symmetric(self.mean, self.sd * steps)
+        return symmetric(self.mean, self.sd * steps)
 
     def _z(self, x: Array) -> np.ndarray:
         return (host(x, "x") - self.mean) / self.sd
@@ -189,7 +234,7 @@ class Uniform(Univariate):
     _name = "uniform"
 
     def __post_init__(self) -> None:
-        _set_numbers(self)
+        set_numbers(self)
         if not self.low < self.high or not math.isfinite(self.high - self.low):
             raise ValueError(f"uniform needs low < high, finitely apart; received ({self.low}, {self.high})")
 
@@ -203,6 +248,9 @@ class Uniform(Univariate):
 
     def cdf(self, x: Array) -> np.ndarray:
         return (np.clip(host(x, "x"), self.low, self.high) - self.low) / (self.high - self.low)
+
+    def survival(self, x: Array) -> np.ndarray:
+        return (self.high - np.clip(host(x, "x"), self.low, self.high)) / (self.high - self.low)
 
     def integrated_cdf(self, x: Array) -> np.ndarray:
         x = host(x, "x")
@@ -223,8 +271,22 @@ class Uniform(Univariate):
         return np.array(self.support)
 
 
+class LocationScale(Univariate):
+    """What a distribution of location + scale · Z shares: all but that of Z."""
+
+    location: float
+    scale: float
+    support = (-math.inf, math.inf)
+
+    def __post_init__(self) -> None:
+        set_numbers(self, positive="scale")
+
+    def _z(self, x: Array) -> np.ndarray:
+        return (host(x, "x") - self.location) / self.scale
+
+
 @dataclass(frozen=True)
-class Laplace(Univariate):
+class Laplace(LocationScale):
     """The Laplace distribution, ln p(x) = −|x − location|/scale − ln(2 scale).
 
     Raises:  ValueError – unless both are finite and scale > 0
@@ -233,10 +295,6 @@ class Laplace(Univariate):
     location: float = 0.0
     scale: float = 1.0
     _name = "laplace"
-    support = (-math.inf, math.inf)
-
-    def __post_init__(self) -> None:
-        _set_numbers(self, positive="scale")
 
     mean = property(lambda self: self.location)
     sd = property(lambda self: math.sqrt(2) * self.scale)
@@ -248,6 +306,11 @@ class Laplace(Univariate):
         z = self._z(x)
         tail = 0.5 * np.exp(-np.abs(z))
         return np.where(z < 0, tail, 1 - tail)[()]
+
+    def survival(self, x: Array) -> np.ndarray:
+        z = self._z(x)
+        tail = 0.5 * np.exp(-np.abs(z))
+        return np.where(z > 0, tail, 1 - tail)[()]
 
     def integrated_cdf(self, x: Array) -> np.ndarray:
         z = self._z(x)
@@ -267,121 +330,48 @@ class Laplace(Univariate):
 
     def knots(self) -> np.ndarray:
         steps = np.array([0, 1, 2, 4, 8, 16, 32, 64])
-        return _symmetric(self.location, self.scale * steps)
-
-    def _z(self, x: Array) -> np.ndarray:
-        return (host(x, "x") - self.location) / self.scale
+        return symmetric(self.location, self.scale * steps)
 
 
 @dataclass(frozen=True)
-class StudentT(Univariate):
-    """Student's t, p(x) ∝ (1 + z²/dof)^(−(dof + 1)/2) with z = (x − location)/scale: heavy tails.
+class Logistic(LocationScale):
+    """The logistic distribution, F(x) = 1/(1 + e^(−z)) with z = (x − location)/scale; its sd is π scale/√3.
 
-    The mean is undefined for dof ≤ 1, the standard deviation infinite for 1 < dof ≤ 2 and undefined below.
-
-    Raises:  ValueError – unless all are finite, dof > 0 and scale > 0
+    Raises:  ValueError – unless both are finite and scale > 0
     """
 
-    dof: float
     location: float = 0.0
     scale: float = 1.0
-    _name = "student"
-    support = (-math.inf, math.inf)
+    _name = "logistic"
 
-    def __post_init__(self) -> None:
-        _set_numbers(self, positive="dof scale")
-
-    mean = property(lambda self: self.location if self.dof > 1 else math.nan)
-
-    @property
-    def sd(self) -> float:
-        if self.dof > 2:
-            return self.scale * math.sqrt(self.dof / (self.dof - 2))
-        return math.inf if self.dof > 1 else math.nan
+    mean = property(lambda self: self.location)
+    sd = property(lambda self: math.pi * self.scale / math.sqrt(3))
 
     def log_density(self, x: Array) -> np.ndarray:
-        return self._log_norm() - 0.5 * (self.dof + 1) * self._log_kernel(x) - math.log(self.scale)
+        distance = np.abs(self._z(x))
+        return -distance - 2 * np.log1p(np.exp(-distance)) - math.log(self.scale)
 
     def cdf(self, x: Array) -> np.ndarray:
-        from scipy.special import stdtr
+        from scipy.special import expit
 
-        return stdtr(self.dof, self._z(x))
+        return expit(self._z(x))
+
+    def survival(self, x: Array) -> np.ndarray:
+        from scipy.special import expit
+
+        return expit(-self._z(x))
 
     def integrated_cdf(self, x: Array) -> np.ndarray:
-        z = self._z(x)
-        if self.dof <= 1:
-            return np.full_like(z, np.inf)[()]
-        # −E[T; T ≤ z] = (dof + z²) p(z) / (dof − 1), with the square kept inside the logarithm
-        kernel = np.exp(self._log_norm() - 0.5 * (self.dof - 1) * self._log_kernel(x))
-        below = self.dof / (self.dof - 1) * kernel
-        return self.scale * (np.where(z > -np.inf, z, 0.0) * self.cdf(x) + below)
+        return self.scale * np.logaddexp(0, self._z(x))
 
     def quantile(self, u: Array) -> np.ndarray:
-        from scipy.special import stdtrit
+        from scipy.special import logit
 
-        u = levels(u)
-        tail = np.minimum(u, 1 - u)
-        with np.errstate(divide="ignore", over="ignore"):  # stdtrit loses itself where z² overflows
-            log_far = self._log_norm() + 0.5 * (self.dof - 1) * math.log(self.dof) - np.log(tail)
-            far = np.exp(log_far / self.dof)  # from P(T < −z) → p(z) z / dof
-        z = np.where(far > 1e10 * math.sqrt(self.dof), -far, stdtrit(self.dof, tail))
-        return self.location + self.scale * np.where(u < 0.5, z, -z)
-
-    def sample(self, rng: np.random.Generator, shape: Shape = ()) -> np.ndarray:
-        return self.location + self.scale * rng.standard_t(self.dof, shape)
+        return self.location + self.scale * logit(levels(u))
 
     def entropy(self) -> float:
-        from scipy.special import betaln, digamma
-
-        v = self.dof
-        if v > 1e4:  # the two digammas cancel; the series about the normal distribution is exact here
-            return 0.5 * (1 + _LOG_2PI) + 1 / v + 0.25 / v**2 + math.log(self.scale)
-        spread = 0.5 * (v + 1) * (digamma(0.5 * (v + 1)) - digamma(0.5 * v))
-        return float(spread + 0.5 * math.log(v) + betaln(0.5 * v, 0.5)) + math.log(self.scale)
-
-    def _arguments(self) -> Iterable[float]:
-        standard = (self.location, self.scale) == (0, 1)
-        return [self.dof] if standard else vars(self).values()
+        return 2 + math.log(self.scale)
 
     def knots(self) -> np.ndarray:
-        return _symmetric(self.location, self.scale * np.concatenate([[0], np.exp2(np.arange(-1, 341))]))
-
-    def _z(self, x: Array) -> np.ndarray:
-        return (host(x, "x") - self.location) / self.scale
-
-    def _log_kernel(self, x: Array) -> np.ndarray:
-        """ln(1 + z²/dof), without squaring z."""
-        with np.errstate(divide="ignore"):
-            return np.logaddexp(0, 2 * np.log(np.abs(self._z(x))) - math.log(self.dof))
-
-    def _log_norm(self) -> float:
-        from scipy.special import betaln  # a difference of two ln Γ would cancel at large dof
-
-        return float(-betaln(0.5, 0.5 * self.dof)) - 0.5 * math.log(self.dof)
-
-
-# ── private ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _set_numbers(distribution: Any, positive: str = "") -> None:
-    """Make every field a finite float; those named in ``positive`` must be greater than zero."""
-    for name, value in vars(distribution).items():
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"{distribution._name} needs a number for {name}; received {value!r:.80}"
-            ) from None
-        least = name in positive.split()
-        if not math.isfinite(number) or (least and number <= 0):
-            raise ValueError(
-                f"{distribution._name} needs a finite {name}{' > 0' if least else ''}; received {value!r:.80}"
-            )
-        object.__setattr__(distribution, name, number)
-
-
-def _symmetric(centre: float, distances: np.ndarray) -> np.ndarray:
-    """centre ± distances, as far as they are finite."""
-    with np.errstate(over="ignore"):
-        points = np.concatenate([centre - distances[::-1], centre + distances])
-    return np.unique(points[np.isfinite(points)])
+        steps = np.array([0, 1, 2, 4, 8, 16, 32, 64])
+        return symmetric(self.location, self.scale * steps)

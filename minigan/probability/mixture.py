@@ -71,6 +71,9 @@ class Mixture(Univariate):
     def cdf(self, x: Array) -> np.ndarray:
         return sum((w * c.cdf(x) for w, c in self._parts() if w > 0), start=np.zeros(()))
 
+    def survival(self, x: Array) -> np.ndarray:
+        return sum((w * c.survival(x) for w, c in self._parts() if w > 0), start=np.zeros(()))
+
     def integrated_cdf(self, x: Array) -> np.ndarray:
         return sum((w * c.integrated_cdf(x) for w, c in self._parts() if w > 0), start=np.zeros(()))
 

@@ -5,12 +5,12 @@ Each has an exact density, samples and moments in any number of features.
 
 import math
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from minigan.backend import Array
-from minigan.probability._numerics import Shape, host
+from minigan.probability._numerics import Shape, format_number, host
 from minigan.probability.distributions import SUM_TOLERANCE
 
 _LOG_2PI = math.log(2 * math.pi)
@@ -54,12 +54,16 @@ class MultivariateDistribution(Protocol):
 class MultivariateNormal:
     """ln p(x) = −½ (x − mean)ᵀ covariance⁻¹ (x − mean) − ½ ln det covariance − (p/2) ln 2π.
 
+    ``text`` is the form in which ``parse`` reads the distribution, where it has one. Distributions are equal
+    when means and covariances are.
+
     Shapes:  mean (p,), covariance (p, p)
     Raises:  ValueError – unless the covariance is symmetric and positive definite
     """
 
     mean: np.ndarray
     covariance: np.ndarray
+    text: str | None = None
     _factor: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -103,8 +107,52 @@ class MultivariateNormal:
         """H = (p/2)(1 + ln 2π) + ½ ln det covariance, in nats [T2]."""
         return float(0.5 * len(self.mean) * (1 + _LOG_2PI) + np.log(np.diag(self._factor)).sum())
 
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, MultivariateNormal)
+            and np.array_equal(self.mean, other.mean)
+            and np.array_equal(self.covariance, other.covariance)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.mean.tobytes(), self.covariance.tobytes()))
+
     def __str__(self) -> str:
-        return f"a normal distribution of {len(self.mean)} features"
+        return self.text or f"a normal distribution of {len(self.mean)} features"
+
+
+def correlated_normal(
+    mean: Array | list, sd: Array | list | float, correlation: float = 0.0
+) -> MultivariateNormal:
+    """The normal distribution of several features whose every two have the same correlation.
+
+    Shapes:  mean (p,) or a number for all, sd (p,) or a number for all
+    Raises:  ValueError – for two lists of unequal length, sd ≤ 0, or a correlation that no p features have
+    """
+    means, sds = host(mean, "mean", finite=True), host(sd, "sd", finite=True)
+    p = max(means.size, sds.size)
+    if {means.size, sds.size} - {1, p} or max(means.ndim, sds.ndim) > 1:
+        raise ValueError(
+            f"normal needs as many sd as means, or one for all; received {means.size} means and {sds.size} sd"
+        )
+    if not (1e-150 < sds.min() and sds.max() < 1e150):  # their squares are numbers too
+        raise ValueError(f"normal needs every sd > 0, within 1e±150; received {sds.min():g} to {sds.max():g}")
+    least = -1 / (p - 1) if p > 1 else -1.0
+    if not least < correlation < 1:
+        raise ValueError(
+            f"a correlation of every two of {p} features lies between {least:.4g} and 1; "
+            f"received {correlation:g}"
+        )
+    means, sds = (np.broadcast_to(numbers.ravel(), (p,)) for numbers in (means, sds))
+    same = (sds == sds[0]).all()
+    parts = [_format_list(means), format_number(sds[0]) if same else _format_list(sds)]
+    parts += [format_number(correlation)] if correlation else []
+    covariance = np.outer(sds, sds) * (correlation + (1 - correlation) * np.eye(p))
+    return MultivariateNormal(means, covariance, f"normal({', '.join(parts)})")
+
+
+def _format_list(numbers: np.ndarray) -> str:
+    return f"[{', '.join(map(format_number, numbers))}]"
 
 
 def checked_moments(mean: Array, covariance: Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -130,8 +178,9 @@ def checked_moments(mean: Array, covariance: Array) -> tuple[np.ndarray, np.ndar
 class MultivariateMixture:
     """p(x) = Σ wₖ N(x; μₖ, Σₖ) over p features: draw a component by its weight, then x from it [T9].
 
-    ``text`` is the form in which ``parse`` reads the distribution, where it has one. Distributions are equal
-    when weights, means and covariances are.
+    Components that are such mixtures themselves are flattened. ``text`` is the form in which ``parse`` reads
+    the distribution, where it has one: by default the sum of its components'. Distributions are equal when
+    weights, means and covariances are.
 
     Shapes:  centres (k, p), covariances (k, p, p); or, for round components, their sd as ``mode_sd`` (k,)
     Raises:  ValueError – unless the weights are nonnegative, as many as components, and sum to one (to 1e-9),
@@ -146,7 +195,7 @@ class MultivariateMixture:
 
     def __post_init__(self) -> None:
         weights = host(list(self.weights), "weights", finite=True).tolist()
-        components = tuple(self.components)
+        components: tuple[Any, ...] = tuple(self.components)
         if len(weights) != len(components):
             raise ValueError(
                 f"a mixture needs one weight for each component; received {len(weights)} weights "
@@ -158,8 +207,21 @@ class MultivariateMixture:
                 f"{math.fsum(weights):.10g} and a least weight of {min(weights):.10g}"
             )
         for c in components:
-            if not isinstance(c, MultivariateNormal):
+            if not isinstance(c, MultivariateNormal | MultivariateMixture):
                 raise TypeError(f"a multivariate mixture has multivariate normal components; received {c}")
+        if self.text is None and all(c.text for c in components):
+            pairs = zip(weights, components, strict=True)
+            object.__setattr__(self, "text", " + ".join(f"{format_number(w)}*{c}" for w, c in pairs))
+        parts = [
+            (w * inner, part)
+            for w, c in zip(weights, components, strict=True)
+            for inner, part in (
+                zip(c.weights, c.components, strict=True)
+                if isinstance(c, MultivariateMixture)
+                else [(1.0, c)]
+            )
+        ]
+        weights, components = [w for w, _ in parts], tuple(c for _, c in parts)
         features = {c.features for c in components}
         if len(features) > 1:
             raise ValueError(

@@ -11,7 +11,7 @@ from minigan.evaluation.modes import modes_of
 from minigan.evaluation.two_sample import ks_one_sample, ks_two_sample, wasserstein1_to
 from minigan.evaluation.verdict import judge_two_sample
 from minigan.gan.theory.diagnostics import LN4, implied_js, value_function
-from minigan.probability.distributions import Normal, StudentT
+from minigan.probability import Normal, StudentT
 from minigan.training import metrics
 from minigan.training.data import Data
 from minigan.training.experiment import Experiment
