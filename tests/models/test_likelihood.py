@@ -8,7 +8,7 @@ from scipy import integrate, optimize, stats
 
 from minigan.gan.objectives import OBJECTIVES
 from minigan.models.likelihood import closest_normal, fit_by_gradient, fit_normal, mean_log_likelihood
-from minigan.probability.distributions import Laplace, Normal, StudentT, Uniform
+from minigan.probability import Laplace, Normal, StudentT, Uniform
 from minigan.probability.f_divergences import F_DIVERGENCES, f_divergence
 from minigan.probability.information import kl_normal, kl_quadrature
 from minigan.probability.mixture import Mixture
