@@ -81,6 +81,20 @@ def prune_first():
     return _set((checkpoint, "save_step", save))
 
 
+def best_by_name():
+    """Which checkpoint is the best is in the file ``best`` alone, which is written after the checkpoint."""
+    return _set(
+        (checkpoint, "best_of", lambda run, state: checkpoint.pointed(run, "best")),
+        (checkpoint, "write_names", _write_names_of_the_improved),
+    )
+
+
+def _write_names_of_the_improved(run, path, state):
+    files.write_atomic(run.checkpoints / "latest", path.name.encode() + b"\n")
+    if state["best_step"] == state["step"]:
+        files.write_atomic(run.checkpoints / "best", path.name.encode() + b"\n")
+
+
 def no_sync():
     """Nothing is synced."""
     return _set(*((module, "os", _NoSync()) for module in (files, directory)))

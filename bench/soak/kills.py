@@ -29,7 +29,7 @@ FIELDS = (
 SHORT = ("steps=80", "eval_every=40", "checkpoint_seconds=0.0001")  # one after every block
 KINDS = (
     "unreadable checkpoint", "acknowledged step lost", "another end", "weights differ", "metrics differ",
-    "frames differ", "verdict differs", "does not end",
+    "frames differ", "verdict differs", "best differs", "does not end",
 )  # fmt: skip
 
 
@@ -222,7 +222,11 @@ def check(path, told, case, tally):
 def compare(path, reference, case, tally):
     """Count in what a run that ended differs from the reference, by a bit."""
     (a, b), (rows, wanted) = zip(*((_end(p), _rows(p)) for p in (path, reference)), strict=True)
-    for kind, file in (("weights differ", "weights"), ("frames differ", "frames")):
+    for kind, file in (
+        ("weights differ", "weights"),
+        ("frames differ", "frames"),
+        ("best differs", "best"),
+    ):
         names = [name for name in a[file] | b[file] if not _same(a[file].get(name), b[file].get(name))]
         if names:
             tally.add(kind, f"{case}: {', '.join(names)}")
@@ -237,9 +241,20 @@ def _end(path):
     newest = checkpoint.latest(RunDirectory.open(path))
     return {
         "weights": newest.arrays | {"step": np.array(newest.state["step"])},
+        "best": _best(RunDirectory.open(path)),
         "frames": checkpoint.load(path / "frames.safetensors")[0],
         "verdict": (path / "verdict.json").read_bytes(),
     }
+
+
+def _best(run):
+    """The best checkpoint, and what other programs read of it."""
+    try:
+        found, ks = checkpoint.find(run, "best"), checkpoint.latest(run).state["best"]
+    except CheckpointError:
+        return {}
+    named = checkpoint.pointed(run, "best") == found.path
+    return found.arrays | {"step": np.array([found.state["step"], named, ks])}
 
 
 def _rows(path):

@@ -21,12 +21,13 @@ from bench.soak.harness import Tally, finished, minigan
 from minigan.errors import CheckpointError, MiniganError, StorageError
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
-from minigan.training.trainer import reopen
+from minigan.training.saved import reopen
 
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EACCES, errno.EINTR)
 KINDS = (
     "no checkpoint verifies", "acknowledged checkpoint lost", "altered checkpoint", "damaged status",
-    "acknowledged status lost", "half row", "acknowledged row lost", "stale temporary", "cannot go on",
+    "acknowledged status lost", "half row", "acknowledged row lost", "best lost", "stale temporary",
+    "cannot go on",
     "another end", "another message", "descriptor left open",
 )  # fmt: skip
 CONFIG = b'{"name": "soak", "seed": 0, "dtype": "float32", "backend": "numpy"}'
@@ -209,7 +210,7 @@ def save(run, step, done=lambda what: None):
     """The save that is broken; ``done`` is told what is acknowledged."""
     run.append_metrics({"step": step, "loss": 1 / step})
     run.sync_metrics()
-    checkpoint.save_step(run, step, arrays(step), {}, keep=1, best=True)
+    checkpoint.save_step(run, step, arrays(step), {}, keep=1, best=step)
     done("checkpoint")
     run.write_status("interrupted", step=step)
     done("status")
@@ -246,6 +247,9 @@ def _check_checkpoint(run, acknowledged, tally, case, before):
         step = newest.state["step"]
         if step != 2 and "checkpoint" in acknowledged:
             tally.add("acknowledged checkpoint lost", f"{case}: {newest.warnings}")
+        best = checkpoint.best_of(run, newest.state)
+        if best != newest.path:  # each is the best so far
+            tally.add("best lost", f"{case}: {best and best.name} instead of {newest.path.name}")
         if step not in (*before, 2) or newest.arrays["w"].tobytes() != arrays(step)["w"].tobytes():
             tally.add("altered checkpoint", case)
 

@@ -13,7 +13,7 @@ from bench.soak.harness import CONTEXT, TIMEOUT, Tally, minigan, started
 from minigan.errors import MiniganError
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
-from minigan.training.trainer import reopen
+from minigan.training.saved import reopen
 
 PROCESSES = 8
 TINY = ("batch=16", "generator.widths=[8]", "discriminator.widths=[8]", "eval_samples=200", "eval_every=20")

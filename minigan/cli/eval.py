@@ -16,7 +16,7 @@ from minigan.cli.common import (
     require_quality,
 )
 from minigan.cli.completion import complete_file
-from minigan.errors import ConfigError, DataError
+from minigan.errors import ConfigError, DataError, DivergedError
 
 
 @click.command(name="eval")
@@ -49,7 +49,8 @@ def evaluate(
     if os.path.isdir(subject):
         from minigan.machine import available_memory, require_memory
         from minigan.training.metrics import verdict as judge_run
-        from minigan.training.trainer import find_failures, reopen
+        from minigan.training.saved import offer, reopen
+        from minigan.training.trainer import find_failures
 
         if target is not None or data is not None:
             raise ConfigError("a run is judged against what it learned; --target and --data are for files")
@@ -59,7 +60,11 @@ def evaluate(
         count = count or experiment.config.eval_samples
         judging, advice = f"judging {count} rows", "reduce -n"
         require_memory(32 * count * experiment.features, judging, advice, available_memory())
-        verdict, _ = judge_run(experiment, count)
+        try:
+            verdict, _ = judge_run(experiment, count)
+        except DivergedError as error:
+            instead = offer(opened.run, experiment.config, experiment.step)
+            raise DivergedError(f"{error}; {instead}") from None
         findings = find_failures(opened.run, experiment)
     elif at != "latest":
         raise ConfigError("--at chooses a checkpoint of a run; leave it out for a file")

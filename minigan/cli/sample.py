@@ -18,7 +18,7 @@ from minigan.errors import ConfigError
 @at_option
 @click.pass_context
 def sample(ctx: click.Context, run: str, count: int, output: str | None, index: int, at: str) -> None:
-    """Draw new rows from the trained generator in the directory RUN."""
+    """Draw new rows from the trained generator in the directory RUN; the data it learned are not needed."""
     import csv
     import io
 
@@ -26,27 +26,27 @@ def sample(ctx: click.Context, run: str, count: int, output: str | None, index: 
 
     from minigan.machine import available_memory, require_memory
     from minigan.storage.files import write_atomic
-    from minigan.training.trainer import reopen
+    from minigan.training.saved import read_generator
 
     if output is not None and Path(output).suffix not in (".csv", ".npy"):
         raise ConfigError(f"-o writes .csv or .npy; received {output!r}")
-    opened = reopen(run, at=at)
-    experiment = opened.experiment
-    print_notes(opened.notes)
+    trained = read_generator(run, at)
+    print_notes(trained.notes)
+    features = len(trained.names)
     # Latent vectors, rows and copies in float64, and for CSV their text.
-    size = count * (24 * (experiment.latent_size + experiment.features))
+    size = count * (24 * (trained.sampler.latent_size + features))
     if output is None or output.endswith(".csv"):
-        size += 60 * count * experiment.features
+        size += 60 * count * features
     advice = "draw fewer at a time, each with another --index"
     require_memory(size, f"drawing {count} rows", advice, available_memory())
-    rows = experiment.sample(count, index=2**32 + index)
+    rows = trained.sample(count, index=2**32 + index)
     if output is not None and output.endswith(".npy"):
         buffer = io.BytesIO()
         np.save(buffer, rows, allow_pickle=False)
         write_atomic(output, buffer.getvalue())
     else:
         header = io.StringIO()
-        csv.writer(header, lineterminator="\n").writerow(experiment.names)
+        csv.writer(header, lineterminator="\n").writerow(trained.names)
         lines = (",".join(repr(float(value)) for value in row) + "\n" for row in rows)
         text = header.getvalue() + "".join(lines)
         if output is None:
@@ -54,5 +54,5 @@ def sample(ctx: click.Context, run: str, count: int, output: str | None, index: 
         else:
             write_atomic(output, text.encode())
     if output is not None and not ctx.obj["quiet"]:
-        rows_of = f"{count} rows of {experiment.features} feature{'s' if experiment.features > 1 else ''}"
-        click.echo(f"{rows_of} from {opened.run.path} (step {experiment.step}) in {output}", err=True)
+        rows_of = f"{count} rows of {features} feature{'s' if features > 1 else ''}"
+        click.echo(f"{rows_of} from {trained.run.path} (step {trained.step}) in {output}", err=True)

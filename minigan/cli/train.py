@@ -86,7 +86,7 @@ def train(
     Without arguments: the default experiment, N(4, 1.25). A configuration file (.toml, .json) or a preset
     (see `minigan presets`) changes it, --set changes single fields, for some of which there are options, and
     every run's config.json can be given back. With --resume a run that was stopped goes on, bitwise as if it
-    had not been.
+    had not been; --steps then makes it longer.
     """
     from minigan.cli import figures
     from minigan.cli.progress import Progress
@@ -94,10 +94,10 @@ def train(
 
     resumed = None
     if resume is not None:
-        from minigan.training.trainer import reopen
+        from minigan.training.saved import reopen
 
         _refuse_settings(ctx)
-        resumed = reopen(resume, lock=True)
+        resumed = reopen(resume, lock=True, steps=_as_steps(options["steps"]))
         run, experiment = resumed.run, resumed.experiment
     else:
         config, data, origins = configure(source, sets, fast_dev_run, options)
@@ -166,14 +166,21 @@ def train(
 
 
 def _refuse_settings(ctx: click.Context) -> None:
-    """A run that goes on keeps its own configuration."""
-    allowed = ("resume", "allow_drift", "detect_anomaly", "require_ks", "as_json")
+    """A run that goes on keeps its own configuration, but for more steps."""
+    allowed = ("resume", "steps", "allow_drift", "detect_anomaly", "require_ks", "as_json")
     for name in ctx.params:
         if name not in allowed and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise ConfigError(
                 f"--resume goes on with the run's own configuration, received also {_spelled(ctx, name)}; "
                 "leave it out, or start a new run with it"
             )
+
+
+def _as_steps(text: str | None) -> int | None:
+    """The number of steps that --steps asks for, as a configuration reads it."""
+    from minigan.training.settings import resolve
+
+    return None if text is None else resolve(environ={}, sets=(f"steps={text}",)).steps
 
 
 def _spelled(ctx: click.Context, name: str) -> str:

@@ -7,15 +7,11 @@ import io
 import json
 import os
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from minigan._version import __version__
-from minigan.errors import CheckpointError
-from minigan.storage import checkpoint
-from minigan.storage.directory import RunDirectory
 
 SCHEMA = 1  # of the architecture
 FORMULAS = {  # of the activations, for programs that have others of the same name
@@ -49,35 +45,14 @@ def read_model(path: str | os.PathLike[str], at: str = "latest") -> tuple[Model,
     The data set it was trained on is not needed.
 
     Raises:  DataError, ConfigError, CheckpointError – where directory, configuration or checkpoint is refused
+             DivergedError – where the generator's rows are not finite
     """
     from minigan.training.config import to_json
-    from minigan.training.settings import from_json
+    from minigan.training.saved import TRIED, read_generator
 
-    run = RunDirectory.open(path)
-    config, newest = from_json(run.read_config()), checkpoint.find(run, at)
-    features = newest.arrays["shift"].size if "shift" in newest.arrays else 1
-    latent = config.latent.size or features
-    sizes = {
-        "generator": (latent, *config.generator.widths, features),
-        "average": (latent, *config.generator.widths, features),
-        "discriminator": (features * config.packing, *config.discriminator.widths, 1),
-    }
-    expected: dict[str, tuple[tuple[int, ...], Any]] = {
-        "shift": ((1, features), "float64"),
-        "scale": ((1, features), "float64"),
-    }
-    for player, widths in sizes.items():
-        for i, (n, m) in enumerate(pairwise(widths)):
-            expected |= {f"{player}.{i}.W": ((n, m), config.dtype), f"{player}.{i}.b": ((1, m), config.dtype)}
-    own = (*(f"{player}." for player in sizes), "shift", "scale")
-    arrays = {name: array for name, array in newest.arrays.items() if name.startswith(own)}
-    checkpoint.require(arrays, expected)
-    step = newest.state.get("step")
-    if type(step) is not int or not all(np.isfinite(array).all() for array in arrays.values()):
-        raise CheckpointError(
-            f"the checkpoint {newest.path} holds no step count, or numbers that are not finite; "
-            "use an older one"
-        )
+    trained = read_generator(path, at)
+    trained.sample(TRIED)  # which is refused where the generator's rows are not finite
+    config, step, sizes = trained.config, trained.step, trained.sizes
 
     def network(player: str, activation: str) -> dict[str, Any]:
         return {"sizes": list(sizes[player]), "activation": activation, "formula": FORMULAS[activation]}
@@ -87,8 +62,8 @@ def read_model(path: str | os.PathLike[str], at: str = "latest") -> tuple[Model,
         "schema": SCHEMA,
         "minigan": __version__,
         "step": step,
-        "features": features,
-        "latent": {"size": latent, "distribution": config.latent.distribution},
+        "features": len(trained.names),
+        "latent": {"size": trained.sampler.latent_size, "distribution": config.latent.distribution},
         "generator": network("generator", config.generator.activation),
         "average": network("average", config.generator.activation),
         "discriminator": network("discriminator", config.discriminator.activation),
@@ -98,7 +73,7 @@ def read_model(path: str | os.PathLike[str], at: str = "latest") -> tuple[Model,
         "judge": "discriminator((x - shift) / scale), a logit where the objective has a probability",
         "config": json.loads(to_json(config)),
     }
-    return Model(step, {name: arrays[name] for name in expected}, architecture), newest.warnings
+    return Model(step, trained.arrays, architecture), trained.notes
 
 
 def as_npz(model: Model) -> bytes:

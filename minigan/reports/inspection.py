@@ -37,22 +37,26 @@ def inspect_file(path: str | os.PathLike[str], *, verify: bool = False) -> dict[
 
 
 def inspect_run(path: str | os.PathLike[str], *, verify: bool = False) -> dict[str, Any]:
-    """The checkpoints of a run, oldest first, and those that ``latest`` and ``best`` name.
+    """The checkpoints of a run, oldest first, the newest that is good and the best as that one has it.
 
-    A checkpoint that is refused has the reason as its ``error``; a name that leads to none is in ``errors``.
+    A checkpoint that is refused has the reason as its ``error``; a file ``latest`` or ``best`` that leads to
+    none is in ``errors``.
 
     Raises:  DataError – if ``path`` is not a run directory
     """
     run = RunDirectory.open(path)
-    errors: list[str] = []
-    # Before the list, which then holds what they name even where the run goes on meanwhile.
-    pointers = {name: _pointed(run, name, errors) for name in POINTERS}
-    found = [_summary(file, verify) for file in checkpoint.paths(run)]
+    errors = [error for name in POINTERS if (error := _pointing(run, name))]
+    found = [entry for file in checkpoint.paths(run) if (entry := _summary(file, verify)) is not None]
+    good = [run.checkpoints / entry["file"] for entry in found if entry["error"] is None]
+    names = dict.fromkeys(POINTERS)
+    if good:
+        best = checkpoint.best_of(run, checkpoint.inspect(good[-1]).state)
+        names = {"latest": good[-1].name, "best": None if best is None else best.name}
     return {
         "run": os.fspath(path),
         "verified": verify,
-        **pointers,
-        "checkpoints": [summary for summary in found if summary is not None],
+        **names,
+        "checkpoints": found,
         "errors": errors,
     }
 
@@ -73,12 +77,9 @@ def _summary(path: Path, verify: bool) -> dict[str, Any] | None:
     return summary | {"arrays": len(content["arrays"]), "bytes": content["bytes"], "error": None}
 
 
-def _pointed(run: RunDirectory, pointer: str, errors: list[str]) -> str | None:
-    """The file that ``latest`` or ``best`` names; None where there is none, or one that leads nowhere."""
+def _pointing(run: RunDirectory, pointer: str) -> str | None:
+    """What is wrong with the file ``latest`` or ``best``, which opening the run to go on would repair."""
     path = run.checkpoints / pointer
-    if not os.path.lexists(path):
+    if not os.path.lexists(path) or checkpoint.pointed(run, pointer) is not None:
         return None
-    named = checkpoint.pointed(run, pointer) if path.is_file() else None
-    if named is None:
-        errors.append(f"{quoted(str(path))} names no checkpoint of this run; remove it")
-    return None if named is None else named.name
+    return f"{quoted(str(path))} names no checkpoint of this run; remove it"

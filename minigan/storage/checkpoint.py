@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan.errors import CheckpointError, quoted
+from minigan.errors import CheckpointError, DataError, quoted
 from minigan.storage import files
 from minigan.storage.directory import RunDirectory
 
 SCHEMA = 1
 MAX_FILE = 2**30  # bytes
 MAX_HEADER = 2**20  # bytes
+MAX_NAME = 100  # bytes of the files latest and best
 DTYPES = {"F32": "float32", "F64": "float64", "I64": "int64", "U8": "uint8"}
 SIZES = {"F32": 4, "F64": 8, "I64": 8, "U8": 1}  # bytes of a number
 NAME = re.compile(r"step-(\d{8,10})\.safetensors")
@@ -122,12 +123,13 @@ def save_step(
     state: Mapping[str, Any],
     keep: int = 3,
     *,
-    best: bool = False,
+    best: int | None = None,
 ) -> Path:
-    """Write checkpoints/step-<step>.safetensors, then ``latest``, then remove all but the ``keep`` newest.
+    """Write checkpoints/step-<step>.safetensors, then its names, then remove all but the ``keep`` newest.
 
-    The state is stored with its ``step``. With ``best`` the file ``best`` names it too; what that file names,
-    and what cannot be read, is never removed.
+    The state is stored with its ``step`` and with the step of the ``best`` checkpoint so far, this one or one
+    before: so one rename settles both, and the files ``latest`` and ``best`` only repeat it. The best, and
+    what cannot be read, are never removed.
 
     Raises:  ValueError, TypeError – as ``save``, or for a negative step or no checkpoint to keep;
         StorageError – if it cannot be written
@@ -136,12 +138,11 @@ def save_step(
         raise ValueError(
             f"a checkpoint needs a step from 0 to 10^10 - 1 and keep >= 1, received {step} and {keep}"
         )
-    path = run.checkpoints / f"step-{step:08d}.safetensors"
-    save(path, arrays, {**state, "step": step})
-    # In this order a crash in between leaves pointers to files that are there.
-    for pointer in ("latest", "best") if best else ("latest",):
-        files.write_atomic(run.checkpoints / pointer, path.name.encode() + b"\n")
-    kept = {path, pointed(run, "best")}
+    path = path_of(run, step)
+    state = {**state, "step": step, "best_step": best}
+    save(path, arrays, state)
+    write_names(run, path, state)
+    kept = {path, best_of(run, state)}
     for old in paths(run)[:-keep]:
         if old not in kept and _verifies(old):
             try:
@@ -149,6 +150,17 @@ def save_step(
             except OSError as error:
                 raise files.storage_error(error, old) from None
     return path
+
+
+def write_names(run: RunDirectory, path: Path, state: Mapping[str, Any]) -> None:
+    """Let the files ``latest`` and ``best`` name the checkpoint at ``path`` and the best as its state has it.
+
+    Raises:  StorageError – if they cannot be written
+    """
+    # Each after the file that it names: a crash in between leaves names of files that are there.
+    for name, target in (("latest", path), ("best", best_of(run, state))):
+        if target is not None and pointed(run, name) != target:
+            files.write_atomic(run.checkpoints / name, target.name.encode() + b"\n")
 
 
 def latest(run: RunDirectory) -> Latest:
@@ -171,33 +183,53 @@ def latest(run: RunDirectory) -> Latest:
 
 
 def find(run: RunDirectory, which: str) -> Latest:
-    """The checkpoint that ``which`` names: "latest", "best" or a step.
+    """The checkpoint that ``which`` names: "latest", "best" (as the newest that verifies has it) or a step.
 
     Raises:  CheckpointError – if there is none, or it does not verify
     """
     if which == "latest":
         return latest(run)
     named = {str(step_of(path)): path for path in paths(run)}
-    path = pointed(run, "best") if which == "best" else named.get(which)
+    newest = latest(run) if which == "best" or which not in named else None
+    best = None if newest is None else best_of(run, newest.state)
+    path = best if which == "best" else named.get(which)
+    if path is None and which == "best" and newest is not None and latest(run).path != newest.path:
+        return find(run, which)  # a writer has a better one by now
     if path is None:
-        there = ", ".join(["latest", *(["best"] if pointed(run, "best") else []), *named])
+        there = ", ".join(["latest", *(["best"] if best else []), *named])
         raise CheckpointError(f"{quoted(str(run.path))} has no checkpoint {quoted(which)}; it has {there}")
     try:
-        return Latest(path, *load(path), ())
+        return Latest(path, *load(path), () if newest is None else newest.warnings)
     except CheckpointError:
-        if which == "best" and pointed(run, "best") not in (path, None):  # a writer has a better one by now
+        if which == "best" and best_of(run, latest(run).state) != path:  # a writer has a better one by now
             return find(run, which)
         raise
 
 
-def pointed(run: RunDirectory, pointer: str) -> Path | None:
+def best_of(run: RunDirectory, state: Mapping[str, Any]) -> Path | None:
+    """The best checkpoint as the ``state`` of one has it, None if it is not there.
+
+    States of older versions say nothing; the file ``best`` does.
+    """
+    if "best_step" not in state:
+        return pointed(run, "best")
+    step = state["best_step"]
+    path = path_of(run, step) if type(step) is int and 0 <= step < 10**10 else None
+    return path if path is not None and path.exists() else None
+
+
+def pointed(run: RunDirectory, name: str) -> Path | None:
     """The checkpoint that the file ``latest`` or ``best`` names; None if it names none that is there."""
     try:
-        with open(run.checkpoints / pointer, "rb") as file:
-            name = file.read(100).decode("ascii", "replace").strip()
-    except OSError:
+        text = files.read_bounded(run.checkpoints / name, MAX_NAME).decode("ascii", "replace").strip()
+    except DataError:
         return None
-    return run.checkpoints / name if NAME.fullmatch(name) and (run.checkpoints / name).exists() else None
+    return run.checkpoints / text if NAME.fullmatch(text) and (run.checkpoints / text).exists() else None
+
+
+def path_of(run: RunDirectory, step: int) -> Path:
+    """Where the checkpoint of a step is."""
+    return run.checkpoints / f"step-{step:08d}.safetensors"
 
 
 def paths(run: RunDirectory) -> list[Path]:

@@ -144,6 +144,11 @@ class RunDirectory:
         """
         return files.read_bounded(self.path / "config.json")
 
+    def write_config(self, config: bytes) -> None:
+        """Replace config.json.    Raises:  StorageError – if it cannot be written"""
+        self._require_lock()
+        files.write_atomic(self.path / "config.json", config)
+
     def write_status(self, status: str, **fields: Any) -> None:
         """Replace run.json: the status, what the run runs on, and ``fields`` (kept by later calls).
 

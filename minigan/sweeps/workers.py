@@ -213,7 +213,7 @@ def _open_all(path: str, sweep: Sweep, numbers: Sequence[int], stack: ExitStack)
 
 def _open_at(step: str | None, configs: Sequence[Config], runs: Sequence[Any], stack: ExitStack) -> list[Any]:
     """The runs with their locks, at one step; none of the locks if it fails."""
-    from minigan.training.trainer import reopen
+    from minigan.training.saved import reopen
 
     opened = []
     with ExitStack() as attempt:

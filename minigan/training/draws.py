@@ -107,12 +107,17 @@ class Draws:
 
     def latent(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Latent vectors of the configured distribution.    Shapes:  → (*shape, n)"""
-        shape, dtype = (*shape, self.latent_size), np.dtype(self.config.dtype)
-        if self.config.latent.distribution == "normal":
-            return rng.standard_normal(shape, dtype=dtype)
-        if self.config.latent.distribution == "one":
-            return np.ones(shape, dtype)
-        return 2 * rng.random(shape, dtype=dtype) - 1
+        return draw_latent(self.config, self.latent_size, rng, shape)
+
+
+def draw_latent(config: Config, size: int, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Latent vectors of so many numbers, of the configured distribution.    Shapes:  → (*shape, size)"""
+    shape, dtype = (*shape, size), np.dtype(config.dtype)
+    if config.latent.distribution == "normal":
+        return rng.standard_normal(shape, dtype=dtype)
+    if config.latent.distribution == "one":
+        return np.ones(shape, dtype)
+    return 2 * rng.random(shape, dtype=dtype) - 1
 
 
 def block_together(draws: Sequence[Draws], backend: Backend, block: int, K: int) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from minigan.probability.empirical import Empirical
 from minigan.training.config import Config, NetworkConfig, OptimizerConfig, replace, to_json
 from minigan.training.data import Data
 from minigan.training.draws import Draws, block_length, block_together, stream
+from minigan.training.sampler import Sampler, apply
 from minigan.training.steps import Steps
 from minigan.training.units import (
     Units,
@@ -38,7 +39,6 @@ from minigan.training.units import (
     user_units,
 )
 
-CHUNK = 2**16  # rows that pass a network at once outside training
 SMALL = 500  # data sets with fewer rows are not split: a tenth of them would judge nothing
 REPLICATED = (  # what may differ between experiments that train together
     "seed", "generator_optimizer.rate", "discriminator_optimizer.rate", *PENALTIES,
@@ -76,7 +76,7 @@ class Experiment(Steps):
         self.game = _game([config], self.backend, self.latent_size, self.features)
         self.generator, self.discriminator = self.game.generator, self.game.discriminator
         self.averaged = self.generator.with_parameters(cast(Average, self.game.average).parameters)
-        self.schedule, self.averaging = _course(config)
+        self.schedule, self.averaging = course(config)
         self.draws = Draws(config, self.distribution, units, self.latent_size, self.schedule, self.averaging)
         super().__init__(block_length(config, self.features))
 
@@ -146,10 +146,14 @@ class Experiment(Steps):
 
     # ── looking at it ───────────────────────────────────────────────────────────────────────────────────
 
+    def sampler(self, averaged: bool = True) -> Sampler:
+        """The averaged generator, or the one in training."""
+        network = self.averaged if averaged else self.generator
+        return Sampler(self.config, self.backend, network, self.units, self.latent_size)
+
     def generate(self, latent: np.ndarray, *, averaged: bool = True) -> np.ndarray:
         """G(z) in the user's units, float64.    Shapes:  (…, n, latent) → (…, n, p)"""
-        network = self.averaged if averaged else self.generator
-        return self.units.to_user(self._apply(network, latent))
+        return self.sampler(averaged).generate(latent)
 
     def logits(self, x: np.ndarray, *, packs: bool = False) -> np.ndarray:
         """D's raw output at x in the user's units, float64.
@@ -173,10 +177,11 @@ class Experiment(Steps):
         """
         rng, count = stream(self.config.seed, "best", self.step), steps * batch
         rows = self.distribution.sample(rng, (count,)).reshape(count, self.features)
-        made = self._observed(self.generate(self.draw_latent(rng, (count,)), averaged=False), rng)
+        sampler = self.sampler(averaged=False)
+        made = sampler.observed(sampler.generate(sampler.latent(rng, (count,))), rng)
         scaled = [self.units.to_network(a).astype(self.config.dtype) for a in (rows, made)]
         batches = [constant(self.backend.array(a.reshape(steps, batch, self.features))) for a in scaled]
-        D = _network(self.config, self.config.discriminator, self.backend, rng, self.features, 1)
+        D = make_network(self.config, self.config.discriminator, self.backend, rng, self.features, 1)
         best_response(D, OPTIMIZERS["adam"](D.parameters, 0.005), *batches)
         return self._apply(D, self.units.to_network(x))
 
@@ -185,26 +190,15 @@ class Experiment(Steps):
 
         Shapes:  → (count, p)
         """
-        rng = stream(self.config.seed, "eval", index)
-        return self._observed(self.generate(self.draw_latent(rng, (count,)), averaged=averaged), rng)
-
-    def _observed(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """What the instrument shows of generated rows: with its noise, if it has any."""
-        sd = self.config.observation_noise
-        return rows + sd * rng.standard_normal(rows.shape) if sd else rows
+        return self.sampler(averaged).sample(count, index)
 
     def real(self, count: int, index: int = 0) -> np.ndarray:
         """``count`` real rows that training does not see in this order.    Shapes:  → (count, p)"""
         rows: np.ndarray = self.distribution.sample(stream(self.config.seed, "verdict", index), (count,))
         return rows.reshape(count, self.features)
 
-    @np.errstate(invalid="ignore")  # a flag without a NaN: of OpenBLAS's AVX-512 products of five columns
     def _apply(self, network: Network, x: np.ndarray) -> np.ndarray:
-        parts = []
-        for start in range(0, x.shape[-2], CHUNK):
-            rows = np.ascontiguousarray(x[..., start : start + CHUNK, :], self.config.dtype)
-            parts.append(network(constant(self.backend.array(rows))).numpy())
-        return np.concatenate(parts, axis=-2).astype("float64")
+        return apply(network, x, self.config.dtype, self.backend)
 
     # ── what a checkpoint holds ─────────────────────────────────────────────────────────────────────────
 
@@ -332,7 +326,7 @@ def rehearse(config: Config) -> None:
     """
     if config.backend in ("numpy", "strict"):
         refuse_execution(config, get_backend(config.backend))
-    _course(config)
+    course(config)
     least = {name: replace(getattr(config, name), widths=()) for name in ("generator", "discriminator")}
     _game([replace(config, packing=1, **least)], backends.numpy_backend, 1, 1)
 
@@ -346,7 +340,7 @@ def refuse_execution(config: Config, backend: Any) -> None:
         raise ConfigError(refusal)
 
 
-def _course(config: Config) -> tuple[Schedule, Averaging]:
+def course(config: Config) -> tuple[Schedule, Averaging]:
     """How rates and average change over the steps."""
     s, a = config.schedule, config.average
     try:
@@ -358,9 +352,10 @@ def _course(config: Config) -> tuple[Schedule, Averaging]:
         raise ConfigError(str(error)) from None
 
 
-def _network(
+def make_network(
     config: Config, net: NetworkConfig, backend: Any, rngs: Any, inputs: int, outputs: int
 ) -> Network:
+    """A network that the configuration describes, with new parameters."""
     sizes, options = (inputs, *net.widths, outputs), {"backend": backend, "dtype": config.dtype}
     return mlp(sizes, rngs=rngs, activation=net.activation, initializer=net.initializer, **options)
 
@@ -399,8 +394,8 @@ def _game(
         return constant(backend.array(weights.reshape(*weights.shape, 1, 1)))
 
     try:
-        generator = _network(c, c.generator, backend, rngs, latent, features)
-        discriminator = _network(c, c.discriminator, backend, rngs, features * c.packing, 1)
+        generator = make_network(c, c.generator, backend, rngs, latent, features)
+        discriminator = make_network(c, c.discriminator, backend, rngs, features * c.packing, 1)
         return Game(
             generator, discriminator,
             optimizer(generator.parameters, "generator_optimizer"),

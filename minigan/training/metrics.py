@@ -164,11 +164,9 @@ class Observer:
         edges, p = self._grid
         centres = 0.5 * (edges[1:] + edges[:-1])
         q, average = self._density(edges, averaged=False), self._density(edges, averaged=True)
-        _refuse_nonfinite(self.experiment.step, q, average)
-        self._frames.append({
-            "step": self.experiment.step, "q": q, "average": average,
-            "d": _judgement(self.experiment, centres[:, None])[:, 0],
-        })  # fmt: skip
+        d = _judgement(self.experiment, centres[:, None])[:, 0]
+        _refuse_nonfinite(self.experiment.step, q, average, d)
+        self._frames.append({"step": self.experiment.step, "q": q, "average": average, "d": d})
         if len(self._frames) > MAX_FRAMES:
             steps = np.array([frame["step"] for frame in self._frames])
             crowded = 1 + int(np.argmin(steps[2:] - steps[:-2]))  # its neighbours are nearest to each other

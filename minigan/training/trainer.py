@@ -13,28 +13,25 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from minigan.errors import CheckpointError, DataError, DivergedError, MiniganError, quoted
+from minigan.errors import CheckpointError, DivergedError, MiniganError, quoted
 from minigan.evaluation.verdict import Verdict
 from minigan.gan.detectors import Finding, diagnose, remedy
 from minigan.machine import environment, pinned
 from minigan.storage import checkpoint, files
 from minigan.storage.directory import RunDirectory
-from minigan.training.config import flatten
-from minigan.training.data import Data, read_configured
+from minigan.training.config import flatten, to_json
 from minigan.training.experiment import Experiment
-from minigan.training.limits import check
 from minigan.training.metrics import Observer, expected_modes, verdict
-from minigan.training.settings import from_json
+from minigan.training.saved import FRAMES, ROUNDING, Reopened, not_finite
 from minigan.training.signals import Interrupted, noted
 from minigan.training.steps import Steps
 
 EARLY = (50, 25, 10, 5, 2)  # the first evaluations, as parts of the usual interval
 PATIENCE = 0.5  # s of training between two looks at what a signal asked for
-FRAMES = "frames."  # what the names of the observer's arrays begin with in a checkpoint
 BITS = (
     "minigan",
     "numpy",
@@ -59,19 +56,6 @@ class Outcome:
     seconds: float
 
 
-class Reopened(NamedTuple):
-    """What a run directory holds: the experiment as of a checkpoint, and notes about damaged ones.
-
-    arrays  the observer's, by name; state what else the checkpoint says, empty where there is none yet
-    """
-
-    run: RunDirectory
-    experiment: Experiment
-    notes: tuple[str, ...]
-    arrays: dict[str, np.ndarray]
-    state: dict[str, Any]
-
-
 class Session:
     """One run while it trains: its experiment, its directory, and what a checkpoint has to remember."""
 
@@ -83,8 +67,12 @@ class Session:
     ) -> None:
         self.experiment, self.run, self._on_row = experiment, run, on_row
         self.observer = Observer(experiment)
+        self._config: dict[str, Any] = json.loads(to_json(experiment.config))
         self._rows, self._row = 0, dict[str, Any]()
         self._best, self.improved = math.inf, False  # the least KS so far; whether it is of the newest line
+        self._best_step: int | None = None  # of the checkpoint that holds what earned it
+        self._resumed = False  # whether from a checkpoint
+        self._lengths: list[list[int]] = []  # that the run had before it was made longer
         self._trained, self._started = 0.0, time.perf_counter()  # seconds before this process
         self._bits: dict[str, Any] = {}
         self._watched = False  # whether any step so far was, and so is not bitwise what it is unwatched
@@ -96,10 +84,13 @@ class Session:
         """
         here = environment()
         self._bits = {name: here[name] for name in BITS}
+        self._bits["device"] = self.experiment.backend.describe()
         if resumed is not None:
-            before = resumed.state.get("environment", self._bits)
-            if before != self._bits and not allow_drift:
-                raise CheckpointError(_describe_drift(before, self._bits))
+            drift = _describe_drift(resumed.state, self._bits, self._config)
+            if drift and not allow_drift:
+                raise CheckpointError(
+                    f"the run would not go on bitwise: {drift}; go on where it began, or add --allow-drift"
+                )
             self.resume(resumed.arrays, resumed.state)
             self._watched = resumed.state.get("watched") is True
         self._watched |= self.experiment.watched
@@ -119,8 +110,15 @@ class Session:
                 f"the state of the checkpoint of {quoted(str(self.run.path))} has no numbers where it must; "
                 "use an older one"
             )
+        self._resumed = bool(state)
         if state:
             self._best, self._trained = math.inf if best is None else float(best), float(seconds)
+            self._lengths = state.get("lengths", [])
+            file = checkpoint.best_of(self.run, state)
+            self._best_step = None if file is None else checkpoint.step_of(file)
+            if file is None and best is not None:
+                self._best = math.inf
+                self.run.log("note: the best checkpoint is not there; from here on the best is sought anew")
         kept = self.run.cut_metrics(self.experiment.step if state else -1)
         self._rows, self._row = len(kept.rows), dict(kept.rows[-1]) if kept.rows else {}
         if self._rows != rows or kept.skipped:
@@ -131,6 +129,12 @@ class Session:
     def seconds(self) -> float:
         """Trained so far, by this process and those before it."""
         return self._trained + time.perf_counter() - self._started
+
+    def begin(self) -> bool:
+        """The first line of metrics, where it is not there; whether that earns a checkpoint."""
+        if not self._resumed:
+            self.evaluate()
+        return self.improved
 
     def evaluate(self) -> None:
         """Write a line of metrics.
@@ -145,11 +149,21 @@ class Session:
         self._on_row(self._row)
 
     def save(self, keep: int) -> None:
-        """Write a checkpoint of this moment, and remove all but the newest and the best."""
+        """Write a checkpoint of this moment, and remove all but the newest and the best.
+
+        Raises:  DivergedError – if one of its numbers is not finite, as of an optimiser that overflowed
+        """
         experiment = self.experiment
         arrays = experiment.arrays()
         arrays |= {f"{FRAMES}{name}": array for name, array in self.observer.memory().items()}
+        if (name := not_finite(arrays)) is not None:
+            raise DivergedError(f"{name} stopped being finite before step {experiment.step}")
+        if self.improved:
+            self._best_step = experiment.step
         state = {
+            "config": self._config,
+            "lengths": self._lengths,
+            "names": experiment.names,
             "data": experiment.digest,
             "rows": self._rows,
             "seconds": round(self.seconds, 3),
@@ -158,7 +172,7 @@ class Session:
             "watched": self._watched,
         }
         self.run.sync_metrics()
-        checkpoint.save_step(self.run, experiment.step, arrays, state, keep, best=self.improved)
+        checkpoint.save_step(self.run, experiment.step, arrays, state, keep, best=self._best_step)
         self.improved = False
 
     def refuse_divergence(self) -> None:
@@ -323,9 +337,9 @@ class _Runs:
             session.start(None if resumed is None else resumed[k], allow_drift)
 
     def begin(self) -> None:
-        """The first line of metrics, before any step, and the clock of the checkpoints."""
-        if self.steps.step == 0:
-            self.each(Session.evaluate)
+        """The first line of metrics, before any step, the checkpoint that it earns, and their clock."""
+        if self.steps.step == 0 and any(self.each(Session.begin).values()):
+            self.save()
         self._saved = time.perf_counter()
 
     def advance(self, due: int) -> None:
@@ -378,61 +392,24 @@ def find_failures(run: RunDirectory, experiment: Experiment) -> tuple[Finding, .
     return diagnose(run.read_metrics().rows, flatten(experiment.config), expected_modes(experiment))
 
 
-def reopen(
-    path: str | Path, *, at: str | None = "latest", lock: bool = False, data: Data | None = None
-) -> Reopened:
-    """The experiment that a run directory holds, as of its newest good checkpoint, "best", a step, or unused.
-
-    lock  to go on with it: it may be without checkpoints, and begins anew then
-    data  the data set that its configuration names, if it was read already
-
-    Raises:  DataError, CheckpointError, ConfigError – where directory, checkpoint or configuration is refused
-             BusyError – with lock, if another process writes to it
-    """
-    run = RunDirectory.open(path, lock=lock)
-    try:
-        config = from_json(run.read_config())
-        data = read_configured(config) if data is None else data
-        check(config, features=None if data is None else data.values.shape[1])  # it may come from anyone
-        experiment = Experiment(config, data=data)
-        if at is None or lock and not checkpoint.paths(run):
-            return Reopened(run, experiment, (), {}, {})
-        found = checkpoint.find(run, at)
-        if found.state.get("data") != experiment.digest:
-            raise DataError(f"the data in {config.data} are not those the run was trained on; restore them")
-        frames = {
-            name.removeprefix(FRAMES): array
-            for name, array in found.arrays.items()
-            if name.startswith(FRAMES)
-        }
-        arrays = {name: array for name, array in found.arrays.items() if not name.startswith(FRAMES)}
-        expected = {name: (array.shape, array.dtype) for name, array in experiment.arrays().items()}
-        checkpoint.require(arrays, expected)
-        step, finite = found.state.get("step"), all(np.isfinite(array).all() for array in arrays.values())
-        if type(step) is not int or not 0 <= step <= config.steps or not finite:
-            raise CheckpointError(
-                f"the checkpoint {found.path} holds no step of this run, or numbers that are not finite; "
-                "use an older one"
-            )
-        experiment.load(arrays, step)
-        return Reopened(run, experiment, found.warnings, frames, found.state)
-    except BaseException:
-        run.close()
-        raise
-
-
-def _describe_drift(before: Any, here: dict[str, Any]) -> str:
-    """The differences between two environments, in a sentence."""
-    before = before if isinstance(before, dict) else {}
+def _describe_drift(state: dict[str, Any], bits: dict[str, Any], config: dict[str, Any]) -> str:
+    """What rounds otherwise here than where the checkpoint with ``state`` was made; "" for nothing."""
+    before, settings = state.get("environment"), state.get("config")
+    then, here = dict[str, Any](), dict[str, Any]()
+    for stored, now, names in ((before, bits, BITS), (settings, config, ROUNDING)):
+        if isinstance(stored, dict):  # else of an older version
+            then |= {name: stored.get(name) for name in names}
+            here |= {name: now[name] for name in names}
+    if isinstance(before, dict) and "device" in before:
+        then, here = then | {"device": before["device"]}, here | {"device": bits["device"]}
     differences = []
     for name, now in here.items():
-        then = before.get(name)
-        if isinstance(now, dict) and isinstance(then, dict):
-            pairs = [(f"{name} {key}", then.get(key), value) for key, value in now.items()]
+        old = then[name]
+        if isinstance(now, dict) and isinstance(old, dict):
+            pairs = [(f"{name} {key}", old.get(key), value) for key, value in now.items()]
         else:
-            pairs = [(name, then, now)]
+            pairs = [(name, old, now)]
         differences += [
             f"{what} {quoted(old)} then, {quoted(new)} now" for what, old, new in pairs if old != new
         ]
-    found = "; ".join(differences)
-    return f"the run would not go on bitwise: {found}; go on where it began, or add --allow-drift"
+    return "; ".join(differences)

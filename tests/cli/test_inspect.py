@@ -66,7 +66,7 @@ def test_a_run_lists_its_checkpoints_and_what_names_them(minigan_, place, traine
     code, out, err = minigan_("inspect", run)
     assert code == 0 and err == ""
     assert [row[:3] for row in table(out)[1:]] == [
-        [NAME, "header read", "latest, best"], ["step-00000009.safetensors", "header read", "9"],
+        [NAME, "header read", "best"], ["step-00000009.safetensors", "header read", "latest"],
     ]  # fmt: skip
     assert "verified" in minigan_("inspect", run, "--verify")[1]
     (folder / "step-00000009.safetensors").write_bytes(b"torn")

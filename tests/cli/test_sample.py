@@ -98,7 +98,7 @@ def test_a_checkpoint_of_another_architecture_is_refused_with_the_difference(
     config["generator"]["widths"] = [9]
     (run / "config.json").write_text(json.dumps(config))
     code, _, err = minigan_("sample", run)
-    assert code == 3 and "(1, 4)" in sentence(err) and "(1, 9)" in err
+    assert code == 3 and "generator.widths was [4], is [9]" in sentence(err)
 
 
 @pytest.mark.parametrize("command", ["sample", "eval"])

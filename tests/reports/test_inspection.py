@@ -21,7 +21,9 @@ def test_a_file_tells_names_shapes_sizes_and_state(run):
     content = inspect_file(run.checkpoints / "step-00000002.safetensors")
     assert content["arrays"] == [{"name": "w", "dtype": "float32", "shape": [2, 3], "bytes": 24}]
     assert (
-        content["state"] == {"data": None, "step": 2} and content["bytes"] == 24 and not content["verified"]
+        content["state"] == {"data": None, "step": 2, "best_step": None}
+        and content["bytes"] == 24
+        and not content["verified"]
     )
 
 
@@ -41,7 +43,7 @@ def test_a_run_tells_which_is_which(run):
         ("step-00000001.safetensors", 1, 1, None), ("step-00000002.safetensors", 2, 1, None),
     ]  # fmt: skip
     assert (content["latest"], content["best"], content["errors"]) == ("step-00000002.safetensors", None, [])
-    checkpoint.save_step(run, 3, {"w": np.ones(1)}, {}, best=True)
+    checkpoint.save_step(run, 3, {"w": np.ones(1)}, {}, best=3)
     assert inspect_run(run.path)["best"] == "step-00000003.safetensors"
 
 

@@ -59,13 +59,16 @@ def test_the_comparison_sees_a_bit_of_each_file(ended, tmp_path):
     assert differences(path, ended) == {"frames differ"}
     newest = checkpoint.latest(RunDirectory.open(path))
     one_bit(newest.path, "generator.0.W")
+    one_bit(checkpoint.find(RunDirectory.open(path), "best").path, "discriminator.0.W")
     (path / "verdict.json").write_text("{}")
     rows = (path / "metrics.jsonl").read_text().splitlines(keepends=True)
     changed = json.loads(rows[3])
     (path / "metrics.jsonl").write_text(
         "".join(rows[:3] + [json.dumps(changed | {"seconds": -1.0}) + "\n"] + rows[4:])
     )
-    assert differences(path, ended) == {"frames differ", "weights differ", "verdict differs"}
+    assert differences(path, ended) == {
+        "frames differ", "weights differ", "best differs", "verdict differs"
+    }  # fmt: skip
     (path / "metrics.jsonl").write_text("".join(rows + rows[-1:]))  # a row twice
     assert "metrics differ" in differences(path, ended)
     (path / "metrics.jsonl").write_text("".join(rows[:2] + rows[3:]))  # a row that is missing

@@ -50,6 +50,7 @@ def scene(tmp_path):
         (broken.overwrite, {"damaged status"}),
         (broken.prune_first, {"no checkpoint verifies"}),
         (broken.no_sweep, {"stale temporary"}),
+        (broken.best_by_name, {"best lost"}),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

@@ -68,27 +68,27 @@ def slow(path, tmp_path, monkeypatch):
 
             monkeypatch.setattr(checkpoint, "load", after_saves)
 
-        save(1, best=True)
+        save(1, best=1)
         yield run, save, late
 
 
 def test_a_checkpoint_that_is_replaced_after_it_was_listed_is_no_damage(slow):
     run, save, late = slow
-    save(2)
-    late(3, 4)  # 2 is gone; 1, the best, is still there and not the newest
+    save(2, best=1)
+    late(3, 4, best=1)  # 2 is gone; 1, the best, is still there and not the newest
     newest = checkpoint.latest(RunDirectory.open(run.path))
     assert newest.state["step"] == 4 and newest.warnings == ()
 
 
 def test_the_best_may_be_replaced_while_it_is_read(slow):
     run, save, late = slow
-    late(2, best=True)
+    late(2, best=2)
     assert checkpoint.find(RunDirectory.open(run.path), "best").state["step"] == 2
 
 
 def test_what_is_damaged_and_still_there_is_named(slow):
     run, save, late = slow
-    save(2)
+    save(2, best=1)
     (run.checkpoints / "step-00000002.safetensors").write_bytes(b"")
     newest = checkpoint.latest(RunDirectory.open(run.path))
     assert newest.state["step"] == 1 and len(newest.warnings) == 1

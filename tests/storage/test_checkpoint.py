@@ -15,7 +15,7 @@ from safetensors.numpy import save as plain_save
 
 from minigan.errors import CheckpointError, StorageError
 from minigan.storage import checkpoint as checkpoint_module
-from minigan.storage.checkpoint import find, inspect, latest, load, pointed, require, save, save_step
+from minigan.storage.checkpoint import find, inspect, latest, load, path_of, pointed, require, save, save_step
 from minigan.storage.directory import RunDirectory
 
 STATE = {"seed": 3, "counters": [1, 2], "best": 0.1, "text": "é\n\"'", "none": None}
@@ -363,7 +363,11 @@ def test_save_step_names_points_and_prunes(run):
         )
     assert steps(run) == [f"step-{step:08d}.safetensors" for step in (30, 40, 50)]
     found = latest(run)
-    assert found.path == path and found.state == {"seed": 1, "step": 50} and found.warnings == ()
+    assert (
+        found.path == path
+        and found.state == {"seed": 1, "step": 50, "best_step": None}
+        and found.warnings == ()
+    )
     np.testing.assert_array_equal(found.arrays["x"], [50, 50])
 
 
@@ -451,7 +455,7 @@ def test_an_old_checkpoint_that_cannot_be_removed_is_a_storage_error(run, monkey
 
 def test_a_pointer_names_only_a_checkpoint_that_is_there(run):
     assert pointed(run, "latest") is None
-    path = save_step(run, 1, {}, {}, best=True)
+    path = save_step(run, 1, {}, {}, best=1)
     assert pointed(run, "latest") == pointed(run, "best") == path
     for name in ("step-00000009.safetensors", "../config.json", "latest", ""):
         (run.checkpoints / "latest").write_text(name)
@@ -470,10 +474,10 @@ def test_a_run_without_its_folder_of_checkpoints_has_none(run):
 
 def test_a_checkpoint_is_found_by_what_names_it(run):
     for step in (10, 20, 30):
-        save_step(run, step, {"x": np.full(2, float(step))}, {}, best=step == 20)
+        save_step(run, step, {"x": np.full(2, float(step))}, {}, best=20 if step >= 20 else None)
     for which, step in (("latest", 30), ("best", 20), ("10", 10), ("30", 30)):
         found = find(run, which)
-        assert found.state == {"step": step} and found.path.name == f"step-{step:08d}.safetensors"
+        assert found.state["step"] == step and found.path.name == f"step-{step:08d}.safetensors"
         np.testing.assert_array_equal(found.arrays["x"], [step, step])
 
 
@@ -488,7 +492,7 @@ def test_a_checkpoint_is_found_by_what_names_it(run):
 )
 def test_a_checkpoint_that_is_not_there_is_refused_with_those_that_are(run, best, which, there):
     for step in (10, 20):
-        save_step(run, step, {}, {}, best=best)
+        save_step(run, step, {}, {}, best=step if best else None)
     with pytest.raises(CheckpointError) as caught:
         find(run, which)
     assert there in str(caught.value)
@@ -496,24 +500,27 @@ def test_a_checkpoint_that_is_not_there_is_refused_with_those_that_are(run, best
 
 def test_a_damaged_checkpoint_is_refused_where_it_was_named(run):
     """Only ``latest`` may take another one; who names a step or the best means that one."""
-    for step in (10, 20):
-        path = save_step(run, step, {}, {}, best=step == 20)
-    path.write_bytes(b"x")
+    for step in (10, 20, 30):
+        save_step(run, step, {}, {}, best=10 if step < 30 else 20)
+    path_of(run, 20).write_bytes(b"x")
     for which in ("20", "best"):
         with pytest.raises(CheckpointError, match=r"step-00000020.*damaged"):
             find(run, which)
-    assert find(run, "latest").state["step"] == 10
+    path_of(run, 30).write_bytes(b"x")
+    for which in ("latest", "best"):  # the newest that verifies says which is the best
+        found = find(run, which)
+        assert found.state["step"] == 10 and "step-00000030" in found.warnings[0]
 
 
 @pytest.mark.parametrize("which", ["latest", "best"])
 def test_a_reader_overtaken_by_a_writer_takes_the_newer_one(run, which, monkeypatch):
     """Between the reader's look at the folder and its read the writer saves, and prunes what was seen."""
-    save_step(run, 1, {}, {}, keep=1, best=True)
+    save_step(run, 1, {}, {}, keep=1, best=1)
     writers_turn = iter([True])
 
     def load_after_a_save(path):
         if next(writers_turn, False):
-            save_step(run, 2, {}, {}, keep=1, best=True)
+            save_step(run, 2, {}, {}, keep=1, best=2)
         return load(path)
 
     monkeypatch.setattr(checkpoint_module, "load", load_after_a_save)

@@ -22,9 +22,10 @@ from minigan.training.config import flatten, to_json
 from minigan.training.data import read_data
 from minigan.training.experiment import Experiment
 from minigan.training.metrics import LAST
+from minigan.training.saved import reopen
 from minigan.training.settings import resolve
 from minigan.training.signals import Interrupted, Terminated
-from minigan.training.trainer import Session, find_failures, next_evaluation, reopen, train
+from minigan.training.trainer import Session, find_failures, next_evaluation, train
 
 TINY = (
     "generator.widths=[5]",
@@ -358,7 +359,7 @@ def test_whatever_operation_fails_it_is_named_and_the_last_good_checkpoint_kept(
     ):
         train(experiment, run)
     assert caught.value.exit_code == 4 and status(run.path)["status"] == "diverged"
-    assert reopen(run.path).experiment.step == 8
+    assert reopen(run.path, at="8").experiment.step == 8
 
 
 def test_a_watched_run_that_goes_well_ends_as_others_do(tmp_path):
@@ -663,10 +664,13 @@ def test_two_runs_train_in_two_threads_with_the_bits_of_each_alone(finished, tmp
 
 
 def copied(path, to, **changes):
-    """A run directory with another configuration."""
+    """A run directory with another configuration, which its checkpoints, as older ones, do not know."""
     import shutil
 
     shutil.copytree(path, to)
+    for file in checkpoint.paths(RunDirectory.open(to)):
+        arrays, state = checkpoint.load(file)
+        checkpoint.save(file, arrays, {key: value for key, value in state.items() if key != "config"})
     config = json.loads((to / "config.json").read_text())
     for name, value in changes.items():
         group, _, leaf = name.rpartition("__")
