@@ -264,9 +264,11 @@ def _describe_length(lengths: Sequence[Sequence[int]], config: Config) -> str:
     for length, until in lengths:
         for t in range(began, until, 2**16):
             steps = np.arange(t, min(t + 2**16, until))
-            plans = zip(course(replace(config, steps=length)), course(config), strict=True)
-            for what, (then, now) in zip(("learning rates", "average"), plans, strict=True):
-                apart = then(steps) != now(steps)
+            (rates, weights), (new_rates, new_weights) = course(replace(config, steps=length)), course(config)
+            for what, apart in (
+                ("learning rates", rates(steps) != new_rates(steps)),
+                ("average", weights(steps) != new_weights(steps)),
+            ):
                 if apart.any():
                     since = int(steps[apart.argmax()])
                     return (
