@@ -69,7 +69,8 @@ def evaluate(
     elif at != "latest":
         raise ConfigError("--at chooses a checkpoint of a run; leave it out for a file")
     else:
-        verdict, findings = _judge_file(subject, target, data), ()
+        (verdict, notes), findings = _judge_file(subject, target, data), ()
+        print_notes(notes)
     if as_json:
         found = [finding.as_dict() for finding in findings]
         print_json(subject=subject, verdict=verdict.as_dict(), findings=found)
@@ -78,33 +79,42 @@ def evaluate(
     require_quality(verdict, require_ks)
 
 
-def _judge_file(file: str, target: str | None, data: str | None) -> Any:
-    """The verdict on a file of samples, beside a distribution or beside a data set."""
+def _judge_file(file: str, target: str | None, data: str | None) -> tuple[Any, list[str]]:
+    """The verdict on a file of samples, beside a distribution or a data set, and notes on their reading."""
     from minigan.evaluation.verdict import judge, judge_two_sample
-    from minigan.training.data import read_data
+    from minigan.training.data import names_in, pairing, read_data
     from minigan.training.draws import stream
     from minigan.training.metrics import with_classifier
-    from minigan.training.units import read_distribution, refuse_extremes
+    from minigan.training.units import names_of, read_distribution, refuse_extremes
 
     distribution: Any = None if target is None else read_distribution(target)
     if distribution is None and data is None:
         raise ConfigError(
             f"{file} is not a run directory; to judge a file give --target DISTRIBUTION or --data FILE"
         )
-    rows, rng = read_data(file, allow_constant=True), stream(0, "verdict")  # a collapsed sample is judged too
+    mine, theirs, pairs = None, None, tuple[str, ...]()
+    if data is not None:
+        mine, theirs, pairs = pairing(file, names_in(file), data, names_in(data))
+    elif set(names_of(distribution)) == set(names_in(file)):
+        mine = list(names_of(distribution))
+    rng = stream(0, "verdict")
+    rows = read_data(file, columns=mine, allow_constant=True)  # a collapsed sample is judged too
+    notes = [f"{file}: {note}" for note in rows.notes]
     refuse_extremes(rows)
     features = rows.values.shape[1]
     try:
         if data is not None:
-            real = read_data(data)
-            refuse_extremes(real)
-            verdict = judge_two_sample(rows.values, real.values, rng, names=real.names)
-            return with_classifier(verdict, rows.values, real.values, rng)
+            other = read_data(data, columns=theirs)
+            notes += [*(f"{data}: {note}" for note in other.notes), *(pairs if features > 1 else ())]
+            refuse_extremes(other)
+            verdict = judge_two_sample(rows.values, other.values, rng, names=other.names)
+            return with_classifier(verdict, rows.values, other.values, rng), notes
         if distribution is not None and features == distribution.features == 1:
-            return judge(rows.values[:, 0], distribution, rng)
+            return judge(rows.values[:, 0], distribution, rng), notes
         if distribution is not None and features == distribution.features:
             verdict = judge(rows.values, distribution, rng, names=rows.names)
-            return with_classifier(verdict, rows.values, distribution.sample(rng, (len(rows.values),)), rng)
+            real = distribution.sample(rng, (len(rows.values),))
+            return with_classifier(verdict, rows.values, real, rng), notes
         raise DataError(
             f"{file} has {features} feature{'s' if features > 1 else ''}, and {distribution} judges "
             f"{distribution.features}; "

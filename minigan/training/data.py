@@ -17,7 +17,7 @@ import numpy as np
 from minigan.errors import DataError, quoted
 from minigan.training.config import Config
 from minigan.training.table_form import columns_setting, default_names
-from minigan.training.text_table import Table, read_text, select
+from minigan.training.text_table import Table, read_header, read_text, select
 
 MAX_BYTES = 2 * 2**30  # of a file
 HUGE = 1e100  # beyond this squares overflow in float64, and values in float32 long before
@@ -46,6 +46,54 @@ def read_configured(config: Config) -> Any:
     return read_data(
         config.data, columns=config.columns, drop_nonfinite=config.drop_nonfinite, header=config.header
     )
+
+
+def names_in(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The names that a data file gives its columns; () for one without, or one that ``read_data`` refuses."""
+    if Path(path).suffix.lower() == ".npy":
+        return ()
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return ()
+        with open(path, "rb") as file:
+            return read_header(file, str(path))
+    except (OSError, ValueError, DataError):
+        return ()
+
+
+def pairing(
+    file: str, names: Sequence[str], other: str, others: Sequence[str]
+) -> tuple[list[str] | None, list[str] | None, tuple[str, ...]]:
+    """Which columns of two data files belong together: what to read of each (None: all), and notes.
+
+    Those of one name belong together, in any order, and what only one of them has is left out; columns stand
+    for each other by position where a file has no names, or no name is in both.
+
+    Raises:  DataError – if the files share some of their names, and each has others
+    """
+    if not names or not others:
+        which = file if not names else other
+        note = f"columns are compared by their position, since {quoted(which)} has no names for them"
+        return None, None, (note,)
+    if len(set(names)) < len(names) or len(set(others)) < len(others) or not set(names) & set(others):
+        if len(names) == len(others) and list(names) != list(others):
+            pairs = ", ".join(f"{a} with {b}" for a, b in list(zip(names, others, strict=True))[:5])
+            return None, None, (f"columns are compared by their position: {pairs}",)
+        return None, None, ()
+    common = [name for name in others if name in names]
+    left = [name for name in (*names, *others) if name not in common]
+    if len(common) < min(len(names), len(others)):
+        raise DataError(
+            f"{quoted(file)} and {quoted(other)} share the columns {', '.join(common[:5])}, and each has "
+            f"others ({', '.join(left[:6])}); give both the same columns"
+        )
+    notes = [f"columns are compared by name: {', '.join(common[:5])}{' …' * (len(common) > 5)}"]
+    if left:
+        notes.append(
+            f"{', '.join(left[:5])}{' …' * (len(left) > 5)} is in one of the files alone, and left out"
+        )
+    same = not left and list(names) == list(others)
+    return common, common, () if same else tuple(notes)
 
 
 def read_data(

@@ -32,7 +32,7 @@ from minigan.training.sampler import Sampler, apply
 from minigan.training.steps import Steps
 from minigan.training.units import (
     Units,
-    numbered,
+    names_of,
     read_distribution,
     refuse_extremes,
     standard_units,
@@ -91,7 +91,7 @@ class Experiment(Steps):
             self.distribution: Any = read_distribution(self.config.target)  # of one feature or of several
             self.features = self.distribution.features
             if self.features > 1:
-                self.names = ("x", "y") if self.features == 2 else numbered("x", self.features)
+                self.names = names_of(self.distribution)
                 self.held_out = self.distribution.sample(
                     stream(self.config.seed, "held"), (self.config.eval_samples,)
                 )

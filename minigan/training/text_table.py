@@ -75,6 +75,16 @@ def read_text(file: BinaryIO, what: str, columns: Sequence[int | str] | None, he
     return Table(values, names, notes, all(form.own[i] for i in selected))
 
 
+def read_header(file: BinaryIO, what: str) -> tuple[str, ...]:
+    """The names that a text file gives its columns, without those that have none; () without a header.
+
+    Raises:  DataError – if its first lines are no text with rows
+    """
+    with io.TextIOWrapper(file, encoding=_encoding(file)[0], errors="backslashreplace") as text:
+        form = Form(what, _opening(text, what), None)
+    return tuple(name for name, own in zip(form.names, form.own, strict=True) if own and form.has_header)
+
+
 def _encoding(file: BinaryIO) -> tuple[str, list[str]]:
     start = file.read(2**16)
     file.seek(0)

@@ -64,6 +64,12 @@ def user_units(features: int) -> Units:
     return Units(np.zeros((1, features)), np.ones((1, features)))
 
 
+def names_of(distribution: Any) -> tuple[str, ...]:
+    """The names of a distribution's features: x; x and y; x1, x2 …"""
+    names = {1: ("x",), 2: ("x", "y")}
+    return names.get(distribution.features) or numbered("x", distribution.features)
+
+
 def numbered(name: str, count: int) -> tuple[str, ...]:
     """Names of features that have none of their own: x1, x2 …"""
     return tuple(f"{name}{j + 1}" for j in range(count))

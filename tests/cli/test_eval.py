@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 
@@ -102,3 +103,51 @@ def table(out):
 def test_a_file_has_no_checkpoints_to_choose_from(minigan_):
     code, _, err = minigan_("eval", "a.csv", "--target", "normal(0,1)", "--at", "best")
     assert code == 2 and "--at" in err
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """Two samples of one distribution, in which y is not x, under several heads."""
+    folder, rng = tmp_path_factory.mktemp("pairs"), np.random.default_rng(0)
+    for name, head, columns in (
+        ("xy", "x,y\n", (0, 1)), ("yx", "y,x\n", (1, 0)), ("index", ",y,x\n", (2, 1, 0)),
+        ("text", "y,of,x\n", (1, 3, 0)),
+        ("ab", "a,b\n", (0, 1)), ("xz", "x,z\n", (0, 1)), ("bare", "", (0, 1)), ("twice", "x,x\n", (0, 1)),
+    ):  # fmt: skip
+        rows = zip(rng.normal(0, 1, 300), rng.normal(5, 2, 300), range(300), ["Ford"] * 300, strict=True)
+        lines = [",".join(str(row[j]) for j in columns) for row in rows]
+        (folder / f"{name}.csv").write_text(head + "\n".join(lines))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("yx", "by name: x, y"), ("index", "by name: x, y"), ("text", "of is in one of the files alone"),
+        ("ab", "a with x, b with y"), ("bare", "'bare.csv' has no names"), ("twice", "x with x, x with y"),
+    ],
+)  # fmt: skip
+def test_columns_are_paired_by_name_or_the_pairs_are_noted(
+    minigan_, pairs, monkeypatch, one_object, name, says
+):
+    monkeypatch.chdir(pairs)
+    code, out, err = minigan_("eval", f"{name}.csv", "--data", "xy.csv", "--json")
+    verdict = one_object(out)["verdict"]
+    assert code == 0 and says in " ".join(err.split()) and not verdict["distinguishable"]
+    assert name not in ("yx", "index", "text") or "KS, x" in out or "KS, y" in out
+
+
+def test_columns_that_agree_in_part_are_refused(minigan_, pairs, monkeypatch, sentence):
+    monkeypatch.chdir(pairs)
+    code, out, err = minigan_("eval", "xz.csv", "--data", "xy.csv")
+    assert code == 3 and out == "" and "share the columns x" in sentence(err) and "(z, y)" in sentence(err)
+
+
+def test_columns_of_a_target_of_the_plane_are_its_own(minigan_, tmp_path, one_object):
+    from minigan.probability import parse
+
+    rows = parse("spiral()").sample(np.random.default_rng(1), (400,))
+    for head, part in (("x,y", rows), ("y,x", rows[:, ::-1])):
+        np.savetxt(tmp_path / "a.csv", part, delimiter=",", header=head)
+        code, out, _ = minigan_("eval", tmp_path / "a.csv", "--target", "spiral()", "--json")
+        assert code == 0 and not one_object(out)["verdict"]["distinguishable"], head
