@@ -18,6 +18,7 @@ from minigan.engine.tensor import Tensor
 from minigan.nn.network import mlp
 from minigan.nn.optim import Adam
 from minigan.probability._numerics import host
+from minigan.probability.axes import principal_axes
 
 MIN_ROWS = 10  # of each sample: fewer cannot be split in three
 FAR = 6.0  # standard deviations beyond which all values look alike to the judge
@@ -121,11 +122,11 @@ def _features(rows):
     """z, z² and waves along the principal axes of all rows."""
     scale = rows.std(axis=0)
     z = (rows - rows.mean(axis=0)) / np.where(np.ptp(rows, axis=0) > 0, scale, 1.0)
-    variances, axes = np.linalg.eigh(z.T @ z / len(z))
+    variances, axes = principal_axes(z)
     if variances[-1] == 0.0:  # all rows are one
         return np.zeros((len(z), 1))
     kept = (variances > 1e-10 * variances[-1]) & (
-        np.arange(len(axes))[::-1] < max(len(rows) // ROWS_PER_AXIS, 1)
+        np.arange(len(variances))[::-1] < max(len(rows) // ROWS_PER_AXIS, 1)
     )
     z = np.clip(z @ (axes[:, kept] / np.sqrt(variances[kept])), -FAR, FAR)
     octaves = min(OCTAVES, (FEATURES // z.shape[1] - 2) // 2)

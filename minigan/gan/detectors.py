@@ -17,6 +17,7 @@ from minigan.engine.tensor import constant
 from minigan.gan.objectives import Host
 from minigan.gan.objectives import objective as objective_called
 from minigan.gan.penalties import PENALTIES
+from minigan.probability.axes import principal_axes
 
 __all__ = [
     "ASSUMED", "COLLAPSED", "COLUMNS", "DETECTORS", "Finding", "LARGE_RATE", "LATELY", "MIN_ROWS",
@@ -88,7 +89,7 @@ def spread_axes(real: Any) -> Host:
         raise ValueError(f"a spread needs two rows (n, p) that differ; received {what}")
     sd = np.where(np.ptp(real, axis=0) > 0, real.std(axis=0), np.inf)  # a constant feature has no part
     z = (real - real.mean(axis=0)) / sd
-    variances, axes = np.linalg.eigh(z.T @ z / len(z))
+    variances, axes = principal_axes(z)
     kept = variances >= 0.01 * variances.sum()
     scaled: Host = axes[:, kept] / np.sqrt(variances[kept]) / sd[:, None]
     return scaled

@@ -1,0 +1,55 @@
+"""Principal axes, of rows that may be fewer than their features, while a signal can still end the program."""
+
+import contextvars
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+LONG = 400  # order of a matrix from which LAPACK takes so long that a signal should not wait for it
+
+
+def principal_axes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean squares of rows along orthonormal axes, ascending, and the axes.
+
+    Of fewer rows than features they come from the inner products of the rows, a smaller matrix; an axis along
+    which the rows do not differ is 0 then.
+
+    Shapes:  z (n, p) → (k,), (p, k), k = min(n, p)
+    """
+    n, p = z.shape
+    if n >= p:
+        squares, axes = interruptible(np.linalg.eigh, z.T @ z / n)
+        return squares, axes
+    squares, weights = interruptible(np.linalg.eigh, z @ z.T / n)
+    lengths = np.sqrt(n * np.maximum(squares, 0.0))
+    seen = lengths > 1e-8 * lengths[-1]
+    return np.where(seen, squares, 0.0), z.T @ (
+        weights * np.where(seen, 1 / np.where(seen, lengths, 1.0), 0.0)
+    )
+
+
+def interruptible(f: Callable[[np.ndarray], Any], matrix: np.ndarray) -> Any:
+    """``f(matrix)``, of a long computation without Python in it: the main thread answers signals meanwhile.
+
+    Python calls a handler between two of its own instructions, and a factorisation of LAPACK is one. So it has
+    a thread of its own, for which the main one waits; what a handler raises leaves that thread behind.
+    """
+    if len(matrix) < LONG or threading.current_thread() is not threading.main_thread():
+        return f(matrix)
+    given: list[Any] = []
+
+    def work() -> None:
+        try:
+            given.append(f(matrix))
+        except Exception as error:
+            given.append(error)
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.1)
+    if isinstance(given[0], Exception):
+        raise given[0]
+    return given[0]
