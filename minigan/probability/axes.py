@@ -25,15 +25,14 @@ def principal_axes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     squares, weights = interruptible(np.linalg.eigh, z @ z.T / n)
     lengths = np.sqrt(n * np.maximum(squares, 0.0))
     seen = lengths > 1e-8 * lengths[-1]
-    return np.where(seen, squares, 0.0), z.T @ (
-        weights * np.where(seen, 1 / np.where(seen, lengths, 1.0), 0.0)
-    )
+    weights = weights * (seen / np.where(seen, lengths, 1.0))
+    return np.where(seen, squares, 0.0), z.T @ weights
 
 
 def interruptible(f: Callable[[np.ndarray], Any], matrix: np.ndarray) -> Any:
     """``f(matrix)``, of a long computation without Python in it: the main thread answers signals meanwhile.
 
-    Python calls a handler between two of its own instructions, and a factorisation of LAPACK is one. So it has
+    Python calls a handler between two of its own instructions, and a factorisation is one of them. So it has
     a thread of its own, for which the main one waits; what a handler raises leaves that thread behind.
     """
     if len(matrix) < LONG or threading.current_thread() is not threading.main_thread():

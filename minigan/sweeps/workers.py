@@ -274,7 +274,7 @@ def _driven(path: str | Path) -> Iterator[list[int]]:
     from minigan.training.signals import Interrupted, noted
 
     file = Path(path) / DRIVER
-    with noted(lambda: write_atomic(file, STOPPED)) as caught:
+    with noted(lambda number: write_atomic(file, STOPPED)) as caught:
         write_atomic(file, secrets.token_hex(8).encode())
         try:
             yield caught

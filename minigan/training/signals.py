@@ -47,15 +47,15 @@ def handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
 
 
 @contextmanager
-def noted(also: Callable[[], Any] = lambda: None) -> Iterator[list[int]]:
-    """The first signal is appended to the list that is given, and ``also`` called; a second acts at once."""
+def noted(also: Callable[[int], Any] = lambda number: None) -> Iterator[list[int]]:
+    """The first signal is appended to the list that is given, and to ``also``; a second acts at once."""
     caught: list[int] = []
 
     def note(number: int, frame: Any) -> None:
         if caught:
             stop(number, frame)
         caught.append(number)
-        also()
+        also(number)
 
     with handled(note):
         yield caught

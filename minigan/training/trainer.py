@@ -7,6 +7,7 @@ had: random numbers are found by the step's index, and all else that a step read
 import json
 import math
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -27,11 +28,12 @@ from minigan.training.config import flatten, to_json
 from minigan.training.experiment import Experiment
 from minigan.training.metrics import Observer, expected_modes, verdict
 from minigan.training.saved import FRAMES, ROUNDING, Reopened, not_finite
-from minigan.training.signals import Interrupted, noted
+from minigan.training.signals import Interrupted, Terminated, noted
 from minigan.training.steps import Steps
 
 EARLY = (50, 25, 10, 5, 2)  # the first evaluations, as parts of the usual interval
 PATIENCE = 0.5  # s of training between two looks at what a signal asked for
+LOOK = 0.5  # s that an evaluation has left when a signal asks for the end
 BITS = (
     "minigan",
     "numpy",
@@ -281,7 +283,7 @@ def train_together(
         # Numbers may overflow without a warning each: after every block we look for what is not finite.
         with pinned(config.threads), np.errstate(all="ignore"):
             runs.start(resumed, allow_drift)
-            with noted() as caught:
+            with noted(runs.hurry) as caught:
                 runs.begin()
                 while runs.alive and steps.step < config.steps:
                     due = next_evaluation(steps.step, config.eval_every, config.steps)
@@ -289,17 +291,19 @@ def train_together(
                     runs.each(Session.refuse_divergence)
                     on_step(steps.step)
                     if steps.step == due:
-                        runs.each(Session.evaluate)
+                        runs.evaluate(Session.evaluate, caught)
                     if not caught and stop():
                         caught.append(signal.SIGTERM)
                     if caught or runs.want_saving():
                         runs.save()
                     if caught and runs.alive:
-                        raise Interrupted(caught[0], str(sessions[0].run.path))
+                        raise runs.interrupted(caught[0])
             return runs.finish()
     except BaseException as error:
+        if runs.evaluating and isinstance(error, KeyboardInterrupt):
+            error = runs.interrupted(signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
         runs.abandon(error)
-        raise
+        raise error
 
 
 class _Runs:
@@ -311,11 +315,13 @@ class _Runs:
 
     def __init__(self, steps: Steps, sessions: Sequence[Session]) -> None:
         self.steps, self.config, self.alive = steps, steps.config, dict(enumerate(sessions))
+        self._first = sessions[0]
         self.outcomes: dict[int, Outcome | DivergedError] = {}
         # A kill between the checkpoints of several runs leaves the step before as the last that all have.
         keep = self.config.checkpoint_keep
         self._keep = keep if len(sessions) == 1 else max(keep, 2)
         self._pace, self._saved = 1.0, 0.0  # steps between two looks at a signal; when all were saved last
+        self.evaluating, self._looked = False, 0.0  # whether they are evaluated; the s that it took last
 
     def each(self, action: Callable[[Session], Any]) -> dict[int, Any]:
         """What the action gives for every run; one that turns out to have diverged is left behind."""
@@ -338,9 +344,36 @@ class _Runs:
 
     def begin(self) -> None:
         """The first line of metrics, before any step, the checkpoint that it earns, and their clock."""
-        if self.steps.step == 0 and any(self.each(Session.begin).values()):
+        if self.steps.step == 0 and any(self.evaluate(Session.begin).values()):
             self.save()
         self._saved = time.perf_counter()
+
+    def evaluate(self, action: Callable[[Session], Any], caught: Sequence[int] = ()) -> dict[int, Any]:
+        """What each gives that writes a line of metrics; after ``LOOK`` a signal cuts that off.
+
+        Raises:  Interrupted, KeyboardInterrupt – then; the step before has a checkpoint
+        """
+        if caught and self._looked > LOOK:
+            raise self.interrupted(caught[0])
+        self.evaluating, began = True, time.perf_counter()
+        given = self.each(action)
+        self.evaluating, self._looked = False, time.perf_counter() - began
+        return given
+
+    def hurry(self, number: int) -> None:
+        """Have a signal that was noted act soon, if an evaluation goes on by then."""
+
+        def act() -> None:
+            if self.evaluating:
+                signal.raise_signal(number)
+
+        timer = threading.Timer(LOOK, act)
+        timer.daemon = True
+        timer.start()
+
+    def interrupted(self, number: int) -> Interrupted:
+        """What ends them after a signal."""
+        return Interrupted(number, str(self._first.run.path))
 
     def advance(self, due: int) -> None:
         """Train to the step that is ``due``, or as far as a signal and the block of numbers let it."""
@@ -350,6 +383,8 @@ class _Runs:
         try:
             if count == left:  # the last step before an evaluation is measured alone
                 self.steps.advance(count - 1)
+                if self._looked > LOOK and self.steps.step:  # what a signal may cut off
+                    self.save()
                 self.each(lambda session: session.observer.remember())
                 self.steps.advance(1)
             else:

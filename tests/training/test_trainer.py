@@ -6,7 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from minigan.errors import CheckpointError, ConfigError, DataError, DivergedErro
 from minigan.gan.detectors import remedy
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
+from minigan.training import trainer
 from minigan.training.config import flatten, to_json
 from minigan.training.data import read_data
 from minigan.training.experiment import Experiment
@@ -480,6 +483,44 @@ def test_a_signal_at_the_last_step_leaves_the_judging_to_a_resume(finished, tmp_
         train(experiment, run, on_step=lambda step: step == 60 and signal.raise_signal(signal.SIGINT))
     assert status(run.path)["status"] == "interrupted" and reopen(run.path).experiment.step == 60
     same_results(resume(run.path).path, finished[0].path)
+
+
+def test_a_signal_cuts_a_long_evaluation_off_and_the_run_goes_on_bitwise(finished, tmp_path, monkeypatch):
+    """As of 3000 features, which takes seconds: the step before it has a checkpoint."""
+    row = trainer.Observer.row
+
+    def endless(observer, seconds):
+        if observer.experiment.step == 30:
+            signal.raise_signal(signal.SIGTERM)
+            while True:
+                time.sleep(0.01)
+        return row(observer, seconds)
+
+    experiment, run = start(tmp_path, "seed=5")
+    with monkeypatch.context() as patched, run, pytest.raises(Interrupted) as caught:
+        patched.setattr(trainer, "LOOK", 0.0)  # to which every evaluation is a long one
+        patched.setattr(trainer.Observer, "row", endless)
+        train(experiment, run)
+    assert caught.value.exit_code == 143 and status(run.path)["status"] == "interrupted"
+    assert reopen(run.path).experiment.step == 29
+    same_results(resume(run.path).path, finished[0].path)
+
+
+def test_a_long_evaluation_does_not_begin_after_a_signal(tmp_path, monkeypatch):
+    experiment, run = start(tmp_path)
+    monkeypatch.setattr(trainer, "LOOK", 0.0)
+    monkeypatch.setattr(trainer.threading, "Timer", lambda *_: Mock())
+    advance = trainer.Experiment.advance
+
+    def signalled(steps, count):
+        if steps.step == 29:
+            signal.raise_signal(signal.SIGTERM)
+        advance(steps, count)
+
+    monkeypatch.setattr(trainer.Experiment, "advance", signalled)
+    with run, pytest.raises(Interrupted):
+        train(experiment, run)
+    assert metrics(run.path)[-1]["step"] < 30 and reopen(run.path).experiment.step == 29
 
 
 def test_a_second_interrupt_acts_at_once(tmp_path):
