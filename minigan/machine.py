@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,19 +25,25 @@ def describe_blas() -> dict[str, Any]:
 
     The bits of a product depend on all four.
     """
-    import numpy  # noqa: F401  loaded, so that its library is among those listed
-    import threadpoolctl
-
-    found = [entry for entry in threadpoolctl.threadpool_info() if entry.get("user_api") == "blas"]
-    # SciPy brings a second copy, which may have other settings.
-    found.sort(key=lambda entry: "numpy" not in str(entry.get("filepath")))
-    entry = found[0] if found else {}
+    library = _numpy_blas()
+    entry = {} if library is None else library.info()  # asked each time: the number of threads changes
     return {
         "name": entry.get("internal_api"),
         "version": entry.get("version"),
         "architecture": entry.get("architecture"),
         "threads": entry.get("num_threads"),
     }
+
+
+@lru_cache(maxsize=1)
+def _numpy_blas() -> Any:
+    """NumPy's BLAS, looked for once: it takes longer than a step, and is asked for with each run.json."""
+    import numpy  # noqa: F401  loaded, so that its library is among those listed
+    import threadpoolctl
+
+    found = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
+    # SciPy brings a second copy, which may have other settings.
+    return min(found, key=lambda library: "numpy" not in str(library.filepath), default=None)
 
 
 def set_threads(threads: int) -> Callable[[], None]:
@@ -127,6 +134,7 @@ def environment() -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=None)
 def version(distribution: str) -> str | None:
     """The installed version, None if it is not installed; nothing is imported."""
     try:
@@ -135,6 +143,7 @@ def version(distribution: str) -> str | None:
         return None
 
 
+@lru_cache(maxsize=1)
 def cpu_model() -> str:
     """The processor's name."""
     try:

@@ -207,12 +207,17 @@ def data_of(config: Config) -> Any:
     """
     if config.data is None:
         return None
+    selection = config.columns, config.drop_nonfinite, config.header
+    return _read(config.data, _version_of(config.data), *selection)
+
+
+def _version_of(file: str | Path) -> tuple[int, int]:
+    """What changes when a file does: a worker lives long."""
     try:
-        status = os.stat(config.data)
-        version = status.st_mtime_ns, status.st_size  # a worker lives long, and the file may change
+        status = os.stat(file)
+        return status.st_mtime_ns, status.st_size
     except (OSError, ValueError):
-        version = 0, 0  # the reader says why
-    return _read(config.data, version, config.columns, config.drop_nonfinite, config.header)
+        return 0, 0  # the reader says why
 
 
 def features_of(config: Config) -> int:
@@ -268,9 +273,14 @@ def load(path: str | Path) -> Sweep:
 
     Raises:  DataError – if it is not a sweep's directory;  ConfigError – if a configuration is refused
     """
+    file = Path(path) / "sweep.json"
+    return _load(file, _version_of(file))
+
+
+@lru_cache(maxsize=2)  # each of the jobs of a large sweep needs all of it
+def _load(file: Path, version: tuple[int, int]) -> Sweep:
     from minigan.storage.files import read_bounded, read_object
 
-    file = Path(path) / "sweep.json"
     content = read_object(read_bounded(file, MAX_RUNS * 2**14)) or {}
     match content:
         case {"schema": 1, "name": str(name), "success": str(success), "runs": [_, *_] as runs}:

@@ -94,7 +94,8 @@ def run_job(
             opened = _wait_for(path, sweep, numbers, stack, stop, patience)
             if not opened:
                 return None
-            sessions = [Session(reopened.experiment, reopened.run) for reopened in opened]
+            # A sweep draws no page of a run: a D that is trained for it would take longer than all else.
+            sessions = [Session(reopened.experiment, reopened.run, best=False) for reopened in opened]
             experiments = [reopened.experiment for reopened in opened]
             steps = Ensemble(experiments) if len(experiments) > 1 else experiments[0]
             for outcome, session in zip(

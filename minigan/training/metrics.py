@@ -38,6 +38,7 @@ KDE_ROWS = 4000  # rows of data or samples behind a kernel density estimate
 class Observer:
     """Rows of metrics and frames of curves of one experiment without replicas.
 
+    best    whether a D is trained to the end at one early step, for the picture alone
     frames  {"step": (F,), "edges": (m+1,), "p": (m,), "q": (F, m), "average": (F, m), "d": (F, m)}: densities
             of the data, of the generator in training and of its average, and σ(D), over bins; and at one
             early step {"best_step": (1,), "best_d": (m,), "best_value": (1,)}, σ(D) and V of a D trained to
@@ -45,8 +46,8 @@ class Observer:
             {"plane_x": (m,), "plane_y": (m,), "plane_d": (m, m)}, a row for each y; empty for other features
     """
 
-    def __init__(self, experiment: Experiment) -> None:
-        self.experiment = experiment
+    def __init__(self, experiment: Experiment, *, best: bool = True) -> None:
+        self.experiment, self._wants_best = experiment, best
         self._frames: list[dict[str, Any]] = []
         self._best: dict[str, np.ndarray] = {}
         self._grid = _grid(experiment) if experiment.features == 1 else None
@@ -76,7 +77,7 @@ class Observer:
         _refuse_nonfinite(e.step, sample, fake, real)
         value = value_function(real, fake)
         frame = self._frame()
-        if self._grid and not self._best and e.step >= max(1, e.config.eval_every // 50):
+        if self._wants_best and self._grid and not self._best and e.step >= max(1, e.config.eval_every // 50):
             self._best = self._best_response(self._grid[0], n)
         losses = [float(loss.reshape(())) for loss in e.losses()]
         return {

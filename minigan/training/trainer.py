@@ -59,16 +59,21 @@ class Outcome:
 
 
 class Session:
-    """One run while it trains: its experiment, its directory, and what a checkpoint has to remember."""
+    """One run while it trains: its experiment, its directory, and what a checkpoint has to remember.
+
+    best  whether the run's page will show a D that was trained to the end
+    """
 
     def __init__(
         self,
         experiment: Experiment,
         run: RunDirectory,
         on_row: Callable[[dict[str, Any]], None] = lambda row: None,
+        *,
+        best: bool = True,
     ) -> None:
         self.experiment, self.run, self._on_row = experiment, run, on_row
-        self.observer = Observer(experiment)
+        self.observer = Observer(experiment, best=best)
         self._config: dict[str, Any] = json.loads(to_json(experiment.config))
         self._rows, self._row = 0, dict[str, Any]()
         self._best, self.improved = math.inf, False  # the least KS so far; whether it is of the newest line
