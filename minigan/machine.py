@@ -9,7 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def describe_blas() -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=1)
+@cache
 def _numpy_blas() -> Any:
     """NumPy's BLAS, looked for once: it takes longer than a step, and is asked for with each run.json."""
     import numpy  # noqa: F401  loaded, so that its library is among those listed
@@ -134,7 +134,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=None)
+@cache
 def version(distribution: str) -> str | None:
     """The installed version, None if it is not installed; nothing is imported."""
     try:
@@ -143,7 +143,7 @@ def version(distribution: str) -> str | None:
         return None
 
 
-@lru_cache(maxsize=1)
+@cache
 def cpu_model() -> str:
     """The processor's name."""
     try:

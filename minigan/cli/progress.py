@@ -120,12 +120,12 @@ class SweepProgress:
         while not self._ended.is_set():
             began = time.monotonic()
             steps, ended = self._steps(), len(self._plan.configs) - len(self._left)
-            text = f"{ended} of {len(self._plan.configs)} runs have ended"
+            text = format_progress(ended, len(self._plan.configs), steps, self._total)
             if bar is not None:
                 bar.update(task, completed=steps, metrics=text)
             elif time.monotonic() - last >= LINE_SECONDS:
                 last = time.monotonic()
-                self._console.print(f"{text}, {steps / self._total:.0%} of all steps")
+                self._console.print(text)
             # Looking at many files is work too, and at most a twentieth of all.
             self._ended.wait(max(0.5, 20 * (time.monotonic() - began)))
         if bar is not None:
@@ -142,6 +142,13 @@ class SweepProgress:
         self._ended.set()
         if self._thread.ident is not None:
             self._thread.join()
+
+
+def format_progress(ended: int, runs: int, steps: int, total: int) -> str:
+    """How far a sweep is: rounded down, for what is trained is still to be judged and saved."""
+    if ended < runs and steps >= total:
+        return f"{ended} of {runs} runs have ended, all steps are trained, the others are judged"
+    return f"{ended} of {runs} runs have ended, {100 * steps // total} % of all steps"
 
 
 def _is_live(console: Any) -> bool:

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minigan import machine
 from minigan.cli import main
+from minigan.cli.progress import format_progress
 from minigan.errors import BusyError, ConfigError, DataError, MiniganError, UnavailableError
-from minigan.storage import checkpoint
+from minigan.storage import checkpoint, files
 from minigan.storage.directory import RunDirectory
 from minigan.storage.files import acquire
 from minigan.sweeps import sweep
@@ -59,7 +61,10 @@ def same_bits(a, b):
     for name in ("verdict.json", "config.json"):
         assert (a / name).read_bytes() == (b / name).read_bytes()
     ours, theirs = (checkpoint.latest(RunDirectory.open(path)) for path in (a, b))
-    assert ours.path.name == theirs.path.name and ours.arrays.keys() == theirs.arrays.keys()
+    picture = {
+        name for name in theirs.arrays if name.startswith("frames.best_")
+    }  # of a page, which none draws
+    assert ours.path.name == theirs.path.name and ours.arrays.keys() == theirs.arrays.keys() - picture
     for name, array in ours.arrays.items():
         assert array.tobytes() == theirs.arrays[name].tobytes(), name
 
@@ -455,6 +460,49 @@ def test_data_are_read_once_and_split_by_each_seed(tmp_path, monkeypatch):
         with RunDirectory.create(tmp_path / "alone", "x", to_json(config)) as run:
             train(experiment, run)
         same_bits(run_path(path, number), run.path)
+
+
+def test_what_a_run_of_a_sweep_costs_besides_its_steps(tmp_path, monkeypatch):
+    """No D is trained for a page that nobody draws, the machine is asked once, the plan is read once."""
+
+    def never(*_, **__):
+        raise AssertionError("a D is trained to the end")
+
+    machine.version.cache_clear()
+    path = create(tmp_path / "sweeps", plan(tmp_path, SMALL))
+    asked, reads = [], []
+    find, read = machine.metadata.version, files.read_bounded
+    monkeypatch.setattr(Experiment, "best_response", never)
+    monkeypatch.setattr(machine.metadata, "version", lambda name: asked.append(name) or find(name))
+    monkeypatch.setattr(files, "read_bounded", lambda file, *a: reads.append(file.name) or read(file, *a))
+    found, failures = run_sweep(path, local())
+    assert failures == [] and not found.missing
+    assert sorted(asked) == ["numpy", "scipy"] and reads.count("sweep.json") == 1
+    _, state = checkpoint.load(run_path(path, 0) / "frames.safetensors")
+    assert state == {"kind": "frames"}
+
+
+@pytest.mark.parametrize(
+    ("ended", "steps", "says"),
+    [
+        (0, 0, "0 of 16 runs have ended, 0 % of all steps"),
+        (9, 799, "9 of 16 runs have ended, 99 % of all steps"),
+        (9, 800, "9 of 16 runs have ended, all steps are trained, the others are judged"),
+        (16, 800, "16 of 16 runs have ended, 100 % of all steps"),
+    ],
+)
+def test_progress_never_says_all_before_all_have_ended(ended, steps, says):
+    assert format_progress(ended, 16, steps, 800) == says
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [("--engine", "--workers"), ("--executor", "--workers"), ("--dask", "--workers"), ("--cores", "--jobs"),
+     ("-j", "--jobs"), ("--resume-from", "--resume"), ("--seeds", "--set seed")],
+)  # fmt: skip
+def test_other_names_of_options_lead_to_the_right_one(option, meant, capsys):
+    assert main(["sweep", "tiny.toml", option, "2"]) == 2
+    assert f"did you mean {meant}" in capsys.readouterr().err
 
 
 def test_success_may_be_more_than_a_p_value(tmp_path):
