@@ -11,7 +11,7 @@ from minigan.storage.directory import MAX_ROWS
 from minigan.training.config import MAX_BYTES, Config, replace, to_json
 from minigan.training.experiment import rehearse
 from minigan.training.spellings import advice_on_choice
-from minigan.training.units import read_distribution
+from minigan.training.units import read_distribution, refuse_overflow
 
 
 def check(config: Config, features: int | None = None, available: int | None = None) -> None:
@@ -24,6 +24,8 @@ def check(config: Config, features: int | None = None, available: int | None = N
              a header without data
     """
     target = read_distribution(config.target)
+    if config.data is None:
+        refuse_overflow(target, config.dtype)
     try:
         objective(config.objective)
     except ValueError as error:

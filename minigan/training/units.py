@@ -3,6 +3,7 @@
 Networks train on numbers of mean 0 and sd 1; everything else of a run is in the user's units.
 """
 
+import os
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -13,9 +14,12 @@ from minigan.probability.distributions import Distribution, location_scale
 from minigan.probability.empirical import Empirical
 from minigan.probability.multivariate import MultivariateDistribution
 from minigan.probability.text_form import parse
+from minigan.training.config import Config
 from minigan.training.data import Data
 from minigan.training.data import location_scale as scale_of_rows
+from minigan.training.presets import PRESETS
 
+RARE = 1e-6  # a probability with which a run surely meets a draw
 SCALE_SAMPLE = 10_000  # values from which mean and sd of a target are estimated, as of a user's data
 EXTREME = 1e100  # of a scale, up or down: beyond, squares overflow or vanish in float64
 OFFSET = 1e12  # of a location over its scale: beyond, float64 has too few digits left to judge a shape by
@@ -84,7 +88,8 @@ def read_distribution(text: str) -> Distribution | MultivariateDistribution:
     try:
         distribution = parse(text)
     except ValueError as error:
-        raise ConfigError(f"target: {error}") from None
+        other = _instead(text.strip())
+        raise ConfigError(f"a target is {other}" if other else f"target: {error}") from None
     moments: Any = (
         location_scale(distribution)[:2]
         if isinstance(distribution, Distribution)
@@ -97,6 +102,22 @@ def read_distribution(text: str) -> Distribution | MultivariateDistribution:
                 "beyond what float64 can judge; choose another unit or origin"
             )
     return distribution
+
+
+def refuse_overflow(distribution: Distribution | MultivariateDistribution, dtype: str) -> None:
+    """Refuse a target whose draws the networks' numbers do not hold, of which one in a million is enough.
+
+    Raises:  ConfigError – for tails so heavy that such a draw lies 1.8e19 scales out (1.3e154 in float64)
+    """
+    if not isinstance(distribution, Distribution):
+        return
+    location, scale, _ = location_scale(distribution)
+    far = float(np.abs(distribution.quantile([RARE, 1 - RARE]) - location).max()) / scale
+    if not far <= float(np.sqrt(np.finfo(dtype).max)):  # squares of it must not overflow
+        raise ConfigError(
+            f"one draw in a million of {distribution} lies {far:.1g} scales out, which {dtype} does not hold "
+            "(its square overflows); choose a target with lighter tails"
+        )
 
 
 def refuse_extremes(data: Data) -> None:
@@ -113,6 +134,23 @@ def refuse_extremes(data: Data) -> None:
                 f"column {quoted(name)} of {quoted(data.source)} has mean {location:.3g} and sd {scale:.3g}, "
                 "beyond what float64 can judge; give it in another unit or from another origin"
             )
+
+
+def _instead(name: str) -> str:
+    """What a text that names no distribution is otherwise, and where it belongs; empty if nothing known."""
+    if name.lower() in PRESETS:
+        settings = PRESETS[name.lower()].settings
+        own = f'its distribution, "{settings.get("target", Config().target)}"'
+        own = "its file as data" if "data" in settings else own
+        received = f"a distribution, received the preset {quoted(name)}"
+        return f"{received}; write minigan train {name.lower()}, or {own}"
+    ending = os.path.splitext(name)[1].lower()
+    if ending in (".toml", ".json"):
+        return f"a distribution, received the configuration {quoted(name)}; write minigan train {name}"
+    # os.path.exists is False for what can be no path
+    if ending in (".csv", ".tsv", ".txt", ".dat", ".npy", ".npz") or (name and os.path.exists(name)):
+        return f"a distribution, received the file {quoted(name)}; give it as data, --data {name}"
+    return ""
 
 
 def _extreme(location: float, scale: float) -> bool:

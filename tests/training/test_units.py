@@ -8,6 +8,7 @@ from minigan.training.data import Data
 from minigan.training.draws import stream
 from minigan.training.experiment import Ensemble, Experiment
 from minigan.training.settings import resolve
+from minigan.training.units import read_distribution
 
 TINY = ("generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=120")
 
@@ -53,6 +54,35 @@ def test_a_target_is_scaled_by_what_was_seen_of_it(target, shift, scale):
     assert abs(e.shift.item() - shift) < 0.1 * true
     assert e.scale.item() == pytest.approx(true, rel=0.1)
     assert e.held_out is None and e.notes == () and e.names == ("x",)
+
+
+@pytest.mark.parametrize("target", ["pareto(0.1)", "student(0.2)", "lognormal(0, 30)"])
+def test_tails_that_the_networks_numbers_do_not_hold_are_refused(target):
+    with pytest.raises(ConfigError, match=r"one draw in a million of .* which float32 does not hold"):
+        configured(f"target={target}")
+    read_distribution(target)  # a file of samples can be judged by it
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        ("ring8", "a target is a distribution, received the preset 'ring8'; write minigan train ring8, or "
+                  'its distribution, "ring(8, 1, 0.01)"'),
+        ("gaussian", 'or its distribution, "normal(4, 1.25)"'), (" Spiral ", "write minigan train spiral"),
+        ("galaxies", "or its file as data"),
+        ("rows.csv", "received the file 'rows.csv'; give it as data, --data rows.csv"),
+        ("here", "received the file 'here'"),
+        ("a.toml", "received the configuration 'a.toml'; write minigan train"),
+        ("ring9", "target: cannot read the distribution 'ring9'"),
+        ("", "expected the name"), ("\0", "no meaning"),
+    ],
+)  # fmt: skip
+def test_what_stands_elsewhere_is_no_target(target, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    with pytest.raises(ConfigError) as refusal:
+        read_distribution(target)
+    assert sentence in str(refusal.value)
 
 
 def test_a_target_of_the_plane_is_scaled_per_feature_and_judged_by_rows_of_its_own():
