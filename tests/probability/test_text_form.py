@@ -1,5 +1,7 @@
 """Distributions from text: what is read, and what is refused with its place."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -123,6 +125,13 @@ def test_every_family_round_trips_by_every_name():
     assert not set(ALIASES) & set(FAMILIES) and set(ALIASES.values()) <= set(FAMILIES)
     parameters = {p for table in (FAMILIES, VECTORS) for family in table.values() for p in family.names}
     assert set(OTHER_PARAMETERS) <= parameters
+
+
+def test_the_documentation_lists_every_family():
+    page = (Path(__file__).parents[2] / "docs/command-line.md").read_text(encoding="utf-8")
+    assert [
+        family.signature(name) for name, family in FAMILIES.items() if family.signature(name) not in page
+    ] == []
 
 
 EXAMPLES = {"normal": "-1, 2", "uniform": "-1, 2", "laplace": "-1, 2", "triangular": "-1, 0, 2"}
