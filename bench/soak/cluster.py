@@ -326,7 +326,11 @@ def same_as_alone(path, number, tally):
 def content(path):
     """All that a run computed: the newest checkpoint, the metrics but for the time they took, the verdict."""
     newest = checkpoint.latest(RunDirectory.open(path))
-    arrays = {name: (a.dtype.str, a.shape, a.tobytes()) for name, a in newest.arrays.items()}
+    arrays = {
+        name: (a.dtype.str, a.shape, a.tobytes())
+        for name, a in newest.arrays.items()
+        if not name.startswith("frames.best_")  # of the page of a single run, which a sweep does not draw
+    }
     rows = [{**json.loads(line), "seconds": 0} for line in (path / "metrics.jsonl").read_text().splitlines()]
     return newest.path.name, arrays, rows, (path / "verdict.json").read_bytes()
 
