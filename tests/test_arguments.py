@@ -297,11 +297,11 @@ def test_a_network_larger_than_the_memory_is_refused_before_it_is_made(monkeypat
         mg.mlp((1, 10**12, 1), rngs=RNG)
     with pytest.raises(MemoryError, match="no room for 1,000,000,000,000,000 parameters in float32"):
         Parameters({"W": (10**12, 10**3)}, mg.get_backend("numpy"))
-    monkeypatch.setattr("minigan.nn.parameters.available_memory", lambda: 2**20)
+    monkeypatch.setattr("minigan.machine.available_memory", lambda: 2**20)
     mg.mlp((1, 1000, 1), rngs=RNG)  # what is small is not asked for
     with pytest.raises(MemoryError, match="make the layers narrower"):
         mg.mlp((1, 10**7, 1), rngs=RNG)
     with pytest.raises(MemoryError, match="6 parameters in float64"):
         monkeypatch.setattr("minigan.nn.parameters.ROOM_FOR", 0)
-        monkeypatch.setattr("minigan.nn.parameters.available_memory", lambda: 40)
+        monkeypatch.setattr("minigan.machine.available_memory", lambda: 40)
         Parameters({"W": (2, 3)}, mg.get_backend("numpy"), "float64")

@@ -11,7 +11,6 @@ from minigan.backend import Array, Backend
 from minigan.backend.writes import mark_written
 from minigan.engine.autodiff import assign
 from minigan.engine.tensor import Tensor, variable
-from minigan.machine import available_memory
 
 __all__ = ["ROOM_FOR", "Parameters", "require_room"]
 
@@ -138,6 +137,8 @@ def require_room(backend: Backend, size: int, what: str) -> None:
     """
     if size <= ROOM_FOR:
         return
+    from minigan.machine import available_memory  # a tenth of the time that importing minigan takes
+
     free = available_memory() if backend.device == "cpu" else backend.memory().get("free")
     if free is not None and size > free:
         raise MemoryError(
