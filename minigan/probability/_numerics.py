@@ -42,6 +42,12 @@ def host(x: Array, what: str = "sample", *, finite: bool = False) -> np.ndarray:
     return a
 
 
+def epsilon(x: Array) -> float:
+    """The relative rounding of ``x`` as it was given: that of its dtype, or of float64 for what has none."""
+    dtype = getattr(x, "dtype", None)
+    return float(np.finfo(dtype if dtype is not None and dtype.kind == "f" else np.float64).eps)
+
+
 def host_sample(x: Array, what: str = "sample") -> np.ndarray:
     """A one-dimensional finite sample, sorted: a new array."""
     a = host(x, what, finite=True)

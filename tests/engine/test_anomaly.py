@@ -272,10 +272,7 @@ def test_a_batch_that_was_not_finite_is_named(backend, place):
 
 def test_a_parameter_that_was_not_finite_is_named_at_the_layer():
     D = mlp((2, 3, 1), rngs=np.random.default_rng(0))
-    arrays = D.parameters.arrays()
-    name = next(iter(arrays))
-    arrays[name][...] = np.nan
-    D.parameters.load(arrays)
+    D.parameters.update(D.parameters.flat * np.nan)
     with (
         detect_anomaly(),
         pytest.raises(AnomalyError, match="input 1 of .* was already not finite") as caught,

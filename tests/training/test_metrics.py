@@ -373,10 +373,10 @@ def test_a_classifier_looks_at_rows_of_several_features():
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
 def test_numbers_that_are_not_finite_are_refused_where_they_are_read(player):
     ours = observer()
-    arrays = ours.experiment.arrays()
-    for name in (player, "average") if player == "generator" else (player,):
-        arrays[f"{name}.0.b"][:] = np.nan
-    ours.experiment.load(arrays, 3)
+    ours.experiment.step = 3
+    networks = {"generator": ours.experiment.generator, "discriminator": ours.experiment.discriminator}
+    for network in (networks[player], *[ours.experiment.averaged] * (player == "generator")):
+        network.parameters.update(network.parameters.flat * np.nan)
     with pytest.raises(DivergedError, match="not finite at step 3"):
         ours.row(0.0)
     if player == "generator":
