@@ -101,8 +101,9 @@ class Experiment(Steps):
         self.digest = hashlib.blake2b(np.ascontiguousarray(rows).tobytes(), digest_size=16).hexdigest()
         held = int(self.config.holdout * len(rows)) if len(rows) >= SMALL else 0
         held = held if held > 1 else 0
-        order = stream(self.config.seed, "split").permutation(len(rows))
-        train, self.held_out = rows[np.sort(order[held:])], rows[np.sort(order[:held])] if held else rows
+        kept = np.zeros(len(rows), bool)  # from training, to judge by
+        kept[stream(self.config.seed, "split").permutation(len(rows))[:held]] = True
+        train, self.held_out = rows[~kept], rows[kept] if held else rows
         for part, purpose in ((train, "learn"), (self.held_out, "judge by")):
             if (part == part[0]).all():  # an almost constant data set, after the split
                 raise DataError(
