@@ -214,40 +214,85 @@ def configurations(numbers, tally, folder):
 # ── data
 
 
-def tables(rng):
-    """(suffix, content) of a small table in one of its forms."""
-    rows = [
-        [rng.choice((rng.gauss(0, 1), rng.randint(-9, 9), 1e300)) for _ in range(rng.choice((1, 2, 3)))]
-        for _ in range(rng.randint(2, 8))
-    ]
-    rows = [row[: len(rows[0])] + [0.5] * (len(rows[0]) - len(row)) for row in rows]
-    if rng.random() < 0.5:
-        buffer = io.BytesIO()
-        dtype, order = rng.choice(("<f8", ">f8", "<f4", "<f2", "<i8", "u1")), rng.choice("CF")
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            np.save(buffer, np.array(rows).astype(dtype, order=order))
-        return ".npy", buffer.getvalue()
-    mark, decimal = rng.choice(((",", "."), (";", ","), ("\t", "."), (" ", ".")))
-    lines = [mark.join(str(value).replace(".", decimal) for value in row) for row in rows]
-    if rng.random() < 0.5:
-        lines.insert(0, mark.join(f"x{k}" for k in range(len(rows[0]))))
-    text = rng.choice(("\n", "\r\n")).join(lines)
-    return rng.choice((".csv", ".txt")), text.encode(rng.choice(("utf-8", "utf-8-sig", "utf-16")))
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1", "cp1252")
+MARKS = ((",", "."), (";", ","), (";", "."), ("\t", "."), ("\t", ","), ("|", "."), (" ", "."), (", ", "."))
+HEADS = (
+    "none", "names", "names", "text and numbers", "years", "from 0", "commented", "spaced comment", "remarks",
+    "sep=", "names of rows", "index", "trailing mark", "quoted", "letters beyond ASCII", "text column",
+)  # fmt: skip
+
+
+def array_file(rng):
+    """A small .npy file, and what is in it."""
+    rows = [[rng.choice((rng.gauss(0, 1), rng.randint(-9, 9), 1e300)) for _ in range(3)] for _ in range(5)]
+    dtype, order = rng.choice(("<f8", ">f8", "<f4", "<f2", "<i8", "u1")), rng.choice("CF")
+    buffer = io.BytesIO()
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        array = np.array(rows).astype(dtype, order=order)
+    np.save(buffer, array)
+    return ".npy", buffer.getvalue(), array.astype("float64"), {}
+
+
+def text_file(rng):
+    """A small table in one of the forms that programs write, what is in it, and the options that it needs."""
+    width, head = rng.choice((1, 2, 3)), rng.choice(HEADS)
+    rows = [[round(rng.gauss(5000, 90), 2) for _ in range(width)] for _ in range(rng.randint(12, 20))]
+    mark, decimal = rng.choice(MARKS) if width > 1 else (rng.choice(MARKS[:3])[0], ".")
+    options, values, names = {}, np.array(rows), [f"x{k}" for k in range(width)]
+    cells = [[str(value).replace(".", decimal) for value in row] for row in rows]
+    above: list[str] = []
+    match head:
+        case "none":
+            names = []
+        case "text and numbers":
+            names[-1:] = ["1e5"] if width > 1 else ["y"]
+        case "years" | "from 0":
+            first = 2001 if head == "years" and width > 1 else 0
+            names = [str(first + k) for k in range(width)]
+        case "commented" | "spaced comment":
+            names[0] = ("#" if head == "commented" else "# ") + names[0]
+        case "remarks":
+            above = ["# made by a program", "#", ""]
+        case "sep=":
+            above = [f"sep={mark.strip()}"]
+        case "names of rows" | "index" if width > 1 and mark != ", ":
+            start = rng.choice((0, 1))
+            cells = [[f'"{k}"', *row] for k, row in enumerate(cells, start)]
+            names = names if head == "names of rows" and mark != "|" else ['""', *names]
+            values = np.column_stack([np.arange(start, start + len(rows)), values])
+        case "trailing mark" if width > 1 and mark.strip():
+            cells = [[*row, ""] for row in cells]
+            names = [*names, ""]
+        case "quoted" if mark != ", ":
+            names = [f'"{name}"' for name in names]
+        case "letters beyond ASCII":
+            names = [f"{'äöß'[k]}µ{k}" for k in range(width)]
+        case "text column" if width > 1:
+            other = rng.choice(("Ford", "?", "2024-01-31", "x/y", "", "1_0"))
+            cells = [[*row[:1], f'"{other}"', *row[1:]] for row in cells]
+            names = [names[0], "of", *names[1:]]
+            options["columns"] = [0, *range(2, width + 1)]
+    lines = [*above, *([mark.join(names)] if names else []), *(mark.join(row) for row in cells)]
+    text = rng.choice(("\n", "\r\n", "\r")).join(lines) + rng.choice(("", "\n"))
+    return rng.choice((".csv", ".txt", ".tsv")), text.encode(rng.choice(ENCODINGS)), values, options
 
 
 def data(numbers, tally, folder):
-    """Tables with changed bytes: refused, or finite float64 of two rows or more, in bounded memory."""
+    """Whole tables: what is in them. With changed bytes: refused, or finite numbers in bounded memory."""
     for number in numbers:
         rng, what = random.Random(f"data {number}"), f"data {number}"
-        suffix, content = tables(rng)
-        content = mutated(rng, content)
+        suffix, content, values, options = array_file(rng) if number % 4 == 3 else text_file(rng)
+        whole = number % 4 == 0
+        if not whole:
+            content = mutated(rng, content)
+            options = {
+                "drop_nonfinite": rng.random() < 0.3,
+                "columns": rng.choice((None, None, None, [0], ["x0"], [1, 0])),
+                "header": rng.choice((None, None, None, True, False)) if suffix != ".npy" else None,
+            }
         path = folder / f"d{suffix}"
         put(path, content)
-        options = {
-            "drop_nonfinite": rng.random() < 0.3,
-            "columns": rng.choice((None, None, None, [0], ["x0"], [1, 0])),
-        }
         traced = number % 50 == 0
         if traced:
             tracemalloc.start()
@@ -256,10 +301,14 @@ def data(numbers, tally, folder):
             found = read_data(path, **options).values
         except Exception as error:
             answered(tally, what, error, DataError)
+            if whole:
+                tally.fail("a wrong result", f"{what}: {content[:200]!r}: {error}")
         else:
             tally.counts["valid"] += 1
             if found.dtype != np.float64 or found.ndim != 2 or len(found) < 2 or not np.isfinite(found).all():
                 tally.fail("a wrong result", f"{what}: {found.dtype} {found.shape}")
+            if whole and not np.array_equal(found, values):
+                tally.fail("a wrong result", f"{what}: {content[:200]!r} became {found[:2].tolist()}")
             if found.size > 8 * len(content):
                 tally.fail("memory", f"{what}: {found.size} numbers from {len(content)} bytes")
         if traced:
