@@ -143,11 +143,16 @@ def version(distribution: str) -> str | None:
         return None
 
 
+def _text(path: str | Path) -> str:
+    """A file of the kernel's, whatever the locale.    Raises:  OSError"""
+    return Path(path).read_text(encoding="utf-8", errors="replace")
+
+
 @cache
 def cpu_model() -> str:
     """The processor's name."""
     try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        found = re.search(r"^model name\s*:\s*(.+)$", _text("/proc/cpuinfo"), re.MULTILINE)
     except OSError:
         found = None
     return found[1] if found else platform.processor() or "unknown"
@@ -179,7 +184,7 @@ def available_memory() -> int | None:
 
 def _free_memory() -> int | None:
     try:
-        return int(re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())[1]) * 1024  # type: ignore[index]
+        return int(re.search(r"MemAvailable:\s+(\d+) kB", _text("/proc/meminfo"))[1]) * 1024  # type: ignore[index]
     except (OSError, TypeError):
         pass
     try:
@@ -191,7 +196,7 @@ def _free_memory() -> int | None:
 def _container_memory() -> int | None:
     try:
         group = Path("/sys/fs/cgroup")
-        return int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
+        return int(_text(group / "memory.max")) - int(_text(group / "memory.current"))
     except (OSError, ValueError):  # no container, or the limit is "max"
         return None
 
@@ -201,7 +206,7 @@ def _address_space() -> int | None:
         import resource
 
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        pages = int(_text("/proc/self/statm").split()[0])
         return None if limit == resource.RLIM_INFINITY else max(limit - pages * resource.getpagesize(), 0)
     except (ImportError, OSError, ValueError):
         return None

@@ -104,8 +104,7 @@ def console(ctx: click.Context, *, err: bool = False) -> Any:
     made = Console(stderr=err, color_system=None if plain else "auto", highlight=False)
     # A file has no width: what greps it wants whole lines. A narrow terminal breaks them better than a table.
     made.soft_wrap = not made.is_terminal
-    if not err:
-        made.width = max(made.width, NARROWEST) if made.is_terminal else WIDE
+    made.width = WIDE if not made.is_terminal else max(made.width, 20 if err else NARROWEST)
     return made
 
 

@@ -3,6 +3,8 @@
 Each function raises UnavailableError without it; what draws is imported only then.
 """
 
+import importlib
+import logging
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,12 @@ def require_matplotlib() -> None:
     """
     if find_spec("matplotlib") is None:
         raise UnavailableError("figures need matplotlib; install it with: pip install 'minigan[plot]'")
+    # Where the home cannot be written it makes a folder elsewhere, which concerns nobody.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    try:
+        importlib.import_module("matplotlib")
+    except (ImportError, OSError) as error:
+        raise UnavailableError(f"matplotlib cannot be imported: {error}") from None
 
 
 def save_overview(run: Any) -> Path:

@@ -1,6 +1,6 @@
 """schema: the JSON Schema of everything that --json prints."""
 
-from pathlib import Path
+from importlib import resources
 
 import click
 
@@ -8,4 +8,5 @@ import click
 @click.command()
 def schema() -> None:
     """Print the JSON Schema of everything that --json prints."""
-    click.echo(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"), nl=False)
+    text = resources.files("minigan.cli").joinpath("schema.json").read_text(encoding="utf-8")  # also of a zip
+    click.echo(text, nl=False)
