@@ -1,10 +1,11 @@
 """Everything that reads what others wrote, with damaged input: it is refused in one sentence, or it is right.
 
-Configurations (TOML, JSON, ``--set``), data files, the records of a run, command lines, seeds. A case is
-found again by its target and number. The counts of the targets are shares of that of configurations.
+Configurations (TOML, JSON, ``--set``), data files, the records of a run, command lines, seeds, streams. A
+case is found again by its target and number. The counts of the targets are shares of that of configurations.
 """
 
 import contextlib
+import errno
 import io
 import json
 import math
@@ -31,7 +32,7 @@ from minigan.training.config import fields, flatten, to_json
 from minigan.training.data import read_data
 from minigan.training.settings import from_json, resolve
 
-SHARES = {"configurations": 1, "data": 0.2, "records": 0.1, "arguments": 0.1, "seeds": 0.001}
+SHARES = {"configurations": 1, "data": 0.2, "records": 0.1, "arguments": 0.1, "seeds": 0.001, "streams": 0.01}
 CHUNK = 500  # cases of one task
 CODES = {0, 2, 3, 4, 5, 6, 7, 8, 130, 143}  # the documented ones without 1, which means a bug
 ENDLESS = {"studio", "bench"}  # commands that serve until they are stopped, or measure for minutes
@@ -437,8 +438,8 @@ def quick(folder):
     before = dict(os.environ), os.getcwd(), cases.check_primitive, explain.SECONDS
     matplotlib = sys.modules.pop("matplotlib", None)
 
-    def run(arguments):
-        streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="replace") for _ in range(2)]
+    def run(arguments, streams=None):
+        streams = streams or [io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2)]
         paths = []
         with uncollected():
             _inside.append((os.path.realpath(folder), threading.get_ident(), paths))
@@ -448,8 +449,10 @@ def quick(folder):
             finally:
                 _inside.clear()
         for stream in streams:
-            stream.flush()
-        return code, *(stream.buffer.getvalue().decode(errors="replace") for stream in streams), paths
+            with contextlib.suppress(OSError):
+                stream.flush()
+        texts = [stream.buffer.getvalue().decode(stream.encoding) for stream in streams]
+        return code, *texts, paths
 
     try:
         os.chdir(folder)
@@ -603,6 +606,71 @@ def seeds(numbers, tally, folder):
                 tally.fail("a wrong result", f"{what}: became {found[1]}")
 
 
+# ── streams
+
+ENCODINGS = (
+    "ascii", "latin1", "cp1252", "cp437", "cp850", "koi8-r", "shift_jis", "gb18030", "iso8859-7", "utf-16",
+)  # fmt: skip
+
+
+class Broken(io.BytesIO):
+    """What is behind a stream on which nothing can be written; whether that was tried."""
+
+    def __init__(self, code):
+        super().__init__()
+        self.code, self.tried = code, False
+
+    def write(self, data):
+        if len(data):
+            self.tried = True
+            raise OSError(self.code, os.strerror(self.code))  # of EPIPE Python makes a BrokenPipeError
+        return 0
+
+
+def streams(numbers, tally, folder):
+    """Command lines on streams of other encodings, some broken: the usual exit code, or that of a loss."""
+    from minigan import cli
+
+    data = folder / "größe 温.csv"
+    data.write_text("größe,温\n" + "".join(f"{k % 7},{k % 11}\n" for k in range(60)), encoding="utf-8")
+    own, ring = ("--data", data.name), ("--target", "ring(8, 1, 0.01)")
+    shapes = (
+        ("train",), ("train", "--json"), ("train", *own), ("train", "--print-config"), ("presets",),
+        ("train", "--set", "温=½"), ("train", "--target", "−1 ≤ 温"), ("eval", data.name, *own),
+        ("eval", data.name, *own, "--json"),
+        ("eval", data.name, *ring), ("compare", "runs"), ("compare", "runs", "--csv"), ("größe",),
+        ("compare", "runs", "--json"), ("sample", "RUN", "-n", "5"), ("inspect", "RUN"), ("-h",),
+        ("schema",), ("graph", "--program"), ("gradcheck", "tanh"),
+        *((name, "--help") for name in cli.cli.commands),
+    )  # fmt: skip
+    with quick(folder) as run:
+        run(["train", "--out", "made", "-q"])
+        next((folder / "made").iterdir()).rename(folder / "RUN")
+        for number in numbers:
+            rng = random.Random(f"stream {number}")
+            line, encoding = rng.choice(shapes), rng.choice(ENCODINGS)
+            broken = rng.choice((None, None, 0, 1))  # stdout, stderr
+            behind = [io.BytesIO(), io.BytesIO()]
+            if broken is not None:
+                behind[broken] = Broken(rng.choice((errno.EPIPE, errno.ENOSPC, errno.EIO)))
+            what, started = f"stream {number}: {line!r} in {encoding}, broken: {broken}", perf_counter()
+            try:
+                expected = run(line)[0]
+                code, out, err, _ = run(line, [io.TextIOWrapper(b, encoding=encoding) for b in behind])
+                if broken is None and code == 0 and "--json" in line:
+                    json.loads(out)
+            except Exception as error:
+                tally.fail("another exception", f"{what}: {type(error).__name__}: {error}")
+                continue
+            tally.slowest = max(tally.slowest, (perf_counter() - started, what))
+            tally.counts[f"exit_{code}"] += 1
+            lost = broken == 0 and behind[0].tried
+            if "Traceback" in out + err or "this is a bug" in err:
+                tally.fail("traceback", f"{what}: {err[-300:]}")
+            if code not in ({8, 141, expected} - {0} if lost else {expected}):
+                tally.fail("a wrong result", f"{what}: {code} instead of {expected}: {err[-200:]}")
+
+
 # ── all of them
 
 TARGETS = {
@@ -611,6 +679,7 @@ TARGETS = {
     "records": records,
     "arguments": arguments,
     "seeds": seeds,
+    "streams": streams,
 }
 
 

@@ -75,7 +75,9 @@ def as_dict(findings: list[Diagnosis]) -> dict[str, Any]:
 def processor_flags() -> frozenset[str]:
     """The instruction sets of the processor, as Linux names them; empty where it does not tell."""
     try:
-        found = re.search(r"^flags\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text("utf-8", "replace"), re.MULTILINE)
+        found = re.search(
+            r"^flags\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text("utf-8", "replace"), re.MULTILINE
+        )
     except OSError:
         found = None
     return frozenset(found[1].split()) if found else frozenset()

@@ -138,6 +138,34 @@ def test_plain_forms_are_ascii():
     assert all(form.isascii() for form in PLAIN.values())
 
 
+# ── widths
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "20", "abc", "80"])
+def test_what_goes_to_a_file_has_whole_lines(run, place, tiny, monkeypatch, columns):
+    """A file has no width, whatever the terminal beside it has."""
+    monkeypatch.setenv("COLUMNS", columns)
+    Path("t.csv").write_text("a,b\n" + "".join(f"{k % 7},{k % 11}\n" for k in range(60)))
+    code, out, err = run(["train", *tiny, "--data", "t.csv"])
+    assert code == 0 and "Learning " in err and "perfect sampler" in out
+    assert all(line.startswith(("Learning", "When D", "note: ", "step ")) or "steps of 8" in line
+               for line in err.splitlines())  # fmt: skip
+    rows = [line for line in out.splitlines() if line.rstrip().endswith(("within", "outside"))]
+    assert {"mean, a", "sd, b"} <= {row[:7].strip() for row in rows}
+
+
+def test_a_drawing_library_that_cannot_be_imported_costs_the_figure_alone(monkeypatch):
+    from minigan.cli import figures
+    from minigan.errors import UnavailableError
+
+    def fail(name):
+        raise OSError("Matplotlib requires access to a writable cache directory")
+
+    monkeypatch.setattr(figures.importlib, "import_module", fail)
+    with pytest.raises(UnavailableError, match="cannot be imported: Matplotlib requires"):
+        figures.require_matplotlib()
+
+
 # ── what is lost
 
 

@@ -1,7 +1,7 @@
 """Damaged and random input to everything that reads: the short form of bench/soak/fuzz.py. 15 s.
 
 4 000 configurations besides those of Hypothesis, 2 000 data files, 2 000 records of a run, 600 command
-lines, 200 seeds.
+lines, 200 seeds, 40 pairs of streams.
 """
 
 import json
@@ -19,7 +19,14 @@ from minigan.training.config import fields, flatten, to_json
 from minigan.training.data import read_data
 from minigan.training.settings import from_json, resolve
 
-COUNTS = {"configurations": 4_000, "data": 2_000, "records": 2_000, "arguments": 600, "seeds": 200}
+COUNTS = {
+    "configurations": 4_000,
+    "data": 2_000,
+    "records": 2_000,
+    "arguments": 600,
+    "seeds": 200,
+    "streams": 40,
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Proofs of the tests: each soak fails on a build that is broken on purpose in the way it has to find."""
 
+import contextlib
 import hashlib
 import importlib
 import sys
@@ -188,6 +189,21 @@ def test_exit_codes_tracebacks_and_files_elsewhere_are_found(monkeypatch, tmp_pa
         with monkeypatch.context() as patch:
             patch.setattr(cli, "main", main)
             assert f"arguments: {kind}" in fuzzed("arguments", 15), kind
+
+
+def test_text_that_a_stream_cannot_show_and_losses_that_nobody_tells_are_found(monkeypatch):
+    from minigan.cli import streams
+
+    with monkeypatch.context() as patch:
+        patch.setattr(streams, "plain", lambda text, encoding: text)
+        assert "streams: traceback" in fuzzed("streams", 30)
+    monkeypatch.setattr(streams.ShownStream, "_attempt", lambda stream, action: _quietly(action))
+    assert "streams: a wrong result" in fuzzed("streams", 30)
+
+
+def _quietly(action):
+    with contextlib.suppress(OSError):
+        action()
 
 
 def test_a_seed_that_is_changed_is_found(monkeypatch):
