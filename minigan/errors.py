@@ -98,5 +98,5 @@ def printable(text: str) -> str:
 def nearest(name: str, names: Iterable[str]) -> str:
     """What to do about an unknown ``name``: the nearest known one, or the list of all."""
     names = list(names)
-    close = difflib.get_close_matches(name[:100], names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name[:100], names, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(names)}"

@@ -75,7 +75,10 @@ class Commands(click.Group):
         """The command that the first of ``args`` names, and the rest of them."""
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
-            ctx.fail(f"there is no command {quoted(name)}; {nearest(name, self.list_commands(ctx))}")
+            from minigan.training.spellings import meant_command
+
+            advice = meant_command(name) or nearest(name, self.list_commands(ctx))
+            ctx.fail(f"there is no command {quoted(name)}; {advice}")
         return super().resolve_command(ctx, args)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from minigan.cli.completion import complete_run, complete_setting, complete_source
+from minigan.cli.options import Real
 from minigan.cli.streams import shown
 from minigan.errors import QualityError, printable
 
@@ -30,7 +31,7 @@ set_option = click.option(
     "--set", "sets", multiple=True, metavar="KEY=VALUE", help=set_help, shell_complete=complete_setting
 )
 require_option = click.option(
-    "--require-ks", type=click.FloatRange(0, 1), metavar="P", help="Exit with 5 if the p-value is below P."
+    "--require-ks", type=Real(0, 1), metavar="P", help="Exit with 5 if the p-value is below P."
 )
 report_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of the report."
@@ -44,13 +45,14 @@ def configure(
     """The configuration that the command line asks for, the data it names, and who set each field."""
     import msgspec
 
-    from minigan.cli.options import options_of, refuse_places, source_of
-    from minigan.training.settings import resolve_with_sources
+    from minigan.cli.options import options_of, refuse_places, refuse_split, source_of
+    from minigan.training.settings import key_and_value, resolve_with_sources
 
-    made = options_of(fast, options, sets)
-    asked = {name.strip(): value.strip() for name, _, value in (text.partition("=") for text in sets)}
-    asked |= {name: value for name, value in options.items() if value is not None}
+    refuse_split(source, sets)
+    asked = dict(map(key_and_value, sets))
+    asked |= {name: text for name, text in options.items() if text is not None}
     refuse_places(asked.get("target"), asked.get("data"))
+    made = options_of(fast, options, sets)
     preset, file = source_of(source)
     config, origins = resolve_with_sources(preset=preset, file=file, sets=sets, options=made)
     data = None

@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from minigan.cli.options import Named
+
 SHELLS = ("bash", "zsh", "fish")
 VARIABLE = "_MINIGAN_COMPLETE"  # click's rule: by it the script asks the program
 
@@ -57,7 +59,7 @@ def complete_file(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(SHELLS))
+@click.argument("shell", type=Named(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
     """Print the script that makes a shell complete commands, options, presets, settings and runs.

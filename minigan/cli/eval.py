@@ -16,6 +16,7 @@ from minigan.cli.common import (
     require_quality,
 )
 from minigan.cli.completion import complete_file
+from minigan.cli.options import Whole, refuse_places
 from minigan.errors import ConfigError, DataError, DivergedError
 
 
@@ -23,9 +24,7 @@ from minigan.errors import ConfigError, DataError, DivergedError
 @click.argument("subject", metavar="RUN|FILE", shell_complete=complete_file)
 @click.option("--target", help="Distribution to judge a file against.")
 @click.option("--data", help="Data set to judge against instead.")
-@click.option(
-    "-n", "count", type=click.IntRange(100, 10**7), help="Rows to draw from a run; else its eval_samples."
-)
+@click.option("-n", "count", type=Whole(100, 10**7), help="Rows to draw from a run; else its eval_samples.")
 @at_option
 @require_option
 @report_option
@@ -46,6 +45,7 @@ def evaluate(
     """
     if target is not None and data is not None:
         raise ConfigError("give --target or --data, not both")
+    refuse_places(target, data)
     if os.path.isdir(subject):
         from minigan.machine import available_memory, require_memory
         from minigan.training.metrics import verdict as judge_run
@@ -68,6 +68,8 @@ def evaluate(
         findings = find_failures(opened.run, experiment)
     elif at != "latest":
         raise ConfigError("--at chooses a checkpoint of a run; leave it out for a file")
+    elif count is not None:
+        raise ConfigError("-n says how many rows a run draws; leave it out for a file, which has its own")
     else:
         (verdict, notes), findings = _judge_file(subject, target, data), ()
         print_notes(notes)

@@ -3,13 +3,17 @@
 import click
 
 from minigan.cli.common import configure, print_json, report_option, set_option, source_argument
+from minigan.cli.options import Named, Whole
 
 
 @click.command()
 @source_argument
-@click.option("--seeds", type=click.IntRange(1, 10_000), default=1, help="How many train at once.")
+@click.option("--seeds", type=Whole(1, 10_000), default=1, help="How many train at once.")
 @click.option(
-    "--passes", type=click.Choice(["all", "exact", "none"]), default="all", help="Which passes plan the step."
+    "--passes",
+    type=Named(["all", "exact", "none"]),
+    default="all",
+    help="Which passes plan the step.",
 )
 @set_option
 @report_option

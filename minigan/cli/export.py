@@ -20,7 +20,8 @@ def export(ctx: click.Context, run: str, npz: str | None, at: str, as_json: bool
     from minigan.storage.files import write_atomic
 
     if npz is None or Path(npz).suffix != ".npz":
-        raise ConfigError(f"name the file that is written, as --npz FILE.npz; received {npz!r}")
+        received = "no --npz" if npz is None else repr(npz)
+        raise ConfigError(f"name the file that is written, as --npz FILE.npz; received {received}")
     model, notes = read_model(run, at)
     print_notes(notes)
     write_atomic(npz, as_npz(model))

@@ -5,12 +5,13 @@ from typing import Any
 import click
 
 from minigan.cli.common import json_option, print_json
+from minigan.cli.options import Whole
 from minigan.errors import ConfigError
 
 
 @click.command()
 @click.argument("names", metavar="[OP]...", nargs=-1)
-@click.option("--order", type=click.IntRange(1, 3), default=2, help="Highest order of derivative.")
+@click.option("--order", type=Whole(1, 3), default=2, help="Highest order of derivative.")
 @json_option
 @click.pass_context
 def gradcheck(ctx: click.Context, names: tuple[str, ...], order: int, as_json: bool) -> None:

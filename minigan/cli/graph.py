@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from minigan.cli.common import configure, set_option, source_argument
+from minigan.cli.options import Named
 from minigan.errors import ConfigError, UnavailableError
 
 if TYPE_CHECKING:
@@ -14,13 +15,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @source_argument
-@click.option("--player", type=click.Choice(["D", "G"]), default="G", help="Whose loss.")
+@click.option("--player", type=Named(["D", "G"]), default="G", help="Whose loss.")
 @click.option(
     "--program", is_flag=True, help="Print the recorded training step instead of one loss's history."
 )
 @click.option(
     "--cuda",
-    type=click.Choice(["launches", "block"]),
+    type=Named(["launches", "block"]),
     help="Print the training step as CUDA C, as a GPU would run it; needs none.",
 )
 @click.option("-o", "--output", help="Write .dot, .svg, .png or .pdf; without it text goes to stdout.")

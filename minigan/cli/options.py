@@ -30,6 +30,53 @@ TABLES = (
 )
 
 
+# ── numbers
+
+
+def _read(value: Any, *, whole: bool) -> Any:
+    """A number in every usual form.    Raises:  ValueError – with how to write it"""
+    from minigan.training.spellings import advice_on_number, read_number
+
+    if not isinstance(value, str):
+        return value
+    number = read_number(value, whole=whole)
+    if number is None:
+        advice = advice_on_number(value, whole=whole)
+        raise ValueError(f"{quoted(value)} is no {'whole ' * whole}number{advice and f'; {advice}'}")
+    return number
+
+
+class Whole(click.IntRange):
+    """An option's whole number, as people write it: 1000, 1_000, 1e3."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, within the bounds."""
+        try:
+            return super().convert(_read(value, whole=True), param, ctx)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Real(click.FloatRange):
+    """An option's number, as people write it: 0.5, .5, 5e-1."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, within the bounds."""
+        try:
+            return super().convert(_read(value, whole=False), param, ctx)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Named(click.Choice):
+    """An option's choice, in any case."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The choice as it is written here."""
+        found = next((choice for choice in self.choices if choice.lower() == str(value).lower()), value)
+        return super().convert(found, param, ctx)
+
+
 # ── settings
 
 
@@ -94,6 +141,37 @@ def _backend_of(device: str) -> str:
 
 
 # ── the argument, and texts in each other's places
+
+
+def refuse_split(source: str | None, sets: Iterable[str]) -> None:
+    """Refuse a --set whose value the shell has parted at a space.
+
+    Raises:  ConfigError – with the quotes that hold it together
+    """
+    for text in sets:
+        value = text.partition("=")[2]
+        open_ended = value.rstrip().endswith(",") or value.count("[") > value.count("]")
+        if source is not None and (open_ended or value.count("(") > value.count(")") or source[:1] == "="):
+            whole = f"{text} {source}" if source[:1] != "=" else f"{text}{source}"
+            raise ConfigError(
+                f"the shell parts a --set at its spaces, received {quoted(text)} and {quoted(source)}; "
+                f"write it in quotes or without spaces, --set {shlex.quote(whole)} …"
+            )
+
+
+def refuse_no_sweep(file: str | None) -> None:
+    """Refuse what is no file of a sweep by its name.
+
+    Raises:  ConfigError – with what to write
+    """
+    if file is None or Path(file).suffix.lower() in (".toml", ".json") and not os.path.isdir(file):
+        return
+    if os.path.exists(os.path.join(file, "sweep.json")):
+        raise ConfigError(f"{quoted(file)} is a sweep that was begun; write --resume {shlex.quote(file)}")
+    raise ConfigError(
+        f"a sweep is a .toml or .json file with a table vary, received {quoted(file)}; for a preset write "
+        'preset = "NAME" in it, for data set = {data = "FILE"}'
+    )
 
 
 def source_of(source: str | None) -> tuple[str | None, str | None]:
@@ -184,10 +262,11 @@ def refuse_places(target: str | None, data: str | None) -> None:
             f"{_spelled('data', target)}"
         )
     if target in PRESETS and not _is_distribution(target):
-        raise ConfigError(
-            f"a target is a distribution, received the preset {quoted(target)}; write "
-            f"minigan {click.get_current_context().info_name} {target}"
-        )
+        name, own = click.get_current_context().info_name, PRESETS[str(target)].settings
+        rather = f"--target {shlex.quote(own.get('target', 'normal(4, 1.25)'))}"
+        if any(parameter.name == "source" for parameter in click.get_current_context().command.params):
+            rather = f"minigan {name} {target}"
+        raise ConfigError(f"a target is a distribution, received the preset {quoted(target)}; write {rather}")
     if data is not None and not os.path.exists(data) and _is_distribution(data):
         raise ConfigError(
             f"data are a file, received the distribution {quoted(data)}; write {_spelled('target', data)}"
@@ -210,6 +289,11 @@ def _spelled(name: str, value: str) -> str:
 
 def meant_option(error: click.ClickException, arguments: Iterable[str]) -> click.ClickException:
     """A refusal, and where it is of an unknown option, with the option or the setting that is meant."""
+    if "extra argument" in str(error) and isinstance(error, click.UsageError):
+        split = any(a == "=" or re.fullmatch(r"[\w.]+=|=\S+", a) for a in arguments)
+        return click.UsageError(
+            f"{error}; write KEY=VALUE without spaces" if split else str(error), error.ctx
+        )
     if not isinstance(error, click.NoSuchOption):
         return error
     name = error.option_name
@@ -239,6 +323,10 @@ def _advice_on_option(given: str, ctx: click.Context | None) -> str:
         return f"it is an argument without a name: minigan {name} {shown}"
     if "--set" in own and (settings := _as_setting(word, own)):
         return f"did you mean {settings}?"
+    if isinstance(command, click.Group):  # --seed 3 train
+        owners = [n for n, c in command.commands.items() if any(given in p.opts for p in c.params)]
+        if owners:
+            return f"it stands behind its command, as minigan {owners[0]} {given}"
     return f"minigan {'' if name == 'minigan' else f'{name} '}--help lists those there are"
 
 

@@ -5,15 +5,16 @@ from pathlib import Path
 import click
 
 from minigan.cli.common import at_option, print_notes, run_argument
+from minigan.cli.options import Whole
 from minigan.errors import ConfigError
 
 
 @click.command()
 @run_argument
-@click.option("-n", "count", type=click.IntRange(1, 10**8), default=1000, help="Rows to draw.")
+@click.option("-n", "count", type=Whole(1, 10**8), default=1000, help="Rows to draw.")
 @click.option("-o", "--output", help="CSV or NPY file; without it CSV goes to stdout.")
 @click.option(
-    "--index", type=click.IntRange(0, 2**31 - 1), default=0, help="Which draw: the same index, the same rows."
+    "--index", type=Whole(0, 2**31 - 1), default=0, help="Which draw: the same index, the same rows."
 )
 @at_option
 @click.pass_context

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from minigan.cli.common import RUNS, console, print_json, report_option, set_option
+from minigan.cli.options import Named, Whole, refuse_no_sweep
 from minigan.errors import ConfigError, SweepError, UnavailableError, printable
 
 
@@ -17,11 +18,14 @@ from minigan.errors import ConfigError, SweepError, UnavailableError, printable
 @click.option("--resume", metavar="SWEEP", help="Go on with the sweep in this directory: what is missing.")
 @click.option("--allow-drift", is_flag=True, help="Resume although versions, processor or threads differ.")
 @click.option(
-    "--workers", type=click.Choice(["local", "dask"]), default="local", help="Where the runs train."
+    "--workers",
+    type=Named(["local", "dask"]),
+    default="local",
+    help="Where the runs train.",
 )
 @click.option(
     "--jobs",
-    type=click.IntRange(1, 4096),
+    type=Whole(1, 4096),
     help="Processes, or jobs of the cluster at a time.  [default: 1, or its threads]",
 )
 @click.option("--scheduler", metavar="URL", help="Of Dask, as tls://host:8786 or tcp://127.0.0.1:8786.")
@@ -67,6 +71,7 @@ def sweep(
         raise ConfigError("give a SWEEP.toml to begin with, or --resume with the directory of a sweep")
     if resume is not None and sets:
         raise ConfigError("--resume goes on with the sweep's own configurations; leave --set out")
+    refuse_no_sweep(file)
     if (workers == "dask") != (scheduler is not None):
         raise ConfigError("--workers dask and --scheduler URL belong together; give both or neither")
     if scheduler is None:

@@ -33,6 +33,7 @@ from minigan.training.config import Config, fields, to_json
 from minigan.training.limits import check
 from minigan.training.settings import RENAMED as RENAMED_SETTINGS
 from minigan.training.settings import build, named, read_file
+from minigan.training.spellings import meant
 
 SCHEMA = 1  # of sweep.json
 MAX_RUNS = 10_000
@@ -124,7 +125,10 @@ def read_sweep(path: str | Path, sets: Sequence[str] = ()) -> Sweep:
     content = read_file(Path(path))
     for key in content:
         if key not in KEYS:
-            raise ConfigError(f"a sweep has no {quoted(key)}; {nearest(str(key), KEYS)}")
+            advice = nearest(str(key), KEYS)
+            if key in fields() or meant(str(key))[0]:
+                advice = "settings stand in its tables set, for all runs, and vary"
+            raise ConfigError(f"a sweep has no {quoted(key)}; {advice}")
     name, success = content.get("name", Path(path).stem), content.get("success", SUCCESS)
     if not isinstance(name, str) or not isinstance(success, str):
         raise ConfigError(

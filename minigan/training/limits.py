@@ -30,7 +30,8 @@ def check(config: Config, features: int | None = None, available: int | None = N
         objective(config.objective)
     except ValueError as error:
         advice = advice_on_choice("objective", config.objective, tuple(OBJECTIVES))
-        raise ConfigError(f"{error}{advice and f'; {advice}'}") from None
+        said = str(error).partition(", did you mean")[0] if advice else error
+        raise ConfigError(f"{said}{advice and f'; {advice}'}") from None
     _rehearse(replace(config, seed=0, name=""))
     if config.batch % config.packing:
         raise ConfigError(

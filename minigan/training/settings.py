@@ -25,6 +25,7 @@ from minigan.training.spellings import (
     advice_on_file,
     advice_on_name,
     advice_on_value,
+    elsewhere,
     meant,
     plain,
     read_value,
@@ -117,12 +118,15 @@ def layers(
     for option in options:
         yield option.source, _nested(option.name, _literal(option.name, option.text))
     for text in sets:
-        name, value = _key_and_value(text)
+        name, value = key_and_value(text)
         yield "--set", _nested(name, _literal(name, value))
 
 
-def _key_and_value(text: str) -> tuple[str, str]:
-    """The two sides of the = of a --set."""
+def key_and_value(text: str) -> tuple[str, str]:
+    """The two sides of the = of a --set.
+
+    Raises:  ConfigError – if it is not of that form
+    """
     name, equals, value = text.partition("=")
     if equals and name.strip():
         return name.strip().removeprefix("--"), value.strip()
@@ -169,7 +173,8 @@ def named(layer: Mapping[str, Any], prefix: str = "", *, stored: bool = False) -
         elif name in RENAMED:
             raise ConfigError(f"the setting {name} is called {RENAMED[name]} now; write that")
         else:
-            if isinstance(value, Mapping) and value:  # [optimizer] with lr = 0.1 in it
+            # Of [optimizer] with lr = 0.1 in it the first setting tells more.
+            if isinstance(value, Mapping) and value and not elsewhere(name):
                 inner, within = next(iter(value.items()))
                 name += f".{inner}" * (not isinstance(within, Mapping))
             raise ConfigError(f"there is no setting {quoted(name)}; {advice_on_name(name, _groups())}")

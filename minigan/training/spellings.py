@@ -8,6 +8,7 @@ import difflib
 import json
 import re
 import tomllib
+import unicodedata
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -16,7 +17,7 @@ import msgspec
 
 from minigan.gan.objectives import OBJECTIVES
 from minigan.training.config import fields
-from minigan.training.synonyms import ELSEWHERE, FLAGS, NAMES, PLAYERS, VALUES, Synonyms
+from minigan.training.synonyms import COMMANDS, ELSEWHERE, FLAGS, NAMES, PLAYERS, VALUES, Synonyms
 
 RATES = ("generator_optimizer.rate", "discriminator_optimizer.rate")
 OPTIONS = {  # options of `train`, each a spelling of --set: the settings that it sets
@@ -74,9 +75,8 @@ def advice_on_name(name: str, groups: Iterable[str]) -> str:
     settings, note = meant(name)
     if settings:
         return _offer(settings, note)
-    words = "".join(_words(name))
-    if elsewhere := _table(ELSEWHERE).get(words):
-        return elsewhere[0].ours
+    if place := elsewhere(name):
+        return place
     names = list(fields())
     group, dot, leaf = name[:200].rpartition(".")
     near = _close(group, groups) if dot else None
@@ -94,6 +94,18 @@ def advice_on_name(name: str, groups: Iterable[str]) -> str:
 def meant_options(word: str) -> list[Synonyms]:
     """The options that people mean by another one's name, whatever command has them."""
     return _table(FLAGS).get("".join(_words(word)), [])
+
+
+def meant_command(word: str) -> str:
+    """What to do about a command of another name, or ""."""
+    rows = _table(COMMANDS).get("".join(_words(word)))
+    return f"write minigan {rows[0].ours}{rows[0].note and f', or {rows[0].note}'}" if rows else ""
+
+
+def elsewhere(name: str) -> str:
+    """Where what is no setting has its place, or ""."""
+    rows = _table(ELSEWHERE).get("".join(_words(name)))
+    return rows[0].ours if rows else ""
 
 
 def _offer(names: Iterable[str], note: str = "") -> str:
@@ -166,6 +178,14 @@ def read_value(name: str, text: str) -> Any:
     return value
 
 
+def read_number(text: str, *, whole: bool) -> Any:
+    """The number that ``text`` writes in a usual form, a ``whole`` one, or None."""
+    number = None if whole and THOUSANDS.fullmatch(text) else _number(text.strip())
+    number = _as_whole(number) if whole else number
+    kinds = (int,) if whole else (int, float)
+    return number if isinstance(number, kinds) and not isinstance(number, bool) else None
+
+
 def _whole(text: str) -> Any:
     """A whole number, or the text: a header may be named 1e3."""
     return _number(text) if WHOLE.fullmatch(text) else text
@@ -222,13 +242,12 @@ def advice_on_choice(name: str, value: str, known: tuple[str, ...]) -> str:
     return _offer(close) if close else ""
 
 
-MINUS = str.maketrans(dict.fromkeys("\u2212\u2013\u2014\ufe63\uff0d", "-"))  # what text processors make of it
 ODD_NUMBERS = (  # how people write numbers, and how to say each
     (r"([+-]?\d{1,3})((?:[,'’_ \u00a0\u202f]\d{3})+|(?:\.\d{3})+)", lambda m: (
         f"write {re.sub(r'[^0-9+-]', '', m[0])} without marks for thousands")),
     (r"([+-]?\d*),(\d+)", lambda m: f"write {m[1] or '0'}.{m[2]} with a point"),
     (r"([+-]?\d+(?:\.\d+)?) ?([kKmM])", lambda m: f"write {m[1]}e{3 if m[2] in 'kK' else 6}"),
-    (r"(\d{1,9}(?:\.\d{1,9})?) ?%", lambda m: f"write {float(m[1]) / 100:g} for the share"),
+    (r"(\d{0,9}\.?\d{1,9}) ?%", lambda m: f"write {float(m[1]) / 100:g} for the share"),
     (r"10(?:\^|\*\*)([+-]?\d{1,3})", lambda m: f"write 1e{m[1]}"),
     (r"[\d.]+ ?(?:[*/^]|\*\*) ?[\d.]+", lambda m: "write its value; nothing is calculated"),
 )  # fmt: skip
@@ -243,13 +262,10 @@ def advice_on_number(text: str, *, whole: bool) -> str:
         return "one = is enough"
     if re.search(r"[\s,;]\S+=", inner):
         return "give each setting a --set of its own"
-    if (plainer := inner.translate(MINUS)) != inner:
+    plainer = "".join("-" if unicodedata.category(c) == "Pd" or c == "−" else c for c in inner)
+    if plainer != inner:
         return f"its minus is another character; write {plainer}"
-    if (
-        len(inner) <= 40
-        and not isinstance(_number(inner), str)
-        and not (whole and THOUSANDS.fullmatch(inner))
-    ):
+    if len(inner) <= 40 and read_number(inner, whole=whole) is not None:
         return f"write {inner} without quotes"
     if not whole and re.fullmatch(r"[+-]?\d{1,3},\d{3}", inner):
         return f"write {inner.replace(',', '')}, or {inner.replace(',', '.')} if its comma is a point"

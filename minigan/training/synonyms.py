@@ -171,11 +171,31 @@ FLAGS = (  # of options of commands, where a command has them
     Synonyms("plain colour no_ansi no_colour nocolor", "--no-color"),
     Synonyms("v V ver", "--version"),
 )  # fmt: skip
+COMMANDS = (  # of commands
+    Synonyms("help man usage", "--help", "minigan COMMAND --help for one command"),
+    Synonyms("version ver", "--version"),
+    Synonyms("run fit learn start new begin", "train"),
+    Synonyms("resume continue restart", "train --resume RUN"),
+    Synonyms("config settings options print_config params", "train --print-config"),
+    Synonyms("generate gen draw predict synth synthesize", "sample"),
+    Synonyms("evaluate evaluation test judge score verdict validate metrics", "eval"),
+    Synonyms("list ls runs table leaderboard diff", "compare"),
+    Synonyms("show info checkpoint checkpoints view cat", "inspect"),
+    Synonyms("benchmark time speed perf timing", "bench"),
+    Synonyms("profile prof", "explain"),
+    Synonyms("check env environment gpu diagnose system", "doctor"),
+    Synonyms("tune grid search gridsearch hyperopt batch many", "sweep"),
+    Synonyms("save convert dump", "export"),
+    Synonyms("preset examples experiments models zoo list_presets", "presets"),
+    Synonyms("gradients grad check_grad derivatives", "gradcheck"),
+    Synonyms("plot_graph draw_graph dot", "graph"),
+    Synonyms("complete autocomplete shell", "completion"),
+)  # fmt: skip
 VALUES = {  # of a choice, by the last part of its name that says what it is
     "objective": (
-        Synonyms("gan vanilla bce binary_cross_entropy cross_entropy crossentropy bce_loss "
-                 "bce_with_logits ns nsgan ns_gan standard original dcgan goodfellow logistic log",
-                 "non_saturating"),
+        Synonyms("vanilla bce binary_cross_entropy cross_entropy crossentropy bce_loss bce_with_logits ns "
+                 "nsgan ns_gan standard dcgan logistic log", "non_saturating"),
+        Synonyms("gan original goodfellow", "minimax non_saturating"),
         Synonyms("mm mmgan mm_gan minmax min_max saturating zero_sum", "minimax"),
         Synonyms("ls lsgan ls_gan mse l2 mean_squared_error least_square squares quadratic",
                  "least_squares"),
@@ -204,8 +224,8 @@ VALUES = {  # of a choice, by the last part of its name that says what it is
     "initializer": (
         Synonyms("xavier glorot xavier_uniform uniform", "glorot_uniform"),
         Synonyms("xavier_normal normal", "glorot_normal"),
-        Synonyms("kaiming he kaiming_uniform", "he_uniform"),
-        Synonyms("kaiming_normal msra", "he_normal"),
+        Synonyms("kaiming he", "he_normal he_uniform"),
+        Synonyms("kaiming_normal msra", "he_normal"), Synonyms("kaiming_uniform", "he_uniform"),
         Synonyms("lecun lecun_uniform", "lecun_normal"),
     ),
     "optimizer": (

@@ -76,7 +76,7 @@ def test_nothing_asked_shows_the_help_and_is_a_usage_error(minigan_):
         (["gradcheck", "tnh"], "'tanh'"),
         (["train", "--target", "norml(0, 1)"], "'normal'"),
         (["eval", "one.csv", "--target", "norml(0, 1)"], "'normal'"),
-        (["graph", "--player", "d"], "'D', 'G'"),
+        (["graph", "--player", "x"], "'D', 'G'"),
         (["gradcheck", "--order", "4"], "1<=x<=3"),
         (["train", "--require-ks", "2"], "0<=x<=1"),
         (["sample", "x", "-n", "0"], "1<=x"),

@@ -222,6 +222,78 @@ def test_every_offered_option_exists():
         assert row.ours in options, row
 
 
+# ── numbers and choices of options, and what else is written
+
+
+@pytest.mark.parametrize(("arguments", "says"), [
+    ("sample RUN -n 10k", "'10k' is no whole number; write 10e3"),
+    ("sample RUN -n 1.000", "write 1000 without marks"),
+    ("sample RUN -n x", "'x' is no whole number"), ("sample RUN -n true", "'true' is no whole number"),
+    ("sample RUN -n 1.5", "'1.5' is no whole number"), ("sample RUN --index 1,000", "write 1000"),
+    ("sample RUN -n 0", "1<=x"), ("eval RUN --require-ks 0,5", "write 0.5 with a point"),
+    ("eval RUN --require-ks .05%", "write 0.0005 for the share"), ("explain --seeds 1/2", "write its value"),
+    ("graph --player x", "'D', 'G'"), ("gradcheck --order two", "no whole number"),
+])  # fmt: skip
+def test_a_number_of_an_option_is_refused_with_how_to_write_it(said, arguments, says):
+    assert says in said(*arguments.split()) and "without quotes" not in said(*arguments.split())
+
+
+def test_a_number_of_an_option_is_taken_in_every_usual_form(minigan_, trained):
+    first = minigan_("sample", trained, "-n", "100")
+    for text in ("1e2", "1E+2", "1_00", "100.", "0100", "+100"):
+        assert minigan_("sample", trained, "-n", text) == first
+    assert minigan_("sample", trained, "-n", "1e2", "--index", "0")[0] == 0
+    assert minigan_("eval", trained, "--require-ks", ".0")[0] == 0
+
+
+def test_a_choice_of_an_option_is_taken_in_any_case(minigan_):
+    assert minigan_("completion", "BASH") == minigan_("completion", "bash")
+    assert minigan_("graph", "--player", "d", "--set", "batch=2")[0] == 0
+
+
+@pytest.mark.parametrize(("arguments", "says"), [
+    (("help",), "minigan --help"), (("run",), "write minigan train"), (("generate",), "write minigan sample"),
+    (("evaluate",), "write minigan eval"), (("list",), "write minigan compare"),
+    (("plots",), "choose one of bench"),
+    (("--seed", "3", "train"), "it stands behind its command, as minigan train --seed"),
+    (("train", "--set", "generator.widths=[64,", "32]"), "--set 'generator.widths=[64, 32]'"),
+    (("train", "--set", "generator.widths=64,", "32"), "write it in quotes"),
+    (("train", "--set", "batch", "=64"), "--set batch=64"),
+    (("train", "--set", "batch", "=", "64"), "write KEY=VALUE without spaces"),
+    (("train", "--set", "batch", "64"), "--set batch=256"),
+    (("train", "a", "b"), "unexpected extra argument"),
+    (("sweep", "ring8"), "a .toml or .json file with a table vary"),
+    (("sweep", "d.csv"), "a .toml or .json file with a table vary"), (("sweep", "."), "a table vary"),
+    (("export", "RUN"), "received no --npz"), (("eval", "d.csv", "--target", "e.csv"), "write --data e.csv"),
+    (("eval", "d.csv", "--data", "N(0,1)"), "write --target 'N(0,1)'"),
+    (("eval", "d.csv", "--data", "d.csv", "-n", "100"), "-n says how many"),
+    (("eval", "d.csv", "--target", "ring8"), "write --target 'ring(8, 1, 0.01)'"),
+])  # fmt: skip
+def test_what_a_newcomer_writes_is_answered(said, arguments, says):
+    assert says in said(*arguments)
+
+
+def test_every_command_that_is_offered_exists():
+    from minigan import cli
+    from minigan.training.synonyms import COMMANDS
+
+    for row in COMMANDS:
+        assert row.ours.split()[0] in {*cli.cli.commands, "--help", "--version"}
+        assert not set(row.words.split()) & cli.cli.commands.keys()
+
+
+def test_a_file_for_another_command_says_so(said, place):
+    (place / "s.toml").write_text('[vary]\nseed = "0:3"\n')
+    assert "minigan sweep FILE" in said("train", "s.toml")
+    (place / "c.toml").write_text("steps = 5\n")
+    assert "settings stand in its tables set" in said("sweep", "c.toml")
+    (place / "begun").mkdir()
+    (place / "begun" / "sweep.json").write_text("{}")
+    assert "--resume begun" in said("sweep", "begun") and "minigan sweep --resume begun" in said(
+        "train", "begun"
+    )
+
+
 def test_the_values_of_options_are_completed():
     from tests.cli.test_completion import values
 

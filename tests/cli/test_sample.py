@@ -57,7 +57,7 @@ def test_samples_have_the_names_of_the_data(minigan_, tiny, place, one_object):
         (["nowhere"], 3), ([""], 3), ([__file__], 3), ([os.path.dirname(__file__)], 3), (["RUN", "-o",
         "x.txt"], 2), (["RUN", "-o", "x"], 2),
         (["RUN", "-o", "absent/x.csv"], 8), (["RUN", "-o", "/dev/null/x.npy"], 8), (["RUN", "--index", "-1"],
-        2), (["RUN", "-n", "1e3"], 2),
+        2), (["RUN", "-n", "1k"], 2),
         (["x" * 5000], 3),
     ],
 )  # fmt: skip

@@ -120,7 +120,7 @@ def test_lists_and_nested_tables_vary_too(tmp_path):
         ("[vary]\nsede = [1]\n", "no setting 'sede'; did you mean 'seed'"),
         ("[vary]\nr1 = [0.1, -1]\n", "r1 must be .* received -1 from vary"),
         ("[set]\nbatch = 1\n[vary]\nseed = [1]\n", "batch must be .* from set"),
-        ("seed = 3\n[vary]\nseed = [1]\n", "a sweep has no 'seed'; did you mean 'set'"),
+        ("seed = 3\n[vary]\nseed = [1]\n", "a sweep has no 'seed'; settings stand in its tables set"),
         ("preset = 'rnig8'\n[vary]\nseed = [1]\n", "no preset 'rnig8'"),
         ("preset = 3\n[vary]\nseed = [1]\n", "preset of a sweep is a name, received 3"),
         ("name = 3\n[vary]\nseed = [1]\n", "are text, received 3"),
@@ -587,7 +587,7 @@ def test_missing_runs_make_the_command_fail_with_the_way_on(tmp_path, capsys):
         (("a.toml", "--workers", "dask"), "belong together"),
         (("a.toml", "--scheduler", "tcp://127.0.0.1:1"), "belong together"),
         (("absent.toml",), "absent.toml"),
-        (("a\0b",), "embedded null"),
+        (("a\0b.toml",), "embedded null"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(arguments, told, capsys, tmp_path, monkeypatch):
