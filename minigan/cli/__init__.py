@@ -13,7 +13,8 @@ completion come at once.
 
 Results go to stdout, progress and messages to stderr; ``--json`` prints one JSON object. Exit codes: 0 ok, 1
 unexpected failure, 2 usage or configuration, 3 refused input, 4 diverged, 5 quality missed, 6 backend or
-extra unavailable, 7 run directory busy, 8 storage, 130 SIGINT, 141 a reader who left, 143 SIGTERM.
+extra unavailable, 7 run directory busy, 8 storage, 129 SIGHUP, 130 SIGINT, 141 a reader who left, 143
+SIGTERM.
 """
 
 import errno
@@ -134,7 +135,8 @@ def _run(arguments: list[str]) -> int:
         meant_option(error, arguments).show()
         return 2
     except (click.Abort, KeyboardInterrupt) as error:  # click makes the first of the second
-        return say("stopped", 143 if isinstance(error.__cause__ or error, Terminated) else 130)
+        cause = error.__cause__ or error
+        return say("stopped", 128 + cause.number if isinstance(cause, Terminated) else 130)
     except ReaderLeftError as error:
         return error.exit_code
     except MiniganError as error:

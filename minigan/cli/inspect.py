@@ -56,3 +56,4 @@ def _print_run(content: dict[str, Any]) -> None:
         size = "–" if entry["bytes"] is None else str(entry["bytes"])
         rows.append((entry["file"], state, ", ".join(names), str(entry["step"]), size))
     print_table(("checkpoint", "state", "named", "step", "bytes"), rows, 3)
+    click.echo(f"\nThe run is {printable(content['status'] or 'of unknown status')}.")

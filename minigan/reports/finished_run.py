@@ -1,26 +1,22 @@
 """What a finished run left on disk, read and checked: all that its page shows."""
 
-import json
-import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minigan.errors import DataError, quoted
 from minigan.evaluation.modes import Modes, modes_of
-from minigan.evaluation.two_sample import KSResult
-from minigan.evaluation.verdict import Row, Verdict
+from minigan.evaluation.verdict import Verdict
 from minigan.probability.distributions import Distribution
 from minigan.probability.text_form import parse
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import Config, NetworkConfig
 from minigan.training.experiment import Experiment
+from minigan.training.saved import read_verdict
 from minigan.training.settings import from_json
 
-MAX_VERDICT = 2**20  # bytes of verdict.json
 METRICS = ("step", "value_fn", "value_optimal", "d_loss", "g_loss", "ks")  # that are shown
 
 
@@ -66,7 +62,7 @@ def read_finished_run(run: RunDirectory) -> FinishedRun:
                 f"{quoted(str(run.path))} has no {name}, which a figure needs (its status is "
                 f"{quoted(status.get('status', 'unknown'))}); train the run to its end first"
             )
-    verdict = _read_verdict(run.path / "verdict.json")
+    verdict = read_verdict(run.path / "verdict.json")
     metrics = _read_metrics(run)
     frames, _ = checkpoint.load(run.path / "frames.safetensors")
     distribution, modes, real, names = _read_target(config)
@@ -116,25 +112,6 @@ def _check_plane(frames: dict[str, np.ndarray], run: RunDirectory) -> None:
         raise DataError(
             f"D over the plane in {quoted(str(run.path / 'frames.safetensors'))} does not fit its axes"
         )
-
-
-def _read_verdict(path: Path) -> Verdict:
-    try:
-        with open(path, "rb") as file:
-            value = json.loads(file.read(MAX_VERDICT))
-        rows = []
-        for row in value["rows"]:
-            numbers = {key: _number(row[key]) for key in ("value", "perfect", "bound")}
-            target = None if row["target"] is None else _number(row["target"])
-            rows.append(Row(name=str(row["name"]), unit=str(row["unit"]), target=target, **numbers))
-        ks = KSResult(**{key: _number(value["ks"][key]) for key in ("statistic", "pvalue", "location")})
-        return Verdict(tuple(rows), ks, _number(value["pvalue"]), str(value["sentence"]))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise DataError(f"{quoted(str(path))} is damaged: it is not a verdict; judge the run again") from None
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
 
 
 def _read_target(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.errors import CheckpointError, quoted
+from minigan.errors import CheckpointError, DataError, quoted
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
 
@@ -54,11 +54,22 @@ def inspect_run(path: str | os.PathLike[str], *, verify: bool = False) -> dict[s
         names = {"latest": good[-1].name, "best": None if best is None else best.name}
     return {
         "run": os.fspath(path),
+        "status": _status(run, errors),
         "verified": verify,
         **names,
         "checkpoints": found,
         "errors": errors,
     }
+
+
+def _status(run: RunDirectory, errors: list[str]) -> str | None:
+    """How the run stands, None where its run.json does not say."""
+    try:
+        status = run.read_status().get("status")
+    except DataError as error:
+        errors.append(str(error))
+        return None
+    return status if isinstance(status, str) else None
 
 
 def _size(shape: tuple[int, ...], dtype: str) -> int:

@@ -51,7 +51,7 @@ def save_overview(run: RunDirectory) -> Path:
     path = run.plots / "overview.png"
     figure = overview(run)
     try:
-        run.plots.mkdir(mode=0o700, exist_ok=True)  # copies of a run lose empty folders
+        run.plots.mkdir(exist_ok=True)  # copies of a run lose empty folders
     except OSError as error:
         raise storage_error(error, run.plots) from None
     save(figure, path)

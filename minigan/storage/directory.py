@@ -25,8 +25,13 @@ from minigan.storage import files
 
 SCHEMA = 1  # of run.json and metrics.jsonl
 STATUSES = ("running", "finished", "interrupted", "diverged", "failed")
+STOPPED = "stopped"  # of a run that says "running", and whose process is gone
 MAX_ROWS = 200_000  # lines of metrics
 RENAMED = {"wall": "seconds", "jsd": "js", "std": "sd"}  # columns of metrics that older runs have
+FILES = (
+    "config.json", "run.json", "metrics.jsonl", "log.txt", "frames.safetensors", "verdict.json", ".lock",
+    "latest", "best", "overview.png",
+)  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -43,6 +48,7 @@ class RunDirectory:
     def __init__(self, path: Path, lock: Any = None) -> None:
         self.path, self._lock = path, lock
         self._status: dict[str, Any] = {}
+        self._previous: str | None = None
         self._columns: tuple[str, ...] | None = None
         self._metrics: int | None = None
 
@@ -67,7 +73,7 @@ class RunDirectory:
         try:
             made = [folder for folder in (path, *path.parents) if not folder.exists()]
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.mkdir(mode=0o700)
+            path.mkdir()
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             raise files.storage_error(error, path) from None
         run = cls(path)
@@ -106,13 +112,15 @@ class RunDirectory:
             return cls(path)
         run = cls(path)
         try:
-            for folder in (run.path, run.checkpoints, run.plots):
-                files.refuse_links(folder)
+            folders = (run.path, run.checkpoints, run.plots)
+            for folder in folders:
+                files.refuse_strange(folder, FILES)
             run._lock = files.acquire(path)
             run._make_folders()
-            for folder in (run.path, run.checkpoints):
+            for folder in folders:
                 files.remove_temporaries(folder)
             run._status = run._stored_status()
+            run._previous = run._status.get("status", "running")
         except BaseException as error:
             run.close()
             if isinstance(error, OSError):
@@ -123,9 +131,15 @@ class RunDirectory:
     def _make_folders(self) -> None:
         for folder in (self.checkpoints, self.plots):
             try:
-                folder.mkdir(mode=0o700, exist_ok=True)
+                folder.mkdir(exist_ok=True)
             except OSError as error:
                 raise files.storage_error(error, folder) from None
+
+    @property
+    def previous(self) -> str | None:
+        """How a run that is open to go on stood before; None for a new one."""
+        status = self._previous
+        return STOPPED if status == "running" else status
 
     @property
     def checkpoints(self) -> Path:
@@ -173,8 +187,19 @@ class RunDirectory:
     def read_status(self) -> dict[str, Any]:
         """The content of run.json, empty if the run has not written it yet.
 
+        A run that was killed cannot say so: where run.json says "running" and no process has the lock, or is
+        missing, the status is "stopped".
+
         Raises:  DataError – if it is damaged
         """
+        status = self._written_status()
+        if status.get("status", "running") == "running" and not files.is_held(self.path):
+            status = self._written_status()  # its last words may have come before it gave up the lock
+            if status.get("status", "running") == "running":
+                status |= {"status": STOPPED}
+        return status
+
+    def _written_status(self) -> dict[str, Any]:
         path = self.path / "run.json"
         if not path.exists():
             return {}
@@ -186,7 +211,7 @@ class RunDirectory:
     def _stored_status(self) -> dict[str, Any]:
         """What a run that goes on keeps of its run.json; nothing of a damaged one, which is written anew."""
         try:
-            return {key: value for key, value in self.read_status().items() if _is_plain(value)}
+            return {key: value for key, value in self._written_status().items() if _is_plain(value)}
         except DataError:
             return {}
 
@@ -200,11 +225,7 @@ class RunDirectory:
         path = self.path / "metrics.jsonl"
         try:
             if self._metrics is None:
-                self._metrics = os.open(path, os.O_RDWR | os.O_CREAT | files.NO_LINKS, 0o600)
-                files.sync_directory(self.path)  # syncing a file alone does not make its name last
-                files.cut_torn_line(self._metrics)
-                known = self.read_metrics().rows
-                self._columns = tuple(known[0]) if known else None
+                self._metrics = self._open_metrics(path, tuple(row))
             columns = self._columns or tuple(row)
             if set(row) != set(columns):
                 raise ValueError(
@@ -215,6 +236,19 @@ class RunDirectory:
             self._columns = columns
         except OSError as error:
             raise files.storage_error(error, path) from None
+
+    def _open_metrics(self, path: Path, columns: tuple[str, ...]) -> int:
+        """Open metrics.jsonl to go on with ``columns``; lines of an older version get those names too."""
+        rows = self.read_metrics().rows
+        known = tuple(rows[0]) if rows else None
+        if known and (set(known) < set(columns) or _has_old_names(path)):
+            known = tuple(dict.fromkeys((*columns, *known)))
+            lines = (json.dumps({name: row.get(name) for name in known}) + "\n" for row in rows)
+            files.write_atomic(path, "".join(lines).encode())
+        file, self._columns = files.open_to_append(path), known
+        files.sync_directory(self.path)  # syncing a file alone does not make its name last
+        files.cut_torn_line(file)
+        return file
 
     def read_metrics(self) -> Metrics:
         """The lines of metrics.jsonl; one that is still being written is left for later, garbage is counted.
@@ -298,7 +332,7 @@ class RunDirectory:
         lines = "\n    ".join(text.splitlines())
         line = f"{_stamp(datetime.now(UTC))} {lines}\n"
         try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT | files.NO_LINKS, 0o600)
+            file = files.open_to_append(path)
             try:
                 files.append(file, line.encode(errors="backslashreplace"))
             finally:
@@ -337,6 +371,15 @@ def unique_path(root: str | os.PathLike[str], name: str) -> Path:
     """<root>/<UTC yyyymmdd-hhmmss>-<name>-<6 hex>: a name that no other run has."""
     # The random part keeps apart jobs that start in one second.
     return Path(root) / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}-{secrets.token_hex(3)}"
+
+
+def _has_old_names(path: Path) -> bool:
+    """Whether the first line of metrics has names that columns had before."""
+    with open(path, "rb") as file:
+        while line := file.readline(files.MAX_LINE):
+            if row := files.read_object(line):
+                return any(name in RENAMED for name in row)
+    return False
 
 
 def _is_beyond(value: object, step: int) -> bool:

@@ -10,7 +10,9 @@ import re
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from minigan.errors import BusyError, DataError, StorageError, quoted
 
 MAX_JSON = 2**20  # bytes of a JSON file
 MAX_LINE = 2**16  # bytes of one line of a file that grows
+LOOKS, LOOK_SECONDS = 5, 0.02  # at a lock that is taken, before it is called so
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # a link planted in a directory must not lead a write out of it
 
@@ -28,14 +31,18 @@ NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # a link planted in a directory must no
 def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
     """Make ``path`` hold ``content``; after a crash at any moment it holds the old bytes or the new.
 
+    A new file has the permissions that the umask leaves, one that is replaced keeps its own.
+
     Raises:  StorageError – if it cannot be written; the old file is then as it was
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINKS, 0o600)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINKS, 0o666)
             with open(descriptor, "wb") as file:
+                with suppress(FileNotFoundError):
+                    os.chmod(temporary, stat.S_IMODE(os.stat(path, follow_symlinks=False).st_mode) & 0o777)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -56,6 +63,20 @@ def sync_directory(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def open_to_append(path: Path) -> int:
+    """A descriptor of a file that grows.
+
+    Raises:  DataError – if something else is there, which would take a line and lose it, or wait for a reader
+    """
+    # A FIFO that nobody reads would keep an open waiting.
+    flags = os.O_RDWR | os.O_CREAT | NO_LINKS | getattr(os, "O_NONBLOCK", 0)
+    file = os.open(path, flags, 0o666)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise DataError(f"{quoted(str(path))} is not a regular file; remove it")
+    return file
 
 
 def append(file: int, content: bytes) -> None:
@@ -87,26 +108,61 @@ def acquire(path: Path) -> Any:
     """The lock of a directory; ``release`` it.    Raises:  BusyError – if another process has it"""
     import filelock
 
-    lock = filelock.FileLock(path / ".lock", mode=0o600, thread_local=False)
     try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        raise BusyError(
-            f"another process writes to {quoted(str(path))}; wait for it or start anew elsewhere"
-        ) from None
+        # Made here, or the library's own permissions would replace those that the umask leaves.
+        file = open_to_append(path / ".lock")
+        mode = stat.S_IMODE(os.fstat(file).st_mode)
+        os.close(file)
+        lock = filelock.FileLock(path / ".lock", mode=mode & 0o777 | 0o600, thread_local=False)
+        for attempt in range(LOOKS):
+            with suppress(filelock.Timeout):
+                lock.acquire(blocking=False)
+                return lock
+            if attempt < LOOKS - 1:
+                time.sleep(LOOK_SECONDS)  # whoever asks ``is_held`` has it for a moment
     except (OSError, NotImplementedError) as error:
         raise storage_error(error, path / ".lock") from None
-    return lock
+    raise BusyError(f"another process writes to {quoted(str(path))}; wait for it or start anew elsewhere")
 
 
-def refuse_links(folder: Path) -> None:
-    """Refuse a folder, which may come from anyone, in which something leads a write elsewhere.
+def is_held(path: Path) -> bool:
+    """Whether a process has the lock of a directory; also where that cannot be told."""
+    try:
+        import fcntl
 
-    Raises:  DataError – with the name of the link
+        lock = os.open(path / ".lock", os.O_RDONLY | NO_LINKS | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    except (ImportError, OSError):
+        return True
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def refuse_strange(folder: Path, files: Iterable[str] = ()) -> None:
+    """Refuse a folder, which may come from anyone, in which a write would go elsewhere or nowhere.
+
+    files  the names that are to be those of files
+
+    Raises:  DataError – with the name of a link, pipe, socket or device, or of a directory in a file's place
     """
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise DataError(f"{quoted(str(folder))} is a file where a directory belongs; remove it")
     for entry in _entries(folder):
-        if entry.is_symlink():
-            raise DataError(f"{quoted(entry.path)} is a link, which a run directory may not hold; remove it")
+        mode, what = entry.stat(follow_symlinks=False).st_mode, None
+        if stat.S_ISLNK(mode):
+            what = "a link"
+        elif not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            what = "no regular file"
+        if what is not None:
+            raise DataError(f"{quoted(entry.path)} is {what}, which a run directory may not hold; remove it")
+        if stat.S_ISDIR(mode) and entry.name in files:
+            raise DataError(f"{quoted(entry.path)} is a directory where a file belongs; remove it")
 
 
 def remove_temporaries(folder: Path) -> None:

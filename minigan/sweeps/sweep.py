@@ -264,8 +264,8 @@ def create(root: str | Path, sweep: Sweep) -> Path:
     path = unique_path(root, sweep.name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(mode=0o700)
-        (path / "runs").mkdir(mode=0o700)
+        path.mkdir()
+        (path / "runs").mkdir()
     except (OSError, ValueError) as error:
         raise storage_error(error, path) from None
     write_atomic(path / "sweep.json", sweep.to_json())

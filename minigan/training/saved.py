@@ -5,6 +5,7 @@ as that of another.
 """
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -22,8 +23,10 @@ from minigan.errors import (
     UnavailableError,
     quoted,
 )
-from minigan.storage import checkpoint
-from minigan.storage.directory import RunDirectory
+from minigan.evaluation.two_sample import KSResult
+from minigan.evaluation.verdict import Row, Verdict
+from minigan.storage import checkpoint, files
+from minigan.storage.directory import STOPPED, RunDirectory
 from minigan.training.config import Config, flatten, replace, to_json
 from minigan.training.data import Data, read_configured
 from minigan.training.draws import stream
@@ -130,6 +133,10 @@ def reopen(
             if found is not None:  # a kill between the renames of a save has left them behind
                 checkpoint.write_names(run, found.path, found.state)
         warnings = () if found is None else found.warnings
+        if run.previous == "finished" and experiment.step == config.steps:
+            notes = ("the run is finished, and nothing is trained; --steps makes it longer",)
+        if run.previous == STOPPED:
+            notes = (f"its process is gone without a word; it goes on from step {experiment.step}", *notes)
         return Reopened(run, experiment, (*warnings, *(notes if lock else ())), frames, state)
     except NotFiniteError as error:
         run.close()
@@ -171,6 +178,25 @@ def _refuse_diverged(run: RunDirectory, at: str | None) -> None:
         f"the run {quoted(str(run.path))} diverged at step {quoted(status.get('step'))}; name one of its "
         f"checkpoints before that: --at {' or '.join(there)}"
     )
+
+
+def read_verdict(path: Path) -> Verdict:
+    """What verdict.json says.    Raises:  DataError – if it is not a verdict"""
+    try:
+        value = json.loads(files.read_bounded(path))
+        rows = []
+        for row in value["rows"]:
+            numbers = {key: _number(row[key]) for key in ("value", "perfect", "bound")}
+            target = None if row["target"] is None else _number(row["target"])
+            rows.append(Row(name=str(row["name"]), unit=str(row["unit"]), target=target, **numbers))
+        ks = KSResult(**{key: _number(value["ks"][key]) for key in ("statistic", "pvalue", "location")})
+        return Verdict(tuple(rows), ks, _number(value["pvalue"]), str(value["sentence"]))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise DataError(f"{quoted(str(path))} is damaged: it is not a verdict; judge the run again") from None
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
 
 
 def not_finite(arrays: Mapping[str, np.ndarray]) -> str | None:

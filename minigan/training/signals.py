@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM: while a run trains the first is noted, for a clean end; others act at once."""
+"""SIGINT, SIGTERM and SIGHUP: while a run trains the first is noted, for a clean end; others act at once.
+
+SIGQUIT is left as it is, the way to end a process on the spot.
+"""
 
 import signal
 import threading
@@ -7,6 +10,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from minigan.errors import MiniganError
+
+HANGUP = getattr(
+    signal, "SIGHUP", None
+)  # of a terminal that is closed; nohup has it ignored, and so it stays
+STOPPING = [signal.SIGINT, signal.SIGTERM, *([] if HANGUP is None else [HANGUP])]
 
 
 class Interrupted(MiniganError):
@@ -25,20 +33,27 @@ class Stopped(KeyboardInterrupt):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, as KeyboardInterrupt is SIGINT: no part of the program takes it for an error of its own."""
+    """SIGTERM or SIGHUP, as KeyboardInterrupt is SIGINT: no part of the program takes it for an error."""
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.number = number
 
 
 def stop(number: int, frame: Any) -> None:
-    """Leave now.    Raises:  Stopped – for SIGINT;  Terminated – for SIGTERM"""
-    raise Terminated if number == signal.SIGTERM else Stopped
+    """Leave now.    Raises:  Stopped – for SIGINT;  Terminated – for the others"""
+    raise Stopped if number == signal.SIGINT else Terminated(number)
 
 
 @contextmanager
 def handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM call ``handler``; outside the main thread nothing changes."""
+    """The signals that stop call ``handler``; outside the main thread nothing changes."""
     before = {}
     if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [
+            number for number in STOPPING if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN
+        ]
+        before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:

@@ -27,7 +27,7 @@ from minigan.storage.directory import RunDirectory
 from minigan.training.config import flatten, to_json
 from minigan.training.experiment import Experiment
 from minigan.training.metrics import Observer, expected_modes, verdict
-from minigan.training.saved import FRAMES, ROUNDING, Reopened, not_finite
+from minigan.training.saved import FRAMES, ROUNDING, Reopened, not_finite, read_verdict
 from minigan.training.signals import Interrupted, Terminated, noted
 from minigan.training.steps import Steps
 
@@ -78,6 +78,7 @@ class Session:
         self._rows, self._row = 0, dict[str, Any]()
         self._best, self.improved = math.inf, False  # the least KS so far; whether it is of the newest line
         self._best_step: int | None = None  # of the checkpoint that holds what earned it
+        self._finished: Outcome | None = None  # of a run that was before this process
         self._resumed = False  # whether from a checkpoint
         self._lengths: list[list[int]] = []  # that the run had before it was made longer
         self._trained, self._started = 0.0, time.perf_counter()  # seconds before this process
@@ -89,6 +90,10 @@ class Session:
 
         Raises:  CheckpointError – if that was made with other versions, processor or threads
         """
+        if resumed is not None and self.run.previous == "finished":
+            self._finished = self._read_outcome(resumed)
+            if self._finished is not None:
+                return
         here = environment()
         self._bits = {name: here[name] for name in BITS}
         self._bits["device"] = self.experiment.backend.describe()
@@ -103,6 +108,26 @@ class Session:
         self._watched |= self.experiment.watched
         backend = self.experiment.backend.describe()
         self.run.write_status("running", backend_used=backend, watched=self._watched)
+
+    def _read_outcome(self, resumed: Reopened) -> Outcome | None:
+        """What a run has come to that is at its end, as its files say; None where that is to be made."""
+        run, experiment = self.run, self.experiment
+        if experiment.step < experiment.config.steps:
+            return None
+        paths = self._paths()
+        try:
+            judged, rows = read_verdict(paths["verdict"]), run.read_metrics().rows
+            checkpoint.load(paths["frames"])
+        except MiniganError:
+            return None
+        seconds: Any = run.read_status().get("seconds", resumed.state.get("seconds"))
+        needed = [
+            seconds,
+            *(rows[-1].get(name) if rows else None for name in ("ks", "value_fn", "implied_js")),
+        ]
+        if not all(isinstance(number, (int, float)) for number in needed):
+            return None
+        return Outcome(run.path, rows[-1], judged, find_failures(run, experiment), paths, float(seconds))
 
     def resume(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
         """Go on from a checkpoint, whose arrays the experiment has; from the beginning where there is none.
@@ -199,14 +224,10 @@ class Session:
 
         Raises:  DivergedError – if its samples are not finite
         """
-        run, experiment = self.run, self.experiment
+        if self._finished is not None:
+            return self._finished
+        run, experiment, paths = self.run, self.experiment, self._paths()
         judged, sample = verdict(experiment, experiment.config.eval_samples)
-        paths = {
-            "metrics": run.path / "metrics.jsonl",
-            "frames": run.path / "frames.safetensors",
-            "verdict": run.path / "verdict.json",
-            "figure": run.plots / "overview.png",
-        }
         checkpoint.save(paths["frames"], {**self.observer.frames, "sample": sample}, {"kind": "frames"})
         files.write_atomic(paths["verdict"], json.dumps(judged.as_dict(), indent=2).encode() + b"\n")
         seconds, findings = self.seconds, find_failures(run, experiment)
@@ -218,6 +239,15 @@ class Session:
             findings=[finding.as_dict() for finding in findings],
         )
         return Outcome(run.path, self._row, judged, findings, paths, seconds)
+
+    def _paths(self) -> dict[str, Path]:
+        run = self.run
+        return {
+            "metrics": run.path / "metrics.jsonl",
+            "frames": run.path / "frames.safetensors",
+            "verdict": run.path / "verdict.json",
+            "figure": run.plots / "overview.png",
+        }
 
     def diverge(self, error: DivergedError) -> DivergedError:
         """Write down that the run diverged; the error with what to do about it."""
@@ -257,7 +287,7 @@ def train(
     allow_drift  go on although this machine does not compute bitwise as the one before
 
     Raises:  DivergedError – when losses, parameters or samples are no longer finite
-             Interrupted – after SIGINT or SIGTERM, with a checkpoint
+             Interrupted – after SIGINT, SIGTERM or SIGHUP, with a checkpoint
              CheckpointError – for a checkpoint of another machine, or versions
     """
     session = Session(experiment, run, on_row)
@@ -306,7 +336,7 @@ def train_together(
             return runs.finish()
     except BaseException as error:
         if runs.evaluating and isinstance(error, KeyboardInterrupt):
-            error = runs.interrupted(signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
+            error = runs.interrupted(error.number if isinstance(error, Terminated) else signal.SIGINT)
         runs.abandon(error)
         raise error
 

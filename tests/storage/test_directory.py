@@ -5,8 +5,11 @@ import json
 import os
 import platform
 import re
+import shutil
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -51,13 +54,160 @@ def test_create_makes_the_documented_directory(tmp_path):
 
 
 @POSIX
-def test_others_may_not_look_into_a_run(run):
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_permissions_are_those_that_the_umask_leaves(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        with RunDirectory.create(tmp_path / "runs", "x", CONFIG) as run:
+            run.write_status("running")
+            run.append_metrics({"step": 1})
+            run.log("x")
+    finally:
+        os.umask(before)
+    for path in (run.path.parent, run.path, *run.path.rglob("*")):
+        usual = (0o777 if path.is_dir() else 0o666) & ~umask
+        assert oct(path.stat().st_mode & 0o777) == oct(usual), path
+
+
+@POSIX
+def test_a_file_that_is_replaced_keeps_its_permissions(run):
     run.write_status("running")
-    run.append_metrics({"step": 1})
-    run.log("x")
-    assert run.path.stat().st_mode & 0o077 == 0
-    for file in ("config.json", "run.json", "metrics.jsonl", "log.txt"):
-        assert (run.path / file).stat().st_mode & 0o077 == 0
+    (run.path / "run.json").chmod(0o640)
+    run.write_status("finished")
+    assert (run.path / "run.json").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_run_whose_process_is_gone_is_stopped(tmp_path):
+    with RunDirectory.create(tmp_path, "x", CONFIG) as run:
+        assert RunDirectory.open(run.path).read_status() == {}
+        run.write_status("running", step=3)
+        assert RunDirectory.open(run.path).read_status()["status"] == "running"
+    assert json.loads((run.path / "run.json").read_text())["status"] == "running"
+    status = RunDirectory.open(run.path).read_status()
+    assert (status["status"], status["step"]) == ("stopped", 3)
+    with RunDirectory.open(run.path, lock=True) as again:
+        assert again.previous == "stopped" and again.read_status()["status"] == "running"
+        again.write_status("finished")
+    assert RunDirectory.open(run.path).read_status()["status"] == "finished"
+    (run.path / "run.json").unlink()  # killed before it was written
+    assert RunDirectory.open(run.path).read_status() == {"status": "stopped"}
+    shutil.copytree(run.path, tmp_path / "copy", ignore=shutil.ignore_patterns(".lock"))
+    assert RunDirectory.open(tmp_path / "copy").read_status() == {"status": "stopped"}
+
+
+def test_its_last_words_count_also_where_they_came_between_two_looks(tmp_path, monkeypatch):
+    with RunDirectory.create(tmp_path, "x", CONFIG) as run:
+        run.write_status("running")
+
+        def ends(path):
+            run.write_status("finished")
+            return False
+
+        monkeypatch.setattr(files, "is_held", ends)
+        assert RunDirectory.open(run.path).read_status()["status"] == "finished"
+
+
+def test_who_looks_whether_a_run_is_alive_does_not_keep_a_writer_out(tmp_path):
+    with RunDirectory.create(tmp_path, "x", CONFIG) as run:
+        pass
+    stop = threading.Event()
+
+    def look():
+        while not stop.is_set():
+            files.is_held(run.path)
+
+    looking = [threading.Thread(target=look) for _ in range(2)]
+    for thread in looking:
+        thread.start()
+    try:
+        for _ in range(50):
+            RunDirectory.open(run.path, lock=True).close()
+    finally:
+        stop.set()
+        for thread in looking:
+            thread.join()
+
+
+# What is no file
+
+
+@POSIX
+@pytest.mark.parametrize("kind", ["FIFO", "socket", "directory", "link"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "log.txt",
+        "metrics.jsonl",
+        "run.json",
+        "verdict.json",
+        "checkpoints/best",
+        "plots/overview.png",
+        ".lock",
+    ],
+)
+def test_what_is_no_file_is_refused_before_anything_is_written(run, kind, name, tmp_path, monkeypatch):
+    run.close()
+    path = run.path / name
+    path.unlink(missing_ok=True)
+    if kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "socket":
+        monkeypatch.chdir(path.parent)  # the path of a socket is short
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
+    elif kind == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError) as caught:
+        RunDirectory.open(run.path, lock=True)
+    assert path.name in sentence(caught, 3) and "remove it" in str(caught.value)
+    RunDirectory.open(run.path).read_status() if name != "run.json" else None  # reading it hangs nowhere
+    RunDirectory.open(run.path).read_metrics() if name != "metrics.jsonl" else None
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "plots"])
+def test_a_file_in_the_place_of_a_folder_is_refused(run, name):
+    run.close()
+    (run.path / name).rmdir()
+    (run.path / name).write_text("x")
+    with pytest.raises(DataError, match=f"{name}.* is a file where a directory belongs"):
+        RunDirectory.open(run.path, lock=True)
+
+
+@POSIX
+@pytest.mark.parametrize("write", [lambda run: run.log("x"), lambda run: run.append_metrics({"step": 1})])
+def test_a_fifo_that_appears_while_a_run_writes_is_one_sentence(run, write):
+    for name in ("log.txt", "metrics.jsonl"):
+        os.mkfifo(run.path / name)
+    with pytest.raises(DataError, match="is not a regular file; re(move|store) it"):
+        write(run)
+
+
+def test_temporaries_are_swept_from_all_folders(run):
+    run.close()
+    left = [run.path / folder / ".f.0123abcd.tmp" for folder in ("", "checkpoints", "plots")]
+    for path in left:
+        path.write_bytes(b"torn")
+    with RunDirectory.open(run.path, lock=True):
+        assert not any(path.exists() for path in left)
+
+
+# Metrics of older versions
+
+
+def test_lines_of_an_older_version_are_written_with_the_names_of_now(run):
+    old = [{"step": 1, "wall": 0.5, "jsd": 0.1}, {"step": 2, "wall": 0.7, "jsd": 0.2}]
+    text = "".join(json.dumps(row) + "\n" for row in old)
+    # As a version between has left it: two kinds of lines in one file.
+    text += json.dumps({"step": 3, "seconds": 0.9, "js": 0.3}) + "\n"
+    (run.path / "metrics.jsonl").write_text(text)
+    run.append_metrics({"step": 4, "seconds": 1.0, "js": 0.4, "d_auc": 0.5})
+    lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert [list(line) for line in lines] == [["step", "seconds", "js", "d_auc"]] * 4
+    assert [line["seconds"] for line in lines] == [0.5, 0.7, 0.9, 1.0]
+    assert [line["d_auc"] for line in lines] == [None, None, None, 0.5]
+    assert run.read_metrics().skipped == 0
 
 
 def test_runs_of_one_second_do_not_collide(tmp_path):
@@ -221,6 +371,7 @@ def test_a_link_planted_later_is_not_followed(run, tmp_path):
 
 OPEN = """
 import sys
+import threading
 from minigan.errors import MiniganError
 from minigan.storage.directory import RunDirectory
 try:

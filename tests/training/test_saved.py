@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -259,3 +260,41 @@ def test_no_checkpoint_is_written_that_would_be_refused(tmp_path):
             train(experiment, run)
         for path in checkpoint.paths(run):
             assert all(np.isfinite(array).all() for array in checkpoint.load(path)[0].values())
+
+
+# A finished run
+
+
+def test_a_finished_run_is_neither_judged_nor_timed_again(trained, tmp_path, monkeypatch):
+    path = Path(shutil.copytree(trained, tmp_path / "run"))
+    before = {
+        file: file.read_bytes() for file in path.rglob("*") if file.is_file() and file.name != "log.txt"
+    }
+    monkeypatch.setattr("minigan.training.trainer.verdict", lambda *_: pytest.fail("judged again"))
+    resumed = reopen(path, lock=True)
+    assert "the run is finished" in resumed.notes[0]
+    with resumed.run as run:
+        outcome = train(resumed.experiment, run, resumed=resumed)
+    assert {file: file.read_bytes() for file in before} == before
+    assert outcome.seconds == json.loads((path / "run.json").read_text())["seconds"]
+    assert outcome.verdict.sentence == json.loads((path / "verdict.json").read_text())["sentence"]
+    assert outcome.row == RunDirectory.open(path).read_metrics().rows[-1]
+
+
+@pytest.mark.parametrize("name", ["verdict.json", "frames.safetensors"])
+def test_what_of_a_finished_run_is_gone_is_made_again(trained, tmp_path, name):
+    path = Path(shutil.copytree(trained, tmp_path / "run"))
+    before = (path / name).read_bytes()
+    (path / name).write_bytes(b"torn")
+    resumed = reopen(path, lock=True)
+    with resumed.run as run:
+        train(resumed.experiment, run, resumed=resumed)
+    assert (path / name).read_bytes() == before
+
+
+def test_a_run_whose_process_is_gone_says_so_when_it_goes_on(trained, tmp_path):
+    path = Path(shutil.copytree(trained, tmp_path / "run"))
+    (path / "run.json").write_text('{"status": "running"}')
+    resumed = reopen(path, lock=True)
+    resumed.run.close()
+    assert "its process is gone" in resumed.notes[0] and "from step 60" in resumed.notes[0]
