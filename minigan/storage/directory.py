@@ -246,8 +246,12 @@ class RunDirectory:
             lines = (json.dumps({name: row.get(name) for name in known}) + "\n" for row in rows)
             files.write_atomic(path, "".join(lines).encode())
         file, self._columns = files.open_to_append(path), known
-        files.sync_directory(self.path)  # syncing a file alone does not make its name last
-        files.cut_torn_line(file)
+        try:
+            files.sync_directory(self.path)  # syncing a file alone does not make its name last
+            files.cut_torn_line(file)
+        except BaseException:
+            os.close(file)
+            raise
         return file
 
     def read_metrics(self) -> Metrics:
