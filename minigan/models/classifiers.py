@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from minigan.models.posterior import log_posterior
-from minigan.probability._numerics import host
+from minigan.probability._numerics import host, unit_scaled
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -131,6 +131,22 @@ class Classifier:
                 f"log_odds(j, k) compares two of {', '.join(map(repr, known))}; received {j!r}, {k!r}"
             )
         return known.index(j), known.index(k)
+
+
+def require_squares(X: np.ndarray) -> None:
+    """Refuse features of which no covariance can be given, because the squares leave float64.
+
+    Raises:  ValueError – for a feature of sd above 1e150, or below 1e-150 and not constant
+    """
+    scaled, exponents = unit_scaled(X)
+    with np.errstate(over="ignore"):
+        sd = np.ldexp(scaled.std(axis=0), exponents)
+    for k, size in enumerate(sd):
+        if np.ptp(scaled[:, k]) > 0 and not 1e-150 < size < 1e150:
+            raise ValueError(
+                f"feature {k} has a standard deviation of {size:.3g}, whose square float64 cannot hold; "
+                "give it in other units"
+            )
 
 
 def _matrix(X):

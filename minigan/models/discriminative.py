@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from minigan import backend as backends
+from minigan.arguments import NOT_NEGATIVE, POSITIVE, floating, instance, number, whole
 from minigan.compiler.capture import capture
 from minigan.engine.autodiff import grad
 from minigan.engine.primitives import mean, softplus, square, sum_over
@@ -16,6 +17,9 @@ from minigan.models.classifiers import Classifier, ConvergenceWarning
 from minigan.models.posterior import log_sum_exp
 from minigan.nn.layers import Dense
 from minigan.nn.parameters import Parameters
+from minigan.probability._numerics import unit_scaled
+
+FAR = 1e150  # sd from the mean: farther away a logit of finite weights has no other sign
 
 
 @dataclass(eq=False)
@@ -28,9 +32,11 @@ class _Regression(Classifier):
     dtype, backend of the engine's arithmetic
 
     Classes that a plane separates have no maximum of the likelihood: the sharper σ, the better, without end.
-    Unless weight_decay > 0 the fit then ends at weights as large as ``tolerance`` lets them grow, which
-    separate the classes, and says so in a ConvergenceWarning; so it does if max_steps were too few. Where a
-    plane separates all rows but those that lie in it, the weights grow in the same way, and nothing is said.
+    So it is where it separates all rows but those that lie in it. Unless weight_decay > 0 the fit then gives
+    what a weight_decay of ``tolerance`` gives, which is unique and close to the plane of widest margin, and
+    says so in a ConvergenceWarning; so it does if max_steps were too few.
+
+    Features of any scale are fitted alike: powers of two are taken out before anything is squared.
 
     After ``fit``: classes_, coef_, intercept_ (in units of the data), losses_ (nats per row, before the first
     step and after each), n_iter_.
@@ -50,8 +56,10 @@ class _Regression(Classifier):
         """
         self._refuse_nonsense()
         X, classes, codes = self._training_rows(X, y)
+        X, exponents = unit_scaled(X)
         shift, scale = X.mean(axis=0), X.std(axis=0)
-        scale[np.ptp(X, axis=0) == 0] = 1.0  # says nothing, and gets no weight
+        constant = np.ptp(X, axis=0) == 0  # says nothing, and gets no weight
+        shift[constant], scale[constant] = X[0, constant], 1.0
         backend = self.backend or backends.numpy_backend
         outputs, targets = self._targets(codes, classes)
         standardised = (X - shift) / scale
@@ -74,15 +82,36 @@ class _Regression(Classifier):
             return loss.item(), np.concatenate([g.numpy().ravel() for g in gradients]).astype("float64")
 
         losses, steepest, θ = self._minimise(value_and_gradient, start)
+        separable = not self.weight_decay and self._separates(standardised, codes, θ, outputs)
+        if separable:
+            free = np.arange(len(θ)) >= len(θ) - outputs
+            more, _, θ = self._minimise(_decayed(value_and_gradient, self.tolerance, free), θ)
+            losses += [value_and_gradient(θ)[0]] * (len(more) > 1)
+        W, b = self._weights(θ, outputs)
+        self.classes_, self.n_features_in_ = classes, X.shape[1]
+        self._standard = exponents, shift, scale, W, b
+        with np.errstate(over="ignore", under="ignore"):
+            self.coef_ = np.ldexp(W / scale[:, None], -exponents[:, None]).T
+        self.intercept_ = b - shift @ (W / scale[:, None])
+        self.losses_, self.n_iter_ = losses, len(losses) - 1
+        self._warn(separable, steepest)
+        return self
+
+    def _weights(self, θ, outputs):
+        """W and b of the standardised features."""
         W, b = θ[:-outputs].reshape(-1, outputs), θ[-outputs:]
         if outputs > 1:  # a common shift of all logits changes no posterior: the one of mean zero
             W, b = W - W.mean(axis=1, keepdims=True), b - b.mean()
-        self.classes_, self.n_features_in_ = classes, X.shape[1]
-        self.coef_ = (W / scale[:, None]).T
-        self.intercept_ = b - self.coef_ @ shift
-        self.losses_, self.n_iter_ = losses, len(losses) - 1
-        self._warn(standardised @ W + b, codes, steepest)
-        return self
+        return W, b
+
+    def _separates(self, standardised, codes, θ, outputs):
+        """Whether no row is on the wrong side: farther there than rounding puts one that is in the plane."""
+        W, b = self._weights(θ, outputs)
+        scores = self._as_scores(standardised @ W + b)
+        own = np.take_along_axis(scores, codes[:, None], axis=1)
+        np.put_along_axis(scores, codes[:, None], -np.inf, axis=1)
+        margins = own - scores.max(axis=1, keepdims=True)
+        return margins.min() > -1e-6 * margins.max()
 
     def log_odds(self, j=None, k=None) -> tuple[np.ndarray, float]:
         """(w, b) of the log-odds a(x) = ln [p(C_j | x) / p(C_k | x)] = w·x + b.
@@ -96,15 +125,12 @@ class _Regression(Classifier):
         return W[j] - W[k], float(b[j] - b[k])
 
     def _refuse_nonsense(self):
-        if not 0.0 <= self.weight_decay < math.inf or not 0.0 < self.tolerance < math.inf:
-            raise ValueError(
-                "weight_decay is a finite number ≥ 0 and tolerance one > 0; "
-                f"received {self.weight_decay} and {self.tolerance}"
-            )
-        if not isinstance(self.max_steps, int) or self.max_steps < 1:
-            raise ValueError(f"max_steps is a whole number ≥ 1; received {self.max_steps!r}")
-        if self.dtype not in ("float32", "float64"):
-            raise ValueError(f"dtype must be one of float32, float64; received {self.dtype!r}")
+        number("weight_decay", self.weight_decay, NOT_NEGATIVE)
+        number("tolerance", self.tolerance, POSITIVE)
+        whole("max_steps", self.max_steps)
+        floating("dtype", self.dtype)
+        if self.backend is not None:
+            instance("a backend is an object", self.backend, backends.Backend, "give get_backend(name)")
 
     @property
     def _reachable(self):
@@ -137,14 +163,11 @@ class _Regression(Classifier):
         )  # fmt: skip
         return losses, float(np.abs(found.jac).max()), found.x
 
-    def _warn(self, logits, codes, steepest):
-        scores = self._as_scores(logits)
-        own = np.take_along_axis(scores, codes[:, None], axis=1)
-        np.put_along_axis(scores, codes[:, None], -np.inf, axis=1)
-        if not self.weight_decay and (own > scores.max(axis=1, keepdims=True)).all():
+    def _warn(self, separable, steepest):
+        if separable:
             warnings.warn(
                 "the classes are separable, so the likelihood has no maximum and weights grow without end; "
-                f"these are those of {self.n_iter_} steps, set weight_decay above 0 for a unique answer",
+                f"these are those of weight_decay={self.tolerance:g}, set it above 0 for less certain ones",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -157,7 +180,10 @@ class _Regression(Classifier):
             )
 
     def _scores(self, X):
-        return self._as_scores(X @ self.coef_.T + self.intercept_)
+        exponents, shift, scale, W, b = self._standard
+        with np.errstate(over="ignore"):
+            z = (np.ldexp(X, -exponents) - shift) / scale
+        return self._as_scores(np.clip(z, -FAR, FAR) @ W + b)
 
     def _targets(self, codes, classes):
         raise NotImplementedError
@@ -170,6 +196,17 @@ class _Regression(Classifier):
 
     def _all_weights(self):
         raise NotImplementedError
+
+
+def _decayed(value_and_gradient, decay, free):
+    """The same plus ½ decay ‖W‖², divided by decay: near its minimum the loss is of the size of decay."""
+
+    def decayed(θ):
+        value, gradient = value_and_gradient(θ)
+        W = np.where(free, 0.0, θ)
+        return value / decay + 0.5 * W @ W, gradient / decay + W
+
+    return decayed
 
 
 class LogisticRegression(_Regression):

@@ -6,7 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from minigan.models.classifiers import Classifier
+from minigan.arguments import SHARE, named, number
+from minigan.models.classifiers import Classifier, require_squares
 from minigan.probability._numerics import host
 from minigan.probability.distributions import SUM_TOLERANCE
 from minigan.probability.multivariate import MultivariateNormal
@@ -27,7 +28,8 @@ class GaussianClassifier(Classifier):
     After ``fit``: classes_ (K,), priors_ (K,), means_ (K, p), covariances_ (p, p), (K, p) or (K, p, p), and
     conditionals_, the K distributions p(x | C_k).
 
-    Raises:  ValueError – from ``fit``: for a singular covariance, naming the class, or other unusable data;
+    Raises:  ValueError – from ``fit``: for a singular covariance, naming the class, features whose squares
+             leave float64, or other unusable data;
              NotFittedError – if asked before
     Source:  [T8], [T9]; the estimates are those of maximum likelihood (divided by n, not n − 1)
     """
@@ -42,13 +44,10 @@ class GaussianClassifier(Classifier):
         Shapes:  X (n, p), y (n,) labels
         Source:  [T9]
         """
-        if self.covariance not in COVARIANCES:
-            raise ValueError(
-                f"covariance must be one of {', '.join(COVARIANCES)}; received {self.covariance!r}"
-            )
-        if not 0.0 <= self.shrinkage <= 1.0:
-            raise ValueError(f"shrinkage lies in [0, 1]; received {self.shrinkage}")
+        named("covariance", self.covariance, dict.fromkeys(COVARIANCES))
+        number("shrinkage", self.shrinkage, SHARE)
         X, classes, codes = self._training_rows(X, y)
+        require_squares(X)
         groups = [X[codes == k] for k in range(len(classes))]
         counts = np.array([len(rows) for rows in groups])
         priors = counts / len(X) if self.priors is None else _checked_priors(self.priors, classes)
@@ -169,7 +168,10 @@ class GaussianClassifier(Classifier):
         centre = self.priors_ @ self.means_
         offsets = self.means_ - centre
         W = np.linalg.solve(self.covariances_, offsets.T)
-        return (X - centre) @ W - 0.5 * (offsets.T * W).sum(axis=0) + np.log(self.priors_)
+        far = 1e150 * np.sqrt(np.diag(self.covariances_))  # there only the sign counts
+        with np.errstate(over="ignore"):
+            distances = np.clip(X - centre, -far, far)
+        return distances @ W - 0.5 * (offsets.T * W).sum(axis=0) + np.log(self.priors_)
 
 
 def _checked_priors(priors, classes):

@@ -11,15 +11,17 @@ from typing import NamedTuple
 import numpy as np
 
 from minigan import backend as backends
+from minigan.arguments import whole
 from minigan.compiler.capture import capture
 from minigan.engine.autodiff import grad
 from minigan.engine.primitives import exp, mean, square
 from minigan.engine.tensor import constant
+from minigan.models.classifiers import require_squares
 from minigan.models.posterior import log_sum_exp
 from minigan.nn.optim import Adam
 from minigan.nn.parameters import Parameters
 from minigan.nn.schedules import Schedule
-from minigan.probability._numerics import host
+from minigan.probability._numerics import host, unit_scaled
 from minigan.probability.distributions import NORMAL_IQR, Distribution, Normal, location_scale
 from minigan.probability.empirical import Empirical
 from minigan.probability.f_divergences import f_divergence
@@ -27,6 +29,7 @@ from minigan.probability.mixture import Mixture
 from minigan.probability.multivariate import MultivariateDistribution, MultivariateNormal
 
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+CONVERGED = 1e-4  # the gradient of the mean log-likelihood at what counts as a maximum, in units of the data
 COLLAPSED = 1e-6  # sd of a component, in units of the data: on its way to one point and infinite likelihood
 
 
@@ -51,9 +54,12 @@ def fit_normal(x) -> Normal | MultivariateNormal:
     """
     x = host(x, "data", finite=True)
     if x.ndim == 2:
+        require_squares(x)
         centred = x - x.mean(axis=0)
         return MultivariateNormal(x.mean(axis=0), centred.T @ centred / len(x))
-    return Normal(float(x.mean()), float(_spread(x)))
+    sd = _spread(x)
+    scaled, exponent = unit_scaled(x)
+    return Normal(float(np.ldexp(scaled.mean(), exponent)), float(sd))
 
 
 def fit_by_gradient(
@@ -61,20 +67,22 @@ def fit_by_gradient(
 ) -> Normal | Mixture:
     """The normal distribution, or mixture of them, that Adam finds to minimise −⟨ln p_θ⟩ over all data.
 
-    p_θ = Σ_k softmax_k(w) N(μ_k, e^{2s_k}), its logarithm by log-sum-exp; the rate falls to 0 on a cosine. A
-    mixture starts with its components side by side at the quantiles of the data; its likelihood has several
-    maxima, and the nearest one is found.
+    p_θ = Σ_k softmax_k(w) N(μ_k, e^{2s_k}), its logarithm by log-sum-exp; the rate falls to 0 on a cosine.
+    Where a few values lie so far out that Adam is slow, L-BFGS goes the rest of the way. A mixture starts
+    with its components side by side at the quantiles of the data; its likelihood has several maxima, and the
+    nearest one is found.
 
     Shapes:  x (n,)
     Raises:  ValueError – for data without spread, fewer different values than 2K, or a component that shrinks
-             to a point, where the likelihood is infinite, or keeps less than one of the data
+             to a point, where the likelihood is infinite, or keeps less than one of the data; if no maximum
+             was reached
     Source:  [T12]
     """
     x = host(x, "data", finite=True)
     if x.ndim != 1:
         raise ValueError(f"a mixture is fitted to data of shape (n,); received {x.shape}")
-    K, spread = int(components), _spread(x)
-    if K != components or not 1 <= K <= len(np.unique(x)) / 2:
+    K, spread = whole("components", components), _spread(x)
+    if K > len(np.unique(x)) / 2:
         raise ValueError(
             f"{len(np.unique(x))} different values can tell from 1 to {len(np.unique(x)) // 2} components; "
             f"received {components}"
@@ -88,18 +96,26 @@ def fit_by_gradient(
     θ.load({name: values.reshape(1, K).astype(dtype) for name, values in start.items()})
     optimizer, factor = Adam(θ, rate), Schedule("cosine", steps)(np.arange(steps)).astype(dtype)
 
-    def step(data, f):
+    def loss_at_θ(data):
         z = (data - θ["mean"]) * exp(-θ["log_sd"])
         log_joint = θ["weight"] - log_sum_exp(θ["weight"]) - 0.5 * square(z) - θ["log_sd"] - LOG_SQRT_2PI
-        loss = -mean(log_sum_exp(log_joint))
+        return -mean(log_sum_exp(log_joint))
+
+    def step(data, f):
+        loss = loss_at_θ(data)
         optimizer.step(grad(loss, θ), f)
         return loss
+
+    def slopes(data):
+        loss = loss_at_θ(data)
+        return loss, grad(loss, θ)
 
     data = constant(device.array(((x - middle) / unit)[:, None].astype(dtype)))
     factors = [constant(device.array(f)) for f in factor[:, None]]
     program = capture(step, data, factors[0], state={"θ": θ.flat, **optimizer.state})
     for f in factors[1:]:
         program(data, f)
+    _finish(θ, capture(slopes, data, state={"θ": θ.flat}), data)
     fitted = {name: values[0].astype("float64") for name, values in θ.arrays().items()}
     sd, weights = np.exp(fitted["log_sd"]), np.exp(fitted["weight"] - fitted["weight"].max())
     weights /= weights.sum()
@@ -112,6 +128,32 @@ def fit_by_gradient(
         Normal(middle + unit * m, unit * s) for m, s in zip(fitted["mean"], sd, strict=True)
     )
     return distributions[0] if K == 1 else Mixture(tuple(weights), distributions)
+
+
+def _finish(θ, program, data):
+    """Follow the likelihood to its maximum where the steps were too few.
+
+    Raises:  ValueError – if it was not reached
+    """
+    from scipy.optimize import minimize
+
+    def value_and_gradient(values):
+        θ.update(constant(θ.backend.array(values.astype(θ.flat.dtype))))
+        loss, gradients = program(data)
+        return loss.item(), np.concatenate([g.numpy().ravel() for g in gradients]).astype("float64")
+
+    values = θ.flat.numpy().astype("float64")
+    if np.abs(value_and_gradient(values)[1]).max() <= CONVERGED:
+        return
+    options = {"gtol": 1e-9, "ftol": 0.0}
+    found = minimize(value_and_gradient, values, jac=True, method="L-BFGS-B", options=options)
+    steepest = np.abs(value_and_gradient(found.x)[1]).max()
+    collapsed = np.exp(θ["log_sd"].numpy()).min() <= COLLAPSED  # which has its own sentence
+    if not steepest <= CONVERGED and not collapsed:
+        raise ValueError(
+            f"the fit ended with a gradient of {steepest:.2g}, where {CONVERGED:g} counts as a maximum; "
+            "raise steps, or fit fewer components"
+        )
 
 
 class ClosestNormal(NamedTuple):
@@ -173,10 +215,10 @@ def _spread(x):
     """The ML standard deviation of (n,) data, if they have one."""
     if x.ndim != 1:
         raise ValueError(f"data have shape (n,) or (n, p); received {x.shape}")
-    sd = x.std()
-    if not sd > 1e-14 * np.abs(x).max():
+    scaled, exponent = unit_scaled(x)
+    if not scaled.std() > 1e-14:
         raise ValueError(
             f"all {len(x)} values are {x[0]:g}, where a normal distribution's likelihood has no maximum; "
             "give more varied data"
         )
-    return sd
+    return np.ldexp(scaled.std(), exponent)

@@ -48,6 +48,15 @@ def epsilon(x: Array) -> float:
     return float(np.finfo(dtype if dtype is not None and dtype.kind == "f" else np.float64).eps)
 
 
+def unit_scaled(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Columns divided by powers of two, so that the largest of each is in [½, 1), and the exponents.
+
+    Their squares then neither overflow nor underflow; where they did not before, no other bit changes.
+    """
+    exponents = np.frexp(np.abs(x).max(axis=0))[1]
+    return np.ldexp(x, -exponents), exponents
+
+
 def host_sample(x: Array, what: str = "sample") -> np.ndarray:
     """A one-dimensional finite sample, sorted: a new array."""
     a = host(x, what, finite=True)
