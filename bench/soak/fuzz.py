@@ -27,6 +27,7 @@ import numpy as np
 from bench.soak.damage import Tally
 from bench.soak.harness import uncollected
 from minigan.errors import ConfigError, DataError, MiniganError
+from minigan.probability.families import FAMILIES
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import fields, flatten, to_json
 from minigan.training.data import read_data
@@ -64,10 +65,8 @@ NUMBERS = (
     "0", "1", "-1", "2", "0.5", "4", "1e-9", "1e9", "1e308", "-1e308", "1e-320", "nan", "inf", "", "x",
     "40", "8", "16", "100000", "2147483648", "1" + "0" * 400,
 )  # fmt: skip
-DISTRIBUTIONS = (
-    "normal", "N", "gaussian", "uniform", "laplace", "student", "ring", "grid", "spiral", "galaxies",
-    "cauchy",
-)  # fmt: skip
+DISTRIBUTIONS = (*FAMILIES, "N", "gaussian", "Student-T", "log normal", "poisson", "mixture", "norml")
+SLIPS = ("", *"(),.;*/-[]= \u2212\u00d7\u00b2\uff10\u00bd\u200b%'")  # typed in place of a character
 
 
 def mutated(rng, content):
@@ -146,8 +145,15 @@ def distribution(rng):
         f"{rng.choice(DISTRIBUTIONS)}({', '.join(rng.choices(NUMBERS, k=rng.randint(0, 4)))})"
         for _ in range(count)
     ]
-    weights = [rng.choice(("", f"{1 / count}*", f"{rng.choice(NUMBERS)}*")) for _ in parts]
-    return "+".join(weight + part for weight, part in zip(weights, parts, strict=True))
+    weights = [
+        rng.choice(("", f"{1 / count}*", f"1/{count}*", f"{100 / count}%", f"{rng.choice(NUMBERS)}*"))
+        for _ in parts
+    ]
+    text = "+".join(weight + part for weight, part in zip(weights, parts, strict=True))
+    if rng.random() < 0.3:  # slips of the hand and of the keyboard
+        at = rng.randrange(len(text))
+        text = text[:at] + rng.choice(SLIPS) + text[at + 1 :]
+    return text
 
 
 def nested(settings):

@@ -143,10 +143,11 @@ def set_numbers(
             raise TypeError(
                 f"{distribution._name} needs a number for {name}; received {value!r:.80}"
             ) from None
-        above = " > 0" if name in positive.split() else ""
+        above = name in positive.split()
         low, high = (between or {}).get(name, (-math.inf, math.inf))
         if not math.isfinite(number) or (above and number <= 0) or not low <= number <= high:
-            limits = f" from {low:g} to {high:g}" if math.isfinite(low) else above
+            limits = f" of at least {low:g}" if math.isfinite(low) else " > 0" if above else ""
+            limits += f" and at most {high:g}" if math.isfinite(high) else ""
             raise ValueError(f"{distribution._name} needs a finite {name}{limits}; received {value!r:.80}")
         object.__setattr__(distribution, name, number)
 
@@ -162,8 +163,8 @@ def location_scale(distribution: Any) -> tuple[float, float, str]:
     """(mean, sd, "sd") where both are finite, else (median, interquartile range/1.349, "IQR/1.349")."""
     if math.isfinite(distribution.mean) and math.isfinite(distribution.sd):
         return distribution.mean, distribution.sd, "sd"
-    low, middle, high = distribution.quantile([0.25, 0.5, 0.75])
-    return float(middle), float(high - low) / NORMAL_IQR, "IQR/1.349"
+    low, middle, high = map(float, distribution.quantile([0.25, 0.5, 0.75]))
+    return middle, (high - low) / NORMAL_IQR, "IQR/1.349"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from minigan.backend import Array
 from minigan.probability._numerics import Shape, host, levels
 from minigan.probability.distributions import LOG_2PI, LocationScale, Univariate, set_numbers, symmetric
 
+_EXPONENTS = (0.01, math.inf)  # of a tail: below, values near its quartiles leave float64
 _FAR = np.concatenate([[0], np.exp2(np.arange(-1, 341))])  # scales from the centre, for quadrature
 
 
@@ -19,7 +20,7 @@ class StudentT(LocationScale):
 
     The mean is undefined for dof ≤ 1, the standard deviation infinite for 1 < dof ≤ 2 and undefined below.
 
-    Raises:  ValueError – unless all are finite, dof > 0 and scale > 0
+    Raises:  ValueError – unless all are finite, dof at least 0.01 and scale > 0
     """
 
     dof: float
@@ -28,7 +29,7 @@ class StudentT(LocationScale):
     _name = "student"
 
     def __post_init__(self) -> None:
-        set_numbers(self, positive="dof scale")
+        set_numbers(self, positive="scale", between={"dof": _EXPONENTS})
 
     mean = property(lambda self: self.location if self.dof > 1 else math.nan)
 
@@ -149,7 +150,7 @@ class Pareto(Univariate):
 
     NumPy's ``pareto`` is x/scale − 1. The mean is infinite for shape ≤ 1, the sd for shape ≤ 2.
 
-    Raises:  ValueError – unless both are finite and positive
+    Raises:  ValueError – unless both are finite, scale > 0 and shape at least 0.01
     """
 
     shape: float
@@ -157,7 +158,7 @@ class Pareto(Univariate):
     _name = "pareto"
 
     def __post_init__(self) -> None:
-        set_numbers(self, positive="shape scale")
+        set_numbers(self, positive="scale", between={"shape": _EXPONENTS})
 
     support = property(lambda self: (self.scale, math.inf))
 

@@ -78,7 +78,10 @@ class Mixture(Univariate):
         return sum((w * c.integrated_cdf(x) for w, c in self._parts() if w > 0), start=np.zeros(()))
 
     def quantile(self, u: Array) -> np.ndarray:
-        u = levels(u)
+        with np.errstate(over="ignore", invalid="ignore"):  # of components beyond float64
+            return self._bisected(levels(u))
+
+    def _bisected(self, u: np.ndarray) -> np.ndarray:
         each = np.stack([c.quantile(u) for w, c in self._parts() if w > 0])
         low, high = each.min(axis=0), each.max(axis=0)  # the mixture's quantile lies between its components'
         inner = (0 < u) & (u < 1)

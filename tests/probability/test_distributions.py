@@ -33,6 +33,7 @@ from minigan.probability import (
     entropy_quadrature,
     parse,
 )
+from minigan.probability.distributions import location_scale
 
 TWO_MODES = Mixture((0.33, 0.67), (Normal(-1, 0.25), Normal(2, 1.4)))
 DISTRIBUTIONS = [
@@ -360,6 +361,9 @@ def test_moments_that_are_missing_or_beyond_float64():
     assert Weibull(0.02).mean == pytest.approx(math.factorial(50)) and Weibull(0.02).sd < math.inf
     mixed = Mixture((0.5, 0.5), (Cauchy(), Exponential()))
     assert math.isnan(mixed.mean) and math.isfinite(mixed.entropy())
+    for text in ("lognormal(2, 1e9)", "pareto(0.01, 1e300)", "student(1e308)", "logistic(4, 1e308)"):
+        for distribution in (parse(text), parse(f"1*{text}")):  # without a warning
+            assert not location_scale(distribution)[1] < 1e100 or "1e308" in text
     assert entropy_quadrature(Cauchy(3, 2)) == pytest.approx(math.log(8 * math.pi), abs=1e-10)
     assert entropy_quadrature(Beta(0.5, 0.5)) == pytest.approx(Beta(0.5, 0.5).entropy(), abs=1e-6)
 
@@ -420,15 +424,19 @@ def test_nested_mixtures_are_flattened():
         (lambda: Uniform(1, 1), ValueError, "low < high"),
         (lambda: Uniform(-1e308, 1e308), ValueError, "finitely apart"),
         (lambda: Laplace(0, 0), ValueError, "scale > 0"),
-        (lambda: StudentT(0), ValueError, "dof > 0"),
+        (lambda: StudentT(0), ValueError, "student needs a finite dof of at least 0.01; received 0"),
         (lambda: Exponential(0), ValueError, "exponential needs a finite scale > 0; received 0"),
-        (lambda: Gamma(1e-3), ValueError, "gamma needs a finite shape from 0.02 to 100000; received 0.001"),
+        (
+            lambda: Gamma(1e-3),
+            ValueError,
+            "gamma needs a finite shape of at least 0.02 and at most 100000; received 0.001",
+        ),
         (lambda: Gamma(2, -1), ValueError, "scale > 0"),
         (lambda: LogNormal(0, 0), ValueError, "sigma > 0"),
         (lambda: Weibull(math.nan), ValueError, "finite shape"),
-        (lambda: Pareto(0), ValueError, "shape > 0"),
+        (lambda: Pareto(0), ValueError, "shape of at least 0.01"),
         (lambda: Cauchy(0, -1), ValueError, "scale > 0"),
-        (lambda: Beta(0.1, 1), ValueError, "beta needs a finite a from 0.2 to 100000"),
+        (lambda: Beta(0.1, 1), ValueError, "beta needs a finite a of at least 0.2 and at most 100000"),
         (lambda: Triangular(0, 2, 1), ValueError, "low ≤ mode ≤ high"),
         (lambda: Triangular(1, 1, 1), ValueError, "low < high"),
         (lambda: Mixture((0.5, 0.6), (Normal(), Normal())), ValueError, "sum is 1.1"),

@@ -220,6 +220,10 @@ DIFFERENT = [
     (Laplace(0, 1), Normal(1, 1)),
     (Uniform(0, 1), Normal(0, 1)),
     (StudentT(5, 1, 2), Laplace(0, 3)),
+    (parse("logistic(0, 1)"), Normal(0, 2)),
+    (parse("gamma(2)"), parse("lognormal(0.5, 0.7)")),
+    (parse("weibull(1.5, 2)"), parse("exponential(2)")),
+    (parse("triangular(0, 0.5, 1)"), Uniform(0, 1)),
 ]
 
 
@@ -253,6 +257,10 @@ def test_a_student_tail_in_closed_form():
         (StudentT(1), Normal(5, 3)),
         (StudentT(1), Laplace(0, 1)),
         (StudentT(1.5), Normal(0, 1e-3)),
+        (parse("cauchy(0, 1)"), Normal(0, 3)),
+        (parse("pareto(1)"), parse("exponential(1)")),  # E X is infinite
+        (parse("exponential(1)"), parse("pareto(1)")),  # no mass before 1
+        (Normal(), parse("gamma(2)")),
         (Uniform(0, 3), Mixture((0.5, 0.5), (Uniform(0, 1), Uniform(2, 3)))),  # a gap inside the support
     ],
     ids=str,
@@ -260,6 +268,27 @@ def test_a_student_tail_in_closed_form():
 def test_infinite_divergences_are_infinite_without_a_warning(p, q):
     assert kl_quadrature(p, q) == math.inf
     assert 0 < js_quadrature(p, q) < LN2
+
+
+def test_further_families_in_closed_form():
+    kl = kl_quadrature
+    assert kl(parse("exponential(1)"), parse("exponential(3)")) == pytest.approx(
+        math.log(3) + 1 / 3 - 1, rel=1e-10
+    )
+    assert kl(parse("pareto(3)"), parse("pareto(1.5)")) == pytest.approx(math.log(2) + 0.5 - 1, rel=1e-10)
+    assert kl(parse("lognormal(0, 1)"), parse("lognormal(1, 2)")) == pytest.approx(
+        kl_normal(0, 1, 1, 2), rel=1e-10
+    )
+    cauchys = math.log(((2 + 1) ** 2 + 3**2) / (4 * 2 * 1))  # Chyzak, Nielsen 2019
+    assert kl(parse("cauchy(0, 1)"), parse("cauchy(3, 2)")) == pytest.approx(cauchys, rel=1e-9)
+    # gamma: (k − m) ψ(k) − ln Γ(k) + ln Γ(m)
+    ψ = -2 * math.log(2) - np.euler_gamma  # of one half
+    assert kl(parse("gamma(0.5)"), parse("gamma(2)")) == pytest.approx(
+        -1.5 * ψ - 0.5 * math.log(math.pi), rel=1e-9
+    )
+    # beta(½, ½), infinite at both ends, against the uniform distribution
+    assert kl(parse("beta(0.5, 0.5)"), Uniform(0, 1)) == pytest.approx(math.log(4 / math.pi), abs=1e-6)
+    assert js_quadrature(parse("beta(0.5, 0.5)"), parse("gamma(0.5)")) < LN2
 
 
 def test_uniforms_in_closed_form():

@@ -4,9 +4,17 @@ import math
 
 import numpy as np
 import pytest
+from mpmath import mp
 
 from minigan import backend
-from minigan.probability._numerics import host, host_sample, integrate
+from minigan.probability._numerics import (
+    digamma_rest,
+    host,
+    host_sample,
+    integrate,
+    log_rest,
+    stirling_rest,
+)
 
 
 @pytest.mark.parametrize("name", ["numpy", "strict"])
@@ -83,3 +91,24 @@ def test_integrals_with_known_values(f, edges, value):
 def test_rounding_noise_ends():
     rng = np.random.default_rng(0)
     assert abs(integrate(lambda x: 1e-8 * rng.standard_normal(x.shape), [0, 1])) < 1e-9  # sd below 1e-10
+
+
+def test_an_integrand_that_is_no_number_is_refused():
+    """It would be taken for 0 by whoever asks for the larger of 0 and the integral."""
+    with (
+        pytest.raises(ValueError, match=r"the integrand is not a number between 0 and 1"),
+        np.errstate(all="ignore"),
+    ):
+        integrate(lambda x: np.sqrt(x - 0.9), np.array([0.0, 1.0, 2.0]))
+
+
+@pytest.mark.parametrize("k", [0.02, 0.5, 1.0, 2.5, 15.9, 16.0, 100.0, 1e5])
+def test_what_gamma_leaves_over_has_all_digits(k):
+    with mp.workdps(40):
+        log_gamma = mp.loggamma(k) - ((k - mp.mpf(0.5)) * mp.log(k) - k + mp.log(2 * mp.pi) / 2)
+        assert stirling_rest(k) == pytest.approx(float(log_gamma), rel=1e-13, abs=2e-15)
+        assert digamma_rest(k) == pytest.approx(float(mp.digamma(k) - mp.log(k)), rel=1e-13, abs=2e-16)
+    t = np.array([-0.4, -0.00999, -1e-9, 0.0, 1e-5, 0.00999, 0.0101, 3.0])
+    with mp.workdps(40):
+        exact = [float(mp.mpf(v) - mp.log1p(mp.mpf(v))) for v in t]
+    assert log_rest(t, np.log1p(t)) == pytest.approx(exact, rel=1e-13)
