@@ -18,7 +18,7 @@ from minigan.engine.tensor import Tensor
 from minigan.nn.network import mlp
 from minigan.nn.optim import Adam
 from minigan.probability._numerics import host
-from minigan.probability.axes import principal_axes
+from minigan.probability.long_calls import principal_axes
 
 MIN_ROWS = 10  # of each sample: fewer cannot be split in three
 FAR = 6.0  # standard deviations beyond which all values look alike to the judge

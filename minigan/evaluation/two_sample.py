@@ -12,6 +12,7 @@ import numpy as np
 from minigan.arguments import FRACTION, number, whole
 from minigan.evaluation.ks_pvalue import one_sample, two_sample
 from minigan.probability._numerics import epsilon, host, host_sample
+from minigan.probability.long_calls import ordered
 
 _CHUNK = 2**21  # entries of a kernel matrix held at once
 
@@ -205,7 +206,7 @@ def wasserstein1(a, b) -> float:
     a, b = host_sample(a, "first sample"), host_sample(b, "second sample")
     if len(a) == len(b):
         return float(np.abs(a - b).mean())
-    x = np.sort(np.concatenate([a, b]))
+    x = ordered(np.concatenate([a, b]))
     difference = np.searchsorted(a, x[:-1], side="right") / len(a) - np.searchsorted(
         b, x[:-1], side="right"
     ) / len(b)

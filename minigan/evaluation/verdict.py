@@ -5,6 +5,7 @@ A KS of 0.009 is excellent at 10 000 values and bad at 100 000; no distance mean
 
 import math
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from minigan.probability.distributions import NORMAL_IQR, Distribution, location
 from minigan.probability.empirical import Empirical
 from minigan.probability.estimators import histogram_edges
 from minigan.probability.information import js_rows
+from minigan.probability.long_calls import MANY, interruptible
 from minigan.probability.multivariate import MultivariateDistribution
 
 LEVEL = 0.05  # of the test behind the verdict
@@ -176,7 +178,7 @@ def _judge_one_feature(sample, real, rng, replicates):
         raise ValueError(f"the real data are constant ({real[0]:.6g}); nothing can be compared with them")
     edges = histogram_edges(real)
     pooled = np.concatenate([sample, real])
-    order = np.argsort(pooled, kind="stable")
+    order = interruptible(partial(np.argsort, kind="stable"), pooled, MANY)
     pooled, mine = pooled[order], order < n
     last_of_ties = np.append(np.diff(pooled) > 0, True)
     at_edges = np.searchsorted(pooled, edges, side="right")

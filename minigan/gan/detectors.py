@@ -17,7 +17,7 @@ from minigan.engine.tensor import constant
 from minigan.gan.objectives import Host
 from minigan.gan.objectives import objective as objective_called
 from minigan.gan.penalties import PENALTIES
-from minigan.probability.axes import principal_axes
+from minigan.probability.long_calls import principal_axes
 
 __all__ = [
     "ASSUMED", "COLLAPSED", "COLUMNS", "DETECTORS", "Finding", "LARGE_RATE", "LATELY", "MIN_ROWS",

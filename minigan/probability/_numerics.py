@@ -9,6 +9,7 @@ import numpy as np
 
 from minigan import backend
 from minigan.backend import Array
+from minigan.probability.long_calls import ordered
 
 Shape: TypeAlias = int | tuple[int, ...]  # of samples
 
@@ -63,7 +64,7 @@ def host_sample(x: Array, what: str = "sample") -> np.ndarray:
     a = host(x, what, finite=True)
     if a.ndim != 1:
         raise ValueError(f"the {what} must be one-dimensional, (n,); received shape {a.shape}")
-    return np.sort(a)
+    return ordered(a)
 
 
 @cache

@@ -8,6 +8,7 @@ import numpy as np
 from minigan.backend import Array
 from minigan.probability._numerics import Shape, host, levels
 from minigan.probability.distributions import Univariate
+from minigan.probability.long_calls import ordered as in_order
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,7 @@ class Empirical(Univariate):
             raise ValueError(f"a data set has shape (n,) or (n, p); received {values.shape}")
         if values.ndim == 2 and values.shape[1] == 1:
             values = values[:, 0]
-        ordered = np.sort(values, axis=0)
+        ordered = in_order(values)
         values.flags.writeable = ordered.flags.writeable = False
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "_sorted", ordered)

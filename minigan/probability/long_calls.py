@@ -1,13 +1,15 @@
-"""Principal axes, of rows that may be fewer than their features, while a signal can still end the program."""
+"""Principal axes and sorts of very many numbers, while which a signal can still end the program."""
 
 import contextvars
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-LONG = 400  # order of a matrix from which LAPACK takes so long that a signal should not wait for it
+LONG = 400**2  # numbers of a matrix that LAPACK takes so long for that a signal should not wait
+MANY = 10**6  # numbers that take as long to sort
 
 
 def principal_axes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -29,19 +31,25 @@ def principal_axes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(seen, squares, 0.0), z.T @ weights
 
 
-def interruptible(f: Callable[[np.ndarray], Any], matrix: np.ndarray) -> Any:
-    """``f(matrix)``, of a long computation without Python in it: the main thread answers signals meanwhile.
+def ordered(x: np.ndarray) -> np.ndarray:
+    """``np.sort(x, axis=0)``, which a signal can end."""
+    result: np.ndarray = interruptible(partial(np.sort, axis=0), x, MANY)
+    return result
 
-    Python calls a handler between two of its own instructions, and a factorisation is one of them. So it has
-    a thread of its own, for which the main one waits; what a handler raises leaves that thread behind.
+
+def interruptible(f: Callable[[np.ndarray], Any], x: np.ndarray, least: int = LONG) -> Any:
+    """``f(x)``, of ``least`` numbers or more such that the main thread answers signals meanwhile.
+
+    Python calls a handler between two of its own instructions, and a factorisation or a sort is one of them.
+    So it has a thread of its own, for which the main one waits; what a handler raises leaves that behind.
     """
-    if len(matrix) < LONG or threading.current_thread() is not threading.main_thread():
-        return f(matrix)
+    if x.size < least or threading.current_thread() is not threading.main_thread():
+        return f(x)
     given: list[Any] = []
 
     def work() -> None:
         try:
-            given.append(f(matrix))
+            given.append(f(x))
         except Exception as error:
             given.append(error)
 

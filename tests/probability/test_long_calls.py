@@ -5,8 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from minigan.probability import axes
-from minigan.probability.axes import interruptible, principal_axes
+from minigan.probability import long_calls
+from minigan.probability.long_calls import interruptible, ordered, principal_axes
 
 
 @pytest.mark.parametrize("shape", [(40, 5), (5, 40), (30, 30), (2, 900), (1, 3)])
@@ -27,7 +27,7 @@ def test_axes_are_those_of_the_singular_values(shape, centred):
 
 def test_the_matrix_is_the_smaller_one(monkeypatch):
     sizes = []
-    monkeypatch.setattr(axes, "interruptible", lambda f, matrix: sizes.append(len(matrix)) or f(matrix))
+    monkeypatch.setattr(long_calls, "interruptible", lambda f, matrix: sizes.append(len(matrix)) or f(matrix))
     principal_axes(np.ones((3, 700)))
     principal_axes(np.ones((700, 3)))
     assert sizes == [3, 3]
@@ -35,7 +35,7 @@ def test_the_matrix_is_the_smaller_one(monkeypatch):
 
 def test_what_takes_long_has_a_thread_and_its_errors_come_back():
     threads = []
-    large, small = np.eye(axes.LONG), np.eye(2)
+    large, small = np.eye(400), np.eye(2)
     for matrix in (large, small):
         assert interruptible(lambda a: threads.append(threading.current_thread()) or a.sum(), matrix) == len(
             matrix
@@ -56,5 +56,11 @@ def test_a_handler_ends_the_wait(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "join", interrupted)
     with pytest.raises(Signal):
-        interruptible(lambda a: free.wait(), np.eye(axes.LONG))
+        interruptible(lambda a: free.wait(), np.eye(400))
     free.set()
+
+
+@pytest.mark.parametrize("shape", [(7,), (1200, 1000), (10**6,)])
+def test_long_sorts_are_sorts(shape):
+    values = np.random.default_rng(2).normal(size=shape)
+    np.testing.assert_array_equal(ordered(values), np.sort(values, axis=0))
