@@ -48,7 +48,7 @@ class _NoLock:
 def overwrite():
     """Files are overwritten in place."""
 
-    def write(path, content):
+    def write(path, content, **_):
         try:
             with open(path, "wb") as file:
                 file.write(content)
@@ -61,7 +61,7 @@ def overwrite():
 def overwrite_slowly():
     """Files are overwritten in place, number by number, which a random kill or a reader can meet."""
 
-    def write(path, content):
+    def write(path, content, **_):
         with open(path, "wb", buffering=0) as file:
             for start in range(0, len(content), 8):
                 file.write(content[start : start + 8])
@@ -219,7 +219,7 @@ def ignore_signals():
     """Signals are noted and never looked at."""
 
     @contextlib.contextmanager
-    def noted():
+    def noted(*_):
         from minigan.training.signals import handled
 
         with handled(lambda number, frame: None):

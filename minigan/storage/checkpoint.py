@@ -160,7 +160,7 @@ def write_names(run: RunDirectory, path: Path, state: Mapping[str, Any]) -> None
     # Each after the file that it names: a crash in between leaves names of files that are there.
     for name, target in (("latest", path), ("best", best_of(run, state))):
         if target is not None and pointed(run, name) != target:
-            files.write_atomic(run.checkpoints / name, target.name.encode() + b"\n")
+            files.write_atomic(run.checkpoints / name, target.name.encode() + b"\n", lasting=False)
 
 
 def latest(run: RunDirectory) -> Latest:

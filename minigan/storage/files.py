@@ -28,10 +28,13 @@ NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # a link planted in a directory must no
 # ── writing
 
 
-def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
+def write_atomic(path: str | os.PathLike[str], content: bytes, *, lasting: bool = True) -> None:
     """Make ``path`` hold ``content``; after a crash at any moment it holds the old bytes or the new.
 
     A new file has the permissions that the umask leaves, one that is replaced keeps its own.
+
+    lasting  also after a power cut, which takes as long as the disk does; not for what only repeats another
+             file, and is written again from it
 
     Raises:  StorageError – if it cannot be written; the old file is then as it was
     """
@@ -45,12 +48,14 @@ def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
                     os.chmod(temporary, stat.S_IMODE(os.stat(path, follow_symlinks=False).st_mode) & 0o777)
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())
+                if lasting:
+                    os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        sync_directory(path.parent)
+        if lasting:
+            sync_directory(path.parent)
     except OSError as error:
         raise storage_error(error, path) from None
 

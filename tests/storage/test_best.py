@@ -24,10 +24,10 @@ def test_a_kill_before_a_name_is_written_loses_no_best(run, monkeypatch, name):
     save(run, 300, 300)
     write = files.write_atomic
 
-    def killed(path, content):
+    def killed(path, content, **options):
         if path.name == name:
             raise KeyboardInterrupt
-        write(path, content)
+        write(path, content, **options)
 
     monkeypatch.setattr(files, "write_atomic", killed)
     with pytest.raises(KeyboardInterrupt):
