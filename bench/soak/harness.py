@@ -100,7 +100,8 @@ def _serve():
 def _run(broken, function, arguments, output, errors):
     # A shell starts what it runs in the background with SIGINT ignored, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for ended_by in (signal.SIGTERM, signal.SIGHUP):  # the last is ignored by what nohup starts
+        signal.signal(ended_by, signal.SIG_DFL)
     for number, path in ((1, output), (2, errors)):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(descriptor, number)

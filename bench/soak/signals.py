@@ -20,7 +20,7 @@ from minigan.errors import MiniganError
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
 
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 KINDS = (
     *kills.KINDS,
     "no checkpoint",
@@ -139,7 +139,7 @@ def stop_twice(root, reference, count, tally):
     """The first signal comes as a save begins, the second at an operation of it; the number of runs."""
     for case in range(count):
         told, errors = _anew(root)
-        number, at = NUMBERS[case % 2], 1 + case // 2 * 3
+        number, at = NUMBERS[case % len(NUMBERS)], 1 + case // len(NUMBERS) * 3
         code = finished(_train_and_stop_twice, number, at, told, *new(root), errors=errors)
         text, what, path = errors.read_text(), f"second {number.name} at operation {at} of a save", made(root)
         if code != 128 + number:

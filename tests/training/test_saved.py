@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigan.errors import CheckpointError, ConfigError, DataError, DivergedError
-from minigan.storage import checkpoint
+from minigan.errors import CheckpointError, ConfigError, DataError, DivergedError, StorageError
+from minigan.storage import checkpoint, files
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import to_json
 from minigan.training.data import read_data
@@ -30,6 +30,13 @@ def made(root, *sets):
     with RunDirectory.create(root, "a", to_json(config)) as run:
         train(experiment, run)
     return run.path
+
+
+def content(path):
+    """What a file says: of arrays not the order in which its header names them."""
+    if path.suffix == ".json":
+        return path.read_bytes()
+    return {name: array.tobytes() for name, array in checkpoint.load(path)[0].items()}
 
 
 def longer(path, steps):
@@ -284,12 +291,12 @@ def test_a_finished_run_is_neither_judged_nor_timed_again(trained, tmp_path, mon
 @pytest.mark.parametrize("name", ["verdict.json", "frames.safetensors"])
 def test_what_of_a_finished_run_is_gone_is_made_again(trained, tmp_path, name):
     path = Path(shutil.copytree(trained, tmp_path / "run"))
-    before = (path / name).read_bytes()
+    before = content(path / name)
     (path / name).write_bytes(b"torn")
     resumed = reopen(path, lock=True)
     with resumed.run as run:
         train(resumed.experiment, run, resumed=resumed)
-    assert (path / name).read_bytes() == before
+    assert content(path / name) == before
 
 
 def test_a_run_whose_process_is_gone_says_so_when_it_goes_on(trained, tmp_path):
@@ -298,3 +305,46 @@ def test_a_run_whose_process_is_gone_says_so_when_it_goes_on(trained, tmp_path):
     resumed = reopen(path, lock=True)
     resumed.run.close()
     assert "its process is gone" in resumed.notes[0] and "from step 60" in resumed.notes[0]
+
+
+@pytest.mark.parametrize("name", ["verdict.json", "frames.safetensors"])
+@pytest.mark.parametrize("error", [StorageError("the disk is full"), KeyboardInterrupt()], ids=repr)
+def test_what_breaks_the_judging_is_made_good_by_a_resume(trained, tmp_path, monkeypatch, name, error):
+    path = Path(shutil.copytree(trained, tmp_path / "run"))
+    wanted = content(path / name)
+    (path / name).unlink()
+    write = files.write_atomic
+
+    def broken(target, content):
+        if target.name == name:
+            raise error
+        write(target, content)
+
+    monkeypatch.setattr(files, "write_atomic", broken)
+    resumed = reopen(path, lock=True)
+    with resumed.run as run, pytest.raises(type(error)):
+        train(resumed.experiment, run, resumed=resumed)
+    said = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+    assert RunDirectory.open(path).read_status()["status"] == said
+    monkeypatch.undo()
+    resumed = reopen(path, lock=True)
+    with resumed.run as run:
+        train(resumed.experiment, run, resumed=resumed)
+    assert content(path / name) == wanted
+    assert RunDirectory.open(path).read_status()["status"] == "finished"
+
+
+def test_a_best_that_is_gone_is_sought_anew(trained, tmp_path):
+    path = Path(shutil.copytree(trained, tmp_path / "run"))
+    checkpoint.find(RunDirectory.open(path), "best").path.unlink()
+    assert reopen(path).experiment.step == 60
+    notes = longer(path, 80)
+    assert len(notes) == 1
+    assert "the best is sought anew" in (path / "log.txt").read_text()
+    assert checkpoint.find(RunDirectory.open(path), "best").state["step"] == 80
+
+
+def test_a_sweep_is_not_a_run_and_says_how_it_goes_on(tmp_path):
+    (tmp_path / "sweep.json").write_text("{}")
+    with pytest.raises(DataError, match="directory of a sweep; name one of its runs, or .*sweep --resume"):
+        reopen(tmp_path, lock=True)
