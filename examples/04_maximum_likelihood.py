@@ -8,6 +8,14 @@ import numpy as np
 import minigan as mg
 from minigan.models.likelihood import closest_normal, fit_by_gradient, fit_normal, mean_log_likelihood
 
+BLUE, ORANGE, BLACK = "#0072B2", "#D55E00", "black"  # data, generated, what theory says: as on every page
+SHOWN = {
+    "maximum likelihood, closed form": (BLACK, "-"),
+    "a GAN that plays for the KL": (ORANGE, "--"),
+    "least KL(q‖p), exactly": ("#009E73", "-"),
+    "a local minimum of KL(q‖p)": ("#009E73", ":"),
+}
+
 
 def adversarial_normal(x, objective, steps, batch=256):
     """The distribution μ + σz that a game finds without ever computing a likelihood."""
@@ -53,7 +61,9 @@ def main(steps=3000, figure=None):
     for name, made in distributions.items():
         print(f"{name:34} {made.mean:6.3f}  {made.sd:6.3f}   {mean_log_likelihood(made, x):8.4f}")
     mixture = fit_by_gradient(x, 2)
-    print(f"two components, by the engine: {mean_log_likelihood(mixture, x):.4f}; {mixture}")
+    parts = zip(mixture.weights, mixture.components, strict=True)
+    made = " + ".join(f"{weight:.3f} normal({c.mean:.3f}, {c.sd:.3f})" for weight, c in parts)
+    print(f"two components, by the engine: {mean_log_likelihood(mixture, x):.4f} with {made}")
     if figure is not None:
         draw(p, x, distributions, figure)
     return distributions
@@ -64,16 +74,14 @@ def draw(p, x, distributions, path):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    t, picture = np.linspace(-4.5, 4.5, 600), Figure((7, 4), layout="constrained")
+    t, picture = np.linspace(-4.5, 4.5, 600), Figure((9.5, 4), layout="constrained")
     axes = picture.subplots()
-    axes.hist(x, 80, density=True, color="0.9", label="data")
-    axes.plot(t, p.density(t), color="0.3", lw=2.5, label="p")
-    styles = (("C0", "-", 2), (None,) * 3, ("C1", "--", 2), (None,) * 3, ("C3", "-", 2), ("C3", ":", 2))
-    for (name, distribution), (color, dashes, width) in zip(distributions.items(), styles, strict=True):
-        if color:
-            axes.plot(t, distribution.density(t), color=color, ls=dashes, lw=width, label=name)
+    axes.hist(x, 80, density=True, color=BLUE, alpha=0.2, label="data")
+    axes.plot(t, p.density(t), color=BLUE, lw=2.5, label="p")
+    for name, (color, dashes) in SHOWN.items():
+        axes.plot(t, distributions[name].density(t), color=color, ls=dashes, lw=2, label=name)
     axes.set(xlabel="x", ylabel="density", title="KL(p‖q) covers all modes, KL(q‖p) seeks one")
-    axes.legend(frameon=False, fontsize=8)
+    picture.legend(loc="outside right upper", frameon=False, fontsize=8)
     FigureCanvasAgg(picture).print_figure(path, dpi=150)
 
 

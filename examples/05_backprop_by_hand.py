@@ -116,15 +116,15 @@ def main(arguments=None):
 
         figure, x = Figure(figsize=(9, 3), layout="constrained"), np.linspace(-1.0, 9.0, 200)[:, None]
         left, right = figure.subplots(1, 2)
-        left.hist(generated[:, 0], bins=60, density=True, alpha=0.5, label="generated")
+        left.hist(generated[:, 0], bins=60, density=True, color="#D55E00", alpha=0.35, label="generated")
         density = np.exp(-0.5 * ((x - 4.0) / 1.25) ** 2) / (1.25 * np.sqrt(2.0 * np.pi))
-        left.plot(x, density, label="N(4, 1.25)")
-        left.plot(x, sigmoid(forward(D, x)[0]), label="σ(D(x))")
+        left.plot(x, density, color="#0072B2", label="N(4, 1.25)")
+        left.plot(x, sigmoid(forward(D, x)[0]), color="#009E73", label="σ(D(x))")
         right.plot(losses, linewidth=0.5, label=["V → ln 4", "L_G → ln 2"])
         left.set(xlabel="x", ylabel="density, probability")
         right.set(xlabel="step", ylabel="loss [nats]")
-        left.legend()
-        right.legend()
+        for axes in (left, right):
+            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
         figure.savefig(options.figure)
     return generated
 

@@ -70,8 +70,8 @@ def draw(real, made, seen, told, path, side=10):
         axes[key].axis("off")
     for key, (name, values) in zip("CDEF", seen.items(), strict=True):
         edges = np.linspace(*np.quantile(values, [0.002, 0.998]), 40)
-        axes[key].hist(values, edges, density=True, color="0.7", label="real")
-        axes[key].hist(told[name], edges, density=True, histtype="step", color="C1", label="generated")
+        axes[key].hist(values, edges, density=True, color="#0072B2", alpha=0.35, label="real")
+        axes[key].hist(told[name], edges, density=True, histtype="step", color="#D55E00", label="generated")
         axes[key].set_xlabel(name)
         axes[key].set_yticks([])
     axes["C"].legend(frameon=False)

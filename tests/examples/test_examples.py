@@ -29,7 +29,7 @@ SHORT = {  # arguments of main that make it short
     "v_and_js": {"lengths": (1, 2, 3), "batch": 8, "figure": None},
     "divergence_zoo": {"steps": 2, "moves": 3, "figure": None},
     "mode_collapse": {"steps": 4, "seeds": (0, 1), "looks": 2, "count": 50, "figure": None},
-    "dirac_dynamics": {"figure": None},
+    "dirac_dynamics": {"steps": 20, "figure": None},
     "galaxies": {"steps": 2, "count": 120, "fitted": 20, "figure": None},
     "open_in_pytorch": {"steps": 4},
 }
@@ -112,6 +112,24 @@ def test_thirty_lines_learn():
     assert learned < 0.6 * fresh
     rows = {row.name: row for row in verdicts[1].rows}
     assert abs(rows["mean"].value - 4) < 0.5 and 0.6 < rows["sd"].value < 1.9
+
+
+def test_the_divergence_zoo_ends_near_theory():
+    zoo = load(EXAMPLES["divergence_zoo"])
+    theory = zoo.in_theory(minigan.OBJECTIVES["kl"], minigan.parse(zoo.TARGET), 400)
+    np.testing.assert_allclose(zoo.trained("kl", 6000), theory, atol=0.08)
+    assert abs(zoo.trained("kl", 300)[1] - theory[1]) > 0.08  # and a short game does not
+
+
+@pytest.mark.parametrize(("name", "order", "word"), [
+    ("GAN", "simultaneous", "leaves"), ("GAN", "alternating", "orbits"), ("WGAN-GP", "alternating", "orbits"),
+    ("R1", "simultaneous", "arrives"),
+])  # fmt: skip
+def test_the_smallest_gan_does_what_the_table_says(name, order, word):
+    example = load(EXAMPLES["dirac_dynamics"])
+    row = example.DIRAC[name]
+    path = row.game(row.γ).trajectory(example.START, example.RATE, example.STEPS, order)
+    assert example.fate(path)[0] == word
 
 
 def test_thirty_lines_are_found_again_bit_for_bit():
