@@ -32,8 +32,17 @@ from minigan.storage.directory import RunDirectory
 from minigan.training.config import fields, flatten, to_json
 from minigan.training.data import read_data
 from minigan.training.settings import from_json, resolve
+from minigan.training.synonyms import ELSEWHERE, FLAGS, NAMES, PLAYERS
 
-SHARES = {"configurations": 1, "data": 0.2, "records": 0.1, "arguments": 0.1, "seeds": 0.001, "streams": 0.01}
+SHARES = {
+    "configurations": 1,
+    "data": 0.2,
+    "records": 0.1,
+    "arguments": 0.1,
+    "seeds": 0.001,
+    "streams": 0.01,
+    "spellings": 0.05,
+}
 CHUNK = 500  # cases of one task
 CODES = {0, 2, 3, 4, 5, 6, 7, 8, 130, 143}  # the documented ones without 1, which means a bug
 ENDLESS = {"studio", "bench"}  # commands that serve until they are stopped, or measure for minutes
@@ -215,6 +224,69 @@ def configurations(numbers, tally, folder):
             tally.counts["valid"] += 1
             if from_json(to_json(config)) != config:
                 tally.fail("a wrong result", f"{what}: another configuration after a round trip")
+        tally.slowest = max(tally.slowest, (perf_counter() - started, what))
+
+
+# ── how people write settings
+
+
+def written(rng):
+    """(text, its number): in a usual form, or (text, None) in one that is not to be guessed."""
+    whole, part = rng.randint(1, 9999), rng.randint(1, 999)
+    point = f"{whole}.{part:03}"
+    return rng.choice(
+        (
+            (f"{whole}", whole), (f"+{whole}", whole), (f"{whole}.", whole), (f"0{whole}", whole),
+            (f".{part:03}", part / 1000), (point, float(point)), (f"{whole}e-3", float(f"{whole}e-3")),
+            (f"{whole}E3", whole * 1000), (f"{whole}.e+1", whole * 10), (f"{whole}_000", whole * 1000),
+            (f" {whole} ", whole), (f"{whole},{part:02}", None), (f"{whole % 999 + 1},{part:03}", None),
+            (f"{whole}k", None), (f"{whole % 100}%", None), (f"1/{whole}", None), (f"10^{whole % 9}", None),
+            (f"{whole % 999 + 1}'000", None), (f"\u2212{whole}", None), (f"={whole}", None),
+            (f"'{whole}'", None),
+            (f"{whole} seed=3", None),
+        )
+    )  # fmt: skip
+
+
+def misnamed(rng):
+    """(a name of other programs in one of its spellings, the settings that it means)."""
+    row = rng.choice(NAMES)
+    word, ours = rng.choice(row.words.split()), row.ours.split()
+    player = rng.choice(("generator", "discriminator"))
+    its = [name for name in ours if name.startswith(player)]
+    only_of_a_player = (
+        next(one for one in NAMES if word in one.words.split()) is not row
+    )  # d_iters, not iters
+    if only_of_a_player or len(ours) == 2 and len(its) == 1 and rng.random() < 0.5:
+        short = rng.choice([name for name, whose in PLAYERS.items() if whose == player])
+        return rng.choice((f"{short}_{word}", f"{word}_{short}", f"{short}.{word}")), its
+    camel = "".join(part.title() if k else part for k, part in enumerate(word.split("_")))
+    return rng.choice((word, word.upper(), word.replace("_", "-"), camel, word.replace("_", ""))), ours
+
+
+def spellings(numbers, tally, folder):
+    """Numbers as people write them, and names of other programs: read as meant, or refused with what is."""
+    for number in numbers:
+        rng = random.Random(f"spelling {number}")
+        name, expected, ours = "r1", None, []
+        if number % 2:
+            text, expected = written(rng)
+            setting = f"r1={text}"
+        else:
+            name, ours = misnamed(rng)
+            setting = f"{name}=1"
+        what, started = f"spelling {number}: {setting!r}", perf_counter()
+        try:
+            found = resolve(environ={}, sets=[setting]).r1
+        except Exception as error:
+            answered(tally, what, error, ConfigError)
+            advice = str(error).partition("; ")[2]
+            if expected is not None or not advice or not all(repr(name) in advice for name in ours):
+                tally.fail("a wrong result", f"{what}: {error}")
+        else:
+            tally.counts["valid"] += 1
+            if found != expected and (number % 2 or name not in fields()):
+                tally.fail("a wrong result", f"{what} became {found}")
         tally.slowest = max(tally.slowest, (perf_counter() - started, what))
 
 
@@ -490,7 +562,8 @@ def words(folder):
         distribution(random.Random(0)), "steps=2", "steps=0",
         "r1=-1", "=", "x=", "name=../x", "new.csv", "new.npy", "new.dot", "new.svg", "new/new.csv",
         "numpy", "strict", "cupy", "float64", "float16", str(folder / "RUN"), "[bold]", "%s", "{x}",
-        "--help", "tanh", "9" * 5000, "1e400",
+        "--help", "tanh", "9" * 5000, "1e400", ".5", "5.", "1e2", "10k", "1,000", "N(0, 1)", "lr=0.1",
+        "batch=.5", "batch", "=4", "ADAM", "objective=WGAN", "cuda:0", "cpu", "a.yaml", "[64,", "help",
     )  # fmt: skip
 
 
@@ -518,6 +591,9 @@ def vector(rng, commands, pool):
         if parameter.name == "seed":
             choices += [seed(rng)]
         arguments.append(str(rng.choice(choices)))
+    if rng.random() < 0.1:  # an option of other programs, or one of another command
+        row = rng.choice((*FLAGS, *NAMES, *ELSEWHERE))
+        arguments.append(rng.choice(("--", "-")) + rng.choice(row.words.split()).replace("_", "-"))
     if rng.random() < 0.1:
         arguments.insert(
             rng.randint(0, len(arguments)), rng.choice(("--debug", "-q", "--no-color", "--json", "-x"))
@@ -685,6 +761,7 @@ TARGETS = {
     "records": records,
     "arguments": arguments,
     "seeds": seeds,
+    "spellings": spellings,
     "streams": streams,
 }
 

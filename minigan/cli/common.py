@@ -55,6 +55,10 @@ def configure(
     made = options_of(fast, options, sets)
     preset, file = source_of(source)
     config, origins = resolve_with_sources(preset=preset, file=file, sets=sets, options=made)
+    if config.backend == "auto" and config.execution not in ("auto", "recorded"):  # as this machine has it
+        from minigan.training.experiment import get_backend, refuse_execution
+
+        refuse_execution(config, get_backend("auto"))
     data = None
     if config.data is not None:
         from minigan.training.data import read_configured

@@ -26,6 +26,7 @@ COUNTS = {
     "arguments": 600,
     "seeds": 200,
     "streams": 40,
+    "spellings": 400,
 }
 
 
@@ -50,7 +51,7 @@ def test_no_input_leads_to_a_failure(results, target):
     assert result[target]["cases"] == COUNTS[target]
 
 
-@pytest.mark.parametrize("target", ["configurations", "data", "records"])
+@pytest.mark.parametrize("target", ["configurations", "data", "records", "spellings"])
 def test_both_answers_are_given(results, target):
     counts = results(target)[target]
     assert min(counts["valid"], counts["refused"]) > 0.05 * COUNTS[target]

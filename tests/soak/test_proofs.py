@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import importlib
+import re
 import sys
 from types import SimpleNamespace
 
@@ -199,6 +200,19 @@ def test_text_that_a_stream_cannot_show_and_losses_that_nobody_tells_are_found(m
         assert "streams: traceback" in fuzzed("streams", 30)
     monkeypatch.setattr(streams.ShownStream, "_attempt", lambda stream, action: _quietly(action))
     assert "streams: a wrong result" in fuzzed("streams", 30)
+
+
+def test_a_number_or_a_name_that_is_read_otherwise_is_found(monkeypatch):
+    from minigan.training import settings, spellings
+
+    for name, other in (
+        ("NUMBER", re.compile("x")), ("meant", lambda name: (("seed",), "")), ("ODD_NUMBERS", ()),
+    ):  # fmt: skip
+        with monkeypatch.context() as patch:
+            patch.setattr(spellings, name, other)
+            assert "spellings: a wrong result" in fuzzed("spellings", 60), name
+    monkeypatch.setattr(settings, "read_value", lambda name, text: 1.0)
+    assert "spellings: a wrong result" in fuzzed("spellings", 10)
 
 
 def _quietly(action):
