@@ -254,9 +254,8 @@ def misnamed(rng):
     word, ours = rng.choice(row.words.split()), row.ours.split()
     player = rng.choice(("generator", "discriminator"))
     its = [name for name in ours if name.startswith(player)]
-    only_of_a_player = (
-        next(one for one in NAMES if word in one.words.split()) is not row
-    )  # d_iters, not iters
+    first = next(one for one in NAMES if word in one.words.split())
+    only_of_a_player = first is not row or word in fields()  # d_iters, not iters
     if only_of_a_player or len(ours) == 2 and len(its) == 1 and rng.random() < 0.5:
         short = rng.choice([name for name, whose in PLAYERS.items() if whose == player])
         return rng.choice((f"{short}_{word}", f"{word}_{short}", f"{short}.{word}")), its
@@ -567,6 +566,14 @@ def words(folder):
     )  # fmt: skip
 
 
+RIGHT = {  # values of options that are taken, so that not all lines end with the first wrong one
+    "batch": ("4", "8."), "steps": ("2", "3"), "lr": (".01", "1e-3"), "objective": ("hinge", "WGAN"),
+    "device": ("cpu", "cuda"), "backend": ("numpy", "cupy"), "dtype": ("float64",), "target": ("N(0, 1)",),
+    "data": ("one.csv",), "source": ("ring8", "a.toml"), "run": ("RUN",), "out": ("made", "/dev/full/x"),
+    "require_ks": ("0", ".999"),
+}  # fmt: skip
+
+
 def vector(rng, commands, pool):
     """The arguments of a command with options that it has, rarely others, and values of any kind."""
     import click
@@ -590,14 +597,15 @@ def vector(rng, commands, pool):
             choices += [f"{n}={json.dumps(v)}" for n, v in cheap(some_settings(rng)).items()]
         if parameter.name == "seed":
             choices += [seed(rng)]
+        choices += 3 * RIGHT.get(parameter.name, ())
         arguments.append(str(rng.choice(choices)))
-    if rng.random() < 0.1:  # an option of other programs, or one of another command
-        row = rng.choice((*FLAGS, *NAMES, *ELSEWHERE))
-        arguments.append(rng.choice(("--", "-")) + rng.choice(row.words.split()).replace("_", "-"))
     if rng.random() < 0.1:
         arguments.insert(
             rng.randint(0, len(arguments)), rng.choice(("--debug", "-q", "--no-color", "--json", "-x"))
         )
+    if rng.random() < 0.03:  # an option of other programs, or one of another command
+        row = rng.choice((*FLAGS, *NAMES, *ELSEWHERE))
+        arguments.append(rng.choice(("--", "-")) + rng.choice(row.words.split()).replace("_", "-"))
     if name == "train" and rng.random() < 0.6:  # most of them need not run to be answered
         arguments.append("--print-config")
     return arguments
@@ -690,7 +698,7 @@ def seeds(numbers, tally, folder):
 
 # ── streams
 
-ENCODINGS = (
+TERMINALS = (
     "ascii", "latin1", "cp1252", "cp437", "cp850", "koi8-r", "shift_jis", "gb18030", "iso8859-7", "utf-16",
 )  # fmt: skip
 
@@ -730,7 +738,7 @@ def streams(numbers, tally, folder):
         next((folder / "made").iterdir()).rename(folder / "RUN")
         for number in numbers:
             rng = random.Random(f"stream {number}")
-            line, encoding = rng.choice(shapes), rng.choice(ENCODINGS)
+            line, encoding = rng.choice(shapes), rng.choice(TERMINALS)
             broken = rng.choice((None, None, 0, 1))  # stdout, stderr
             behind = [io.BytesIO(), io.BytesIO()]
             if broken is not None:
