@@ -27,16 +27,12 @@ SAMPLED = 10**5  # rows looked at for duplicates and quartiles, so that notes co
 
 @dataclass(frozen=True)
 class Data:
-    """A data set: ``values`` (n, p) in float64, the names of its p features, and notes for its user.
-
-    named  whether the names are all the file's own
-    """
+    """A data set: ``values`` (n, p) in float64, the names of its p features, and notes for its user."""
 
     values: np.ndarray
     names: tuple[str, ...]
     notes: tuple[str, ...]
     source: str
-    named: bool = False
 
 
 def read_configured(config: Config) -> Any:
@@ -141,7 +137,7 @@ def read_data(
     except MemoryError:
         raise DataError(f"{what} does not fit into the free memory; thin it out") from None
     values, more = _vetted(table, what, drop_nonfinite, allow_constant)
-    return Data(values, table.names, (*table.notes, *more), str(path), table.named)
+    return Data(values, table.names, (*table.notes, *more), str(path))
 
 
 def _read_npy(file: BinaryIO, what: str, columns: Sequence[int | str] | None, header: bool | None) -> Table:
@@ -180,7 +176,7 @@ def _read_npy(file: BinaryIO, what: str, columns: Sequence[int | str] | None, he
         exact = dtype.itemsize < 8 or max(abs(float(values.min())), abs(float(values.max()))) <= 2**53
         loss = "" if exact else ", and those beyond 2^53 were rounded"
         notes.append(f"{dtype.name} values were converted to float64{loss}")
-    return Table(values, tuple(names[i] for i in selected), notes, named=False)
+    return Table(values, tuple(names[i] for i in selected), notes)
 
 
 def _npy_header(file: BinaryIO, what: str) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -39,12 +39,11 @@ _ADVICE = (  # what to do about a field that is no number, by its form
 
 
 class Table(NamedTuple):
-    """What a file holds: values (n, p), the names of the columns, whether all are its own, and notes."""
+    """What a file holds: values (n, p), the names of the columns, and notes."""
 
     values: np.ndarray
     names: tuple[str, ...]
     notes: list[str]
-    named: bool
 
 
 def read_text(file: BinaryIO, what: str, columns: Sequence[int | str] | None, header: bool | None) -> Table:
@@ -71,8 +70,7 @@ def read_text(file: BinaryIO, what: str, columns: Sequence[int | str] | None, he
         notes.append(f"column {which}, counted from 0, has neither a name nor a value and was left out")
         kept = [k for k in range(len(names)) if k not in nameless]
         values, names = np.ascontiguousarray(values[:, kept]), tuple(names[k] for k in kept)
-        selected = kept
-    return Table(values, names, notes, all(form.own[i] for i in selected))
+    return Table(values, names, notes)
 
 
 def read_header(file: BinaryIO, what: str) -> tuple[str, ...]:

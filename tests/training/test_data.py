@@ -263,7 +263,7 @@ def noted(data, *parts):
 def test_a_header_is_known_by_text_or_by_counting(read, first, names):
     data = read(f"{first}\n{BODY}")
     np.testing.assert_array_equal(data.values, ROWS)
-    assert data.names == names and data.named and noted(data, "was taken as a header")
+    assert data.names == names and noted(data, "was taken as a header")
     counts = not any(c.isalpha() or c in "#-" for c in first)
     assert noted(data, "header=false") == counts
 
@@ -271,7 +271,7 @@ def test_a_header_is_known_by_text_or_by_counting(read, first, names):
 @pytest.mark.parametrize("first", ["2001,2005", "600,2", "-3,1e9"])
 def test_a_first_row_unlike_the_others_is_noted(read, first):
     data = read(f"{first}\n{BODY}")
-    assert len(data.values) == 61 and not data.named and noted(data, first, "unlike", "header=true")
+    assert len(data.values) == 61 and noted(data, first, "unlike", "header=true")
     data = read(f"{first}\n{BODY}", header=True)
     assert len(data.values) == 60 and data.names == tuple(first.split(","))
 
@@ -342,7 +342,6 @@ def test_an_index_is_noted_with_the_way_to_leave_it_out(read):
         data = read(f"{head}\n{rows}")
         names = "columns=1,2" if head == ",0,1" else "columns=a,b"
         assert data.values.shape == (60, 3) and noted(data, f"counts the rows from {start}", names), head
-        assert data.named == (head[0] == "i")
     assert not noted(read(f"a,b\n{BODY}"), "counts")
 
 
@@ -358,7 +357,7 @@ def test_an_empty_column_is_left_out_if_it_has_no_name_and_named_otherwise(read,
     for head in ("a,b,\n", "a,b\n", ""):
         data = read(head + rows)
         np.testing.assert_array_equal(data.values, ROWS)
-        assert data.named == bool(head) and noted(data, "column 2", "left out")
+        assert noted(data, "column 2", "left out")
     message = refused("a,b,c\n" + rows)
     assert "'c'" in message and "no value in 60 rows" in message and "columns=a,b" in message
     assert "'x1'" in refused(np.stack([ROWS[:, 0], np.full(60, np.nan)], 1), "a.npy")
