@@ -13,7 +13,6 @@ from minigan.backend import register as _register
 from minigan.compiler.capture import Program, capture
 from minigan.engine.anomaly import AnomalyError, detect_anomaly
 from minigan.engine.autodiff import assign, grad
-from minigan.engine.gradcheck import GradientError, check_grads
 from minigan.engine.primitives import (
     PRIMITIVES,
     absolute,
@@ -56,6 +55,7 @@ from minigan.nn.network import Network, mlp
 from minigan.nn.optim import SGD, Adam, Momentum, OptimisticAdam, OptimisticSGD, RMSProp
 from minigan.nn.parameters import Parameters
 from minigan.nn.schedules import Average, Averaging, Schedule
+from minigan.testing.gradcheck import GradientError, check_grads
 
 if _typing.TYPE_CHECKING:
     from minigan.probability import (

@@ -16,8 +16,8 @@ from scipy import stats
 
 from minigan.backend import numpy_backend
 from minigan.engine.autodiff import grad
-from minigan.engine.gradcheck import check_grads
 from minigan.engine.tensor import Tensor, constant, variable
+from minigan.testing.gradcheck import check_grads
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -87,6 +87,9 @@ class Backend:
     def __repr__(self) -> str:
         return f"<backend {self.name}>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return get, (self.name,)  # there is one of each
+
 
 class Timer:
     """Seconds spent inside ``with``."""
@@ -121,7 +124,7 @@ def of(array: Array) -> Backend:
         loaded = ", ".join(backend.name for backend in _BY_TYPE.values())
         raise TypeError(
             f"{type(array).__name__} is not an array of a loaded backend ({loaded}); "
-            "bring host values in with backend.array(values)"
+            "of numbers, lists and NumPy's arrays minigan.constant(values) makes a Tensor"
         ) from None
 
 

@@ -1,12 +1,12 @@
 """When memory was overwritten: what was computed from the old numbers can no longer be differentiated."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from weakref import finalize
 
 from minigan import backend
 
-__all__ = ["clock", "last", "last_to", "mark_replayed", "mark_written", "written_memory"]
+__all__ = ["clock", "last", "last_to", "mark_replayed", "mark_written", "undone", "written_memory"]
 
 clock = itertools.count(1)  # of calls and writes: what is older has the smaller number
 _written: dict[int, int] = {}  # memory (id of its owner) that is alive → the time of its last write
@@ -37,3 +37,9 @@ def mark_replayed(memories: Iterable[int]) -> None:
 def last_to(array: backend.Array) -> int:
     """The time of the last write to the memory of ``array``; 0 if there was none."""
     return _written.get(id(backend.owner(array)), 0)
+
+
+def undone(arrays: Iterable[backend.Array]) -> Callable[[], None]:
+    """What to call when the memory of ``arrays`` is again as it is now: it was not overwritten then."""
+    times = {id(backend.owner(array)): last_to(array) for array in arrays}
+    return lambda: _written.update((memory, times[memory]) for memory in times.keys() & _written.keys())

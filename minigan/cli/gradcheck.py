@@ -16,10 +16,10 @@ from minigan.errors import ConfigError
 @click.pass_context
 def gradcheck(ctx: click.Context, names: tuple[str, ...], order: int, as_json: bool) -> None:
     """Check the engine's derivatives against differences, all primitives or the named ones."""
-    from minigan.engine.gradcheck import GradientError
     from minigan.engine.primitives import PRIMITIVES
     from minigan.errors import nearest
     from minigan.testing.cases import check_primitive
+    from minigan.testing.gradcheck import GradientError
 
     for name in names:
         if name not in PRIMITIVES:

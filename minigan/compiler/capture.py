@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigan import backend
+from minigan.backend import writes
 from minigan.compiler.planner import PASSES, Pass
 from minigan.compiler.program import Program, copy_of
 from minigan.compiler.structures import leaves, mapped
@@ -50,30 +51,43 @@ def capture(
     not change in between, a branch on the values of an input's ``.array``. What the step does in Python
     besides, it does twice: counting, printing, appending to a list.
 
-    Tensors made inside the step belong to the program, and a replay overwrites them. Those that it returns
-    are the same ones each time: read them, by item() or numpy(), before the next call.
+    Tensors made inside the step belong to the program, and a replay overwrites them; what the program returns
+    are copies, constants.
 
     Raises:  CaptureError – if captures nest, an array enters from nowhere, a value is read during the step,
              the second recording differs from the first, or it cannot be executed so
+             TypeError – for inputs or state that are no Tensors or arrays
     """
     if reason := refusal("capture"):
         raise CaptureError(reason)
-    own = mapped(lambda x: (variable if is_tracked(x) else constant)(copy_of(_array(x))), inputs, tuple)
+    if not callable(step):
+        raise TypeError(
+            f"capture(step, *inputs) takes a function of the inputs; received {type(step).__name__}"
+        )
+    if not isinstance(state, Iterable) or isinstance(state, Tensor):
+        raise TypeError(f"state= is a list or {{name: Tensor}}, {_STATE}; received {type(state).__name__}")
+    own = mapped(_own, inputs, tuple)
     named = state if isinstance(state, Mapping) else {f"state{k}": x for k, x in enumerate(state)}
-    buffers = [x.array for x in leaves(own, tuple) if x is not None]
-    lasting = {name: _array(x) for name, x in named.items()}
+    buffers = [x.memory for x in leaves(own, tuple) if x is not None]
+    lasting = {name: _array(x, f"state[{name!r}]", _STATE) for name, x in named.items()}
     outside = [*buffers, *lasting.values()]
-    before = [(array, copy_of(array)) for array in outside]
+    before, undone = [(array, copy_of(array)) for array in outside], writes.undone(outside)
     try:
         first = Trace(outside).run(step, own)
         _put_back(before[: len(buffers)])
         with np.errstate(all="ignore"):  # its values are not asked for
             second = Trace(outside, earlier=first).run(step, own)
         program = Program(own, lasting, second, passes, threads, execution)
-    finally:
         _put_back(before)
-    program(*own)
+        program(*own)
+    except BaseException:
+        _put_back(before)
+        undone()
+        raise
     return program
+
+
+_STATE = "as game.state, or [net.parameters.flat, *optimizer.state.values()]"
 
 
 def _put_back(contents: list[tuple[Any, Any]]) -> None:
@@ -81,7 +95,17 @@ def _put_back(contents: list[tuple[Any, Any]]) -> None:
         backend.of(array).xp.copyto(array, content)
 
 
-def _array(x: Any) -> Any:
-    array = x.array if type(x) is Tensor else x
-    backend.of(array)  # raises if it is not an array of a backend
+def _own(x: Any) -> Tensor:
+    values = copy_of(_array(x, "an input of the step", "as constant(values)"))
+    return (variable if is_tracked(x) else constant)(Tensor(values))
+
+
+def _array(x: Any, what: str, way: str) -> Any:
+    array = x.memory if type(x) is Tensor else x
+    try:
+        backend.of(array)
+    except TypeError:
+        raise TypeError(f"{what} is a Tensor or an array, {way}; received {type(x).__name__}") from None
+    if type(array) is np.ndarray and not array.flags.writeable and what.startswith("state"):
+        raise TypeError(f"{what} is a read-only array, as tensor.array is; give the Tensor itself")
     return array

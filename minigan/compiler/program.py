@@ -40,7 +40,8 @@ class Program:
 
     inputs        private buffers, one per array that the step takes
     state         {name: array} of what outlives the step
-    outputs       what the step returned: the same tensors for every replay, which overwrites them
+    outputs       what the step returned: the same tensors for every replay, which overwrites them; a call
+                  returns copies of them
     instructions  the recorded calls, in order
     execution     how it is run: "recorded", "planned", "launches" or "block"
     plan          what the execution made of the instructions, printable; None where it runs them as recorded
@@ -58,14 +59,14 @@ class Program:
         """Make of a trace what runs the step, planned if it can be, else as recorded."""
         taken = leaves(inputs, tuple)
         self._absent = [x is None for x in taken]
-        self.inputs, self.state = [x.array for x in taken if x is not None], state
+        self.inputs, self.state = [x.memory for x in taken if x is not None], state
         # Cut from the tape, which would otherwise live as long as the program.
         self.outputs = mapped(lambda x: constant(x) if type(x) is Tensor else x, trace.outputs)
         self.instructions, self.constants = trace.instructions, trace.constants
         work = [i for i in self.instructions if not i.is_view]
         if not work:
             raise CaptureError("the step computed nothing, so there is nothing to replay")
-        self.returned = [x.array for x in leaves(self.outputs) if type(x) is Tensor]
+        self.returned = [x.memory for x in leaves(self.outputs) if type(x) is Tensor]
         overwritten = [i.output for i in work if i.primitive.name == "assign"] + self.returned
         self._overwrites, self._running = set(map(written_memory, overwritten)), Lock()
         home = backend.of(next(iter((*self.inputs, *self.state.values())), work[0].output))
@@ -94,10 +95,11 @@ class Program:
             for i in self.instructions
         ]
 
-    def __call__(self, *inputs: Any) -> Any:
+    def __call__(self, *inputs: Any, copy: bool = True) -> Any:
         """Run the step once more on Tensors or arrays of the captured shapes; returns the outputs.
 
         inputs  as capture had them, tuples where it had tuples
+        copy    of the outputs; False returns the program's own, which the next run overwrites
 
         Raises:  CaptureError – if a shape, dtype, device or the number of inputs is not the captured one
         """
@@ -107,14 +109,16 @@ class Program:
                 raise _not_as_captured(buffer, a)
         own = {id(buffer) for buffer in self.inputs}  # one may be returned by the step, and fed back
         arrays = [copy_of(a) if id(backend.owner(a)) in own else a for a in arrays]
-        return self._replay([a[None] for a in arrays], 1)
+        return self._replay([a[None] for a in arrays], 1, copy)
 
-    def each(self, *blocks: Any) -> Any:
+    def each(self, *blocks: Any, copy: bool = True) -> Any:
         """Run the step for every first index of these Tensors or arrays: on block[0], on block[1] …
 
         A loop over short steps costs more than the steps; here it is part of the program.
 
-        Shapes:  (K, *shape) for each input of that shape; returns the outputs of the last step
+        copy  of the outputs of the last step, which are returned
+
+        Shapes:  (K, *shape) for each input of that shape
         Raises:  CaptureError – as program(…) does; also for no inputs, or blocks of several lengths
         """
         arrays = self._arrays(blocks)
@@ -124,7 +128,7 @@ class Program:
         lengths = {a.shape[0] for a in arrays}
         if len(lengths) != 1 or not min(lengths):
             raise CaptureError(f"each takes blocks of one length, at least 1; received {sorted(lengths)}")
-        return self._replay(arrays, lengths.pop())
+        return self._replay(arrays, lengths.pop(), copy)
 
     def _arrays(self, inputs):
         if reason := refusal("replay"):
@@ -133,10 +137,13 @@ class Program:
         if [x is None for x in given] != self._absent:
             present = sum(x is not None for x in given)
             where = " in other places" if present == len(self.inputs) else ""
-            raise CaptureError(f"captured with {len(self.inputs)} inputs, called with {present}{where}")
-        return [x.array if type(x) is Tensor else x for x in given if x is not None]
+            raise CaptureError(
+                f"captured with {_counted(len(self.inputs), 'input')}, called with {present}{where}; "
+                "call the program with what the step takes"
+            )
+        return [x.memory if type(x) is Tensor else x for x in given if x is not None]
 
-    def _replay(self, blocks, count):
+    def _replay(self, blocks, count, copy):
         if not self._running.acquire(blocking=False):
             raise CaptureError(
                 "a program runs in one thread at a time, and another thread is running this one; "
@@ -148,7 +155,12 @@ class Program:
             mark_replayed(self._overwrites)
         finally:
             self._running.release()
-        return self.outputs
+        return mapped(_kept, self.outputs) if copy else self.outputs
+
+    def __reduce__(self):
+        raise TypeError(
+            "a program is bound to the memory of its step; copy what the step moves, and capture it again"
+        )
 
     def __len__(self) -> int:
         return len(self.instructions)
@@ -187,6 +199,10 @@ class Program:
         return "\n".join(lines)
 
 
+def _kept(x):
+    return Tensor(x.memory.copy()) if type(x) is Tensor else x
+
+
 def copy_of(array: Any) -> Any:
     """A new array with what is in another, on its device."""
     return backend.of(array).xp.array(array)
@@ -199,5 +215,6 @@ def _counted(count, noun):
 def _not_as_captured(buffer, a, more=""):
     return CaptureError(
         f"captured for {type(buffer).__name__} {buffer.dtype}[{more}{str(list(buffer.shape))[1:]}, "
-        f"called with {type(a).__name__} {getattr(a, 'dtype', '')}{list(getattr(a, 'shape', ()))}"
+        f"called with {type(a).__name__} {getattr(a, 'dtype', '')}{list(getattr(a, 'shape', ()))}; "
+        "bring the input to the first, or capture the step again for the second"
     )

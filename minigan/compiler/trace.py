@@ -128,7 +128,7 @@ class Trace:
 
     def record(self, primitive: Primitive, inputs: list[Any], params: dict[str, Any], output: Tensor) -> None:
         """Note one call. Called by the dispatch, never by users."""
-        array, k = output.array, len(self.calls)
+        array, k = output.memory, len(self.calls)
         origins = [x if isinstance(x, (int, float)) else self._known(x, primitive) for x in inputs]
         if primitive.name == "assign":
             self._known(array, primitive)
@@ -169,13 +169,14 @@ class Trace:
             raise CaptureError(
                 f"an array of shape {array.shape} enters {where} from nowhere: it is neither an input, "
                 "nor state, nor the output of a recorded primitive; "
-                "pass it to capture as an input or in state="
+                "pass it to capture as an input, or in state=, as game.state or net.parameters.flat; "
+                "of an input x take constant(x), for constant(x.array) is a copy"
             )
         return origin
 
     def _returned(self, x: Any) -> Any:
         if type(x) is Tensor:
-            return self._known(x.array, "the outputs")
+            return self._known(x.memory, "the outputs")
         if isinstance(x, np.ndarray):
             return x.dtype.str, x.tolist()
         return x if isinstance(x, (int, float, str, np.generic)) else type(x)

@@ -61,7 +61,7 @@ class detect_anomaly:
 
     def record(self, primitive: Primitive, inputs: list[Any], params: dict[str, Any], output: Tensor) -> None:
         """Check one call, and note its line for the derivative. Called by the dispatch, never by users."""
-        made = inputs[0] if primitive.name == "assign" else output.array  # assign has not written yet
+        made = inputs[0] if primitive.name == "assign" else output.memory  # assign has not written yet
         if _not_finite(made):
             raise _anomaly(primitive, inputs, made)
         if output.call is not None:
@@ -88,8 +88,8 @@ def _anomaly(primitive: Primitive, inputs: list[Any], made: Any) -> AnomalyError
     e.primitive, e.line = primitive.name, _calling_line()
     e.input = next((k for k, x in enumerate(inputs) if _not_finite(x)), None)
     x = made if e.input is None else inputs[e.input]
-    what = f"input {e.input} of {primitive} was already not finite:"
-    what = f"{primitive} made" if e.input is None else what
+    before = f"input {e.input} of {primitive} was already not finite:"
+    what = f"{primitive} made" if e.input is None else before
     while frame is not None and frame.f_code is not grad.__code__:
         frame = frame.f_back
     if frame is not None:

@@ -7,25 +7,32 @@ from typing import Any, NoReturn
 from minigan import backend
 from minigan.backend import writes
 from minigan.engine.primitives import sum_to
-from minigan.engine.tensor import Call, Operand, Primitive, StaleTensorError, Tensor, is_tracked, observer
+from minigan.engine.tensor import Call, Primitive, StaleTensorError, Tensor, is_tracked, observer, variable
 
 __all__ = ["assign", "filled", "grad"]
 
 
-def grad(y: Tensor, wrt: Iterable[Tensor], *, create_graph: bool = False) -> list[Tensor]:
-    """∂(Σy)/∂x for every x in ``wrt``; zeros where y does not depend on x.
+def grad(
+    y: Tensor, wrt: Iterable[Tensor], *, create_graph: bool = False, unreached: str = "refuse"
+) -> list[Tensor]:
+    """∂(Σy)/∂x for every x in ``wrt``; 0 where y sees x by functions alone that are flat, as ``step``.
 
     With ``create_graph`` the gradients carry their own history and can be differentiated again. The sum is
     over all of y, so a loss with one value per replica gives each replica its own gradient. Gradients may
     share memory with each other and with y's history: compute from them, do not assign to them.
 
+    unreached  "refuse" an x from which y was not computed, which is most often a mistake; or "zeros" for it
+
     Raises:  StaleTensorError – if a value needed on the way was overwritten since
              TypeError – if y is not a Tensor, wrt not a list of Tensors with a history, or a rule on the way
              is missing
+             ValueError – if y has no history, or was not computed from every x
     """
     wrt = _checked(y, wrt)
     asked, cotangent = set(wrt), {y: filled(y, 1.0)}
     way, youngest_first = _between(asked, y)
+    if unreached != "zeros" and not asked <= way:
+        _refuse_unreached(y, wrt, way)
     for t, call in youngest_first:
         if t not in cotangent:  # y sees t only via steps, slope 0
             continue
@@ -33,30 +40,44 @@ def grad(y: Tensor, wrt: Iterable[Tensor], *, create_graph: bool = False) -> lis
             _refuse_stale(t, call)
         g = cotangent[t] if t in asked else cotangent.pop(t)
         vjps, seen = call.primitive.vjps, t
-        inputs: Sequence[Operand] = call.inputs
+        inputs: Sequence[Any] = call.inputs
         if not create_graph:  # constants have no history, so the rules record nothing more
-            seen, inputs = Tensor(t.array), [Tensor(x.array) if type(x) is Tensor else x for x in inputs]
+            seen, inputs = Tensor(t.memory), [Tensor(x.memory) if type(x) is Tensor else x for x in inputs]
         for k, x in enumerate(call.inputs):
             if type(x) is Tensor and x in way:
                 if (vjp := vjps[k] if k < len(vjps) else _missing(call, k)) is not None:
                     gx = vjp(g, seen, *inputs, **call.params)
-                    if gx.array.shape != x.array.shape:
-                        gx = sum_to(gx, x.array.shape)
+                    if gx.memory.shape != x.memory.shape:
+                        gx = sum_to(gx, x.memory.shape)
                     cotangent[x] = cotangent[x] + gx if x in cotangent else gx
-    return [cotangent[x] if x in cotangent else filled(x, 0.0) for x in wrt]
+    gradients = [cotangent[x] if x in cotangent else filled(x, 0.0) for x in wrt]
+    if create_graph:  # one that depends on nothing can be differentiated too
+        gradients = [g if g.call else variable(g) for g in gradients]
+    return gradients
 
 
 def _checked(y: Tensor, wrt: Iterable[Tensor]) -> list[Tensor]:
-    if type(y) is not Tensor or isinstance(wrt, Tensor):
-        raise TypeError("grad(y, wrt) takes a Tensor y and a list of Tensors wrt")
+    if type(y) is not Tensor or isinstance(wrt, Tensor) or not isinstance(wrt, Iterable):
+        way = "a Tensor y and a list of Tensors wrt, as [x] or net.parameters"
+        raise TypeError(f"grad(y, wrt) takes {way}; received {type(y).__name__} and {type(wrt).__name__}")
     wrt = list(wrt)
     for k, x in enumerate(wrt):
         if not is_tracked(x):
             what = f"a constant of shape {x.shape}" if type(x) is Tensor else type(x).__name__
-            raise TypeError(
-                f"no gradient can be asked through wrt[{k}], {what}; make it with variable(array) before use"
-            )
+            way = "make it with variable(array) before use"
+            raise TypeError(f"no gradient can be asked through wrt[{k}], {what}; {way}")
+    if y.call is None:
+        why = "computed from constants, cut by constant(…), or returned by a captured program"
+        raise ValueError(f"y, of shape {y.shape}, has no history to differentiate: it was {why}")
     return wrt
+
+
+def _refuse_unreached(y: Tensor, wrt: list[Tensor], way: set[Tensor]) -> NoReturn:
+    k = next(k for k, x in enumerate(wrt) if x not in way)
+    why = "constant(…), .numpy() or a captured program cut its history, or variable(…) made another"
+    why = "y stands where x is to be, and x where y is" if y in _between({y}, wrt[k])[0] else why
+    asked = "a gradient that is to be 0 is asked for by grad(…, unreached='zeros')"
+    raise ValueError(f"y was not computed from wrt[{k}], of shape {wrt[k].shape}: {why}; {asked}")
 
 
 def _between(asked: set[Tensor], y: Tensor) -> tuple[set[Tensor], Iterator[tuple[Tensor, Call]]]:
@@ -81,22 +102,19 @@ def _between(asked: set[Tensor], y: Tensor) -> tuple[set[Tensor], Iterator[tuple
 
 def _refuse_stale(t: Tensor, call: Call) -> None:
     for x in (t, *call.inputs):
-        if type(x) is Tensor and writes.last_to(x.array) > call.age:
-            raise StaleTensorError(
-                f"a value that {call.primitive} used or made, shape {t.shape}, was overwritten since; "
-                "take all gradients before updating any parameter"
-            )
+        if type(x) is Tensor and writes.last_to(x.memory) > call.age:
+            what = f"a value that {call.primitive} used or made, shape {t.shape}, was overwritten since"
+            raise StaleTensorError(f"{what}; take all gradients before updating any parameter")
 
 
 def _missing(call: Call, k: int) -> NoReturn:
-    raise TypeError(
-        f"{call.primitive} has no derivative with respect to its input {k}; pass a Python number there"
-    )
+    what = f"{call.primitive} has no derivative with respect to its input {k}"
+    raise TypeError(f"{what}; pass a Python number there")
 
 
 def filled(like: Tensor, value: float) -> Tensor:
     """A constant tensor of one value, shaped like another."""
-    array = backend.of(like.array).xp.full(like.shape, value, like.dtype)
+    array = backend.of(like.memory).xp.full(like.shape, value, like.dtype)
     if (watching := observer.get()) is not None:
         watching.declare(array)
     return Tensor(array)
@@ -121,10 +139,9 @@ def assign(target: Tensor, value: Tensor) -> None:
         received = f"{type(target).__name__} and {type(value).__name__}"
         raise TypeError(f"assign(target, value) takes two Tensors; received {received}")
     if target.shape != value.shape or target.dtype != value.dtype:
-        raise ValueError(
-            f"assign writes {target.dtype}{list(target.shape)}; received {value.dtype}{list(value.shape)}"
-        )
+        received = f"{value.dtype}{list(value.shape)}"
+        raise ValueError(f"assign writes {target.dtype}{list(target.shape)}; received {received}")
     if (watching := observer.get()) is not None:
-        watching.record(_assignment, [value.array], {}, target)  # first, because it may refuse
-    _assign(backend.of(target.array).xp, value.array, out=target.array)
-    writes.mark_written(target.array)
+        watching.record(_assignment, [value.memory], {}, target)  # first, because it may refuse
+    _assign(backend.of(target.memory).xp, value.memory, out=target.memory)
+    writes.mark_written(target.memory)

@@ -30,40 +30,76 @@ def _infix(name: str) -> tuple[Callable[[_T, _T | float], _T], Callable[[_T, _T 
     return lambda a, b: held[0](a, b), lambda a, b: held[0](b, a)
 
 
-def _compared(compare: Callable[[Any, Any], Any], most: float = math.inf) -> Callable[[Any, object], bool]:
-    """One element with a number, by value. All else is equal if it is one Tensor, and has no order."""
-    return lambda a, b: compare(a.item(), b) if isinstance(b, Real) and a.size <= most else NotImplemented
+def _read(kind: Any) -> Callable[[Any], Any]:
+    return lambda x: kind(x.item())
 
 
-def _axes(x: Any, axis: Any) -> tuple[int, ...]:
-    if not isinstance(x, Notation):
-        raise TypeError(
-            f"a sum or mean takes a Tensor; received {type(x).__name__}, wrap it with constant(values)"
-        )
-    if axis is None:
+def _compared(compare: Callable[[Any, Any], Any]) -> Callable[[Any, object], bool]:
+    """One element with a number, by value; a Tensor is equal to itself, and not compared with others."""
+
+    def compared(a: Any, b: object) -> bool:
+        if isinstance(b, Notation) and a is not b:
+            raise TypeError(
+                "Tensors are not compared; say a is b, maximum(a, b), or use a.numpy(), b.numpy()"
+            )
+        return compare(a.item(), b) if isinstance(b, Real) else NotImplemented
+
+    return compared
+
+
+def _axes(x: Any, axis: Any, others: dict[str, Any]) -> tuple[int, ...]:
+    if axis is None and not others and isinstance(x, Notation):
         return (-2, -1)[max(0, 2 - x.ndim) :]
-    return tuple(axis) if isinstance(axis, Iterable) else (operator.index(axis),)
+    axes = axis if isinstance(axis, Iterable) else (axis,)
+    if others or not isinstance(x, Notation) or not all(hasattr(a, "__index__") for a in axes):
+        received = f"{type(x).__name__}, with axis {axis!r} {others or ''}".rstrip()
+        way = "wrap values with constant(values); axis is an integer or several, kept with length one"
+        raise TypeError(f"a sum or mean takes a Tensor; received {received}: {way}")
+    return tuple(map(operator.index, axes))
 
 
-def _attribute(get: Callable[[Any], object]) -> Any:
-    return property(get)
+def _attribute(get: Callable[[Any], object], change: Any = None) -> Any:
+    return property(get, change)
 
 
-def _in_place(x: object, *_: object) -> NoReturn:
-    raise TypeError("a Tensor is not changed in place; use assign(target, value), or x = x + y for a new one")
+def _to_read(x: Any) -> Array:
+    array = x.memory.view()
+    if type(array) is np.ndarray:  # others have no such flag
+        array.flags.writeable = False
+    return array
+
+
+def _refused(reason: str, error: type[Exception] = TypeError) -> Callable[..., NoReturn]:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise error(reason)
+
+    return refuse
+
+
+_in_place = _refused(
+    "a Tensor is not changed in place; use assign(target, value), or x = x + y for a new one"
+)
+_ELSEWHERE = {  # what does here what attributes do elsewhere
+    "minigan.grad(loss, [x, …]) returns the gradients": "backward grad requires_grad zero_grad",
+    "minigan.constant(t) is t cut from its history": "detach data clone",
+    "use minigan.reshape(t, shape=…)": "reshape view flatten squeeze unsqueeze",
+    "use minigan.constant(t, dtype='float64')": "astype to float double",
+    "use minigan.assign(t, value)": "copy_ fill_ zero_ add_ sub_",
+    "use t.numpy(), an array": "cpu cuda tolist max min std var",
+}
 
 
 class Notation:
     """The part of a Tensor that says what the primitives do."""
 
     __slots__ = ()
-    __iter__ = None
-    array: Array
+    memory: Array
 
-    shape: tuple[int, ...] = _attribute(operator.attrgetter("array.shape"))
-    dtype: np.dtype[Any] = _attribute(operator.attrgetter("array.dtype"))
-    ndim: int = _attribute(operator.attrgetter("array.ndim"))
-    size: int = _attribute(operator.attrgetter("array.size"))
+    array: Array = _attribute(_to_read, _in_place)
+    shape: tuple[int, ...] = _attribute(operator.attrgetter("memory.shape"))
+    dtype: np.dtype[Any] = _attribute(operator.attrgetter("memory.dtype"))
+    ndim: int = _attribute(operator.attrgetter("memory.ndim"))
+    size: int = _attribute(operator.attrgetter("memory.size"))
 
     __add__, __radd__ = _infix("add")
     __sub__, __rsub__ = _infix("subtract")
@@ -74,9 +110,13 @@ class Notation:
     __neg__, __abs__ = _unary("negative"), _unary("absolute")
     __lt__, __le__ = _compared(operator.lt), _compared(operator.le)
     __gt__, __ge__ = _compared(operator.gt), _compared(operator.ge)
-    __eq__, __ne__ = _compared(operator.eq, 1), _compared(operator.ne, 1)
+    __eq__, __ne__ = _compared(operator.eq), _compared(operator.ne)
     __hash__ = object.__hash__
+    __float__, __int__, __bool__ = _read(float), _read(int), _read(bool)
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __imatmul__ = __ipow__ = __setitem__ = _in_place
+    __iter__ = __contains__ = _refused("a Tensor is no sequence; take t[0], t[1], …, or t.numpy()")
+    __array__ = _refused("a Tensor does not become a NumPy array implicitly; use tensor.numpy()")
+    __rpow__ = _refused("a number to the power of a Tensor is exp(log(number) * t)")
 
     @property
     def T(self) -> Self:
@@ -89,26 +129,23 @@ class Notation:
         return y
 
     def __len__(self) -> int:
-        return len(self.array)
+        return len(self.memory)
 
-    def sum(self, axis: int | tuple[int, ...] | None = None) -> Self:
+    def sum(self, axis: int | tuple[int, ...] | None = None, **others: Any) -> Self:
         """Σ over ``axis``, kept with length one; by default over batch and features, the last two axes."""
-        y: Self = FUNCTIONS["sum"][0](self, axis=_axes(self, axis))
+        y: Self = FUNCTIONS["sum"][0](self, axis=_axes(self, axis, others))
         return y
 
-    def mean(self, axis: int | tuple[int, ...] | None = None) -> Self:
+    def mean(self, axis: int | tuple[int, ...] | None = None, **others: Any) -> Self:
         """The mean over ``axis``, kept with length one; by default, as ``sum``, one value per replica.
 
         Raises:  ValueError – for an axis that is not there, or of no numbers
         """
-        axes, shape = _axes(self, axis), self.shape
+        axes, shape = _axes(self, axis, others), self.shape
         total: Self = FUNCTIONS["sum"][0](self, axis=axes)
         if (count := math.prod([shape[a] for a in axes])) == 0:
             raise ValueError(f"the mean of no numbers was asked for: shape {shape}, axes {axes}")
         return total * (1.0 / count)
-
-    def __array__(self, *_: object, **__: object) -> NoReturn:
-        raise TypeError("a Tensor does not become a NumPy array implicitly; use tensor.numpy()")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **_: object) -> Any:
         """NumPy asks here for ``np.float64(2) * x``, which is meant, and for np.exp(x), which is not."""
@@ -121,9 +158,8 @@ class Notation:
         way = f"minigan.{name}" if name in FUNCTIONS else "one of minigan.PRIMITIVES, or tensor.numpy()"
         raise TypeError(f"NumPy's {name} takes arrays, no Tensors, and has no derivative; use {way}")
 
-    @property
-    def grad(self) -> NoReturn:
-        """Refused, as ``backward`` is: gradients are values."""
-        raise AttributeError("a Tensor keeps no gradient; minigan.grad(loss, [x, …]) returns the gradients")
 
-    backward = grad
+for _way, _names in _ELSEWHERE.items():
+    for _name in _names.split():
+        _reason = f"a Tensor has no {_name!r}, and keeps no gradient; {_way}"
+        setattr(Notation, _name, property(_refused(_reason, AttributeError)))

@@ -21,12 +21,13 @@ __all__ = [
 class Elementwise(Primitive):
     """A primitive whose kernel is the array library's function of the same name."""
 
+    plain = True
+
     def __init__(self, name: str, *vjps: VJP) -> None:
         super().__init__(name, lambda xp, *xs, out=None: getattr(xp, name)(*xs, out=out), *vjps)
-
-    def bind(self, xp: Any) -> Any:
-        """The function itself."""
-        return getattr(xp, self.name)
+        self.most, about = getattr(np, name).nin, getattr(np, name).__doc__.split("\n\n")[1]
+        self.usage = f"{name}({'x' if self.most == 1 else 'a, b'})"
+        self.__doc__ = f"{self.usage} of Tensors, a primitive. {about}"
 
 
 # ── arithmetic                             ∂/∂a                                ∂/∂b
@@ -50,28 +51,20 @@ sign     = Elementwise("sign",     None)
 
 
 # ── piecewise; at the kink the derivative is 0 (step, relu), the slope (leaky_relu) or shared (maximum, minimum)
-def _step(xp: Any, x: Array, out: Array = None) -> Array:
-    return xp.greater(x, 0.0, out=xp.empty_like(x) if out is None else out)
-
-def _relu(xp: Any, x: Array, out: Array = None) -> Array:
-    return xp.maximum(x, 0.0, out=out)
-
-def _leaky_relu(xp: Any, x: Array, slope: float, out: Array = None) -> Array:
+def _leaky_relu(xp: Any, x: Array, *, slope: float, out: Array = None) -> Array:
     if not 0.0 <= slope <= 1.0:
         raise ValueError(f"the slope lies in [0, 1]; received {slope}")
     return xp.maximum(x, float(slope) * x, out=out)            # a NumPy scalar would promote float32
-
-def _elu(xp: Any, x: Array, out: Array = None) -> Array:
-    return xp.add(xp.maximum(x, 0.0), xp.expm1(xp.minimum(x, 0.0)), out=out)
 
 def _share(difference: Tensor) -> Tensor:
     """1 where the difference is positive, 0 where it is negative, ½ at a tie."""
     return 0.5 + 0.5 * sign(difference)
 
-step       = Primitive("step",       _step,       None)
-relu       = Primitive("relu",       _relu,       lambda g, y, x: g * step(x))
+step       = Primitive("step",       lambda xp, x, out=None: xp.greater(x, 0.0, out=xp.empty_like(x) if out is None else out), None)
+relu       = Primitive("relu",       lambda xp, x, out=None: xp.maximum(x, 0.0, out=out), lambda g, y, x: g * step(x))
 leaky_relu = Primitive("leaky_relu", _leaky_relu, lambda g, y, x, slope: g * (slope + (1.0 - slope) * step(x)))
-elu        = Primitive("elu",        _elu,        lambda g, y, x: g * exp(minimum(x, 0.0)))
+elu        = Primitive("elu",        lambda xp, x, out=None: xp.add(xp.maximum(x, 0.0), xp.expm1(xp.minimum(x, 0.0)), out=out),
+                       lambda g, y, x: g * exp(minimum(x, 0.0)))
 
 
 # ── the logistic family; both tails exact, because a saturating generator lives in them
@@ -82,11 +75,8 @@ def _sigmoid(xp: Any, x: Array, out: Array = None) -> Array:
     y = xp.add(y, 1.0, out=y)
     return xp.divide(1.0, y, out=y)
 
-def _softplus(xp: Any, x: Array, out: Array = None) -> Array:
-    return xp.logaddexp(x, x.dtype.type(0), out=out)
-
 sigmoid  = Primitive("sigmoid",  _sigmoid,  lambda g, y, x: g * (y * sigmoid(-x)))       # not y(1 - y): float32 makes that 0 from x = 17
-softplus = Primitive("softplus", _softplus, lambda g, y, x: g * sigmoid(x))
+softplus = Primitive("softplus", lambda xp, x, out=None: xp.logaddexp(x, x.dtype.type(0), out=out), lambda g, y, x: g * sigmoid(x))
 
 
 # ── products of matrices                   ∂/∂a                                ∂/∂b
@@ -104,26 +94,24 @@ matmul = Primitive("matmul", _matmul, lambda g, y, a, b: g @ mT(b), lambda g, y,
 
 
 # ── sums and shapes; views cost nothing on replay
-def _sum(xp: Any, x: Array, axis: tuple[int, ...], out: Array = None) -> Array:
+def _sum(xp: Any, x: Array, *, axis: tuple[int, ...], out: Array = None) -> Array:
+    if type(axis) is not tuple:
+        raise TypeError("axis is a tuple; minigan.sum and minigan.mean take an integer too")
     return xp.add.reduce(x, axis=axis, keepdims=True, out=out)  # what sum ends in, sooner
 
-def _reshape(xp: Any, x: Array, shape: tuple[int, ...], out: Array = None) -> Array:
-    return x.reshape(shape) if out is None else xp.copyto(out, x.reshape(shape))
-
-def _getitem(xp: Any, x: Array, key: Any, out: Array = None) -> Array:
-    return x[key] if out is None else xp.copyto(out, x[key])   # one element is a copy, not a view
-
-def _embed(xp: Any, x: Array, shape: tuple[int, ...], key: Any, out: Array = None) -> Array:
+def _embed(xp: Any, x: Array, *, shape: tuple[int, ...], key: Any, out: Array = None) -> Array:
     y = xp.zeros(shape, x.dtype) if out is None else out
     y[...] = 0.0
     y[key] = x
     return y
 
 sum_over     = Primitive("sum", _sum, lambda g, y, x, axis: broadcast_to(g, shape=x.shape))
-mT           = Primitive("mT", lambda xp, x: x.swapaxes(-1, -2), lambda g, y, x: mT(g), view=True)
-reshape      = Primitive("reshape", _reshape, lambda g, y, x, shape: reshape(g, shape=x.shape), view=True)
-broadcast_to = Primitive("broadcast_to", lambda xp, x, shape: xp.broadcast_to(x, shape), lambda g, y, x, shape: g, view=True)
-getitem      = Primitive("getitem", _getitem, lambda g, y, x, key: embed(g, shape=x.shape, key=key), view=True)
+mT           = Primitive("mT", lambda xp, x, out=None: x.swapaxes(-1, -2), lambda g, y, x: mT(g), view=True)
+reshape      = Primitive("reshape", lambda xp, x, *, shape, out=None: x.reshape(shape) if out is None else xp.copyto(out, x.reshape(shape)),
+                         lambda g, y, x, shape: reshape(g, shape=x.shape), view=True)
+broadcast_to = Primitive("broadcast_to", lambda xp, x, *, shape, out=None: xp.broadcast_to(x, shape), lambda g, y, x, shape: g, view=True)
+getitem      = Primitive("getitem", lambda xp, x, *, key, out=None: x[key] if out is None else xp.copyto(out, x[key]),   # one element is a copy, not a view
+                         lambda g, y, x, key: embed(g, shape=x.shape, key=key), view=True)
 embed        = Primitive("embed", _embed, lambda g, y, x, shape, key: getitem(g, key=key))
 
 PRIMITIVES = {p.name: p for p in (
@@ -164,3 +152,4 @@ def _index(x: Tensor, key: Any) -> Tensor:
 _functions: dict[str, Callable[..., Tensor]] = {**PRIMITIVES, "power": _power, "getitem": _index, "mean": mean}
 for _name, _function in _functions.items():
     FUNCTIONS[_name].append(_function)
+    _function.__module__ = __name__  # where pickle finds it

@@ -22,11 +22,11 @@ def history(y: Tensor) -> list[Tensor]:
 
 def _named(y: Tensor, names: Mapping[str, Tensor] | None) -> tuple[list[Tensor], dict[Tensor, str]]:
     tensors = history(y)
-    given = {id(t.array): name for name, t in (names or {}).items()}  # a variable may share the array
+    given = {id(t.memory): name for name, t in (names or {}).items()}  # a variable may share the array
     labels, counter = dict[Tensor, str](), 0
     for t in tensors:
-        if id(t.array) in given:
-            labels[t] = given[id(t.array)]
+        if id(t.memory) in given:
+            labels[t] = given[id(t.memory)]
         else:
             labels[t], counter = f"%{counter}", counter + 1
     return tensors, labels
@@ -55,21 +55,18 @@ def as_dot(y: Tensor, names: Mapping[str, Tensor] | None = None) -> str:
     """The same as a directed graph in Graphviz's DOT language: values in boxes, arrows to what they made."""
     tensors, labels = _named(y, names)
     number = {t: k for k, t in enumerate(tensors)}
-    lines = [
-        "digraph history {",
-        '  rankdir=LR; node [shape=box, style=filled, fontname="Helvetica", fillcolor="#f4f4f4"];',
-    ]
-    for t in tensors:
+    style = 'node [shape=box, style=filled, fontname="Helvetica", fillcolor="#f4f4f4"]'
+    lines = ["digraph history {", f"  rankdir=LR; {style};"]
+    for t, n in number.items():
         kind = "constant" if t.call is None else str(t.call.primitive)
         colour = {"constant": "#e8e8e8", "leaf": "#cfe3f7"}.get(kind, "#ffffff")
         title = ("" if kind in ("constant", "leaf") else f"{kind}\\n") + labels[t].translate(_ESCAPES)
         shape = ", ".join(map(str, t.shape))
-        lines.append(f'  t{number[t]} [label="{title}\\n{t.dtype}[{shape}]", fillcolor="{colour}"];')
-        if t.call is not None:
-            for k, x in enumerate(t.call.inputs):
-                if type(x) is Tensor:
-                    lines.append(f"  t{number[x]} -> t{number[t]};")
-                else:
-                    lines.append(f'  n{number[t]}_{k} [label="{x!r}", shape=plaintext, fillcolor=none];')
-                    lines.append(f"  n{number[t]}_{k} -> t{number[t]};")
+        lines.append(f'  t{n} [label="{title}\\n{t.dtype}[{shape}]", fillcolor="{colour}"];')
+        for k, x in enumerate(() if t.call is None else t.call.inputs):
+            if type(x) is Tensor:
+                lines.append(f"  t{number[x]} -> t{n};")
+            else:
+                lines.append(f'  n{n}_{k} [label="{x!r}", shape=plaintext, fillcolor=none];')
+                lines.append(f"  n{n}_{k} -> t{n};")
     return "\n".join([*lines, "}"])

@@ -5,6 +5,8 @@ is set there sees every call, and fills and `assign` report to it themselves. So
 and anomalies are found; the engine imports neither.
 """
 
+import inspect
+import math
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
@@ -55,13 +57,15 @@ class Call:
 class Tensor(Notation):
     """An array and, when a gradient may be asked through it, the call that made it.
 
-    variable(values) and constant(values) make one of anything; Tensor(array) takes an array as it is.
+    variable(values) and constant(values) make one of anything; Tensor(memory) takes an array as it is.
+
+    memory  the array itself, for `assign` and what loads values to write; ``array`` is to read
     """
 
-    __slots__ = ("array", "call")
+    __slots__ = ("memory", "call")
 
-    def __init__(self, array: backend.Array, call: "Call | None" = None) -> None:
-        self.array, self.call = array, call
+    def __init__(self, memory: backend.Array, call: "Call | None" = None) -> None:
+        self.memory, self.call = memory, call
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """A copy on the host, as a NumPy array.
@@ -70,25 +74,36 @@ class Tensor(Notation):
         """
         if reason := refusal("read"):
             raise CaptureError(reason)
-        return backend.of(self.array).to_host(self.array)
+        return backend.of(self.memory).to_host(self.memory)
 
     def item(self) -> float:
-        """The value of a tensor of one element, as a Python float."""
+        """The value of a tensor of one element, as a Python float; so read float, int, bool and ``t < 1``."""
         if self.size != 1:
-            raise ValueError(f"item() reads a tensor of one element; this one has shape {self.shape}")
+            way = "use tensor.numpy(), or reduce it first, as mean(t) does"
+            raise ValueError(f"a number is read from one element; this one has shape {self.shape}, {way}")
         return float(self.numpy().reshape(()))
 
-    def __float__(self) -> float:
-        return self.item()
-
-    def __bool__(self) -> bool:
-        return bool(self.item())
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For copy and pickle: views of one memory are so again."""
+        array, memory = self.memory, backend.owner(self.memory)
+        if type(array) is not np.ndarray or not (self.call is None or self.call.primitive is leaf):
+            way = "of a computed Tensor take constant(t), of a network on a GPU network.parameters.copy()"
+            raise TypeError(f"variables and constants on the host are copied; {way}")
+        if not memory.flags.c_contiguous:
+            array = memory = array.copy()
+        start = array.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
+        return _again, (self.call is not None, array.shape, memory.dtype, memory, start, array.strides)
 
     def __repr__(self) -> str:
         made_by = "" if self.call is None else f", made by {self.call.primitive}"
-        return f"Tensor({backend.of(self.array).to_host(self.array)!r}{made_by})"
+        return f"Tensor({backend.of(self.memory).to_host(self.memory)!r}{made_by})"
 
 
+def _again(history: bool, *view: Any) -> Tensor:
+    return (variable if history else constant)(Tensor(np.ndarray(*view)))
+
+
+_new = object.__new__
 Operand = Tensor | float  # and int, and NumPy's scalars: what stands beside a Tensor
 VJP = Callable[..., Tensor] | None  # a rule; None where the derivative is zero
 
@@ -101,28 +116,33 @@ class Primitive:
                                               differentiated again; None where the derivative is zero wherever
                                               it exists
     view: y shares the memory of its input, so a replay has nothing to do for it
+    usage: how it is called, as "leaky_relu(x, slope=…)"; what ``help`` shows first
     """
 
-    __slots__ = ("name", "kernel", "vjps", "view", "_functions")
+    plain = False  # whether the kernel is the array library's function of that name
 
     def __init__(self, name: str, kernel: Callable[..., Any], *vjps: VJP, view: bool = False) -> None:
         self.name, self.kernel, self.vjps, self.view = name, kernel, vjps, view
+        xs = [x for x in list(inspect.signature(kernel).parameters.values())[1:] if x.name != "out"]
+        self.usage = f"{name}({', '.join(x.name + '=…' * (x.kind == x.KEYWORD_ONLY) for x in xs)})"
+        self.most = math.inf if any(x.kind == x.VAR_POSITIONAL for x in xs) else len(xs)
+        self.__doc__ = f"{self.usage} of Tensors, a primitive: a row of minigan/engine/primitives.py."
         self._functions: dict[type, Callable[..., backend.Array]] = {}  # what `bind` gave, by type of array
 
     def bind(self, xp: Any) -> Callable[..., backend.Array]:
         """The kernel as a function of arrays of one library."""
-        return partial(self.kernel, xp)
+        return getattr(xp, self.name) if self.plain else partial(self.kernel, xp)
 
     def __call__(self, *inputs: Operand, **params: Any) -> Tensor:
         arrays: list[backend.Array] = []
         first, tracked = None, False
         for x in inputs:
             if type(x) is Tensor:
-                a = x.array
+                a = x.memory
                 if first is None:
                     first = a
-                elif type(a) is not type(first) or a.dtype != first.dtype:
-                    raise _mixture(self, first, a)
+                elif type(a) is not type(first) or a.dtype != first.dtype or a.ndim != first.ndim:
+                    _refuse_mixture(self, first, a)
                 if x.call is not None:
                     tracked = True
             elif type(x) is float or type(x) is int:
@@ -137,19 +157,28 @@ class Primitive:
         if function is None:
             function = self._functions[type(first)] = self.bind(backend.of(first).xp)
         try:
+            if len(arrays) > self.most or (params and (self.plain or "out" in params)):
+                raise TypeError(
+                    "it takes no more than that, each under its name"
+                )  # a ufunc writes into an excess one
             array = function(*arrays, **params)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             shapes = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
-            raise ValueError(f"{self} cannot take {shapes}: {error}") from None
+            kind, name = (TypeError, self.usage) if isinstance(error, TypeError) else (ValueError, self.name)
+            raise kind(f"{name} cannot take {shapes}: {error}") from None
         if type(array) is not type(first):
             array = backend.of(first).xp.asarray(array)  # a full reduction, which NumPy makes a scalar
-        y = Tensor(array, Call(self, inputs, params) if tracked else None)
+        y = _new(Tensor)  # sooner than by __init__
+        y.memory, y.call = array, Call(self, inputs, params) if tracked else None
         if (watching := observer.get()) is not None:
             watching.record(self, arrays, params, y)
         return y
 
     def __repr__(self) -> str:
         return self.name
+
+    def __reduce__(self) -> str:
+        return self.name  # of what is made once: its name in __module__
 
 
 def _literal(primitive: Primitive, x: object) -> Operand:
@@ -160,35 +189,41 @@ def _literal(primitive: Primitive, x: object) -> Operand:
         return float(x)
     raise TypeError(
         f"{primitive} takes Tensors and Python numbers; received {type(x).__name__}. "
-        "Wrap arrays with constant(array) or variable(array)"
+        f"Wrap arrays with constant(array) or variable(array); the call is {primitive.usage}"
     )
 
 
-def _mixture(primitive: Primitive, a: backend.Array, b: backend.Array) -> TypeError:
+def _refuse_mixture(primitive: Primitive, a: backend.Array, b: backend.Array) -> None:
+    """Of devices, dtypes, and of (n,) with (n, 1), whose n² pairs are a forgotten axis and no result."""
+    row, shape = (a, b.shape) if a.ndim < b.ndim else (b, a.shape)
+    if row.ndim == 1 != row.size and shape[-2:] == (row.size, 1):
+        way = f"bring both to one shape, as by reshape(t, shape={shape})"
+        raise ValueError(f"{primitive} of {a.shape} and {b.shape} would pair each row with each; {way}")
     if type(a) is not type(b):
-        return TypeError(
-            f"{primitive} received arrays of two devices, {type(a).__name__} and {type(b).__name__}; "
-            "bring both to one with backend.array(values)"
+        kinds, way = (
+            f"{type(a).__name__} and {type(b).__name__}",
+            "bring both to one with backend.array(values)",
         )
-    return TypeError(
-        f"{primitive} received {a.dtype} and {b.dtype}; the engine never casts, make them one dtype"
-    )
+        raise TypeError(f"{primitive} received arrays of two devices, {kinds}; {way}")
+    if a.dtype != b.dtype:
+        way = "the engine never casts, make them one dtype"
+        raise TypeError(f"{primitive} received {a.dtype} and {b.dtype}; {way}")
 
 
-leaf = Primitive("leaf", type(None))  # of variables: no replay runs it
+leaf = Primitive("leaf", lambda xp: None)  # of variables: no replay runs it
 
 
 def _array(values: Any, dtype: Any) -> backend.Array:
-    array = values.array if isinstance(values, Tensor) else values
-    try:
-        backend.of(array)
-    except TypeError:
-        if not isinstance(values, (Real, list, tuple)):
-            raise
-        array = np.asarray(float(values) if isinstance(values, Real) else values)
-        dtype = dtype or ("float32" if array.dtype.kind in "fiub" else None)
-    if dtype is not None:
-        array = array.astype(dtype, copy=False)
+    if type(values) is Tensor:
+        array = values.memory if dtype is None else values.memory.astype(dtype, copy=False)
+    elif isinstance(values, (Real, list, tuple)):
+        try:
+            array = np.array(float(values) if isinstance(values, Real) else values)
+        except ValueError:
+            raise ValueError(f"the rows of a Tensor have one length; received {values!r}") from None
+        array = array.astype(dtype or ("float32" if array.dtype.kind in "fiub" else array.dtype), copy=False)
+    else:
+        array = backend.of(values).xp.array(values, dtype)
     if array.dtype.kind != "f":
         raise TypeError(f"tensors are floating point; received {array.dtype}, convert by dtype='float32'")
     return array
@@ -197,9 +232,9 @@ def _array(values: Any, dtype: Any) -> backend.Array:
 def variable(values: Any, dtype: Any = None) -> Tensor:
     """A tensor to take gradients with respect to: a call with no inputs.
 
-    values  an array of floating-point numbers of any backend, whose memory is shared, or a Tensor; numbers
-            and lists of them, whole or not, become a new NumPy array of float32
-    dtype   another type than that, for which the array is copied
+    values  a Tensor, whose memory is shared; an array of floating-point numbers of any backend, or numbers,
+            whole or not, and lists of them, which become float32: these are copied
+    dtype   another type than that
 
     Raises:  TypeError – for whole numbers in an array, which are data as often as a mistake: say which dtype
     """

@@ -136,7 +136,9 @@ class Consensus(Simultaneous):
         length: Any = 0.0
         for v in (*v_d, *v_g):
             length = length + sum_over(square(v), axis=(-2, -1))
-        pull = grad(0.5 * self.consensus * length, D + G)
+        pull = grad(
+            0.5 * self.consensus * length, D + G, unreached="zeros"
+        )  # as D's last bias is, of a critic
         pulled = [v + h for v, h in zip((*v_d, *v_g), pull, strict=True)]
         return losses, pulled[: len(D)], pulled[len(D) :]
 

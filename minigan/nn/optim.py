@@ -37,12 +37,12 @@ class Optimizer:
         self.rate = Tensor(xp.zeros((*parameters.replicas, 1), θ.dtype))
         self.set_rate(rate)
         self.g = filled(θ, 0.0)
-        self._slots = [Tensor(view) for view in parameters.views_of(self.g.array)]
+        self._slots = [Tensor(view) for view in parameters.views_of(self.g.memory)]
         self.state = {"rate": self.rate, "g": self.g}
 
     def describe(self) -> str:
         """The rule and its numbers: "Adam(rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-08)"."""
-        rates = self.parameters.backend.to_host(self.rate.array).ravel()
+        rates = self.parameters.backend.to_host(self.rate.memory).ravel()
         rate = f"{rates.min():.6g}" + (f" … {rates.max():.6g}" if np.ptp(rates) else "")
         numbers = [f"rate={rate}"] + [f"{k}={x}" for k, x in vars(self).items() if isinstance(x, float)]
         return f"{type(self).__name__}({', '.join(numbers)})"

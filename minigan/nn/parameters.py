@@ -8,7 +8,6 @@ import numpy as np
 
 from minigan.arguments import closest, floating, shown, whole
 from minigan.backend import Array, Backend
-from minigan.backend.writes import mark_written
 from minigan.engine.autodiff import assign
 from minigan.engine.tensor import Tensor, variable
 
@@ -45,7 +44,8 @@ class Parameters:
         dtype, numbers = floating("dtype", dtype), math.prod(self.replicas) * self.count
         require_room(backend, np.dtype(dtype).itemsize * numbers, f"{numbers:,} parameters in {dtype}")
         self.flat = Tensor(backend.xp.zeros((*self.replicas, self.count), dtype))
-        self.views = dict(zip(self.shapes, map(variable, self.views_of(self.flat.array)), strict=True))
+        views = map(Tensor, self.views_of(self.flat.memory))
+        self.views = dict(zip(self.shapes, map(variable, views), strict=True))
 
     def views_of(self, flat: Array) -> list[Array]:
         """Arrays in the shapes of the parameters that look into ``flat``, an array shaped like ours."""
@@ -118,8 +118,7 @@ class Parameters:
                     f"{name} holds {bad} of {np.size(array)} values that are not finite; nothing was loaded"
                 )
         for name, view in self.views.items():
-            self.backend.xp.copyto(view.array, self.backend.array(np.asarray(arrays[name])))
-        mark_written(self.flat.array)
+            assign(view, Tensor(self.backend.array(np.asarray(arrays[name]))))
 
 
 def _checked(shapes: object) -> dict[str, tuple[int, ...]]:

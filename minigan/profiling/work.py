@@ -216,7 +216,7 @@ def make_step(backend: backends.Backend, variant: Variant, size: Size, checked: 
 
     def losses(count: int) -> tuple[np.ndarray, np.ndarray]:
         for tensor, content in zip(game.state.values(), start, strict=True):
-            backend.xp.copyto(tensor.array, content)
+            backend.xp.copyto(tensor.memory, content)
         found = advance([block[:count] for block in everything])
         return found.discriminator.numpy(), found.generator.numpy()
 
@@ -231,7 +231,7 @@ def make_game(backend: backends.Backend, size: Size, dtype: str) -> tuple[Game, 
     widths = 1, size.width, size.width, 1
     G, D = (mlp(widths, rngs=rngs, activation="tanh", backend=backend, dtype=dtype) for _ in range(2))
     game = Game(G, D, *(Adam(net.parameters, RATE, BETA1, BETA2) for net in (G, D)))
-    return game, [backend.xp.array(tensor.array) for tensor in game.state.values()]
+    return game, [backend.xp.array(tensor.memory) for tensor in game.state.values()]
 
 
 def batches(size: Size, steps: int) -> np.ndarray:

@@ -8,8 +8,8 @@ import numpy as np
 
 from minigan.backend import Backend
 from minigan.engine import primitives as P
-from minigan.engine.gradcheck import check_grads
 from minigan.engine.tensor import Tensor
+from minigan.testing.gradcheck import check_grads
 
 __all__ = ["CASES", "Case", "check_primitive"]
 

@@ -228,7 +228,7 @@ class Experiment(Steps):
             if "." in name:
                 if name not in arrays or arrays[name].shape != tensor.shape:
                     raise ValueError(f"{name} is missing or has another shape than {tensor.shape}")
-                self.backend.xp.copyto(tensor.array, self.backend.array(arrays[name]))
+                self.backend.xp.copyto(tensor.memory, self.backend.array(arrays[name]))
         self.draws = dataclasses.replace(self.draws, units=Units(arrays["shift"], arrays["scale"]))
         self.step = step
 
@@ -268,9 +268,9 @@ class Ensemble(Steps):
         self.game = _game(configs, self.backend, first.latent_size, first.features, replicated=True)
         super().__init__(first.block_length)
         for name, tensor in self.game.state.items():
-            rows = [experiment.game.state[name].array for experiment in experiments]
-            self.backend.xp.copyto(tensor.array, self.backend.xp.stack(rows))
-            mark_written(tensor.array)
+            rows = [experiment.game.state[name].memory for experiment in experiments]
+            self.backend.xp.copyto(tensor.memory, self.backend.xp.stack(rows))
+            mark_written(tensor.memory)
         self.step = first.step
 
     @classmethod
@@ -292,11 +292,11 @@ class Ensemble(Steps):
             if experiment.step != self.step:
                 for name, tensor in experiment.game.state.items():
                     if name not in PENALTIES:
-                        self.backend.xp.copyto(tensor.array, self.game.state[name].array[k])
-                        mark_written(tensor.array)
+                        self.backend.xp.copyto(tensor.memory, self.game.state[name].memory[k])
+                        mark_written(tensor.memory)
                 experiment.step = self.step
                 if self._losses is not None:
-                    experiment._losses = Losses(*(constant(loss.array[k]) for loss in self._losses))
+                    experiment._losses = Losses(*(constant(loss.memory[k]) for loss in self._losses))
 
     def sample(self, count: int, index: int = 0, *, averaged: bool = True) -> np.ndarray:
         """``count`` generated rows of each experiment.    Shapes:  → (R, count, p)"""

@@ -61,7 +61,8 @@ class Steps:
                     self._block, self._numbers = block, self._draw(block)
                 count = min(steps, self.block_length - k)
                 if self._program is not None and not self.watched:
-                    self._program.each(*(numbers[k : k + count] for numbers in self._numbers.values()))
+                    blocks = (numbers[k : k + count] for numbers in self._numbers.values())
+                    self._program.each(*blocks, copy=False)
                 else:
                     count, inputs = 1, [constant(numbers[k]) for numbers in self._numbers.values()]
                     if self.watched:

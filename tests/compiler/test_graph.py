@@ -114,7 +114,7 @@ def test_a_load_sees_the_last_store_before_it():
 
     graph = graph_of(step, normal(1, 4), state=[w])
     products = [n for n in graph.nodes if n.op == "multiply"]
-    stores = [s for s in graph.stores if s.array is w.array]
+    stores = [s for s in graph.stores if s.array is w.memory]
     assert [n.inputs[0].time for n in products] == [-1, *(s.time for s in stores)]
 
 
@@ -158,10 +158,10 @@ def test_a_schedule_reads_memory_before_it_is_overwritten():
 
     graph = graph_of(step, normal(1, 4), state=[w]).schedule()
     at = position(graph)
-    store = next(s for s in graph.stores if s.array is w.array)
+    store = next(s for s in graph.stores if s.array is w.memory)
     for node in graph.nodes:
         assert all(at[x] < at[node] for x in node.inputs if isinstance(x, Node))
-        if node.op == "load" and node.array is w.array:
+        if node.op == "load" and node.array is w.memory:
             (reader,) = graph.users()[node]
             assert (at[reader] < at[store]) == (node.time == -1)
 
@@ -176,7 +176,7 @@ def test_a_reader_through_views_comes_before_the_store_too():
 
     graph = graph_of(step, normal(1, 3, 3), state=[w]).schedule()
     at = position(graph)
-    store = next(s for s in graph.stores if s.array is w.array)
+    store = next(s for s in graph.stores if s.array is w.memory)
     assert all(at[n] < at[store] for n in graph.nodes if n.op == "matmul")
 
 
@@ -238,7 +238,7 @@ def test_a_graph_prints_as_numbered_lines():
 def test_an_assignment_to_a_computed_value_cannot_be_planned():
     def step(x):
         y = x * 2.0
-        assign(Tensor(y.array), x)
+        assign(Tensor(y.memory), x)
         return y
 
     program = capture(step, normal(0, 3))

@@ -160,7 +160,7 @@ def test_marks_die_with_their_memory(backend):
         held = [variable(backend.array(np.zeros(3))) for _ in range(2_000)]
         for x in held:
             assign(x, x * 1.0)
-            mark_written(x.array)
+            mark_written(x.memory)
         assert len(writes._written) == before + 2_000
         del x
         held = (

@@ -156,7 +156,7 @@ def test_chains_of_numbers_are_computed_as_scalars_with_the_bits_of_arrays(dtype
     inputs = [normal(1, 1, dtype=dtype), normal(2, 5, dtype=dtype)]
     start = rate.numpy()
     expected = [t.numpy().tobytes() for t in step(*inputs)]
-    rate.array[...] = start
+    rate.memory[...] = start
     program = capture(step, *inputs, state=[rate])
     assert sum(line.startswith("s") and " = " in line for line in program.plan.code.lines) >= 6
     assert [t.numpy().tobytes() for t in program.outputs] == expected

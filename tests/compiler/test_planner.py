@@ -189,7 +189,7 @@ def moved_in_between():
 
     def step(x):
         product = x @ p["W0"]
-        assign(Tensor(p["b0"].array), p["b0"] * 0.5)
+        assign(Tensor(p["b0"].memory), p["b0"] * 0.5)
         return product + p["b0"]
 
     return step, {"flat": p.flat}
@@ -375,7 +375,7 @@ def test_a_sum_that_keeps_the_rows_stays_two():
 # ── bias gradients
 def gradients(p, *, read=None, slots=None):
     g = filled(p.flat, 0.0)
-    slots = slots or [Tensor(view) for view in p.views_of(g.array)]
+    slots = slots or [Tensor(view) for view in p.views_of(g.memory)]
 
     def step(x):
         loss = P.mean(P.square(layer(p, x)))
@@ -415,7 +415,7 @@ def test_gradients_that_lie_apart_stay_two():
 def slopes(sizes):
     p = dense(sizes=sizes)
     g = filled(p.flat, 0.0)
-    slots = [Tensor(view) for view in p.views_of(g.array)]
+    slots = [Tensor(view) for view in p.views_of(g.memory)]
 
     def step(x):
         h = x
@@ -459,7 +459,7 @@ def test_the_gradients_of_one_half_of_the_rows_are_one_product():
     def step(x, y):
         judge = lambda z: layer(p, layer(p, z), 1)  # noqa: E731
         loss = P.mean(P.square(judge(x)))
-        for slot, gradient in zip(p.views_of(slots.array), grad(loss, list(p)), strict=True):
+        for slot, gradient in zip(p.views_of(slots.memory), grad(loss, list(p)), strict=True):
             assign(Tensor(slot), gradient)
         return loss, P.mean(judge(y)), slots * 1.0
 
@@ -762,7 +762,7 @@ def test_a_program_that_forgot_its_values_can_be_planned_again(monkeypatch):
     batches = [[normal((k, j), 3, 4, 3).array for j in range(2)] for k in range(3)]
     for plan in (program.plan, again):
         for name, t in state.items():
-            t.array[...] = start[name]
+            t.memory[...] = start[name]
         plan.run(batches)
         runs.append({name: t.numpy() for name, t in state.items()})
     for name in start:
@@ -907,7 +907,7 @@ def test_gradients_of_an_input_are_planned_too():
         def step(x, y):
             losses = []
             for z, sign in ((x, -1.0), (y, 1.0)):
-                z = variable(z.array)
+                z = variable(z)
                 logits = net(z)
                 (slope,) = grad(logits, [z], create_graph=True)
                 penalty = P.mean(P.sum_over(P.square(slope), axis=(-1,)))

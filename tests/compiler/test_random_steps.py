@@ -67,7 +67,7 @@ class RandomStep:
         m, v = map(self._constant, 0.5 * rng.standard_normal((2, *flat)))
         self.state = {"flat": self.p.flat, "m": m, "v": v, "g": filled(self.p.flat, 0.0)}
         self.state["t"] = self._constant(np.ones((*self.replicas, 1)))
-        self.slots = [Tensor(view) for view in self.p.views_of(self.state["g"].array)]
+        self.slots = [Tensor(view) for view in self.p.views_of(self.state["g"].memory)]
 
     def _constant(self, values):
         return constant(self.backend.array(values.astype(self.dtype)))
@@ -160,7 +160,7 @@ class RandomStep:
         """A loss of two batches with a penalty, and its gradients, in the slots."""
         inner = self._pick(ACTIVATIONS)
         x, y = (self._pick(self.batches) for _ in range(2))
-        x = variable(x.array)
+        x = variable(x)
 
         def network(z):
             h = P.tanh(z @ self.p["W0"] + self.p["b0"])

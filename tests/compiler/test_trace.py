@@ -26,7 +26,7 @@ def test_the_first_recording_holds_no_array(backend):
         before = [array for array in alive if array() is not None]
         assert not before, "arrays of the first recording are alive in the second"
         y = P.exp(x * 2.0)
-        alive.append(ref(y.array))
+        alive.append(ref(y.memory))
         return P.tanh(y) + y
 
     x = lift(backend, np.ones(8))
@@ -42,8 +42,8 @@ def test_views_that_no_call_made_are_the_same_in_both(backend):
     def step(x):
         total = x * 0.0
         for k in (0, 1, 2, 3) * 25:
-            y = P.exp(constant(w.array[k]) * 1e-3)  # gone in the next round
-            total = total + y * constant(y.array[::-1])
+            y = P.exp(Tensor(w.memory[k]) * 1e-3)  # gone in the next round
+            total = total + y * Tensor(y.memory[::-1])
         return total
 
     for _ in range(5):
@@ -57,7 +57,7 @@ def test_another_view_of_the_same_memory_is_another_array(backend):
     w, turns = lift(backend, np.arange(6.0)), iter([slice(0, 3), slice(3, 6), slice(0, 3), slice(5, 2, -1)])
     for _ in range(2):
         with pytest.raises(CaptureError, match="multiply takes another array the second time"):
-            capture(lambda x: x * constant(w.array[next(turns)]), lift(backend, np.ones(3)), state=[w])
+            capture(lambda x: x * Tensor(w.memory[next(turns)]), lift(backend, np.ones(3)), state=[w])
 
 
 def test_where_arrays_come_from(backend):
@@ -66,11 +66,11 @@ def test_where_arrays_come_from(backend):
     x = lift(backend, np.ones(3))
 
     def step(x):
-        y = x * constant(w.array[1])
+        y = x * Tensor(w.memory[1])
         assign(w, w + filled(w, 1.0))
-        return y + y[1:2], y * constant(y.array[::2])[:1]
+        return y + y[1:2], y * Tensor(y.memory[::2])[:1]
 
-    trace = Trace([x.array, w.array]).run(step, (x,))
+    trace = Trace([x.memory, w.memory]).run(step, (x,))
     origins = [call.inputs for call in trace.calls]
     kinds = [[o[0] if isinstance(o, tuple) else o for o in row] for row in origins]
     names = [call.primitive.name for call in trace.calls]

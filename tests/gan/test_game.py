@@ -648,7 +648,7 @@ def test_a_restored_state_continues_bit_for_bit(backend, options, captured):
     saved = snapshot(first)
     assert saved.keys() == second.state.keys()
     for name, tensor in second.state.items():
-        backend.xp.copyto(tensor.array, backend.array(saved[name]))
+        backend.xp.copyto(tensor.memory, backend.array(saved[name]))
     np.testing.assert_array_equal(play(second, backend, rounds=4, captured=captured, skip=2), losses[2:])
     assert_same_bits(snapshot(second), snapshot(whole))
 

@@ -13,10 +13,10 @@ from scipy import integrate, optimize, special, stats
 
 from minigan.compiler.capture import capture
 from minigan.engine.autodiff import grad
-from minigan.engine.gradcheck import check_grads
 from minigan.engine.primitives import exp, mT, relu, softplus, square, sum_over
 from minigan.engine.tensor import Tensor, constant, variable
 from minigan.gan.objectives import OBJECTIVES, alpha, bce_with_logits, objective
+from minigan.testing.gradcheck import check_grads
 
 
 # ── the theorem ───────────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,6 @@ from scipy import integrate, optimize, special, stats
 
 from minigan import backend as backends
 from minigan.engine.autodiff import grad
-from minigan.engine.gradcheck import check_grads
 from minigan.engine.tensor import variable
 from minigan.models import (
     ConvergenceWarning,
@@ -26,6 +25,7 @@ from minigan.models import (
 from minigan.models.generative import COVARIANCES
 from minigan.models.likelihood import fit_normal
 from minigan.models.posterior import log_sum_exp
+from minigan.testing.gradcheck import check_grads
 
 ROOT = Path(__file__).parents[2]
 SIGMAS = 6.0  # a normal number is farther out with probability 2e-9

@@ -5,9 +5,9 @@ import pytest
 from scipy import special
 
 from minigan.engine.autodiff import grad
-from minigan.engine.gradcheck import check_grads
 from minigan.engine.tensor import Tensor, constant, variable
 from minigan.nn.layers import ACTIVATIONS, Dense, activation
+from minigan.testing.gradcheck import check_grads
 
 CLOSED_FORM = {  # value and derivative, from other functions than the package's
     "identity": (lambda x: x, lambda x: np.ones_like(x)),

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from minigan.engine.autodiff import grad
-from minigan.engine.gradcheck import check_grads
 from minigan.engine.primitives import mean, square
 from minigan.engine.tensor import Tensor
 from minigan.nn.initializers import INITIALIZERS, glorot_uniform
@@ -13,6 +12,7 @@ from minigan.nn.network import Network, mlp
 from minigan.nn.optim import SGD, Momentum
 from minigan.nn.parameters import Parameters
 from minigan.nn.schedules import Average
+from minigan.testing.gradcheck import check_grads
 
 SIZES = (2, 5, 4, 3)
 

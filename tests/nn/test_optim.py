@@ -290,7 +290,7 @@ def test_state_is_complete(backend):
         second = cls(parameters_of(backend, first.parameters.flat.numpy()), 1.0)
         assert second.state.keys() == first.state.keys()
         for name, tensor in second.state.items():
-            backend.xp.copyto(tensor.array, backend.array(first.state[name].numpy()))
+            backend.xp.copyto(tensor.memory, backend.array(first.state[name].numpy()))
         np.testing.assert_array_equal(follow(second, gradients[11:]), whole[11:])
 
 

@@ -314,7 +314,7 @@ def test_a_nan_that_no_loss_shows_is_found_before_the_checkpoint(tmp_path, monke
     def poisoned(steps):
         advance(steps)
         if experiment.step >= 15:
-            experiment.averaged.parameters.flat.array[0] = np.nan
+            experiment.averaged.parameters.flat.memory[0] = np.nan
 
     monkeypatch.setattr(experiment, "advance", poisoned)
     with run, pytest.raises(DivergedError, match="parameters stopped being finite before step 15"):

@@ -51,9 +51,9 @@ def dirac(
     offsets, weights = noise * points[:, None], (weights * (len(weights) / weights.sum()))[:, None]
 
     def losses(ψ: Tensor, θ: Tensor) -> tuple[Tensor, Tensor]:
-        here = backends.of(ψ.array)
+        here = backends.of(ψ.memory)
         offset, weight = (Tensor(here.array(a)) for a in (offsets, weights))
-        real, fake = variable((0.0 * constant(θ) + offset).array), θ + offset  # a copy of the data per point
+        real, fake = variable(0.0 * constant(θ) + offset), θ + offset  # a copy of the data per point
         a, b = real * ψ, fake * ψ
         if curves.paired:
             loss_d, loss_g = curves.discriminator_loss(a, b), curves.generator_loss(b, a)

@@ -60,7 +60,10 @@ class SmallGame:
                 f"losses are one value per point, shape {(*w.shape[:-1], 1, 1)}; "
                 f"received {losses[0].shape} and {losses[1].shape}"
             )
-        slopes = (grad(y, [x], create_graph=create_graph)[0] for y, x in zip(losses, (ψ, θ), strict=True))
+        slopes = (
+            grad(y, [x], create_graph=create_graph, unreached="zeros")[0]  # who has no say rests
+            for y, x in zip(losses, (ψ, θ), strict=True)
+        )
         return ψ, θ, *slopes
 
     def field(self, w: ArrayLike) -> np.ndarray:
@@ -75,7 +78,9 @@ class SmallGame:
         """
         ψ, θ, *slopes = self.slopes(w, create_graph=True)
         rows = [
-            np.concatenate([g.numpy() for g in grad(slope[..., k : k + 1], [ψ, θ])], axis=-1)
+            np.concatenate(
+                [g.numpy() for g in grad(slope[..., k : k + 1], [ψ, θ], unreached="zeros")], axis=-1
+            )
             for slope in slopes
             for k in range(slope.shape[-1])
         ]
@@ -284,7 +289,10 @@ def regularised(losses: Losses, γ: float) -> Losses:
 
     def both(ψ: Tensor, θ: Tensor) -> tuple[Tensor, Tensor]:
         loss_d, loss_g = losses(ψ, θ)
-        slopes = grad(loss_d, [ψ], create_graph=True) + grad(loss_g, [θ], create_graph=True)
+        slopes = [
+            *grad(loss_d, [ψ], create_graph=True, unreached="zeros"),
+            *grad(loss_g, [θ], create_graph=True, unreached="zeros"),
+        ]
         half = 0.5 * γ * (_norm2(slopes[0]) + _norm2(slopes[1]))
         return loss_d + half, loss_g + half
 

@@ -7,10 +7,10 @@ import pytest
 
 from minigan.engine import autodiff
 from minigan.engine import primitives as P
-from minigan.engine.gradcheck import GradientError, check_grads
 from minigan.engine.tensor import Primitive, Tensor, constant
 from minigan.testing import cases
 from minigan.testing.cases import CASES, check_primitive
+from minigan.testing.gradcheck import GradientError, check_grads
 
 RULES = [
     (name, k) for name, p in sorted(P.PRIMITIVES.items()) for k, vjp in enumerate(p.vjps) if vjp is not None
