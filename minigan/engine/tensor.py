@@ -158,14 +158,13 @@ class Primitive:
             function = self._functions[type(first)] = self.bind(backend.of(first).xp)
         try:
             if len(arrays) > self.most or (params and (self.plain or "out" in params)):
-                raise TypeError(
-                    "it takes no more than that, each under its name"
-                )  # a ufunc writes into an excess one
+                raise TypeError("it takes no more than that")  # NumPy would write into an excess one
             array = function(*arrays, **params)
         except (TypeError, ValueError) as error:
             shapes = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
             kind, name = (TypeError, self.usage) if isinstance(error, TypeError) else (ValueError, self.name)
-            raise kind(f"{name} cannot take {shapes}: {error}") from None
+            why = str(error).removeprefix(f"{self.kernel.__qualname__}() ")
+            raise kind(f"{name} cannot take {shapes}: {why}") from (None if kind is ValueError else error)
         if type(array) is not type(first):
             array = backend.of(first).xp.asarray(array)  # a full reduction, which NumPy makes a scalar
         y = _new(Tensor)  # sooner than by __init__

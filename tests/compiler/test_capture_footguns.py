@@ -135,13 +135,14 @@ def test_the_refusal_names_the_line(backend):
 
 def test_the_line_of_a_step_of_the_package_is_named():
     """Where no line of the user's is in between, it is the innermost one above the engine."""
-    net, turns = mlp((2, 1), rngs=np.random.default_rng(0)), [P.exp, P.tanh, P.exp, P.tanh]
+    net, turns = mlp((2, 1), rngs=np.random.default_rng(0)), []
     (layer, views), *_ = net._bound
 
     class Turning(type(layer)):
-        activation = property(lambda self: turns.pop(0), lambda self, value: None)
+        activation = property(lambda self: turns.pop(0) if turns else P.tanh, lambda self, value: None)
 
     net._bound = [(Turning(2, 1), views)]
+    turns += [P.exp, P.tanh, P.exp, P.tanh]
     x, state = constant(np.ones((3, 2), "float32")), [net.parameters.flat]
     with pytest.raises(CaptureError, match=r"differs at \S+layers\.py:\d+: return self\.activation"):
         capture(net, x, state=state)

@@ -473,7 +473,7 @@ def test_the_gradients_of_one_half_of_the_rows_are_one_product():
 # ── stack
 def averages(m, v, second=P.square):
     def make():
-        a, b = (constant(x) for x in (m(), v()))
+        a, b = Tensor(m()), Tensor(v())
 
         def step(g):
             assign(a, 0.9 * a + g)
@@ -519,7 +519,7 @@ def test_values_that_lie_apart_stay_two(place):
 def test_values_that_lie_between_each_other_stay_two():
     """v begins where m would end if it had no gaps: its rows are those between m's."""
     b = RNG(0).standard_normal((4, 6))
-    m, v = constant(b[::2, :3]), constant(b[1::2, :3])
+    m, v = Tensor(b[::2, :3]), Tensor(b[1::2, :3])
     make = stateless(lambda g: P.square(m) * g + P.square(v), {"m": m, "v": v})
     program = agree(make, lambda k: [normal(k, 2, 3)], (stack,), exact=True)
     assert operations(program)["square"] == 2
@@ -528,9 +528,9 @@ def test_values_that_lie_between_each_other_stay_two():
 def test_neighbours_times_values_that_lie_apart_stay_two():
     """Both factors of the one step have to be followed by those of the other."""
     b = RNG(0).standard_normal((2, 6))
-    m, v, scales = constant(b[0]), constant(b[1]), [normal(k, 6) for k in range(2)]
+    m, v, scales = Tensor(b[0]), Tensor(b[1]), [normal(k, 6) for k in range(2)]
     together = RNG(1).standard_normal((2, 6))
-    for (s, t), left in ((scales, 2), (map(constant, together), 1)):
+    for (s, t), left in ((scales, 2), (map(Tensor, together), 1)):
         make = stateless(
             lambda g, s=s, t=t: P.tanh(m * s) * P.tanh(v * t) + g, {"m": m, "v": v, "s": s, "t": t}
         )
@@ -543,7 +543,7 @@ def test_neighbours_that_depend_on_each_other_stay_two():
 
     def make():
         buffers = np.ones((2, 6))
-        m, v = constant(buffers[0]), constant(buffers[1])
+        m, v = Tensor(buffers[0]), Tensor(buffers[1])
 
         def step(g):
             assign(m, 0.9 * m + g)
@@ -561,7 +561,7 @@ def test_a_neighbour_that_was_written_meanwhile_stays_its_own():
 
     def make():
         buffers = np.ones((2, 6))
-        m, v = constant(buffers[0]), constant(buffers[1])
+        m, v = Tensor(buffers[0]), Tensor(buffers[1])
 
         def step(g):
             old = 0.5 * m
