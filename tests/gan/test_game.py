@@ -192,7 +192,8 @@ def test_the_players_own_their_losses(backend):
     game = adam_game(backend)
     real, latent_d, latent_g = on(backend, next(host_batches(1)))
     loss_d = game.discriminator_loss(real[0], constant(game.generator(latent_d[0])))
-    assert all((g.numpy() == 0.0).all() for g in grad(loss_d, game.generator.parameters))
+    with pytest.raises(ValueError, match="not computed from"):
+        grad(loss_d, game.generator.parameters)
     losses = game.round(Batch(real, latent_d, latent_g))
     assert isinstance(losses, Losses) and losses.discriminator.call is None and losses.generator.call is None
     assert losses.discriminator.shape == losses.generator.shape == (1, 1)
