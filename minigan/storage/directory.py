@@ -104,7 +104,7 @@ class RunDirectory:
             reason = "its config.json is not a file"
         except (OSError, ValueError) as error:
             found, reason = False, f"{getattr(error, 'strerror', None) or error}: config.json"
-        if not found and (path / "sweep.json").exists():
+        if not found and os.path.exists(path / "sweep.json"):
             raise DataError(
                 f"{quoted(str(path))} is the directory of a sweep; name one of its runs, or go on with them "
                 "all by `minigan sweep --resume`"
