@@ -189,4 +189,4 @@ def test_a_live_run_is_compared_and_inspected(minigan_, place, trained):
         (row,) = json.loads(out)["rows"]
         assert code == 0 and row["status"] == "running" and row["ks"] is None
         code, out, _ = minigan_("inspect", run.path)
-        assert code == 0 and len(out.splitlines()) == 1
+        assert code == 0 and out.splitlines()[1:] == ["", "The run is running."]
