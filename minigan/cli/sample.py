@@ -27,6 +27,7 @@ def sample(ctx: click.Context, run: str, count: int, output: str | None, index: 
 
     from minigan.machine import available_memory, require_memory
     from minigan.storage.files import write_atomic
+    from minigan.training.sampler import BLOCK
     from minigan.training.saved import read_generator
 
     if output is not None and Path(output).suffix not in (".csv", ".npy"):
@@ -40,7 +41,7 @@ def sample(ctx: click.Context, run: str, count: int, output: str | None, index: 
         size += 60 * count * features
     advice = "draw fewer at a time, each with another --index"
     require_memory(size, f"drawing {count} rows", advice, available_memory())
-    rows = trained.sample(count, index=2**32 + index)
+    rows = trained.sample(count, 2**32 + index, BLOCK)
     if output is not None and output.endswith(".npy"):
         buffer = io.BytesIO()
         np.save(buffer, rows, allow_pickle=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minigan.arguments import FRACTION, number, whole
+from minigan.arguments import FRACTION, POSITIVE, instance, number, whole
 from minigan.evaluation.ks_pvalue import one_sample, two_sample
 from minigan.probability._numerics import epsilon, host, host_sample
 from minigan.probability.long_calls import ordered
@@ -267,12 +267,15 @@ def energy_test(x, y, rng: np.random.Generator, permutations=200, rows=1000) -> 
     Shapes:  x (n,) or (n, p), y (m,) or (m, p)
     Source:  Székely & Rizzo 2004
     """
-    x, y = _pair_of_rows(x, y)
+    x, y, unit = _pair_of_rows(x, y)
     x, y = _drawn(x, y, rng, permutations, rows)
     n, m = len(x), len(y)
     within_x, across, within_y = _block_sums(_distances(np.concatenate([x, y])), n, permutations, rng)
     energies = 2 * across / (n * m) - within_x / n**2 - within_y / m**2
-    return EnergyResult(*_permutation_pvalue(np.maximum(energies, 0.0)))
+    statistic, pvalue, median, bound = _permutation_pvalue(np.maximum(energies, 0.0))
+    with np.errstate(over="ignore"):
+        statistic, median, bound = np.ldexp([statistic, median, bound], unit).tolist()
+    return EnergyResult(statistic, pvalue, median, bound)
 
 
 def mmd2(x, y, bandwidth: float | None = None) -> float:
@@ -286,8 +289,8 @@ def mmd2(x, y, bandwidth: float | None = None) -> float:
     Raises:  ValueError – for fewer than two rows a side, unequal features, or a bandwidth not above zero
     Source:  Gretton et al. 2012, equation 3; the median heuristic is in section 8
     """
-    x, y = _pair_of_rows(x, y)
-    bandwidth = _bandwidth(x, y, bandwidth)
+    x, y, unit = _pair_of_rows(x, y)
+    bandwidth, _ = _bandwidth(x, y, bandwidth, unit)
     centre = np.concatenate([x, y]).mean(axis=0)
     x, y = x - centre, y - centre
     n, m = len(x), len(y)
@@ -306,10 +309,10 @@ def mmd_test(
     Shapes:  x (n,) or (n, p), y (m,) or (m, p)
     Source:  Gretton et al. 2012, equation 3
     """
-    x, y = _pair_of_rows(x, y)
+    x, y, unit = _pair_of_rows(x, y)
     x, y = _drawn(x, y, rng, permutations, rows)
-    bandwidth, (n, m) = _bandwidth(x, y, bandwidth), (len(x), len(y))
-    kernel = np.exp(-0.5 * np.square(_distances(np.concatenate([x, y])) / bandwidth))
+    (width, bandwidth), (n, m) = _bandwidth(x, y, bandwidth, unit), (len(x), len(y))
+    kernel = np.exp(-0.5 * np.square(_distances(np.concatenate([x, y])) / width))
     np.fill_diagonal(kernel, 0.0)
     within_x, across, within_y = _block_sums(kernel, n, permutations, rng)
     values = within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * across / (n * m)
@@ -318,7 +321,7 @@ def mmd_test(
 
 
 def _pair_of_rows(x, y):
-    """Both samples as (n, p) and (m, p)."""
+    """Both samples as (n, p) and (m, p) in units of 2^k, so that squares stay in float64, and k."""
     x, y = (host(s, "sample", finite=True) for s in (x, y))
     if x.ndim not in (1, 2) or x.shape[1:] != y.shape[1:]:
         raise ValueError(
@@ -326,15 +329,13 @@ def _pair_of_rows(x, y):
         )
     if len(x) < 2 or len(y) < 2:
         raise ValueError(f"a test needs at least 2 rows a side; received {len(x)} and {len(y)}")
-    return x.reshape(len(x), -1), y.reshape(len(y), -1)
+    unit = int(np.frexp(max(np.abs(x).max(), np.abs(y).max()))[1])
+    return *(np.ldexp(s, -unit).reshape(len(s), -1) for s in (x, y)), unit
 
 
 def _drawn(x, y, rng, permutations, rows):
-    if permutations < 1 or rows < 2:
-        raise ValueError(
-            f"a permutation test needs at least 1 permutation and 2 rows a side; received {permutations} "
-            f"and {rows}"
-        )
+    permutations, rows = whole("permutations", permutations), whole("rows", rows, 2)
+    instance("rng is a NumPy Generator", rng, np.random.Generator, "give np.random.default_rng(seed)")
     return (s if len(s) <= rows else s[rng.choice(len(s), rows, replace=False)] for s in (x, y))
 
 
@@ -370,17 +371,22 @@ def _distances(rows):
     return distances
 
 
-def _bandwidth(x, y, bandwidth):
+def _bandwidth(x, y, bandwidth, unit):
+    """In units of the rows, and in the user's."""
     if bandwidth is not None:
-        if not (math.isfinite(bandwidth) and bandwidth > 0):
-            raise ValueError(f"a bandwidth is a finite number > 0; received {bandwidth!r:.80}")
-        return float(bandwidth)
+        bandwidth = number("a bandwidth", bandwidth, POSITIVE)
+        with np.errstate(over="ignore"):  # rows lie below 1 there: what is beyond 1e±100 makes no difference
+            return float(np.clip(np.ldexp(bandwidth, -unit), 1e-100, 1e100)), bandwidth
     some = np.concatenate([s[np.linspace(0, len(s) - 1, min(len(s), 1000)).astype(int)] for s in (x, y)])
     distances = _distances(some)
     apart = distances[np.triu_indices(len(some), 1)]
     # rows that are equal differ by rounding in a matrix product
     apart = apart[apart > 1e-7 * apart.max()]
-    return float(np.median(apart)) if apart.size else 1.0
+    if not apart.size:
+        return 1.0, 1.0
+    width = float(np.median(apart))
+    with np.errstate(over="ignore"):
+        return width, float(np.ldexp(width, unit))
 
 
 def _kernel_sum(x, y, bandwidth):

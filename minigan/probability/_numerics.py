@@ -46,7 +46,7 @@ def host(x: Array, what: str = "sample", *, finite: bool = False) -> np.ndarray:
 
 def epsilon(x: Array) -> float:
     """The relative rounding of ``x`` as it was given: that of its dtype, or of float64 for what has none."""
-    dtype = getattr(x, "dtype", None)
+    dtype = getattr(np.asarray(x) if isinstance(x, (list, tuple)) else x, "dtype", None)
     return float(np.finfo(dtype if dtype is not None and dtype.kind == "f" else np.float64).eps)
 
 

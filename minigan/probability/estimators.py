@@ -9,9 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigan.probability._numerics import host, host_sample
+from minigan.arguments import Rule, number, shown, whole
+from minigan.probability._numerics import host, host_sample, unit_scaled
 from minigan.probability.distributions import location_scale
 from minigan.probability.information import LN2, js_rows, kl_of_shares
+
+FINITE = Rule("a finite number", -math.inf)
 
 
 class Estimate(NamedTuple):
@@ -40,7 +43,7 @@ def entropy_monte_carlo(log_p, x_from_p) -> Estimate:
     Units:   nats
     Source:  [T2]
     """
-    return _mean(-_log_density(log_p)(host(x_from_p, "sample of p")))
+    return _mean(-_log_density(log_p, host(x_from_p, "sample of p")))
 
 
 def kl_monte_carlo(log_p, log_q, x_from_p) -> Estimate:
@@ -55,7 +58,7 @@ def kl_monte_carlo(log_p, log_q, x_from_p) -> Estimate:
     Source:  [T5]
     """
     x = host(x_from_p, "sample of p")
-    return _mean(_own(log_p, x, "p") - _log_density(log_q)(x))
+    return _mean(_own(log_p, x, "p") - _log_density(log_q, x))
 
 
 def js_monte_carlo(log_p, log_q, x_from_p, y_from_q) -> Estimate:
@@ -70,8 +73,8 @@ def js_monte_carlo(log_p, log_q, x_from_p, y_from_q) -> Estimate:
     Source:  [T5], [T6], [T15]
     """
     x, y = host(x_from_p, "sample of p"), host(y_from_q, "sample of q")
-    f = _mean(_js_term(_own(log_p, x, "p"), _log_density(log_q)(x)))
-    g = _mean(_js_term(_log_density(log_p)(y), _own(log_q, y, "q")))
+    f = _mean(_js_term(_own(log_p, x, "p"), _log_density(log_q, x)))
+    g = _mean(_js_term(_log_density(log_p, y), _own(log_q, y, "q")))
     return Estimate(0.5 * (f.value + g.value), 0.5 * math.hypot(f.standard_error, g.standard_error))
 
 
@@ -112,16 +115,19 @@ def histogram_edges(reference, bins=100, low=None, high=None) -> np.ndarray:
     Shapes:  → (bins − 1,)
     Raises:  ValueError – for fewer than two bins or an empty interval, as of a reference without spread
     """
-    if bins < 2:
-        raise ValueError(f"a histogram needs at least 2 bins; received {bins}")
+    bins = whole("the number of bins", bins, 2)
     if low is None or high is None:
         if hasattr(reference, "quantile"):
             centre, scale, _ = location_scale(reference)
         else:
             x = host_sample(reference, "reference")
-            centre, scale = x.mean(), x.std()
+            scaled, exponent = unit_scaled(x)
+            centre, scale = np.ldexp([scaled.mean(), scaled.std()], exponent)
         low = centre - 5 * scale if low is None else low
         high = centre + 5 * scale if high is None else high
+    low, high = (
+        number(f"the {end} end of a histogram", x, FINITE) for end, x in (("low", low), ("high", high))
+    )
     if not (low < high and math.isfinite(high - low)):
         raise ValueError(f"a histogram needs low < high, both finite; received [{low}, {high}]")
     return np.linspace(low, high, bins + 1)[1:-1]
@@ -147,11 +153,14 @@ def kl_knn(x, y, k=5) -> float:
         raise ValueError(
             f"both samples need the same features; received rows of {x.shape[1]} and {y.shape[1]}"
         )
-    if k < 1 or len(x) < k + 1 or len(y) < k:
+    k = whole("k", k)
+    if len(x) < k + 1 or len(y) < k:
         raise ValueError(
             f"kl_knn with k = {k} needs k ≥ 1, more than k rows of x and at least k of y; "
             f"received {len(x)} and {len(y)}"
         )
+    unit = np.frexp(max(np.abs(x).max(), np.abs(y).max()))[1]  # in which squares stay in float64
+    x, y = np.ldexp(x, -unit), np.ldexp(y, -unit)
     rho = cKDTree(x).query(x, [k + 1])[0][:, 0]
     nu = cKDTree(y).query(x, [k])[0][:, 0]
     tied = int(((rho == 0) | (nu == 0)).sum())
@@ -174,12 +183,26 @@ def _js_term(log_p, log_q):
     return np.clip(LN2 - entropy_of_coin, 0, LN2)
 
 
-def _log_density(distribution):
-    return getattr(distribution, "log_density", distribution)
+def _log_density(distribution, x):
+    """ln p at the samples, one number for each.
+
+    Raises:  TypeError – for what is no distribution and no function;  ValueError – for NaN, other shapes
+    """
+    log_density = getattr(distribution, "log_density", distribution)
+    if not callable(log_density):
+        raise TypeError(f"a log-density is a distribution or a function; received {shown(distribution)}")
+    found = np.asarray(log_density(x))
+    if found.shape not in (x.shape, x.shape[:-1]) or not found.size:
+        raise ValueError(
+            f"a log-density returns a number for each sample; {x.shape} gave shape {found.shape}"
+        )
+    if bad := int(np.isnan(found).sum()):
+        raise ValueError(f"the log-density of {bad} among {found.size} samples is NaN")
+    return found
 
 
 def _own(distribution, x, name):
-    log_density = np.asarray(_log_density(distribution)(x))
+    log_density = _log_density(distribution, x)
     outside = int(np.isneginf(log_density).sum())
     if outside:
         raise ValueError(

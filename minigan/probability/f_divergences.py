@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from minigan.arguments import named, shown
 from minigan.probability._numerics import integrate
 from minigan.probability.information import DIVERGENT, LN2, kl_integrand
 
@@ -22,11 +23,11 @@ def f_divergence(f, p, q) -> float:
     Raises:  ValueError – for an unknown name; if ratios beyond e^±300 count, which only the names can follow
     Source:  Csiszár 1967; Nowozin, Cseke, Tomioka 2016, table 1; [T3], [T6]
     """
-    if not callable(f) and f not in F_DIVERGENCES:
-        raise ValueError(
-            f"an f-divergence is a function of p/q or one of {', '.join(F_DIVERGENCES)}; received {f!r}"
-        )
-    term, at_zero, slope = _term_of(f) if callable(f) else F_DIVERGENCES[f]
+    what = "an f-divergence is a function of p/q, or"
+    term, at_zero, slope = _term_of(f) if callable(f) else named(what, f, F_DIVERGENCES)
+    for distribution in (p, q):
+        if not hasattr(distribution, "log_density"):
+            raise TypeError(f"f_divergence compares two distributions; received {shown(distribution)}")
     infinite = False
 
     def integrand(x):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import Array
-from minigan.probability._numerics import host, integrate
+from minigan.probability._numerics import epsilon, host, integrate
 from minigan.probability.distributions import SUM_TOLERANCE, entropy_quadrature
 from minigan.probability.multivariate import checked_moments
 
@@ -31,11 +31,11 @@ def self_information(p: Array) -> np.ndarray:
     Raises:  ValueError – for a probability outside [0, 1]
     Source:  [T1]
     """
-    p = host(p, "probability")
-    if p.min() < 0 or p.max() > 1:
+    rounding, p = _rounding(p), host(p, "probability")
+    if p.min() < 0 or p.max() > 1 + rounding:
         raise ValueError(f"a probability lies in [0, 1]; received values from {p.min()} to {p.max()}")
     with np.errstate(divide="ignore"):
-        return 0.0 - np.log(p)  # not −ln p, which would make h(1) a negative zero
+        return 0.0 - np.log(np.minimum(p, 1.0))  # not −ln p, which would make h(1) a negative zero
 
 
 def entropy(p: Array) -> float:
@@ -46,7 +46,8 @@ def entropy(p: Array) -> float:
     Raises:  ValueError – if the probabilities are negative or do not sum to one; they are never renormalised
     Source:  [T2]
     """
-    return _cross(*2 * [_probabilities(p, "p")])
+    p = _probabilities(p, "p")
+    return min(_cross(p, p), math.log(p.size))  # which rounded probabilities may exceed
 
 
 def cross_entropy(p: Array, q: Array) -> float:
@@ -100,12 +101,14 @@ def kl_normal(mean_p: Array, sd_p: Array, mean_q: Array, sd_q: Array) -> np.ndar
         raise ValueError(
             f"a standard deviation must be positive; the least received is {min(sd_p.min(), sd_q.min())}"
         )
-    t = (
-        sd_p - sd_q
-    ) / sd_q  # ½(r² − 1) − ln r with r = 1 + t keeps its digits when the distributions almost agree
+    with np.errstate(over="ignore"):
+        # ½(r² − 1) − ln r with r = 1 + t keeps its digits when the distributions almost agree
+        t = (sd_p - sd_q) / sd_q
     near = np.abs(t) < 0.5
     log_ratio = np.where(near, np.log1p(np.where(near, t, 0.0)), np.log(sd_p) - np.log(sd_q))
-    return (np.maximum(t + 0.5 * t * t - log_ratio, 0.0) + 0.5 * ((mean_q - mean_p) / sd_q) ** 2)[()]
+    with np.errstate(over="ignore"):  # ∞ where the divergence itself is too large
+        far = ((mean_q - mean_p) / sd_q) ** 2
+        return np.asarray(np.maximum(t + 0.5 * t * t - log_ratio, 0.0) + 0.5 * far)[()]
 
 
 def kl_multivariate_normal(mean_p: Array, covariance_p: Array, mean_q: Array, covariance_q: Array) -> float:
@@ -179,10 +182,7 @@ def js_quadrature(p: Array, q: Array) -> float:
 
 
 def _probabilities(p: Array, name: str) -> np.ndarray:
-    single = getattr(p, "dtype", None) is not None and str(p.dtype) in ("float32", "float16")
-    p = host(p, name)
-    # As float32 rounds a softmax.
-    tolerance = 8 * float(np.finfo(np.float32).eps) if single else SUM_TOLERANCE
+    tolerance, p = max(_rounding(p), SUM_TOLERANCE), host(p, name)
     total = math.fsum(p.ravel())
     if p.min() < 0:
         raise ValueError(f"probabilities must be nonnegative; the least of {name} is {p.min()}")
@@ -191,6 +191,12 @@ def _probabilities(p: Array, name: str) -> np.ndarray:
             f"probabilities must sum to one; those of {name} sum to {total:.10g}; normalise them first"
         )
     return p
+
+
+def _rounding(p: Array) -> float:
+    """How far a softmax of the dtype of ``p`` may be from one."""
+    eps = epsilon(p)
+    return 8 * eps if eps > np.finfo(np.float64).eps else 0.0
 
 
 def _pair(p: Array, q: Array) -> tuple[np.ndarray, np.ndarray]:

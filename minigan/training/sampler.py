@@ -12,6 +12,7 @@ from minigan.training.draws import draw_latent, stream
 from minigan.training.units import Units
 
 CHUNK = 2**16  # rows that pass a network at once outside training
+BLOCK = 1024  # and where a row is not to depend on how many there are
 
 
 @dataclass(frozen=True)
@@ -28,29 +29,40 @@ class Sampler:
         """Latent vectors of the configured distribution.    Shapes:  → (*shape, n)"""
         return draw_latent(self.config, self.latent_size, rng, shape)
 
-    def generate(self, latent: np.ndarray) -> np.ndarray:
-        """G(z) in the user's units, float64.    Shapes:  (…, n, latent) → (…, n, p)"""
-        return self.units.to_user(apply(self.network, latent, self.config.dtype, self.backend))
+    def generate(self, latent: np.ndarray, block: int = 0) -> np.ndarray:
+        """G(z) in the user's units, float64; block as in ``apply``.    Shapes:  (…, n, latent) → (…, n, p)"""
+        return self.units.to_user(apply(self.network, latent, self.config.dtype, self.backend, block))
 
     def observed(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """What the instrument shows of generated rows: with its noise, if it has any."""
         sd = self.config.observation_noise
         return rows + sd * rng.standard_normal(rows.shape) if sd else rows
 
-    def sample(self, count: int, index: int = 0) -> np.ndarray:
+    def sample(self, count: int, index: int = 0, block: int = 0) -> np.ndarray:
         """``count`` generated rows, those of draw ``index``: the same call gives the same rows.
+
+        With a block the first of many rows are bitwise those of few; with observation noise, which is drawn
+        after all latents, they are not the same rows.
 
         Shapes:  → (count, p)
         """
         rng = stream(self.config.seed, "eval", index)
-        return self.observed(self.generate(self.latent(rng, (count,))), rng)
+        return self.observed(self.generate(self.latent(rng, (count,)), block), rng)
 
 
 @np.errstate(invalid="ignore")  # a flag without a NaN: of OpenBLAS's AVX-512 products of five columns
-def apply(network: Network, x: np.ndarray, dtype: str, backend: Any) -> np.ndarray:
-    """What a network makes of rows, float64.    Shapes:  (…, n, p) → (…, n, q)"""
-    parts = []
-    for start in range(0, x.shape[-2], CHUNK):
-        rows = np.ascontiguousarray(x[..., start : start + CHUNK, :], dtype)
+def apply(network: Network, x: np.ndarray, dtype: str, backend: Any, block: int = 0) -> np.ndarray:
+    """What a network makes of rows, float64.    Shapes:  (…, n, p) → (…, n, q)
+
+    block  0, or how many rows pass at once, the last ones filled up with zeros: a product of matrices rounds
+           a row as its number of rows wants it, so that a row then does not depend on how many there are
+    """
+    parts, count = [], x.shape[-2]
+    for start in range(0, count, block or CHUNK):
+        rows = np.ascontiguousarray(x[..., start : start + (block or CHUNK), :], dtype)
+        if block and rows.shape[-2] < block:
+            rows = np.concatenate(
+                [rows, np.zeros((*x.shape[:-2], block - rows.shape[-2], x.shape[-1]), dtype)], -2
+            )
         parts.append(network(constant(backend.array(rows))).numpy())
-    return np.concatenate(parts, axis=-2).astype("float64")
+    return np.concatenate(parts, axis=-2)[..., :count, :].astype("float64")

@@ -80,13 +80,15 @@ class Trained(NamedTuple):
     sampler: Sampler
     notes: tuple[str, ...]
 
-    def sample(self, count: int, index: int = 0) -> np.ndarray:
-        """``count`` generated rows, those of draw ``index``.    Shapes:  → (count, p)
+    def sample(self, count: int, index: int = 0, block: int = 0) -> np.ndarray:
+        """``count`` generated rows, those of draw ``index``, in blocks of so many if not 0.
+
+        Shapes:  → (count, p)
 
         Raises:  DivergedError – if they are not finite, with the newest checkpoint whose rows are
         """
         with np.errstate(all="ignore"):
-            rows = self.sampler.sample(count, index)
+            rows = self.sampler.sample(count, index, block)
         if not np.isfinite(rows).all():
             raise DivergedError(
                 f"what the generator returns is not finite at step {self.step}; "

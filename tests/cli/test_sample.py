@@ -25,6 +25,11 @@ def test_samples_to_stdout_csv_and_npy_are_the_same_rows(minigan_, place, traine
     assert sorted(p.name for p in place.iterdir()) == ["a.csv", "a.npy"]
 
 
+def test_few_rows_are_the_first_of_many(minigan_, trained):
+    few, many = (minigan_("sample", trained, "-n", count)[1].splitlines() for count in (10, 1000))
+    assert many[:11] == few
+
+
 def test_a_draw_has_an_index(minigan_, trained):
     draws = [minigan_("sample", trained, "-n", 5, *more)[1] for more in ((), ("--index", 0), ("--index", 1))]
     assert draws[0] == draws[1] != draws[2]

@@ -398,12 +398,41 @@ def test_bad_rows_are_refused(test, x, y):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"permutations": 0}, "at least 1 permutation"),
-        ({"rows": 1}, "2 rows a side"),
-        ({"bandwidth": 0.0}, "finite number > 0"),
-        ({"bandwidth": math.nan}, "finite number > 0"),
+        ({"permutations": 1.5}, "permutations is a whole number ≥ 1; received 1.5"),
+        ({"rows": None}, "rows is a whole number ≥ 2; received None"),
+        ({"bandwidth": "a"}, "a bandwidth is a finite positive number; received 'a', which is text"),
+        ({"bandwidth": True}, "a bandwidth is a finite positive number; received True"),
+        ({"permutations": 0}, "permutations is a whole number ≥ 1"),
+        ({"rows": 1}, "rows is a whole number ≥ 2"),
+        ({"bandwidth": 0.0}, "a bandwidth is a finite positive number"),
+        ({"bandwidth": math.nan}, "a bandwidth is a finite positive number"),
     ],
 )
 def test_bad_options_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         mmd_test([1.0, 2.0], [2.0, 3.0], np.random.default_rng(0), **options)
+
+
+@pytest.mark.parametrize("scale", [1e160, 1e-160, 1e300, 1e-300, 2.0**-20])
+@pytest.mark.parametrize("shape", [(-1,), (-1, 2)])
+def test_distances_of_any_scale_are_the_same(scale, shape):
+    """Squares of 1e160 overflowed to NaN, and of 1e-300 vanished to a p-value of 1."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=60).reshape(shape), rng.normal(0.5, 1, 40).reshape(shape)
+    here, there = (energy_test(s * x, s * y, np.random.default_rng(1)) for s in (1.0, scale))
+    assert there.pvalue == here.pvalue and there.statistic / scale == pytest.approx(here.statistic, rel=1e-9)
+    assert mmd2(scale * x, scale * y) == pytest.approx(mmd2(x, y), rel=1e-9)
+    assert mmd2(scale * x, scale * y, 2 * scale) == pytest.approx(mmd2(x, y, 2.0), rel=1e-9)
+    here, there = (mmd_test(s * x, s * y, np.random.default_rng(1)) for s in (1.0, scale))
+    assert there.pvalue == here.pvalue and there.bandwidth / scale == pytest.approx(here.bandwidth, rel=1e-9)
+
+
+def test_bandwidths_far_from_the_data_have_their_limits():
+    x, y = np.array([0.0, 1.0, 2.0]), np.array([0.5, 1.5])
+    for bandwidth in (1e-300, 1e300):  # no row resembles another; every row is like every other
+        assert mmd2(x, y, bandwidth) == 0.0
+
+
+def test_a_permutation_test_needs_a_generator():
+    with pytest.raises(TypeError, match=r"rng is a NumPy Generator; received 0, give np.random.default_rng"):
+        energy_test([1.0, 2.0], [2.0, 3.0], 0)

@@ -92,7 +92,10 @@ def test_default_bins_span_five_sd_with_open_tails():
     assert histogram_edges(StudentT(1), 10)[-1] == pytest.approx(4 * 2 / 1.3489795)
     assert js_histogram([1e300, -1e300], Normal(0, 1)) <= LN2
     for bad in (dict(bins=1), dict(low=1, high=1), dict(low=0, high=math.inf)):
-        with pytest.raises(ValueError, match="a histogram needs"):
+        with pytest.raises(
+            ValueError,
+            match="a histogram needs|number of bins is|high end of a histogram",
+        ):
             histogram_edges(Normal(0, 1), **bad)
     with pytest.raises(ValueError, match="low < high"):
         js_histogram([1.0, 2.0], [3.0, 3.0])
@@ -144,3 +147,43 @@ def test_samples_of_three_axes_are_refused():
     for samples, which in (((x[:, :, None], x), "first"), ((x, x[None]), "second")):
         with pytest.raises(ValueError, match=rf"the {which} sample must have shape \(n,\) or \(n, p\)"):
             kl_knn(*samples)
+
+
+@pytest.mark.parametrize("scale", [1e160, 1e-200, 1e300])
+def test_estimates_do_not_depend_on_the_unit(scale):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=300), rng.normal(0.5, 1, 300)
+    assert kl_knn(x * scale, y * scale) == pytest.approx(kl_knn(x, y), rel=1e-9)
+    assert js_histogram(x * scale, y * scale) == pytest.approx(js_histogram(x, y), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "says"),
+    [
+        (lambda x: kl_knn(x, x + 0.1, k=1.5), "k is a whole number ≥ 1; received 1.5"),
+        (lambda x: js_histogram(x, x, bins=2.5), "the number of bins is a whole number ≥ 2; received 2.5"),
+        (
+            lambda x: js_histogram(x, x, low="a"),
+            "the low end of a histogram is a finite number; received 'a'",
+        ),
+        (
+            lambda x: js_histogram(x, x, high=math.nan),
+            "the high end of a histogram is a finite number; received nan",
+        ),
+        (
+            lambda x: entropy_monte_carlo(lambda t: t * math.nan, x),
+            "the log-density of 9 among 9 samples is NaN",
+        ),
+        (
+            lambda x: kl_monte_carlo(Normal(), lambda t: t[:3], x),
+            r"a number for each sample; \(9,\) gave shape \(3,\)",
+        ),
+        (
+            lambda x: kl_monte_carlo(3, Normal(), x),
+            "a log-density is a distribution or a function; received 3",
+        ),
+    ],
+)
+def test_what_is_no_estimate_is_refused(estimate, says):
+    with pytest.raises((TypeError, ValueError), match=says):
+        estimate(np.linspace(-1, 1, 9))

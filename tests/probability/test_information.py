@@ -331,3 +331,29 @@ def test_divergences_of_any_mixture_keep_their_bounds(a, b, c, d, w):
     if w < 1:  # joint convexity: no farther than the components
         bound = w * kl_normal(a, b, c, b) + (1 - w) * kl_quadrature(Laplace(c, d), q)
         assert kl_quadrature(p, q) <= bound * (1 + 1e-9) + 1e-9
+
+
+# ── precision
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "longdouble"])
+def test_probabilities_are_taken_as_their_dtype_rounds_them(dtype):
+    """float16 holds (0.1, 0.2, 0.7) with a sum of 1.00012, which was refused."""
+    p, q = np.array([0.1, 0.2, 0.7], dtype), [0.1, 0.2, 0.7]
+    eps = float(np.finfo(dtype).eps)
+    for rounded in (p, list(p)):
+        assert entropy(rounded) == pytest.approx(entropy(q), abs=4 * eps)
+        assert 0 <= kl(rounded, q) < 4 * eps and 0 <= js(rounded, q) < 4 * eps
+    for n in (3, 1000):
+        uniform = np.full(n, 1 / n).astype(dtype)
+        assert entropy(uniform) <= math.log(n)
+        z = np.random.default_rng(n).normal(size=n)
+        entropy((np.exp(z) / np.exp(z).sum()).astype(dtype))
+    with pytest.raises(ValueError, match="sum to 1.1"):
+        entropy(np.array([0.5, 0.6], dtype))
+    assert (
+        self_information(np.nextafter(np.ones((), dtype), np.array(2, dtype)) if eps > 1e-10 else p[:1]) >= 0
+    )
+
+
+def test_a_divergence_beyond_float64_is_infinite_without_a_warning():
+    assert kl_normal(1e300, 1, 0, 1e-300) == math.inf
+    assert kl_normal(0, 1e300, 0, 1e-300) == math.inf

@@ -13,6 +13,7 @@ from minigan.storage.directory import RunDirectory
 from minigan.training.config import to_json
 from minigan.training.data import read_data
 from minigan.training.experiment import Experiment
+from minigan.training.sampler import BLOCK
 from minigan.training.saved import read_generator, reopen
 from minigan.training.settings import resolve
 from minigan.training.trainer import train
@@ -348,3 +349,14 @@ def test_a_sweep_is_not_a_run_and_says_how_it_goes_on(tmp_path):
     (tmp_path / "sweep.json").write_text("{}")
     with pytest.raises(DataError, match="directory of a sweep; name one of its runs, or .*sweep --resume"):
         reopen(tmp_path, lock=True)
+
+
+@pytest.mark.parametrize("target", ["normal(4, 1.25)", "ring(8)"])
+def test_the_first_of_many_rows_are_those_of_few(tmp_path, target):
+    """Bit for bit: a product of matrices rounds a row as its number of rows wants it."""
+    path = made(tmp_path, "steps=20", "generator.widths=[32, 32]", f"target={target}")
+    generator = read_generator(path)
+    many = generator.sample(3000, block=BLOCK)
+    for count in (1, 7, 10, 1000, 1024, 1025):
+        np.testing.assert_array_equal(generator.sample(count, block=BLOCK), many[:count])
+    np.testing.assert_allclose(generator.sample(3000), many, rtol=1e-5)

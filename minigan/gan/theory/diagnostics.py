@@ -9,7 +9,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from minigan.arguments import NOT_NEGATIVE, Rule, number
+from minigan.probability._numerics import host
+
 LN4 = math.log(4.0)
+_JS = Rule("a number in [0, ln 2]", 0.0, math.log(2.0) * (1 + 1e-6))  # as float32 rounds it
 
 
 def optimal_discriminator(p: ArrayLike, q: ArrayLike) -> np.ndarray:
@@ -28,8 +32,28 @@ def optimal_discriminator(p: ArrayLike, q: ArrayLike) -> np.ndarray:
         )
     if (p < 0).any() or (q < 0).any():
         raise ValueError("a density is not negative; received p or q below 0")
+    # in units of a power of two, so that no sum overflows
+    scale = -np.frexp(np.maximum(p, q))[1]
+    of_p, of_q = np.ldexp(p, scale), np.ldexp(q, scale)
     with np.errstate(invalid="ignore"):
-        best: np.ndarray = p / (p + q)
+        best: np.ndarray = np.where(np.isinf(of_p) & np.isfinite(of_q), 1.0, of_p / (of_p + of_q))
+    return best
+
+
+def optimal_discriminator_of_logs(log_p: ArrayLike, log_q: ArrayLike) -> np.ndarray:
+    """D*(x) = σ(ln p − ln q): the same where the densities themselves underflow.
+
+    Shapes:  log-densities of equal shapes → the same; NaN where both are −∞
+    Raises:  ValueError – for NaN, or unequal shapes
+    Source:  [T10], [T15]
+    """
+    log_p, log_q = host(log_p, "log-density of p"), host(log_q, "log-density of q")
+    if log_p.shape != log_q.shape:
+        raise ValueError(
+            f"D* compares two densities at the same points; received shapes {log_p.shape} and {log_q.shape}"
+        )
+    with np.errstate(invalid="ignore"):
+        best: np.ndarray = np.exp(-np.logaddexp(0.0, log_q - log_p))
     return best
 
 
@@ -40,12 +64,12 @@ def value_function(real_logits: ArrayLike, fake_logits: ArrayLike) -> float:
 
     Shapes:  any two arrays → a float
     Units:   nats
+    Raises:  ValueError – for an empty array, or NaN in it
     Source:  [T14]: the binary cross-entropy of D, so at D = ½ everywhere it is ln 4
     """
-    real, fake = np.asarray(real_logits, "float64"), np.asarray(fake_logits, "float64")
-    if real.size == 0 or fake.size == 0:
-        raise ValueError("V is a mean over real and generated data; received an empty array")
-    return float(np.logaddexp(0.0, -real).mean() + np.logaddexp(0.0, fake).mean())
+    real, fake = host(real_logits, "real logits"), host(fake_logits, "generated logits")
+    with np.errstate(over="ignore"):  # a sum of logits beyond float64 is ∞
+        return float(np.logaddexp(0.0, -real).mean() + np.logaddexp(0.0, fake).mean())
 
 
 def implied_js(value: float) -> float:
@@ -55,14 +79,20 @@ def implied_js(value: float) -> float:
     sign the same statement reads V = 2 JS − ln 4.
 
     Units:   nats
+    Raises:  TypeError – for no number;  ValueError – for NaN or a negative V, which no D has
     Source:  [T16]; Goodfellow et al. 2014, theorem 1
     """
-    return (LN4 - value) / 2.0
+    return (LN4 - (math.inf if value == math.inf else number("V", value, NOT_NEGATIVE))) / 2.0
 
 
 def value_at_optimum(js: float) -> float:
-    """V(G, D*) = ln 4 − 2 JS(p, q).    Units:  nats    Source:  [T16]"""
-    return LN4 - 2.0 * js
+    """V(G, D*) = ln 4 − 2 JS(p, q).
+
+    Units:   nats
+    Raises:  TypeError – for no number;  ValueError – for a JS outside [0, ln 2], but for rounding
+    Source:  [T16]
+    """
+    return LN4 - 2.0 * min(number("JS", js, _JS), LN4 / 2.0)
 
 
 def pushforward_cdf(z_mass: np.ndarray, x_edges: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from minigan.gan.theory.diagnostics import (
     implied_js,
     latent_cells,
     optimal_discriminator,
+    optimal_discriminator_of_logs,
     pushforward_cdf,
     value_at_optimum,
     value_function,
@@ -90,6 +91,48 @@ def test_value_is_exact_at_extreme_logits(a):
     assert value_function([-a], [-a]) == half_wrong  # about the real one
     # Right about both: what is left is e^-a twice, which 1 − σ(a) would have cancelled to 0.
     assert value_function([a], [-a]) == pytest.approx(2 * math.log1p(math.exp(-a)), rel=1e-15, abs=0)
+
+
+def test_densities_of_any_size_have_their_share():
+    """1e308 beside 1e308 gave 0, with an overflow warning."""
+    with np.errstate(all="raise", invalid="ignore", under="ignore"):
+        huge = optimal_discriminator([1e308, 1.7e308, 1e308, math.inf], [1e308, 1.7e308, 0.0, 1.0])
+        tiny = optimal_discriminator([5e-324, 0.0, 1e-300], [5e-324, 5e-324, 1e300])
+    np.testing.assert_array_equal(huge, [0.5, 0.5, 1.0, 1.0])
+    np.testing.assert_array_equal(tiny, [0.5, 0.0, 0.0])
+    logs = optimal_discriminator_of_logs([-1e4, -1e4, -math.inf, 800.0], [-1e4, -1e4 + 1, -1e4, 800.0])
+    np.testing.assert_allclose(logs, [0.5, 1 / (1 + math.e), 0.0, 0.5], rtol=1e-12)
+    p, q = np.random.default_rng(0).uniform(0.01, 3, (2, 50))
+    np.testing.assert_allclose(
+        optimal_discriminator_of_logs(np.log(p), np.log(q)), optimal_discriminator(p, q), rtol=1e-12
+    )
+    assert np.isnan(optimal_discriminator_of_logs([-math.inf], [-math.inf])).all()
+    with pytest.raises(ValueError, match=r"\(2,\) and \(3,\)"):
+        optimal_discriminator_of_logs(np.ones(2), np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: value_function([math.nan], [0.0]), "real logits holds 1 NaN"),
+        (lambda: value_function([0.0], [0.0, math.nan]), "generated logits holds 1 NaN among 2"),
+        (lambda: value_at_optimum(1.0), r"JS is a number in \[0, ln 2\]; received 1.0"),
+        (lambda: value_at_optimum(-0.1), r"JS is a number in \[0, ln 2\]; received -0.1"),
+        (lambda: value_at_optimum(math.nan), r"JS is a number in \[0, ln 2\]; received nan"),
+        (lambda: value_at_optimum("a"), "JS is a number .* which is text"),
+        (lambda: implied_js(math.nan), "V is a finite number ≥ 0; received nan"),
+        (lambda: implied_js(-1.0), "V is a finite number ≥ 0; received -1.0"),
+    ],
+)
+def test_numbers_that_no_game_has_are_refused(call, says):
+    with pytest.raises((TypeError, ValueError), match=says):
+        call()
+
+
+def test_ends_of_the_value():
+    assert value_function([-1e308, -1e308], [1e308, 1e308]) == math.inf and implied_js(math.inf) == -math.inf
+    assert value_function([math.inf], [-math.inf]) == 0.0
+    assert value_at_optimum(np.float32(math.log(2))) == 0.0 == value_at_optimum(math.log(2))
 
 
 def test_value_refuses_nothing_to_average():
