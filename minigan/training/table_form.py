@@ -91,9 +91,8 @@ class Form:
     def split(self, number: int, line: str) -> list[str]:
         """The fields of a line."""
         if '"' in line:
-            mark = self.mark or (" " if self.blanks else ",")
             try:
-                return next(csv.reader([line], delimiter=mark, skipinitialspace=True, strict=True))
+                return next(csv.reader([line], delimiter=self.delimiter, skipinitialspace=True, strict=True))
             except (csv.Error, StopIteration) as error:
                 raise DataError(
                     f"{self.what}, line {number}: {quoted(line)} cannot be split at its quotes ({error}); "
@@ -102,6 +101,11 @@ class Form:
         if self.mark:
             return line.split(self.mark)
         return line.split() if self.blanks else [line]
+
+    @property
+    def delimiter(self) -> str:
+        """What parts columns beside quotes."""
+        return self.mark or (" " if self.blanks else ",")
 
     def number(self, field: str) -> float | None:
         """As ``number_of``, with a decimal comma where there may be one."""

@@ -4,10 +4,12 @@ The first lines decide how the file is read; every row then has as many fields, 
 numbers, or the file is refused with the line. Nothing is guessed that could mean two things.
 """
 
+import csv
 import io
 import re
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import BinaryIO, NamedTuple, TextIO
 
@@ -22,7 +24,6 @@ BLOCK = 2**18  # characters that are read at once
 SAMPLE, SAMPLE_LINES = 2**20, 1000  # characters and lines by which the form of a file is known
 
 _decoder = msgspec.json.Decoder(list[float])
-_EDGES, _BLANKS = re.compile(r"[ \t]*\n[ \t]*"), re.compile(r"[ \t]+")
 _DIGITS = re.compile(r"[-+]?[\d.,]+([eE][-+]?\d+)?")
 _GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}([.,]\d{3})+")
 _ADVICE = (  # what to do about a field that is no number, by its form
@@ -205,51 +206,67 @@ class _Rows:
     def __init__(self, form: Form, selected: list[int]) -> None:
         self.form, self.selected, self.decimals = form, selected, _Decimals(form.mark)
         self._every = selected == list(range(form.width))
-        one = len(selected) == 1
-        get = itemgetter(*selected)
-        self._pick: Callable[[list[str]], list[str]] = (
-            (lambda f: [f[selected[0]]]) if one else lambda f: list(get(f))
-        )
+        first = selected[0]
+        self._pick = itemgetter(*selected) if len(selected) > 1 else itemgetter(slice(first, first + 1))
 
     def read(self, number: int, block: str) -> list[float]:
         """The numbers of a block of lines, the first of which has that number."""
-        quick = self._quickly(block) if self._every else None
+        quick = self._quickly(block)
         return self._carefully(number, block) if quick is None else quick
 
     def _quickly(self, block: str) -> list[float] | None:
         """The numbers of plain rows by a parser of JSON, in a quarter of the time; None for others."""
-        form, decimals = self.form, self.decimals
-        other = "," if decimals.mark == "." else "."
-        doubtful = "," in block or "." in block if not decimals.settled else decimals.free and other in block
-        if '"' in block or doubtful:
+        whole = self._every and not self.form.blanks and '"' not in block
+        fields = self._plain(block) if whole else self._parted(block)
+        if fields is None:
             return None
-        block = block if block.endswith("\n") else block + "\n"
-        if form.blanks:
-            block = _BLANKS.sub(",", _EDGES.sub("\n", block.lstrip(" \t")))
-        elif decimals.mark == ",":
-            block = block.replace(",", ".")
-        if form.mark and form.mark != ",":
-            block = block.replace(form.mark, ",")
+        (text, count), decimals = fields, self.decimals
+        wrong = ",." if not decimals.settled else "." if decimals.mark == "," else ","
+        if any(mark in text for mark in wrong):
+            return None
+        text = text.replace(",", ".") if decimals.mark == "," else text
+        text = f"[{text.replace(chr(10), ',')}]"
+        if "-0," in text or text.endswith("-0]"):  # an integer to JSON, whose 0 has no sign
+            return None
         try:
-            plain = block.encode("ascii")
-            characters = np.frombuffer(plain, np.uint8)
-            ends = characters == ord("\n")
-            count = int(np.count_nonzero(ends)) * form.width
-            if form.width > 1:
-                at = np.flatnonzero(ends | (characters == ord(",")))
-                if len(at) != count or not ends[at[form.width - 1 :: form.width]].all():
-                    return None
-            text = b"[" + plain[:-1].replace(b"\n", b",") + b"]"
-            if b"-0," in text or text.endswith(b"-0]"):  # an integer to JSON, whose 0 has no sign
-                return None
             numbers = _decoder.decode(text)
-        except (UnicodeEncodeError, msgspec.DecodeError):
+        except msgspec.DecodeError:
             return None
         if len(numbers) != count:
             return None
         if not decimals.settled:
             decimals.look_at_plain(numbers)
         return numbers
+
+    def _plain(self, block: str) -> tuple[str, int] | None:
+        """All fields of a block without quotes, one a line, and how many they are; None if it is ragged."""
+        mark, width = self.form.mark, self.form.width
+        block = block if block.endswith("\n") else block + "\n"
+        if mark is None:
+            return block[:-1], block.count("\n")
+        try:
+            characters = np.frombuffer(block.encode("ascii"), np.uint8)
+        except UnicodeEncodeError:
+            return None
+        ends = characters == ord("\n")
+        at, count = np.flatnonzero(ends | (characters == ord(mark))), int(np.count_nonzero(ends)) * width
+        if len(at) != count or not ends[at[width - 1 :: width]].all():
+            return None
+        return block[:-1].replace(mark, "\n"), count
+
+    def _parted(self, block: str) -> tuple[str, int] | None:
+        """As ``_plain`` of the fields that were asked for, of lines that are parted one by one."""
+        lines, mark = block.removesuffix("\n").split("\n"), self.form.mark
+        rows: Iterable[list[str]] = (line.split(mark) for line in lines)
+        if '"' in block:
+            rows = csv.reader(lines, delimiter=self.form.delimiter, skipinitialspace=True, strict=True)
+        try:
+            whole = [row for row in rows if len(row) == self.form.width]
+        except csv.Error:
+            return None
+        if len(whole) != len(lines):  # one is ragged, or a quote goes on in the next
+            return None
+        return "\n".join(chain.from_iterable(map(self._pick, whole))), len(lines) * len(self.selected)
 
     def _carefully(self, number: int, block: str) -> list[float]:
         """The numbers of rows of any form, or the refusal of the first line that is wrong."""
@@ -262,7 +279,7 @@ class _Rows:
             if len(fields) != form.width:
                 self._refuse_ragged(number, line, fields)
             if not self._every:
-                fields = self._pick(fields)
+                fields = list(self._pick(fields))
             if self.decimals.free:
                 fields = self.decimals.with_point(number, fields, form.what)
             try:

@@ -437,6 +437,15 @@ def test_both_parsers_read_the_same_bits(read, monkeypatch, text):
 def test_the_quick_parser_is_the_one_that_reads_plain_files(read, monkeypatch):
     monkeypatch.setattr(text_table._Rows, "_carefully", None)
     np.testing.assert_array_equal(read(f"a,b\n{BODY}").values, ROWS)
+    np.testing.assert_array_equal(read(BODY.replace(",", "  ")).values, ROWS)
+    for other in ("Ford", '"Ford, T"', "", "nan", "1_0"):
+        text = "".join(f"{x},{other},{y}\n" for x, y in ROWS.tolist())
+        np.testing.assert_array_equal(read(text, columns=[2, 0], header=False).values, ROWS[:, ::-1])
+
+
+def test_decimal_commas_beside_texts_with_points_are_read(read):
+    text = "n;v\n" + "".join(f"St. Louis;{x}\n" for x in ROWS[:, 0]).replace(".", ",").replace("St,", "St.")
+    np.testing.assert_array_equal(read(text, columns=["v"]).values, ROWS[:, :1])
 
 
 @pytest.mark.parametrize(
