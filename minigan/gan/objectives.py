@@ -129,6 +129,11 @@ class Objective:
     def __repr__(self) -> str:
         return f"Objective({self.name}: {self.formula}. {self.source})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A row of the table is pickled as its name, for its curves are functions; one of your own as it is."""
+        named = OBJECTIVES.get(self.name) is self
+        return (objective, (self.name,)) if named else (Objective, tuple(vars(self).values()))
+
     def probability(self, a: Any) -> Host | None:
         """D(x) = p/(p+q), the probability that x is real, as the logits a say it; None where they do not.
 
