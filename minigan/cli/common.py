@@ -139,17 +139,19 @@ def print_verdict(console: Any, verdict: Any, findings: Any = ()) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    header = ("", "this sample", "perfect sampler", "95 % of perfect samplers", "")
+    header = ("", "this sample", "perfect sampler", "95 % of perfect samplers, all rows together", "")
     table = Table(*header, box=None, pad_edge=False, header_style="bold")
     for row in verdict.rows:
         bound = shown(f"below {row.bound:.4g}" if row.target is None else f"± {row.bound:.3g}")
         mark = "[green]within[/]" if row.within else "[red]outside[/]"
+        bound, mark = (bound, mark) if row.judges else ("", "")  # for information
         unit = f" ({row.unit})" if row.unit else ""
         table.add_row(escape(shown(row.name + unit)), f"{row.value:.4g}", f"{row.perfect:.4g}", bound, mark)
     console.print(table)
     console.print()
-    colour = "red" if verdict.distinguishable else "green"
-    console.print(verdict.sentence, markup=False, style=f"bold {colour}")
+    colour = {True: "green", False: "red", None: "yellow"}[verdict.indistinguishable]
+    headline = verdict.headline[0].upper() + verdict.headline[1:]
+    console.print(f"{headline}. {verdict.sentence}", markup=False, style=f"bold {colour}")
     if findings:
         console.print("\nWhat went wrong, and what to try next:")
     for finding in findings:

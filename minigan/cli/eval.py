@@ -25,6 +25,7 @@ from minigan.errors import ConfigError, DataError, DivergedError
 @click.option("--target", help="Distribution to judge a file against.")
 @click.option("--data", help="Data set to judge against instead.")
 @click.option("-n", "count", type=Whole(100, 10**7), help="Rows to draw from a run; else its eval_samples.")
+@click.option("--draws", type=Whole(1, 1000), default=1, help="Judge so many draws of a run: how many pass.")
 @at_option
 @require_option
 @report_option
@@ -35,17 +36,21 @@ def evaluate(
     target: str | None,
     data: str | None,
     count: int | None,
+    draws: int,
     at: str,
     require_ks: float | None,
     as_json: bool,
 ) -> None:
     """Judge a trained generator, or a file of samples, against a distribution or data: KS, moments, modes …
 
-    A run is judged against what it learned. A file (CSV, NPY) needs --target or --data.
+    A run is judged against what it learned. A file (CSV, NPY) needs --target or --data. The first of several
+    draws is that of the run's own verdict; --require-ks asks it of that one.
     """
     if target is not None and data is not None:
         raise ConfigError("give --target or --data, not both")
     refuse_places(target, data)
+    from minigan.evaluation.verdict import share_that_passes
+
     if os.path.isdir(subject):
         from minigan.machine import available_memory, require_memory
         from minigan.training.metrics import verdict as judge_run
@@ -61,24 +66,42 @@ def evaluate(
         judging, advice = f"judging {count} rows", "reduce -n"
         require_memory(32 * count * experiment.features, judging, advice, available_memory())
         try:
-            verdict, _ = judge_run(experiment, count)
+            verdicts = [judge_run(experiment, count, k)[0] for k in range(draws)]
         except DivergedError as error:
             instead = offer(opened.run, experiment.config, experiment.step)
             raise DivergedError(f"{error}; {instead}") from None
-        findings = find_failures(opened.run, experiment)
+        verdict, findings = verdicts[0], find_failures(opened.run, experiment)
     elif at != "latest":
         raise ConfigError("--at chooses a checkpoint of a run; leave it out for a file")
+    elif draws > 1:
+        raise ConfigError("--draws are of a run's generator; a file is one draw, leave it out")
     elif count is not None:
         raise ConfigError("-n says how many rows a run draws; leave it out for a file, which has its own")
     else:
         (verdict, notes), findings = _judge_file(subject, target, data), ()
         print_notes(notes)
+        verdicts = [verdict]
+    spread = share_that_passes(verdicts)
     if as_json:
         found = [finding.as_dict() for finding in findings]
-        print_json(subject=subject, verdict=verdict.as_dict(), findings=found)
+        several = {**spread, "pvalues": [v.pvalue for v in verdicts]}
+        print_json(subject=subject, verdict=verdict.as_dict(), findings=found, draws=several)
     else:
         print_verdict(console(ctx), verdict, findings)
+        if draws > 1:
+            click.echo(f"\n{_describe_draws(spread)}")
     require_quality(verdict, require_ks)
+
+
+def _describe_draws(spread: Any) -> str:
+    """How many of several draws pass, in a sentence."""
+    if spread["share"] is None:
+        return f"All {spread['draws']} draws have too few values to tell."
+    low, high = spread["interval"]
+    return (
+        f"Of {spread['draws']} draws {spread['passed']} cannot be told apart: {spread['share']:.0%}, with a "
+        f"95 % interval of {low:.0%} to {high:.0%}; of a perfect sampler's {spread['perfect']:.0%}."
+    )
 
 
 def _judge_file(file: str, target: str | None, data: str | None) -> tuple[Any, list[str]]:

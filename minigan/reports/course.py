@@ -70,7 +70,7 @@ def draw_distance(ax: Axes, run: FinishedRun) -> None:
     seen = [v for v in (*ks, final, *((row.perfect, row.bound) if row else ())) if v > 0] or [1e-3]
     low, high = min(seen) / 1.6, max(seen) * 1.2
     if row is not None:
-        name = f"95 % of perfect samplers: below {row.bound:.3g}"
+        name = f"within the verdict's range: below {row.bound:.3g}"
         ax.axhspan(low, row.bound, color=CHANCE, alpha=0.25, linewidth=0, label=name)
         ax.axhline(row.perfect, color=CHANCE, linewidth=1.2, label=f"their median: {row.perfect:.2g}")
     name = "KS of the averaged generator" + (", worst feature" if run.several else "")

@@ -80,7 +80,7 @@ def draw_verdict(ax: Axes, run: FinishedRun) -> None:
         lines = textwrap.wrap(format_text(failure, 300), 64)
         write(0.0, y - 4, "\n".join(lines), color=BAD, linespacing=1.3)
         y += 5 + 13 * len(lines)
-    heads = ("this\nsample", "perfect\nsampler", "95 % of\nthese")
+    heads = ("this\nsample", "perfect\nsampler", "95 %,\ntogether")
     for x, text in zip(COLUMNS, heads, strict=True):
         write(x, y, text, ha="right", color="#444444")
     y += 27
@@ -95,25 +95,28 @@ def draw_verdict(ax: Axes, run: FinishedRun) -> None:
         for x, text in zip(COLUMNS, format_row(row), strict=True):
             write(x, y, text.replace("-", "−"), ha="right")
         mark, colour = ("✓ inside", GOOD) if row.within else ("✗ outside", BAD)
-        write(0.83, y, mark, color=colour, fontweight="bold")
+        if row.judges:
+            write(0.83, y, mark, color=colour, fontweight="bold")
         y += 14
     hidden = len(v.rows) - len(rows)
     notes = [
         *([f"and {hidden} more rows in verdict.json"] if hidden else []),
-        "distances: median and 95 % value; moments: true value and 95 % range",
-        "one row in twenty is outside by chance: the test above decides",
+        "distances: median and highest value; moments: true value and range",
+        "95 % of perfect samplers are inside in all rows with a range",
     ]
     write(0.0, y + 5, "\n".join(notes), fontsize=8, color="#555555", linespacing=1.3)
 
 
 def describe_outcome(run: FinishedRun) -> str:
     """The verdict in five words."""
+    if run.verdict.indistinguishable is None:
+        return run.verdict.headline
     return f"{'can' if run.verdict.distinguishable else 'cannot'} be told from the {run.target}"
 
 
 def outcome_colour(run: FinishedRun) -> str:
-    """Green where the sample cannot be told from its target, else red."""
-    return BAD if run.verdict.distinguishable else GOOD
+    """Green where the sample cannot be told from its target, red where it can, grey where too few tell."""
+    return {True: GOOD, False: BAD, None: "#666666"}[run.verdict.indistinguishable]
 
 
 def _describe_failure(run: FinishedRun) -> str:
@@ -133,7 +136,9 @@ def _describe_failure(run: FinishedRun) -> str:
 def format_row(row: Row) -> tuple[str, str, str]:
     """Value, perfect sampler's value and 95 % range, with the digits that the range makes meaningful."""
     if row.target is None:
-        return f"{row.value:.3g}", f"{row.perfect:.2g}", f"≤ {row.bound:.3g}"
+        return f"{row.value:.3g}", f"{row.perfect:.2g}", f"≤ {row.bound:.3g}" if row.judges else ""
+    if not row.judges:
+        return f"{row.value:.4g}", f"{row.perfect:.4g}", ""
     if row.unit.startswith("of "):  # a count
         return f"{row.value:.0f}", f"{row.perfect:.0f}", f"± {row.bound:.0f}"
     digits = 1 - math.floor(math.log10(row.bound)) if math.isfinite(row.bound) and row.bound > 0 else 3

@@ -205,11 +205,21 @@ def _verdict(path: Path, notes: list[str]) -> dict[str, float | int | None]:
     match content:
         case {"ks": {"statistic": ks}, "pvalue": pvalue, "rows": list(rows)}:
             values = {row.get("name"): row.get("value") for row in rows if isinstance(row, dict)}
+            if _too_few(content):
+                notes.append(
+                    f"{quoted(str(path.parent))} was judged on too few values to tell; it has no ks_p"
+                )
+                pvalue = None
             found = {"ks": ks, "ks_p": pvalue}
             found |= {name: values[row] for name, row in OF_VERDICT.items() if row in values}
             return {name: _number(value) for name, value in found.items()}
     notes.append(f"{quoted(str(path))} is damaged: it is no verdict; make it anew with `minigan eval`")
     return {}
+
+
+def _too_few(content: dict[str, Any] | None) -> bool:
+    """Whether a verdict says so; older ones did not."""
+    return content is not None and content.get("indistinguishable", False) is None
 
 
 def _number(value: object) -> float | int | None:

@@ -87,6 +87,7 @@ class Experiment(Steps):
         self.notes: tuple[str, ...] = ()
         self.held_out: np.ndarray | None = None
         self.digest: str | None = None  # of the data set, if there is one
+        self.judged_on_learned = False  # the rows that train judge as well
         if data is None:
             self.distribution: Any = read_distribution(self.config.target)  # of one feature or of several
             self.features = self.distribution.features
@@ -101,6 +102,7 @@ class Experiment(Steps):
         self.digest = hashlib.blake2b(np.ascontiguousarray(rows).tobytes(), digest_size=16).hexdigest()
         held = int(self.config.holdout * len(rows)) if len(rows) >= SMALL else 0
         held = held if held > 1 else 0
+        self.judged_on_learned = not held
         kept = np.zeros(len(rows), bool)  # from training, to judge by
         kept[stream(self.config.seed, "split").permutation(len(rows))[:held]] = True
         train, self.held_out = rows[~kept], rows[kept] if held else rows

@@ -9,7 +9,9 @@ import numpy as np
 
 from minigan.errors import CheckpointError, DivergedError
 from minigan.evaluation.classifier_test import MIN_ROWS, classifier_two_sample_test
+from minigan.evaluation.joint import GuessTail
 from minigan.evaluation.modes import modes_of
+from minigan.evaluation.rows import Measure, format_count
 from minigan.evaluation.two_sample import (
     ks_one_sample,
     ks_statistic,
@@ -17,7 +19,7 @@ from minigan.evaluation.two_sample import (
     wasserstein1,
     wasserstein1_to,
 )
-from minigan.evaluation.verdict import Row, Verdict, judge, judge_two_sample
+from minigan.evaluation.verdict import Verdict, judge, judge_two_sample
 from minigan.gan.detectors import separation, spread, spread_axes
 from minigan.gan.theory.diagnostics import generated_density, implied_js, value_at_optimum, value_function
 from minigan.probability.distributions import NORMAL_IQR, location_scale
@@ -231,20 +233,32 @@ class Observer:
         ]
 
 
-def verdict(experiment: Experiment, count: int) -> tuple[Verdict, np.ndarray]:
+def verdict(experiment: Experiment, count: int, draw: int = 0) -> tuple[Verdict, np.ndarray]:
     """Judge ``count`` new rows of the averaged generator; returns the verdict and the rows.
+
+    Those at the end of a run are ``draw`` 0; others are as good, and show how far the verdict is the draw's.
 
     Raises:  DivergedError – if they are not finite
     """
-    sample, rng = experiment.sample(count, index=LAST), stream(experiment.config.seed, "verdict", LAST)
+    index = LAST + draw
+    sample, rng = experiment.sample(count, index=index), stream(experiment.config.seed, "verdict", index)
     _refuse_nonfinite(experiment.step, sample)
     if experiment.held_out is None:
         return judge(sample[:, 0], experiment.distribution, rng), sample
     if isinstance(experiment.distribution, Empirical):
-        judged = judge_two_sample(sample, experiment.held_out, rng, names=experiment.names)
+        against = describe_judges(experiment)
+        judged = judge_two_sample(sample, experiment.held_out, rng, names=experiment.names, against=against)
     else:
         judged = judge(sample, experiment.distribution, rng, names=experiment.names)
     return with_classifier(judged, sample, experiment.held_out, rng), sample
+
+
+def describe_judges(experiment: Experiment) -> str:
+    """The real rows that judge, and whether they are those that the generator learned."""
+    rows = format_count(len(experiment.held_out))  # type: ignore[arg-type]
+    if experiment.judged_on_learned:
+        return f"the {rows} rows that it learned (one that repeats them would pass)"
+    return f"the {rows} rows that were held out"
 
 
 def with_classifier(
@@ -253,14 +267,13 @@ def with_classifier(
     """The verdict with one row more, where there are several features and rows enough to train on.
 
     It is the accuracy of a classifier that was trained to tell generated from real rows, on rows it has not
-    seen. It decides with the other tests: ``pvalue`` is three times the least of energy test's, KS's (after
-    Bonferroni) and the classifier's, at most 1.
+    seen. It decides with the other tests, and has half of the level (``Verdict.joined_by``).
     """
     if sample.shape[1] == 1 or min(len(sample), len(real)) < MIN_ROWS:
         return judged
     test = classifier_two_sample_test(sample, real, rng)
-    row = Row("classifier accuracy", test.accuracy, test.perfect, test.bound)
-    return judged.joined_by("classifier", row, test.pvalue)
+    tail = GuessTail(test.n_test)
+    return judged.joined_by(Measure("classifier accuracy", test.accuracy, test.perfect, tail))
 
 
 def expected_modes(experiment: Experiment) -> int | None:

@@ -24,7 +24,7 @@ from minigan.errors import (
     quoted,
 )
 from minigan.evaluation.two_sample import KSResult
-from minigan.evaluation.verdict import Row, Verdict
+from minigan.evaluation.verdict import LEVEL, Power, Row, Verdict
 from minigan.storage import checkpoint, files
 from minigan.storage.directory import STOPPED, RunDirectory
 from minigan.training.config import Config, flatten, replace, to_json
@@ -192,7 +192,17 @@ def read_verdict(path: Path) -> Verdict:
             target = None if row["target"] is None else _number(row["target"])
             rows.append(Row(name=str(row["name"]), unit=str(row["unit"]), target=target, **numbers))
         ks = KSResult(**{key: _number(value["ks"][key]) for key in ("statistic", "pvalue", "location")})
-        return Verdict(tuple(rows), ks, _number(value["pvalue"]), str(value["sentence"]))
+        p, power = _number(value["pvalue"]), value.get("power")
+        return Verdict(
+            tuple(rows),
+            ks,
+            p,
+            str(value["sentence"]),
+            # older verdicts did not ask whether there were enough values, nor say against what
+            enough=p < LEVEL or value.get("indistinguishable", True) is not None,
+            power=None if power is None else Power.read(power),
+            against=str(value.get("against", "the target")),
+        )
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise DataError(f"{quoted(str(path))} is damaged: it is not a verdict; judge the run again") from None
 

@@ -27,6 +27,21 @@ def bench(monkeypatch, tmp_path):
     return module
 
 
+def test_the_verdict_is_measured_on_perfect_and_on_wrong_samplers(bench, capsys, tmp_path):
+    module = bench("verdict")
+    lines = ["--only", "normal(4, 1.25)", "--only", "a scale of 1.05"]
+    module.main(["--draws", "60", "--wrong", "4", "--sizes", "100", "10000", "--jobs", "1", *lines])
+    assert "| normal(4, 1.25) |" in capsys.readouterr().out
+    found = json.loads((tmp_path / "results" / "verdict.json").read_text())["results"]
+    assert [(r["name"], r["n"]) for r in found] == [
+        ("normal(4, 1.25)", 100), ("normal(4, 1.25)", 10_000), ("a scale of 1.05", 10_000)
+    ]  # fmt: skip
+    assert all(r["disagreed"] == 0 for r in found)
+    assert found[0]["passed"] >= 46 and found[2]["passed"] == 0  # binomial: 46 of 60 with 10⁻⁶
+    module.main(["--draws", "2", "--sizes", "100", "--jobs", "1", "--only", "82 real values"])
+    assert len(json.loads((tmp_path / "results" / "verdict.json").read_text())["results"]) == 4
+
+
 def test_modes_are_counted_over_seeds(bench, capsys, tmp_path):
     module = bench("modes")
     sets = ["--set", "steps=2", "--set", "eval_samples=1000"]

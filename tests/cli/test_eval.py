@@ -50,6 +50,33 @@ def test_a_distribution_of_the_plane_from_training_to_evaluation(minigan_, tiny,
     assert code == 2 and "ring(modes = 8, radius = 1, sd = 0.01)" in sentence(err)
 
 
+def test_several_draws_say_how_much_is_chance(minigan_, trained, files, one_object, sentence):
+    code, out, _ = minigan_("eval", trained, "--draws", 4, "--json")
+    found = one_object(out)
+    draws = found["draws"]
+    assert code == 0 and draws["draws"] == 4 and len(draws["pvalues"]) == 4
+    assert draws["pvalues"][0] == found["verdict"]["pvalue"] and len(set(draws["pvalues"])) > 1
+    assert draws["passed"] == sum(p >= 0.05 for p in draws["pvalues"])
+    assert found["verdict"] == json.loads((trained / "verdict.json").read_text())
+    code, out, _ = minigan_("eval", trained, "--draws", 4)
+    assert code == 0 and f"Of 4 draws {draws['passed']} cannot be told apart" in " ".join(out.split())
+    code, _, err = minigan_("eval", files / "one.csv", "--target", "normal(0,1)", "--draws", 2)
+    assert code == 2 and "a file is one draw" in sentence(err)
+
+
+def test_three_rows_are_too_few(minigan_, place, one_object):
+    Path("few.csv").write_text("1\n2\n3\n")
+    code, out, _ = minigan_("eval", "few.csv", "--target", "normal(2,1)", "--json")
+    verdict = one_object(out)["verdict"]
+    assert (
+        code == 0 and verdict["indistinguishable"] is None and verdict["headline"] == "too few values to tell"
+    )
+    code, out, _ = minigan_("eval", "few.csv", "--target", "normal(2,1)")
+    assert code == 0 and "Too few values to tell. " in " ".join(out.split()) and "from 53 values" in out
+    code, out, _ = minigan_("eval", "few.csv", "--data", "few.csv", "--json")
+    assert one_object(out)["verdict"]["indistinguishable"] is None
+
+
 def test_eval_with_a_bar_to_pass(minigan_, files, trained, sentence):
     code, out, err = minigan_("eval", files / "one.csv", "--target", "normal(5,1)", "--require-ks", "0.05")
     assert code == 5 and "perfect sampler" in out and "p-value" in sentence(err)

@@ -60,7 +60,7 @@ def printed_by(tiny, trained):
         "train of data": ["train", *tiny, "--data", "three.csv"],
         "print-config": ["train", "far", "--print-config"],
         "sweep": ["sweep", "sweep.toml"],
-        "eval of a run": ["eval", trained],
+        "eval of a run": ["eval", trained, "--draws", "2"],
         "eval of a file": ["eval", "three.csv", "--data", "three.csv"],
         "presets": ["presets"],
         "gradcheck": ["gradcheck", "tanh", "--order", "1"],

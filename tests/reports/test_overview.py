@@ -148,7 +148,7 @@ def test_panels_of_one_feature_say_what_to_see(runs):
         "Densities", "target p(x)", "generated q(x), step 20", "start: q(x), step 0", "300 judged values",
         "D against D* = p/(p+q)", "early: step", "end: step 20", "V(G, D)", "ln 4 − 2 JS(p, q)",
         "ln 4 (D cannot tell)", "ln 2", "95 % of perfect samplers", "verdict, on new values: KS", "Q-Q plot",
-        "quantile of the target: x", "Kolmogorov-Smirnov test", "this\nsample", "perfect\nsampler",
+        "quantile of the target: x", "Kolmogorov-Smirnov", "this\nsample", "perfect\nsampler",
         "gaussian", "target normal(4, 1.25)", "20 steps", "seed 0",
     ):  # fmt: skip
         assert promised in text, promised

@@ -1,0 +1,329 @@
+"""What is measured on values of one feature, against a known distribution or against a second sample."""
+
+import math
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from minigan.evaluation.joint import (
+    LEVEL,
+    GammaTail,
+    Joint,
+    KolmogorovTail,
+    NormalTail,
+    RareTail,
+    ShareTail,
+    ZolotarevTail,
+    pit_joint,
+    pit_statistics,
+    pit_tails,
+    scores,
+)
+from minigan.evaluation.modes import Modes, modes_of
+from minigan.evaluation.power import Power, found, needed, slopes
+from minigan.evaluation.rows import Evidence, Measure, format_count
+from minigan.evaluation.two_sample import (
+    inner_quantiles,
+    ks_one_sample,
+    ks_two_sample,
+    wasserstein1,
+    wasserstein1_of_rows,
+)
+from minigan.probability.distributions import NORMAL_IQR, Normal, location_scale
+from minigan.probability.estimators import histogram_edges
+from minigan.probability.information import js_rows
+
+AD_MEDIAN, AD_VARIANCE = 0.7742, 2 * math.pi**2 / 3 - 6  # of the asymptotic Anderson-Darling statistic
+SIMULATED = 400  # values of a perfect sampler with modes: how its tails hang together changes little beyond
+REPLICATES = 10_000  # of it
+FEW = 50  # values: about as many as a stated difference needs
+FLOORS = 100  # replicates behind the medians that are shown for information, of at most …
+LARGEST = 10_000  # … so many values
+TESTS = "Kolmogorov-Smirnov, Anderson-Darling"
+LOCATION, SPREAD = "location, normal scores", "spread, normal scores"
+
+
+def evidence_on_distribution(x: np.ndarray, target: Any) -> Evidence:
+    """KS, Anderson-Darling, mean and sd of normal scores; the modes, where there are some.
+
+    The scores z = Φ⁻¹(F(x)) of a perfect sampler are standard normal whatever the target; of a normal target
+    their mean and sd are those of the values, in its units. W1, JS and the moments of other targets are for
+    information.
+
+    Shapes:  x (n,), ordered
+    """
+    n, normal = len(x), isinstance(target, Normal)
+    centre, scale, scale_name = location_scale(target)
+    u = target.cdf(x)
+    z = (x - centre) / scale if normal else scores(u)
+    _, anderson, z_mean, z_sd = (float(v) for v in pit_statistics(u, z))
+    ks, modes, tails = ks_one_sample(x, target), modes_of(target), pit_tails(n)
+    (w1,), (js,), ((location,), (spread,)) = _for_information(x[None], target)
+    w1_floor, js_floor = _cached(_floors, target, min(n, LARGEST))
+    fewer = min(1.0, LARGEST / n)
+    named = ("mean" if scale_name == "sd" else "median"), scale_name
+    if normal:  # the scores are those of the values
+        judged = [
+            Measure(named[0], location, centre, NormalTail(scale * tails[2].sd), centre),
+            Measure(named[1], spread, scale, NormalTail(scale * tails[3].sd), scale),
+        ]
+    else:
+        judged = [
+            Measure(LOCATION, z_mean, 0.0, tails[2], 0.0), Measure(SPREAD, z_sd, 1.0, tails[3], 1.0)
+        ]  # fmt: skip
+    shown = [Measure("JS", js, js_floor * fewer, unit="nats")]
+    if math.isfinite(target.mean):
+        shown.insert(0, Measure("W1", w1, w1_floor * math.sqrt(fewer), unit=f"target {scale_name}"))
+    if not normal:
+        shown.append(Measure(named[0], location, centre, target=centre))
+        shown.append(Measure(named[1], spread, scale, target=scale))
+    if modes is None:
+        joint, found_modes, last = pit_joint(n), [], "mean and sd" if normal else "location and spread"
+    else:
+        joint = _cached(_joint_with_modes, target, min(n, SIMULATED))
+        found_modes, last = mode_measures(modes, n, modes.coverage(x[:, None])), "location, spread and modes"
+    critical = joint.critical(LEVEL)
+    apart = pit_joint(FEW).critical(LEVEL) if modes is None else LEVEL / (4 + len(found_modes))
+    power = _power(tails, critical, apart, (1.0, 1.0) if normal else _cached(_slopes, target, 0), sides=1)
+    if modes is not None:
+        missing = -math.expm1(-mode_tails(modes, n)[1].inverse(critical))
+        power = replace(power, missing=missing, part="mode")
+    measures = (
+        Measure("KS", ks.statistic, tails[0].inverse(0.5), tails[0]),
+        Measure("Anderson-Darling", anderson, AD_MEDIAN, tails[1]),
+        *judged, *found_modes, *shown,
+    )  # fmt: skip
+    return Evidence(
+        measures, joint, ks, f"{TESTS}, {last}", f"{format_count(n)} values", str(target), power,
+        enough=n >= power.needed,
+    )  # fmt: skip
+
+
+def mode_measures(modes: Modes, n: int, seen: Any) -> list[Measure]:
+    """Modes captured, share of high quality, reverse KL over modes, of one sample."""
+    quality, divergence, missing = mode_tails(modes, n)
+    of = len(modes.shares)
+    captured, high, kl = (np.ravel(v)[0] for v in (seen.captured, seen.high_quality, seen.reverse_kl))
+    return [
+        Measure("modes captured", captured, of, missing, of, f"of {of}"),
+        Measure("high-quality share", high, modes.high_quality, quality, modes.high_quality),
+        Measure("reverse KL, modes", kl, divergence.inverse(0.5), divergence, unit="nats"),
+    ]
+
+
+def mode_tails(modes: Modes, n: int) -> tuple[ShareTail, GammaTail, RareTail]:
+    """Of the share of high quality, the reverse KL, and missing modes, of n values of a perfect sampler."""
+    k, q = len(modes.shares), modes.high_quality
+    none = float(np.sum((1 - modes.shares * q) ** n))
+    return (
+        ShareTail(n, q),
+        GammaTail(0.5 * (k - 1), 1 / n),  # 2n KL is χ² with k − 1 degrees of freedom
+        RareTail(min(none, 1.0), k),
+    )
+
+
+def mode_deviations(modes: Modes, seen: Any, spread: np.ndarray | float = 0.0) -> list[np.ndarray]:
+    """In the order of ``mode_tails``, for many samples at once; ``spread`` is added to the shares.
+
+    It is uniform over a step of the share where few values stand for many, of which the steps are finer.
+    """
+    quality = np.abs(seen.high_quality + spread - modes.high_quality)
+    return [quality, seen.reverse_kl, len(modes.shares) - seen.captured]
+
+
+def evidence_on_sample(
+    sample: np.ndarray, real: np.ndarray, rng: np.random.Generator, replicates: int, against: str
+) -> Evidence:
+    """Two-sample KS and Anderson-Darling, and normal scores of the ranks, which no unit and no tail disturbs.
+
+    Between samples of n and m values all of them scatter as those of nm/(n + m) values do about a known
+    distribution. W1, JS, mean and sd are for information.
+
+    Shapes:  sample (n,), real (m,)
+    Source:  Scholz & Stephens 1987; van der Waerden 1952; Klotz 1962
+    """
+    n, m, sd = len(sample), len(real), real.std(ddof=1)
+    if real.min() == real.max():
+        raise ValueError(f"the real data are constant ({real[0]:.6g}); nothing can be compared with them")
+    size, ks = n * m / (n + m), ks_two_sample(sample, real)
+    joint = pit_joint(size)
+    (location, location_sd), (spread, spread_sd) = rank_scores(sample, real)
+    edges = histogram_edges(real)
+    js, js_floor = _js_of_two(sample, real, edges, rng, replicates)
+    kolmogorov = KolmogorovTail(size)
+    tails = kolmogorov, ZolotarevTail(), NormalTail(location_sd), NormalTail(spread_sd)
+    measures = (
+        Measure("KS", ks.statistic, kolmogorov.inverse(0.5), kolmogorov),
+        Measure("Anderson-Darling", anderson_two_sample(sample, real), AD_MEDIAN, tails[1]),
+        Measure(LOCATION, location, 0.0, tails[2], 0.0),
+        Measure(SPREAD, spread, 1.0, tails[3], 1.0),
+        Measure("W1", wasserstein1(sample, real) / sd, _w1_floor(real, n, rng) / sd, unit="sd of the data"),
+        Measure("JS", js, js_floor, unit="nats"),
+        Measure("mean", sample.mean(), real.mean(), None, real.mean()),
+        Measure("sd", sample.std(ddof=1), sd, None, sd),
+    )
+    power = _power(tails, joint.critical(LEVEL), pit_joint(FEW).critical(LEVEL), (1.0, 1.0), sides=2)
+    return Evidence(
+        measures, joint, ks, f"{TESTS}, location and spread", f"{format_count(n)} values", against, power,
+        enough=2 * size >= power.needed,
+    )  # fmt: skip
+
+
+def rank_scores(sample: np.ndarray, real: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Difference of mean, and ratio of rms, of the normal scores of the pooled ranks, each with its sd.
+
+    The sd are those over all ways to choose n of n + m values; ties share their mean score.
+    """
+    n, pooled = len(sample), np.concatenate([sample, real])
+    N = len(pooled)
+    _, inverse, counts = np.unique(pooled, return_inverse=True, return_counts=True)
+    z = scores((np.arange(N) + 0.5) / N)
+    starts = np.cumsum(counts) - counts
+    z = (np.add.reduceat(z, starts) / counts)[inverse]
+    root = math.sqrt(1 / n + 1 / (N - n))
+    square = z * z
+    ratio = math.sqrt(square[:n].mean() / square[n:].mean()) if square[n:].any() else math.inf
+    return (
+        (float(z[:n].mean() - z[n:].mean()), float(z.std(ddof=1)) * root),
+        (ratio, float(0.5 * square.std(ddof=1) / square.mean()) * root),
+    )
+
+
+def anderson_two_sample(a: np.ndarray, b: np.ndarray) -> float:
+    """The Anderson-Darling statistic of two samples with midranks, on the scale of that of one large sample.
+
+    Source:  Scholz & Stephens 1987, equations 7 and 4
+    """
+    n, m = len(a), len(b)
+    N, x = n + m, np.unique(np.concatenate([a, b]))
+    below, until = (
+        [np.searchsorted(np.sort(s), x, side=side) for s in (a, b)] for side in ("left", "right")
+    )  # fmt: skip
+    mine, of_all = 0.5 * (below[0] + until[0]), 0.5 * (sum(below) + sum(until))
+    ties = sum(until) - sum(below)
+    weight = ties / N / (of_all * (N - of_all) - 0.25 * N * ties)
+    value = (N - 1) / N * float(np.sum(weight * (N * mine - n * of_all) ** 2)) * (1 / n + 1 / m)
+    return max(1 + (value - 1) * math.sqrt(AD_VARIANCE / _anderson_variance(n, m)), 0.0)
+
+
+def _anderson_variance(n, m):
+    N, H = n + m, 1 / n + 1 / m
+    if N < 4:
+        return AD_VARIANCE
+    steps = 1 / np.arange(1, N)
+    h = steps.sum()
+    g = float(np.sum(1 / (N - np.arange(1, N - 1)) * np.cumsum(steps[::-1])[: N - 2][::-1]))
+    a = (4 * g - 6) + (10 - 6 * g) * H
+    b = 4 * (2 * g - 4) + 16 * h + (2 * g - 14 * h - 4) * H - 8 * h + 4 * g - 6
+    c = 4 * (6 * h + 2 * g - 2) + 2 * (4 * h - 4 * g + 6) + (2 * h - 6) * H + 4 * h
+    d = 4 * (2 * h + 6) - 8 * h
+    return (a * N**3 + b * N**2 + c * N + d) / ((N - 1) * (N - 2) * (N - 3))
+
+
+def location_scale_of(ordered: np.ndarray, scale_name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sd of each ordered row, or its median and interquartile range/1.349."""
+    if scale_name == "sd":
+        return ordered.mean(axis=-1), ordered.std(axis=-1, ddof=1)
+    low, middle, high = np.quantile(ordered, [0.25, 0.5, 0.75], axis=-1)
+    return middle, (high - low) / NORMAL_IQR
+
+
+# ── private ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _power(tails, critical, apart, moves, sides):
+    """``apart`` is the tail that tells where values are few; ``moves`` are those of mean and sd of the scores
+    with a shift in sd, and with the logarithm of a factor.
+    """
+    slope_location, slope_spread = moves
+    location, spread = (found(t.inverse(critical), t.sd) for t in tails[2:])
+    reach = found(NormalTail(1.0).inverse(apart), 1.0)
+    return Power(
+        shift=location / slope_location,
+        scale=math.exp(spread / slope_spread),
+        missing=tails[0].inverse(critical),
+        needed=needed(reach, slope_location) * sides,
+        sides=sides,
+    )
+
+
+def _slopes(target, _):
+    return slopes(target)
+
+
+def _for_information(x, target):
+    """W1 in units of the scale, JS, and location and scale, of ordered rows: (R, n)."""
+    _, scale, scale_name = location_scale(target)
+    n = x.shape[-1]
+    edges = histogram_edges(target)
+    w1 = np.full(len(x), np.nan)
+    if math.isfinite(target.mean):
+        w1 = wasserstein1_of_rows(x, target, _cached(_inner_quantiles, target, n)) / scale
+    below = np.stack([np.searchsorted(row, edges, side="right") for row in x]) / n
+    shares = np.diff(target.cdf(edges), prepend=0, append=1)
+    return w1, js_rows(np.diff(below, prepend=0, append=1), shares), location_scale_of(x, scale_name)
+
+
+def _inner_quantiles(target, n):
+    return inner_quantiles(n, target)
+
+
+def _floors(target, n):
+    """Medians of W1 and JS of perfect samplers."""
+    x = np.sort(target.sample(np.random.default_rng(n), (FLOORS, n)))
+    w1, js, _ = _for_information(x, target)
+    return np.array([np.median(w1), np.median(js)])
+
+
+def _joint_with_modes(target, n):
+    """The least tail of perfect samplers of n values whose modes are judged too."""
+    rng, modes, parts = np.random.default_rng(n), modes_of(target), []
+    tails = *pit_tails(n), *mode_tails(modes, n)
+    step = 1 / n if n == SIMULATED else 0.0
+    for _ in range(0, REPLICATES, 1000):
+        x = np.sort(target.sample(rng, (1000, n)))
+        u = target.cdf(x)
+        ks, ad, mean, sd = pit_statistics(u, scores(u))
+        deviations = (
+            ks,
+            ad,
+            np.abs(mean),
+            np.abs(sd - 1),
+            *mode_deviations(modes, modes.coverage(x[..., None]), step * (rng.random(1000) - 0.5)),
+        )
+        parts.append(np.stack([t.p(d) for t, d in zip(tails, deviations, strict=True)], axis=1))
+    return Joint.of(np.concatenate(parts))
+
+
+@lru_cache(maxsize=64)
+def _remembered(function, target, n):
+    return function(target, n)
+
+
+def _cached(function, target, n):
+    """``function(target, n)``, once per process where the target can be remembered."""
+    try:
+        return _remembered(function, target, n)
+    except TypeError:  # not hashable
+        return function(target, n)
+
+
+def _js_of_two(sample, real, edges, rng, replicates):
+    """JS of two samples over the bins, and its median between random splits of the pooled counts."""
+    counts = [
+        np.bincount(np.searchsorted(edges, s, side="left"), minlength=len(edges) + 1) for s in (sample, real)
+    ]
+    n, m = len(sample), len(real)
+    splits = rng.multivariate_hypergeometric(counts[0] + counts[1], n, size=replicates, method="marginals")
+    js = js_rows(splits / n, (counts[0] + counts[1] - splits) / m)
+    return float(js_rows(counts[0] / n, counts[1] / m)), float(np.median(js))
+
+
+def _w1_floor(real, n, rng):
+    """The median W1 of a resample of the data of m values, widened to what two samples of n and m show."""
+    m = len(real)
+    size = min(m, LARGEST)
+    distances = [wasserstein1(rng.choice(real, size), real) for _ in range(20)]
+    return float(np.median(distances)) * math.sqrt(size * (1 / n + 1 / m))

@@ -1,0 +1,212 @@
+"""What a verdict is made of: measures with their tails, the rows shown of them, the conclusion."""
+
+import math
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from minigan.evaluation.joint import LEVEL, GuessTail, Joint, Tail
+from minigan.evaluation.power import Power
+from minigan.evaluation.two_sample import EnergyResult, KSResult
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measure of a sample, beside what a perfect sampler of the same size would show.
+
+    A distance (``target`` None) has the perfect sampler's median and the ``bound`` that its value must not
+    exceed. A moment has its true value as ``target`` and ``perfect``, and in ``bound`` how far it may be
+    missed. Bounds are those of all rows together: 95 % of perfect samplers are within every one of them. A
+    row whose bound is NaN is shown for information, and decides nothing.
+    """
+
+    name: str
+    value: float
+    perfect: float
+    bound: float
+    target: float | None = None
+    unit: str = ""
+
+    @property
+    def judges(self) -> bool:
+        """Whether the row takes part in the judgement."""
+        return not math.isnan(self.bound)
+
+    @property
+    def within(self) -> bool:
+        """Whether the value is within its bound; always, where there is none."""
+        deviation = self.value if self.target is None else abs(self.value - self.target)
+        return not self.judges or deviation <= self.bound
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A row without its bound, and the tail by which it takes part; with None it is for information."""
+
+    name: str
+    value: float
+    perfect: float
+    tail: Tail | None = None
+    target: float | None = None
+    unit: str = ""
+
+    @property
+    def p(self) -> float:
+        """About the share of perfect samplers that deviate as far."""
+        deviation = self.value if self.target is None else abs(self.value - self.target)
+        return 1.0 if self.tail is None else float(self.tail.p(deviation))
+
+    def row(self, critical: float) -> Row:
+        """The row that is outside where so small a tail is reached."""
+        bound = math.nan if self.tail is None else self.tail.inverse(critical)
+        target = None if self.target is None else float(self.target)
+        return Row(self.name, float(self.value), float(self.perfect), float(bound), target, self.unit)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a verdict is concluded from: measures, the distribution of their least tail, and the words."""
+
+    measures: tuple[Measure, ...]
+    joint: Joint
+    ks: KSResult
+    tests: str  # "Kolmogorov-Smirnov, …"
+    subject: str  # "10 000 values"
+    against: str
+    power: Power
+    enough: bool
+    energy: EnergyResult | None = None
+    last: Measure | None = None  # a further test, which takes half of the level
+
+    def conclude(self) -> "Verdict":
+        """The verdict: red exactly where a row is outside."""
+        level, half = LEVEL, 1 - math.sqrt(1 - LEVEL)  # of two independent tests
+        if self.last is not None and isinstance(self.last.tail, GuessTail):
+            level = 1 - (1 - LEVEL) / (1 - self.last.tail.spent(half))
+        critical = self.joint.critical(level)
+        rows = [measure.row(critical) for measure in self.measures]
+        p = self.joint.pvalue(min(measure.p for measure in self.measures))
+        if self.last is not None:
+            rows.insert(1, self.last.row(half))
+            p = 1 - (1 - min(p, self.last.p)) ** 2
+        told = not all(row.within for row in rows)
+        # by the last digits of an inverse the two could differ
+        p = min(p, LEVEL * (1 - 1e-9)) if told else min(max(p, LEVEL), 1.0)
+        return Verdict(
+            rows=tuple(rows), ks=self.ks, pvalue=float(p), sentence=self._sentence(rows, p, told),
+            energy=self.energy, enough=self.enough, power=self.power, against=self.against, evidence=self,
+        )  # fmt: skip
+
+    def _sentence(self, rows: list[Row], p: float, told: bool) -> str:
+        tests = self.tests if self.last is None else f"{self.tests} and {self.last.name.split()[0]}"
+        together = f"{tests[0].upper()}{tests[1:]}, together at the 5 % level,"
+        if told:
+            outside = [format_outside(row) for row in rows if not row.within]
+            more = f" and {len(outside) - 3} more" if len(outside) > 3 else ""
+            return (
+                f"{together} tell these {self.subject} from {self.against}: {format_p(p)}; outside are "
+                f"{', '.join(outside[:3])}{more}."
+            )
+        if not self.enough:
+            return f"Too few to tell {self.subject} from {self.against}: {self.power.describe_need()}"
+        return (
+            f"{together} cannot tell these {self.subject} from {self.against}: {format_p(p)}. "
+            f"{self.power.describe()}"
+        )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the numbers say of a sample: a table, one judgement at the 5 % level, a sentence in plain words.
+
+    A row is outside exactly where the sample can be told from its target: bounds are those of all rows
+    together. ``pvalue`` is the share of perfect samplers of the same size whose worst row is as bad. ``ks``
+    is the Kolmogorov–Smirnov test alone (that of the worst feature, where there are several), ``energy`` the
+    energy test of rows of several features, else None. ``power`` says what would have been found, ``enough``
+    whether that is worth a "cannot tell", ``against`` what the sample was judged against.
+    """
+
+    rows: tuple[Row, ...]
+    ks: KSResult
+    pvalue: float
+    sentence: str
+    energy: EnergyResult | None = None
+    enough: bool = True
+    power: Power | None = None
+    against: str = "the target"
+    evidence: Evidence | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def distinguishable(self) -> bool:
+        """Whether the sample can be told from its target at the 5 % level."""
+        return self.pvalue < LEVEL
+
+    @property
+    def indistinguishable(self) -> bool | None:
+        """Whether it cannot be told from its target; None where there are too few values to say so."""
+        return False if self.distinguishable else True if self.enough else None
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a few words."""
+        return HEADLINES[self.indistinguishable]
+
+    def joined_by(self, test: Measure) -> "Verdict":
+        """The verdict with one test more, taken as independent of the others, and half of the level.
+
+        Raises:  ValueError – for a verdict on one feature, or one that was read from a file
+        """
+        if self.evidence is None or self.energy is None:
+            raise ValueError("a third test joins an energy test and KS; received a verdict on one feature")
+        return replace(self.evidence, last=test).conclude()
+
+    def judged_against(self, what: str) -> "Verdict":
+        """The same verdict, which says that the sample was judged against ``what``."""
+        return self if self.evidence is None else replace(self.evidence, against=what).conclude()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; what is not finite becomes None."""
+        plain: dict[str, Any] = _plain(
+            {
+                "rows": [asdict(row) for row in self.rows],
+                "ks": asdict(self.ks),
+                "pvalue": self.pvalue,
+                "level": LEVEL,
+                "headline": self.headline,
+                "sentence": self.sentence,
+                "against": self.against,
+                "energy": None if self.energy is None else asdict(self.energy),
+                "power": None if self.power is None else self.power.as_dict(),
+                "distinguishable": self.distinguishable,
+                "indistinguishable": self.indistinguishable,
+            }
+        )
+        return plain
+
+
+HEADLINES = {True: "cannot be told apart", False: "can be told apart", None: "too few values to tell"}
+
+
+def format_count(count: int) -> str:
+    """Thousands apart."""
+    return f"{count:,}".replace(",", " ")
+
+
+def format_p(p: float) -> str:
+    """A p-value."""
+    return "p < 1e-15" if p < 1e-15 else f"p = {p:.2g}"
+
+
+def format_outside(row: Row) -> str:
+    """A row that is outside, in words."""
+    if row.target is None:
+        return f"{row.name} {row.value:.3g}, above {row.bound:.3g}"
+    return f"{row.name} {row.value:.4g} instead of {row.target:.4g} ± {row.bound:.2g}"
+
+
+def _plain(value: Any) -> Any:
+    """Dicts and lists with every float finite or None, tuples as lists."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
