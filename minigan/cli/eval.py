@@ -46,11 +46,11 @@ def evaluate(
     A run is judged against what it learned. A file (CSV, NPY) needs --target or --data. The first of several
     draws is that of the run's own verdict; --require-ks asks it of that one.
     """
+    from minigan.evaluation.verdict import share_that_passes
+
     if target is not None and data is not None:
         raise ConfigError("give --target or --data, not both")
     refuse_places(target, data)
-    from minigan.evaluation.verdict import share_that_passes
-
     if os.path.isdir(subject):
         from minigan.machine import available_memory, require_memory
         from minigan.training.metrics import verdict as judge_run
