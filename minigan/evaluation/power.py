@@ -32,9 +32,9 @@ class Power:
     @classmethod
     def read(cls, numbers: dict[str, Any]) -> "Power":
         """What ``as_dict`` gave."""
-        found = {name: numbers[name] for name in ("shift", "scale", "missing")}
-        plain = {name: None if value is None else float(value) for name, value in found.items()}
-        return cls(**plain, needed=int(numbers["values_needed"]))
+        values = (numbers[name] for name in ("shift", "scale", "missing"))
+        shift, scale, missing = (None if value is None else float(value) for value in values)
+        return cls(shift, scale, missing, needed=int(numbers["values_needed"]))
 
     def describe(self) -> str:
         """What would have been found, as a sentence."""
