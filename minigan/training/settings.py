@@ -226,7 +226,7 @@ def _refusal(name: str, index: int | None, settings: Mapping[str, tuple[Any, str
     if index is not None:
         value, rule, place = value[index], rule.partition("which each is ")[2], f"{name}[{index}]"
     units = ""
-    if name.endswith("widths") and isinstance(value, int) and value > 0:
+    if name.endswith("widths") and isinstance(value, int) and value > 65536:
         memory = value * fields()["batch"].default * 4
         units = f" ({min(memory, 10**39) / 2**30:.3g} GiB for one float32 array of a default batch of them)"
     return ConfigError(

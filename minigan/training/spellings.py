@@ -72,14 +72,16 @@ def meant(name: str) -> tuple[tuple[str, ...], str]:
 
 def advice_on_name(name: str, groups: Iterable[str]) -> str:
     """What to do about the unknown setting ``name``: what is meant, the nearest one, or all there are."""
+    group, dot, leaf = name[:200].rpartition(".")
+    near = _close(group, groups) if dot else None
+    if near and f"{near}.{leaf}" in fields():
+        return _offer((f"{near}.{leaf}",))
     settings, note = meant(name)
     if settings:
         return _offer(settings, note)
     if place := elsewhere(name):
         return place
     names = list(fields())
-    group, dot, leaf = name[:200].rpartition(".")
-    near = _close(group, groups) if dot else None
     if near is not None:  # the group is right, or nearly
         inside = [known for known in names if known.startswith(near + ".")]
         found = _close(leaf, [known.rpartition(".")[2] for known in inside])
@@ -300,6 +302,8 @@ SLIPS = {  # by the ending of a file: what a line or what follows a place looks 
 
 def advice_on_file(text: str, suffix: str, error: str) -> str:
     """What to write instead, where a parser's ``error`` names a place of a file's ``text``, or ""."""
+    if "overwrite" in error or "twice" in error and "(" in error:  # as TOML says it
+        return "it was given before; write it once"
     place = re.search(r"line (\d+),? column (\d+)", error)
     if place is None:
         return ""

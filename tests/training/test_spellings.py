@@ -99,6 +99,11 @@ def test_a_word_far_from_all_is_answered_with_all(name):
     assert "did you mean" not in said and "choose one of name, target" in said
 
 
+def test_a_slip_in_a_group_leads_to_that_group():
+    assert refused("genrator.widths=3").endswith("did you mean 'generator.widths'?")
+    assert refused("discriminator_optimiser.rate=3").endswith("did you mean 'discriminator_optimizer.rate'?")
+
+
 def test_what_is_no_setting_is_answered_with_where_it_is():
     from minigan import cli
 
@@ -289,6 +294,12 @@ def test_a_slip_in_a_file_is_named(tmp_path, name, content, advice):
 ])  # fmt: skip
 def test_settings_that_do_not_go_together_are_refused_when_they_are_read(sets, says):
     assert says in refused(*sets)
+
+
+@pytest.mark.parametrize("content", ["steps = 1\nsteps = 2\n", "[average]\n[average]\n"])
+def test_what_a_file_gives_twice_is_to_be_written_once(tmp_path, content):
+    (tmp_path / "c.toml").write_text(content)
+    assert "it was given before; write it once" in refused(file=tmp_path / "c.toml")
 
 
 def test_what_is_read_can_be_made_into_an_experiment():
