@@ -5,6 +5,7 @@ Everything here works on host arrays in float64; it reads a game, it does not tr
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -72,7 +73,7 @@ def value_function(real_logits: ArrayLike, fake_logits: ArrayLike) -> float:
         return float(np.logaddexp(0.0, -real).mean() + np.logaddexp(0.0, fake).mean())
 
 
-def implied_js(value: float) -> float:
+def implied_js(value: Any) -> Any:
     """(ln 4 − V)/2: a lower bound on JS(p, q) for any D, tight at D*. Negative when D does worse than a coin.
 
     The sign is that of [T14], where V is a sum of two *minus* logarithms and D minimises; with the opposite
@@ -82,6 +83,8 @@ def implied_js(value: float) -> float:
     Raises:  TypeError – for no number;  ValueError – for NaN or a negative V, which no D has
     Source:  [T16]; Goodfellow et al. 2014, theorem 1
     """
+    if isinstance(value, np.ndarray) and value.ndim:  # of several, each
+        return np.array([implied_js(v) for v in value.ravel().tolist()]).reshape(value.shape)
     return (LN4 - (math.inf if value == math.inf else number("V", value, NOT_NEGATIVE))) / 2.0
 
 
