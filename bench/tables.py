@@ -7,7 +7,7 @@ import json
 import re
 import statistics
 
-from bench import classifiers, dynamics, fgan, galaxies, modes, optimal_discriminator, quality
+from bench import classifiers, dynamics, fgan, galaxies, modes, optimal_discriminator, quality, verdict
 from bench.common import table
 from minigan.gan.objectives import OBJECTIVES
 from minigan.training.config import fields
@@ -89,6 +89,7 @@ MODES = ("modes-ring8", "modes-ring8-plain", "modes-ring8-saturating", "modes-gr
 TABLES = {  # name: (the results that it is made of, function of their contents)
     "quality": (("quality",), lambda r: rows_of(quality, r)),
     "ablation": (("ablation",), lambda r: rows_of(quality, r)),
+    "verdict": (("verdict",), lambda r: rows_of(verdict, r)),
     "startup": (("startup",), of_startup),
     "modes": (MODES, of_modes),
     "fgan": (("fgan",), lambda r: rows_of(fgan, r)),
