@@ -46,13 +46,15 @@ class Progress:
         D = "-".join(map(str, (e.features, *c.discriminator.widths, 1)))
         networks = f"G {G} {c.generator.activation}, D {D} {c.discriminator.activation}"
         where = f"{e.backend.describe()}, {c.dtype}, seed {c.seed}, into {self._run.path}"
-        cross_entropy = c.objective in ("minimax", "non_saturating")
+        curves = e.game.objective
+        without = " without penalties" if curves.critic else ""  # which ask for a slope of 1
+        rest, player = curves.divergence, "the critic" if curves.critic else "D"
         r1, r2 = (getattr(c, name) for name in ("r1", "r2"))
-        level = "its loss is ln 4 = 1.3863, and " if cross_entropy else ""
         return [
             f"Learning {what}: {networks}, {c.objective}, R1 {r1:g}, R2 {r2:g}",
             f"{c.steps} steps of {c.batch} on {where}",
-            f"When D can no longer tell, {level}KS is that of a perfect sampler.",
+            f"When {player} can no longer tell, its loss{without} is {rest.level_in_full}, "
+            "and KS is that of a perfect sampler.",
             *(f"note: {note}" for note in e.notes),
         ]
 
@@ -65,7 +67,7 @@ class Progress:
 
     def on_row(self, row: dict[str, Any]) -> None:
         """Show the newest metrics."""
-        losses = "  ".join(f"{player.upper()} {row[f'{player}_loss']:.4f}" for player in "dg")
+        losses = "  ".join(f"{player.upper()} {row[f'{player}_loss']:z.4f}" for player in "dg")
         text = f"loss {losses}  KS {row['ks']:.4f} (perfect {self._floor:.4f})".replace("nan", "  –   ")
         if self._bar is not None:
             self._bar.update(self._task, metrics=text)

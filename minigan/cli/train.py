@@ -90,6 +90,7 @@ def train(
     """
     from minigan.cli import figures
     from minigan.cli.progress import Progress
+    from minigan.gan.theory.diagnostics import describe_value
     from minigan.training.trainer import train as run_training
 
     resumed = None
@@ -152,13 +153,8 @@ def train(
         )
     else:
         print_verdict(console(ctx), outcome.verdict, outcome.findings)
-        value, implied = outcome.row["value_fn"], outcome.row["implied_js"]
-        cross_entropy = experiment.config.objective in ("minimax", "non_saturating")
-        of_d = "loss of D" if cross_entropy else "cross-entropy of σ(D)"
-        click.echo(
-            f"\nThe {of_d} is V = {value:.4f} nats (ln 4 = 1.3863 when it cannot tell): "
-            f"JS ≥ (ln 4 − V)/2 = {implied:.4f}, the bound that this D gives."
-        )
+        said = describe_value(experiment.config.objective, outcome.row["value_fn"], experiment.config.packing)
+        click.echo(f"\n{said}")
         click.echo(f"Trained in {outcome.seconds:.1f} s. Files:")
         for name, path in {"run": outcome.path, **files}.items():
             click.echo(f"  {name:8} {path}")

@@ -18,7 +18,7 @@ from minigan.arguments import closest, shown
 from minigan.engine.primitives import exp, mean, relu, sigmoid, softplus, square, tanh
 from minigan.engine.tensor import Tensor, refusal
 
-__all__ = ["OBJECTIVES", "Curve", "Host", "Objective", "alpha", "bce_with_logits", "objective"]
+__all__ = ["LEVELS", "OBJECTIVES", "Curve", "Divergence", "Host", "Objective", "alpha", "bce_with_logits", "objective"]
 
 Curve: TypeAlias = Callable[[Tensor], Tensor]  # a loss of D's raw output, elementwise
 Host: TypeAlias = np.ndarray[Any, Any]  # numbers on the host: densities at some points, or what D says there
@@ -101,6 +101,55 @@ def _paired_at_optimum(p: Host, q: Host, x: Host) -> Host:
     return -_xlogy(right, _share(right, right.T)) @ _masses(np.ones_like(q), x)
 
 
+_LN2 = math.log(2.0)
+LEVELS = {_LN2: "ln 2", -_LN2: "−ln 2", 2 * _LN2: "ln 4", 0.25: "¼", 0.125: "⅛"}  # numbers as they are written
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """What the loss V of the best D says: V = at_rest − scale · divergence, and V = at_rest where p = q.
+
+    A D that is not the best has a larger V, so (at_rest − V)/scale is never more than the divergence; from
+    logits of a sample it is so but for sampling noise. W₁ is measured by critics of slope ≤ 1 only: what another
+    one says is an estimate, no bound.
+
+    largest   the most the divergence can be, where p and q have nothing in common; it is never negative
+    unit      of V and of the divergence
+    """
+
+    name: str
+    at_rest: float
+    scale: float = 1.0
+    largest: float = math.inf
+    unit: str = ""
+
+    def implied(self, value: float) -> float:
+        """The divergence that a loss of ``value`` says, within what a divergence can be.
+
+        Source:  [T16] for the cross-entropy; each objective's own ``value``
+        """
+        return float(min(max(0.0, (self.at_rest - value) / self.scale), self.largest))
+
+    @property
+    def level(self) -> str:
+        """``at_rest`` as it is written: ln 4."""
+        return LEVELS.get(self.at_rest, f"{self.at_rest:.6g}")
+
+    @property
+    def level_in_full(self) -> str:
+        """As ``level``, and with digits where those say more: ln 4 = 1.3863."""
+        return f"{self.level} = {round(self.at_rest, 4):g}" if self.at_rest in LEVELS else self.level
+
+    @property
+    def formula(self) -> str:
+        """How V says it: (ln 4 − V)/2."""
+        difference = f"{self.level} − V" if self.at_rest else "−V"
+        if self.scale == 1:
+            return difference
+        bracketed = f"({difference})" if self.at_rest else difference
+        return f"{bracketed}/{self.scale:.6g}" if self.scale > 1 else f"{1 / self.scale:.6g} ({difference})"
+
+
 @dataclass(frozen=True, repr=False)
 class Objective:
     """D minimises E_p[real(a)] + E_q[fake(a)];  G minimises E_q[generator(a)].
@@ -113,6 +162,7 @@ class Objective:
                       "lipschitz", best among all functions of slope ≤ 1; "paired", best as a whole function.
                       The last two need x, ordered points of a line
     log_ratio(a)      ln p/q as a says it, the inverse of ``optimum``; None where a knows no densities
+    divergence        its name and bounds, and the value where p = q
     """
 
     name: str
@@ -121,6 +171,7 @@ class Objective:
     generator: Curve
     optimum: Callable[..., Host]
     value: Callable[..., Host]
+    divergence: Divergence
     formula: str
     source: str
     theorem: str = "stationary"
@@ -143,6 +194,16 @@ class Objective:
         if self.log_ratio is None:
             return None
         return np.exp(-np.logaddexp(0.0, -self.log_ratio(np.asarray(a, "float64"))))
+
+    @property
+    def critic(self) -> bool:
+        """Whether D is a critic, which measures a distance and does not guess: σ(a) means nothing."""
+        return self.theorem == "lipschitz"
+
+    @property
+    def says_probability(self) -> bool:
+        """Whether D(x) = p/(p+q) can be read from a; of pairs a is known but for a constant."""
+        return self.log_ratio is not None and not self.paired
 
     @property
     def paired(self) -> bool:
@@ -199,6 +260,15 @@ def alpha(alpha_d: float, alpha_g: float, *, saturating: bool = True) -> Objecti
         norm = largest * ((p / largest) ** alpha_d + (q / largest) ** alpha_d) ** (1 / alpha_d)
         return alpha_d / (alpha_d - 1) * (p + q - norm)
 
+    if alpha_d == 1:
+        divergence = Divergence("JS(p, q)", 2 * _LN2, 2.0, _LN2, "nats")
+    elif alpha_d == math.inf:
+        divergence = Divergence("TV(p, q)", 1.0, 1.0, 1.0)
+    else:
+        at_rest = alpha_d / (alpha_d - 1) * (2.0 - 2.0 ** (1 / alpha_d))  # and 0 where D is always right
+        name = "∫(√p − √q)²" if alpha_d == 0.5 else f"Arimoto's divergence of order {number(alpha_d)}"
+        divergence = Divergence(name, at_rest, 1.0, at_rest)
+
     return Objective(
         f"{'alpha' if saturating else 'alpha_ns'}({number(alpha_d)}, {number(alpha_g)})",
         real=lambda a: loss(a, alpha_d),
@@ -206,6 +276,7 @@ def alpha(alpha_d: float, alpha_g: float, *, saturating: bool = True) -> Objecti
         generator=(lambda a: -loss(-a, alpha_g)) if saturating else (lambda a: loss(a, alpha_g)),
         optimum=_certain if alpha_d == math.inf else lambda p, q, x=None: alpha_d * _log_ratio(p, q),
         value=value,
+        divergence=divergence,
         formula="cross-entropies bent by α: D* = p^α / (p^α + q^α)",
         source="Welfert, Otstot, Kurri, Sankar 2023",
         theorem="extreme" if alpha_d == math.inf else "stationary",
@@ -217,52 +288,65 @@ _FGAN = "Nowozin, Cseke, Tomioka 2016, tables 5 and 6 (1 and 2 in short)"
 
 OBJECTIVES = {o.name: o for o in (
     Objective("minimax",           lambda a: softplus(-a),            lambda a: softplus(a),             lambda a: -softplus(a),
+              divergence=Divergence("JS(p, q)", 2 * _LN2, 2.0, _LN2, "nats"),
               optimum=_log_ratio, value=_cross_entropy_at_optimum,
               formula="G minimises E[ln(1 − D(G(z)))]: the saturating game of one value function V; ln 4 − 2 JS",
               source="[T14]; Goodfellow et al. 2014, equation 1, proposition 1 and theorem 1"),
     Objective("non_saturating",    lambda a: softplus(-a),            lambda a: softplus(a),             lambda a: softplus(-a),
+              divergence=Divergence("JS(p, q)", 2 * _LN2, 2.0, _LN2, "nats"),
               optimum=_log_ratio, value=_cross_entropy_at_optimum,
               formula="G minimises −E[ln D(G(z))]: the same fixed point, a strong gradient where D wins",
               source="Goodfellow et al. 2014, section 3"),
     Objective("least_squares",     lambda a: 0.5 * square(a - 1.0),   lambda a: 0.5 * square(a),         lambda a: 0.5 * square(a - 1.0),
+              divergence=Divergence("∫(p − q)²/(p + q)", 0.25, 0.125, 2.0),
               optimum=lambda p, q, x=None: _ratio(p, p + q), value=lambda p, q, x=None: 0.5 * p * _share(q, p),
               log_ratio=_logit,
               formula="D regresses on labels 1 and 0, G on 1: no saturation where D is sure; ¼ − ⅛ ∫(p − q)²/(p + q)",
               source="Mao et al. 2017, equations 2 and 9"),
     Objective("hinge",             lambda a: relu(1.0 - a),           lambda a: relu(1.0 + a),           lambda a: -a,
+              divergence=Divergence("TV(p, q)", 2.0, 2.0, 1.0),
               optimum=lambda p, q, x=None: np.sign(p - q), value=lambda p, q, x=None: 2.0 * np.minimum(p, q),
               formula="D only cares about a margin of 1; 2 − 2 TV", theorem="extreme", log_ratio=None,
               source="Lim & Ye 2017; Miyato et al. 2018, equations 16 and 17"),
     Objective("wasserstein",       lambda a: -a,                      lambda a: a,                       lambda a: -a,
+              divergence=Divergence("W₁(p, q)", 0.0),
               optimum=_kantorovich_potential, value=lambda p, q, x: (q - p) * _kantorovich_potential(p, q, x),
               formula="a critic of slope ≤ 1 (clip, or wgan_gp) measures −W₁, the earth mover's distance", theorem="lipschitz", log_ratio=None,
               source="Arjovsky, Chintala, Bottou 2017, equations 2 and 3: Kantorovich and Rubinstein's duality"),
     Objective("relativistic",      lambda a: 0.5 * softplus(-a),      lambda a: 0.5 * softplus(a),       lambda a: softplus(-a),
+              divergence=Divergence("JS(p×q, q×p)", _LN2, 1.0, _LN2, "nats"),
               optimum=_log_ratio, value=_paired_at_optimum,
               formula="a is compared with a partner's: is this real sample more real than that generated one? ln 2 − JS(p×q, q×p)", theorem="paired",
               source="Jolicoeur-Martineau 2018 (RSGAN, later RpGAN); Huang et al. 2024 (R3GAN)"),
 
     # f-divergences: D minimises −E_p[T] + E_q[f*(T)], T = T(a); at its best T = f′(p/q), and the value is −∫ q f(p/q)
     Objective("kl",                lambda a: -1.0 - a,                lambda a: exp(a),                  lambda a: -exp(a),
+              divergence=Divergence("KL(p‖q)", 0.0, unit="nats"),
               optimum=_log_ratio, value=lambda p, q, x=None: -_xlogy(p, _ratio(p, q)),
               formula="f = u ln u, T = 1 + a; −KL(p‖q): G must cover all data", source=_FGAN),
     Objective("reverse_kl",        lambda a: exp(-a),                 lambda a: a - 1.0,                 lambda a: 1.0 - a,
+              divergence=Divergence("KL(q‖p)", 0.0, unit="nats"),
               optimum=_log_ratio, value=lambda p, q, x=None: -_xlogy(q, _ratio(q, p)),
               formula="f = −ln u, T = −e⁻ᵃ; −KL(q‖p): G must avoid where no data are", source=_FGAN),
     Objective("js",                lambda a: softplus(-a) - math.log(2), lambda a: softplus(a) - math.log(2), lambda a: math.log(2) - softplus(a),
+              divergence=Divergence("JS(p, q)", 0.0, 2.0, _LN2, "nats"),
               optimum=_log_ratio, value=lambda p, q, x=None: _cross_entropy_at_optimum(p, q) - (p + q) * math.log(2),
               formula="f = u ln u − (u+1) ln((u+1)/2), T = ln 2σ(a); −2 JS(p, q): minimax less ln 4", source=_FGAN),
     Objective("jeffrey",           lambda a: exp(-a) - 1.0 - a,       lambda a: exp(a) + a - 1.0,        lambda a: 1.0 - a - exp(a),
+              divergence=Divergence("KL(p‖q) + KL(q‖p)", 0.0, unit="nats"),
               optimum=_log_ratio, value=lambda p, q, x=None: -_xlogy(p, _ratio(p, q)) - _xlogy(q, _ratio(q, p)),
               formula="f = (u−1) ln u, T = 1 + a − e⁻ᵃ; −KL(p‖q) − KL(q‖p): the sum of the two", source=_FGAN),
     Objective("pearson",           lambda a: -a,                      lambda a: 0.25 * square(a) + a,    lambda a: -0.25 * square(a) - a,
+              divergence=Divergence("χ²(p‖q)", 0.0),
               optimum=lambda p, q, x=None: 2.0 * (_ratio(p, q) - 1.0), value=lambda p, q, x=None: -np.where(p == q, 0.0, _ratio((p - q) ** 2, q)),
               log_ratio=lambda a: _log_ratio(np.maximum(1.0 + 0.5 * a, 0.0), 1.0),
               formula="f = (u−1)², T = a; −χ²(p‖q)", source=_FGAN),
     Objective("squared_hellinger", lambda a: exp(-a) - 1.0,           lambda a: exp(a) - 1.0,            lambda a: 1.0 - exp(a),
+              divergence=Divergence("∫(√p − √q)²", 0.0, 1.0, 2.0),
               optimum=lambda p, q, x=None: 0.5 * _log_ratio(p, q), value=lambda p, q, x=None: -(np.sqrt(p) - np.sqrt(q)) ** 2, log_ratio=lambda a: 2.0 * a,
               formula="f = (√u−1)², T = 1 − e⁻ᵃ; −∫(√p − √q)²", source=_FGAN),
     Objective("total_variation",   lambda a: -0.5 * tanh(a),          lambda a: 0.5 * tanh(a),           lambda a: -0.5 * tanh(a),
+              divergence=Divergence("TV(p, q)", 0.0, 1.0, 1.0),
               optimum=_certain, value=lambda p, q, x=None: -0.5 * np.abs(p - q),
               formula="f = ½|u−1|, T = ½ tanh a; −TV(p, q)", theorem="extreme", log_ratio=None, source=_FGAN),
     alpha(0.5, 1.0),

@@ -5,61 +5,85 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from minigan.gan.theory.diagnostics import LN4, implied_js
+from minigan.gan.objectives import LEVELS
+from minigan.gan.objectives import objective as objective_called
+from minigan.gan.theory.diagnostics import generator_at_rest, near_rest
 from minigan.reports.finished_run import FinishedRun
-from minigan.reports.style import CHANCE, GENERATED, NEAR, THEORY, D, format_count, set_ticks
+from minigan.reports.style import BELOW, CHANCE, GENERATED, NEAR, THEORY, D, format_count, set_ticks
 
-LOSS_OF_G = {  # of the cross-entropy's two games: its value at D = ½, and what it is
-    "non_saturating": (LN4 / 2, "ln 2", "loss of G: E[−ln D(G(z))]"),
-    "minimax": (-LN4 / 2, "−ln 2", "loss of G: E[ln(1 − D(G(z)))]"),
+OF_G = {  # what G minimises, where that has a name of its own
+    "non_saturating": "loss of G: E[−ln D(G(z))]",
+    "minimax": "loss of G: E[ln(1 − D(G(z)))]",
 }
 
 
 def draw_losses(ax: Axes, run: FinishedRun) -> None:
-    """The losses, with the levels that mean something: ln 4, and V at the best D there is."""
-    m = run.metrics
-    objective = run.config.objective
-    half, at_half, of_g = LOSS_OF_G.get(objective, (np.nan, "", f"loss of G ({objective})"))
-    best = m["value_optimal"][np.isfinite(m["value_optimal"])]
-    for level, name, above in (
-        (LN4, "ln 4 (D cannot tell)", 3),
-        (half, at_half, -12),
-    ):
-        if not np.isfinite(level):
-            continue
-        ax.axhline(level, color=CHANCE, linewidth=0.9)
-        ax.annotate(
-            name, (0.99, level), xycoords=ax.get_yaxis_transform(), xytext=(0, above), ha="right",
-            textcoords="offset points", fontsize=8.5, color="#444444",
-        )  # fmt: skip
-    implied = f"implied JS (ln 4 − V)/2: {implied_js(m['value_fn'][-1]):.4f}"
-    of_d = "loss of D" if objective in LOSS_OF_G else "the cross-entropy of σ(D)"
+    """The losses, with the levels that mean something: V where D cannot tell, and V of the best D."""
+    m, objective = run.metrics, objective_called(run.config.objective)
+    rest, player = objective.divergence, "the critic" if objective.critic else "D"
+    half = generator_at_rest(objective)
+    levels = {rest.at_rest: f"{rest.level} ({player} cannot tell)"}
+    if np.isfinite(half):
+        levels.setdefault(half, f"{LEVELS.get(half, f'{half:.3g}'.replace('-', '−'))} (G then)")
+    sign, of = ("≈" if objective.critic else "≥"), " of packs" if run.config.packing > 1 else ""
+    implied = f"{rest.name}{of} {sign} {rest.implied(m['value_fn'][-1]):z.4f}"
+    best_player = "critic of slope ≤ 1" if objective.critic else "D"
     curves: tuple[tuple[str, str, dict[str, Any]], ...] = (
-        ("value_fn", f"V(G, D), {of_d}; {implied}", {"color": D, "linewidth": 2.2}),
-        ("value_optimal", "ln 4 − 2 JS(p, q): V at D*, its least", {"color": THEORY, "linestyle": "--"}),
-        ("g_loss", f"{of_g}, last batch", {"color": GENERATED}),
+        ("value_fn", f"V(G, D), loss of {player}; {implied}", {"color": D, "linewidth": 2.2}),
+        (
+            "value_optimal",
+            f"V(G, D*), of the best {best_player}: its least",
+            {"color": THEORY, "linestyle": "--"},
+        ),
+        ("g_loss", OF_G.get(objective.name, "loss of G") + ", last batch", {"color": GENERATED}),
     )
-    if objective not in LOSS_OF_G:
-        curves += (("d_loss", f"loss of D ({objective}), last batch", {"color": D, "linestyle": ":"}),)
     for key, label, style in curves:
         if np.isfinite(m[key]).any():
             ax.plot(m["step"], m[key], marker=".", markersize=5, label=label, **{"linewidth": 1.3, **style})
     if "best_value" in run.frames:
         at, value = run.frames["best_step"], run.frames["best_value"]
         ax.plot(at, value, "o", color=D, markeredgecolor=THEORY, zorder=5, label="V of D if G stood still")
-    levels = np.concatenate([m[key][np.isfinite(m[key])] for key, *_ in curves])
-    low, high = levels.min(initial=np.nan_to_num(half) - 0.2), levels.max(initial=LN4 + 0.1)
-    ax.set(ylim=(low - 0.05 * (high - low), high + 0.42 * (high - low)), ylabel="nats")
+    for level in levels:  # named below: a name beside its line is on a curve sooner or later
+        name = ", ".join(levels.values()) if level == rest.at_rest else None
+        ax.axhline(level, color=CHANCE, linewidth=0.9, zorder=0, label=name)
+    ax.set(ylim=_losses_range(m, *levels), ylabel=rest.unit or "loss")
     _set_steps(ax, m["step"])
-    last = m["value_fn"][-1]
-    if len(best) and last - best[-1] > NEAR:
-        ax.set_title("Losses: V above its least, D could do better")
-    elif LN4 - last > NEAR:
-        ax.set_title("Losses: V below ln 4, D can tell")
-    else:
-        ax.set_title("Losses: V at ln 4, D cannot tell")
+    ax.set_title(f"Losses: {_describe_losses(run)}")
     set_ticks(ax.yaxis)
-    ax.legend(loc="upper right", framealpha=0.85, borderpad=0.3)
+    ax.legend(**BELOW)
+
+
+def _losses_range(m: dict[str, np.ndarray], *levels: float) -> tuple[float, float]:
+    """What the losses take but for their outermost values, and the levels; the best V where it is near."""
+    seen = [np.quantile(x, (0.02, 0.98)) for key in ("value_fn", "g_loss") if len(x := _finite(m[key]))]
+    ends = np.concatenate([*seen, _finite(np.array(levels))])
+    span = np.ptp(ends) or 1.0
+    best = _finite(m["value_optimal"])
+    ends = np.append(ends, best[(best > ends.min() - span)])
+    low, high = float(ends.min()), float(ends.max())
+    margin = 0.08 * ((high - low) or 1.0)
+    return low - margin, high + margin
+
+
+def _finite(x: np.ndarray) -> np.ndarray:
+    return x[np.isfinite(x)]
+
+
+def _describe_losses(run: FinishedRun) -> str:
+    """What the last V says, beside what a test says of the same generator."""
+    objective, value = objective_called(run.config.objective), run.metrics["value_fn"][-1]
+    rest, best = objective.divergence, _finite(run.metrics["value_optimal"])
+    if not np.isfinite(value):
+        return "V is not known"
+    if objective.critic:
+        true = f", true {rest.implied(best[-1]):.2g}" if len(best) else ""
+        return f"critic says W₁ ≈ {rest.implied(value):.2g}{true}"
+    if len(best) and not near_rest(objective, value - best[-1], NEAR):
+        return "V above its least, D could do better"
+    if not near_rest(objective, rest.at_rest - value, NEAR):
+        return f"V below {rest.level}, D can tell"
+    test = ", a test can" if run.verdict.distinguishable else ""
+    return f"V at {rest.level}, this D cannot tell{test}"
 
 
 def draw_distance(ax: Axes, run: FinishedRun) -> None:

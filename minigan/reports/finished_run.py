@@ -63,7 +63,7 @@ def read_finished_run(run: RunDirectory) -> FinishedRun:
                 f"{quoted(status.get('status', 'unknown'))}); train the run to its end first"
             )
     verdict = read_verdict(run.path / "verdict.json")
-    metrics = _read_metrics(run)
+    metrics = _read_metrics(run, config.objective)
     frames, _ = checkpoint.load(run.path / "frames.safetensors")
     distribution, modes, real, names = _read_target(config)
     sample = _take_sample(frames, run, len(names))
@@ -74,16 +74,20 @@ def read_finished_run(run: RunDirectory) -> FinishedRun:
     return FinishedRun(config, status, metrics, frames, sample, verdict, distribution, real, names, modes)
 
 
-def _read_metrics(run: RunDirectory) -> dict[str, np.ndarray]:
+def _read_metrics(run: RunDirectory, objective: str) -> dict[str, np.ndarray]:
     rows = run.read_metrics().rows
     if not rows or any(name not in rows[0] for name in METRICS):
         raise DataError(f"{quoted(str(run.path))} holds no metrics of a training run in metrics.jsonl")
     try:
-        return {name: np.array([row[name] for row in rows], "float64") for name in METRICS}  # null: NaN
+        metrics = {name: np.array([row[name] for row in rows], "float64") for name in METRICS}  # null: NaN
     except ValueError:
         raise DataError(
             f"{quoted(str(run.path / 'metrics.jsonl'))} holds text where numbers belong"
         ) from None
+    if "implied" not in rows[-1] and objective not in ("minimax", "non_saturating"):
+        for name in ("value_fn", "value_optimal"):  # of older runs: the cross-entropy, whatever the objective
+            metrics[name][:] = np.nan
+    return metrics
 
 
 def _take_sample(frames: dict[str, np.ndarray], run: RunDirectory, features: int) -> np.ndarray:
@@ -100,7 +104,8 @@ def _check_curves(frames: dict[str, np.ndarray], run: RunDirectory) -> None:
     """p, q and D of one feature at the recorded steps, and what D could know at one, if that is there."""
     count, bins = np.size(frames.get("step", ())), np.size(frames.get("p", ()))
     curves = dict.fromkeys(("q", "average", "d"), (count, bins))
-    best = {"best_step": (1,), "best_d": (bins,), "best_value": (1,)} if "best_step" in frames else {}
+    sizes = {"best_step": (1,), "best_d": (bins,), "best_value": (1,)}  # of any or none of them
+    best = {name: shape for name, shape in sizes.items() if name in frames}
     shapes = {"step": (count,), "edges": (bins + 1,), "p": (bins,), **curves, **best}
     if count < 1 or bins < 2 or {name: array.shape for name, array in frames.items()} != shapes:
         raise DataError(f"the curves in {quoted(str(run.path / 'frames.safetensors'))} do not fit each other")

@@ -76,6 +76,8 @@ def draw_discriminator(figure: Figure, cell: SubplotSpec, run: FinishedRun) -> N
     early = np.searchsorted(frames["step"], frames.get("best_step", [0])[0])
     moments = (min(int(early), len(frames["step"]) - 1), len(frames["step"]) - 1)
     low, high = _visible_range(frames["edges"], frames["p"], *(frames["q"][k] for k in moments))
+    objective = objective_called(run.config.objective)
+    tells = objective.says_probability
     rows = cell.subgridspec(2, 1, hspace=0.12)
     upper = figure.add_subplot(rows[0])
     lower = figure.add_subplot(rows[1], sharex=upper)
@@ -94,21 +96,20 @@ def draw_discriminator(figure: Figure, cell: SubplotSpec, run: FinishedRun) -> N
         (line_best,) = ax.plot(x, best, color=THEORY, linewidth=1.2, linestyle="--")
         ax.set(xlim=(low, high), ylim=(0, 1.06), yticks=(0, 0.5, 1), yticklabels=("0", "½", "1"))
         step = int(frames["step"][k])
-        ax.set_ylabel(
-            f"{'end' if k == moments[1] else 'early' if step else 'start'}: step {format_count(step)}\nD(x)"
-        )
+        when = "end" if k == moments[1] else "early" if step else "start"
+        ax.set_ylabel(f"{when}: step {format_count(step)}\n{'D(x)' if tells else 'σ(a(x))'}")
     upper.tick_params(labelbottom=False)
     lower.set_xlabel(format_text(run.names[0], 60))
     set_ticks(lower.xaxis)
     handles = [line_d, line_best, *(patch(colour) for colour in (TARGET, GENERATED))]
-    tells = objective_called(run.config.objective).log_ratio is not None
-    names = ["D" if tells else "σ(a)", "D* = p/(p+q)", "p", "q in training"]
+    names = ["D" if tells else "σ(a)", "D* = p/(p+q)" if tells else "p/(p+q)", "p", "q in training"]
     if "best_d" in frames:
         (line,) = upper.plot(x, frames["best_d"], color=D, linewidth=1.4, linestyle=(0, (1, 1)))
         handles.insert(1, line)
-        names.insert(1, "D if G stood still")
+        names.insert(1, "D if G stood still" if tells else "a D if G stood still")
     upper.legend(handles, names, ncol=5, **{**ABOVE, "fontsize": 8})
-    upper.set_title(f"D against D* = p/(p+q): {_describe_ending(run)}", pad=19)
+    what = "D against D* = p/(p+q)" if tells else f"{'Critic' if objective.critic else 'D'} a, drawn as σ(a)"
+    upper.set_title(f"{what}: {_describe_ending(run, tells)}", pad=19)
 
 
 def _off_half(run: FinishedRun, k: int, d: np.ndarray) -> float:
@@ -117,11 +118,13 @@ def _off_half(run: FinishedRun, k: int, d: np.ndarray) -> float:
     return float(np.nansum(weight * np.abs(d - 0.5)) / weight.sum()) if weight.sum() > 0 else 0.0
 
 
-def _describe_ending(run: FinishedRun) -> str:
-    """What the last frame shows, in words."""
+def _describe_ending(run: FinishedRun, tells: bool) -> str:
+    """What the last frame shows, in words; of D only where it is a probability that ought to be ½."""
     d, best = run.frames["d"][-1], optimal_discriminator(run.frames["p"], run.frames["q"][-1])
     if _off_half(run, -1, best) > NEAR:
         return "at the end p and q differ"
+    if not tells:
+        return "at the end p and q are near"
     return "at the end both near ½" if _off_half(run, -1, d) <= NEAR else "at the end D is off ½"
 
 

@@ -24,7 +24,7 @@ def overview(run: RunDirectory) -> Figure:
     with style():
         figure = Figure(figsize=SIZE, dpi=DPI)
         grid = figure.add_gridspec(
-            2, 3, left=0.05, right=0.98, top=0.85, bottom=0.065, wspace=0.2, hspace=0.36
+            2, 3, left=0.05, right=0.98, top=0.85, bottom=0.065, wspace=0.2, hspace=0.5
         )
         _draw_heading(figure, finished)
         if finished.several:

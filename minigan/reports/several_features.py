@@ -10,6 +10,7 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 
 from minigan.evaluation.two_sample import ks_statistic
+from minigan.gan.objectives import objective as objective_called
 from minigan.reports.finished_run import FinishedRun
 from minigan.reports.style import (
     ABOVE,
@@ -84,9 +85,12 @@ def draw_plane(ax: Axes, run: FinishedRun) -> None:
     ax.set_ylabel(format_text(run.names[1], 40))
     ends = [0.5 - reach, 0.5, 0.5 + reach]
     bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.04, 0.0, 0.05, 1.0)), ticks=ends)
-    names = (f"{ends[0]:.2g}: generated?", "½: cannot tell", f"{ends[2]:.2g}: real?")
+    tells = objective_called(run.config.objective).says_probability
+    middle = "½: cannot tell" if tells else "½"  # a critic's zero is arbitrary
+    names = (f"{ends[0]:.2g}: generated?", middle, f"{ends[2]:.2g}: real?")
     bar.ax.set_yticklabels(names, fontsize=8.5)
-    ax.set_title("D(x, y) at the end, in the colour it sees")
+    what = "D(x, y)" if tells else "σ(a(x, y))"
+    ax.set_title(f"{what} at the end, in the colour it sees")
     set_ticks(ax.xaxis)
     set_ticks(ax.yaxis)
 

@@ -32,6 +32,10 @@ ABOVE: dict[str, Any] = {  # a legend between panel and title
     "loc": "lower left", "bbox_to_anchor": (-0.01, 0.98), "frameon": False, "borderpad": 0,
     "columnspacing": 1.2, "handlelength": 1.6, "handletextpad": 0.5,
 }  # fmt: skip
+BELOW: dict[str, Any] = {  # a legend under the panel and its label, where it hides no curve
+    "loc": "upper left", "bbox_to_anchor": (-0.02, -0.14), "frameon": False, "borderpad": 0,
+    "handlelength": 1.6, "handletextpad": 0.5, "labelspacing": 0.2, "fontsize": 8,
+}  # fmt: skip
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 # The same run gives the same bytes.
 METADATA: dict[str, dict[str, Any]] = {

@@ -21,11 +21,10 @@ from minigan.evaluation.two_sample import (
 )
 from minigan.evaluation.verdict import Verdict, judge, judge_two_sample
 from minigan.gan.detectors import separation, spread, spread_axes
-from minigan.gan.theory.diagnostics import generated_density, implied_js, value_at_optimum, value_function
+from minigan.gan.theory.diagnostics import best_value, generated_density, value_function
 from minigan.probability.distributions import NORMAL_IQR, location_scale
 from minigan.probability.empirical import Empirical
 from minigan.probability.estimators import js_histogram
-from minigan.probability.information import js
 from minigan.training.draws import stream
 from minigan.training.experiment import Experiment
 
@@ -44,7 +43,8 @@ class Observer:
     frames  {"step": (F,), "edges": (m+1,), "p": (m,), "q": (F, m), "average": (F, m), "d": (F, m)}: densities
             of the data, of the generator in training and of its average, and σ(D), over bins; and at one
             early step {"best_step": (1,), "best_d": (m,), "best_value": (1,)}, σ(D) and V of a D trained to
-            the end against that generator; for a target distribution of the plane only the last σ(D),
+            the end against that generator, V only where that D says something of it;
+            for a target distribution of the plane only the last σ(D),
             {"plane_x": (m,), "plane_y": (m,), "plane_d": (m, m)}, a row for each y; empty for other features
     """
 
@@ -69,7 +69,8 @@ class Observer:
         """One line of metrics.jsonl. Distances, spread and modes are of the averaged generator, D, its ranks
         (d_auc) and V of the one in training.
 
-        Units:   seconds in s of training; w1 in sd of the target; losses, V, JS and reverse KL in nats
+        Units:   seconds in s of training; w1 in sd of the target; losses, JS and reverse KL in nats; V and
+                 what it implies as the objective's ``divergence`` has it, W₁ in units of the networks
         Raises:  DivergedError – if samples or logits are not finite
         """
         e, n = self.experiment, self.experiment.config.eval_samples
@@ -77,7 +78,8 @@ class Observer:
         rows = e.sample(n, e.step, averaged=False), e.real(n, e.step)
         fake, real = (e.logits(part, packs=True) for part in rows)
         _refuse_nonfinite(e.step, sample, fake, real)
-        value = value_function(real, fake)
+        objective = e.game.objective
+        value = value_function(real, fake, objective)
         frame = self._frame()
         if self._wants_best and self._grid and not self._best and e.step >= max(1, e.config.eval_every // 50):
             self._best = self._best_response(self._grid[0], n)
@@ -88,8 +90,8 @@ class Observer:
             "d_loss": losses[0],
             "g_loss": losses[1],
             "value_fn": value,
-            "implied_js": implied_js(value),
-            "value_optimal": value_at_optimum(js(*frame)) if frame else None,
+            "implied": objective.divergence.implied(value),
+            "value_optimal": self._best_value(*frame) if frame else None,
             "d_real": self._mean_probability(real),
             "d_fake": self._mean_probability(fake),
             "d_auc": separation(real, fake),
@@ -99,6 +101,14 @@ class Observer:
             **self._motion(),
             "rate_factor": float(e.schedule(max(e.step - 1, 0))),
         }
+
+    def _best_value(self, p: np.ndarray, q: np.ndarray) -> float | None:
+        """V of the best D; of packs of rows only the densities of single ones are known."""
+        e, edges = self.experiment, self._grid[0] if self._grid else np.empty(0)
+        if e.config.packing > 1:
+            return None
+        centres = e.units.to_network(0.5 * (edges[1:, None] + edges[:-1, None]))
+        return best_value(e.game.objective, p, q, centres[:, 0])
 
     def _mean_probability(self, logits: np.ndarray) -> float | None:
         d = self.experiment.game.objective.probability(logits)
@@ -182,8 +192,11 @@ class Observer:
         points = centres, e.real(n, e.step), e.sample(n, e.step, averaged=False)
         logits = e.best_response(np.concatenate(points))
         curve, real, fake = np.split(logits, [len(centres), len(centres) + n])
-        value = np.array([value_function(real, fake)])
-        return {"best_step": np.array([e.step]), "best_d": _sigmoid(curve)[:, 0], "best_value": value}
+        best, curves = {"best_step": np.array([e.step]), "best_d": _sigmoid(curve)[:, 0]}, e.game.objective
+        if e.config.packing == 1 and not curves.critic:  # it learned ln p/q, from which the best a follows
+            a, b = (curves.optimum(_sigmoid(logit), _sigmoid(-logit)) for logit in (real, fake))
+            best |= {"best_value": np.array([value_function(a, b, curves)])}
+        return {name: array for name, array in best.items() if np.isfinite(array).all()}
 
     def _plane(self) -> dict[str, np.ndarray]:
         """σ(D) as it stands, over the square that holds the real rows."""
@@ -222,7 +235,9 @@ class Observer:
         count, bins = len(memory.get("step", ())), 0 if self._grid is None else len(self._grid[1])
         shapes: dict[str, tuple[int, ...]] = {"step": (count,), **dict.fromkeys(CURVES, (count, bins))}
         if "best_step" in memory:
-            shapes |= {"best_step": (1,), "best_d": (bins,), "best_value": (1,)}
+            shapes |= {"best_step": (1,), "best_d": (bins,)}
+        if "best_value" in memory:
+            shapes |= {"best_value": (1,)}
         if not bins or {name: array.shape for name, array in memory.items()} != shapes or count > MAX_FRAMES:
             raise CheckpointError(
                 "the frames in the checkpoint are not those of this experiment; use an older one"

@@ -123,7 +123,7 @@ class Session:
         seconds: Any = run.read_status().get("seconds", resumed.state.get("seconds"))
         needed = [
             seconds,
-            *(rows[-1].get(name) if rows else None for name in ("ks", "value_fn", "implied_js")),
+            *(rows[-1].get(name) if rows else None for name in ("ks", "value_fn", "implied")),
         ]
         if not all(isinstance(number, (int, float)) for number in needed):
             return None

@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from minigan import backend as backends
 from minigan.arguments import NOT_NEGATIVE, Rule, number
+from minigan.engine.tensor import constant
+from minigan.gan.objectives import Objective
+from minigan.gan.objectives import objective as objective_called
 from minigan.probability._numerics import host
 
 LN4 = math.log(4.0)
@@ -58,19 +62,92 @@ def optimal_discriminator_of_logs(log_p: ArrayLike, log_q: ArrayLike) -> np.ndar
     return best
 
 
-def value_function(real_logits: ArrayLike, fake_logits: ArrayLike) -> float:
-    """V(G, D) = E[−ln D(x)] + E[−ln(1 − D(G(z)))], which D minimises.
+def value_function(
+    real_logits: ArrayLike, fake_logits: ArrayLike, objective: str | Objective = "minimax"
+) -> float:
+    """V(G, D), which D minimises: its own objective's loss, without penalties, over these logits.
 
-    From the logits a: E[softplus(−a)] + E[softplus(a)].
+    Of the cross-entropies E[−ln D(x)] + E[−ln(1 − D(G(z)))] = E[softplus(−a)] + E[softplus(a)].
 
-    Shapes:  any two arrays → a float
-    Units:   nats
-    Raises:  ValueError – for an empty array, or NaN in it
+    Shapes:  any two arrays, of equal length where the objective compares pairs → a float
+    Units:   nats for the cross-entropies, see ``Objective.divergence``
+    Raises:  ValueError – for an empty array, NaN in it, or logits that cannot be paired
     Source:  [T14]: the binary cross-entropy of D, so at D = ½ everywhere it is ln 4
     """
-    real, fake = host(real_logits, "real logits"), host(fake_logits, "generated logits")
-    with np.errstate(over="ignore"):  # a sum of logits beyond float64 is ∞
-        return float(np.logaddexp(0.0, -real).mean() + np.logaddexp(0.0, fake).mean())
+    real, fake = (
+        np.ravel(host(a, name))
+        for a, name in ((real_logits, "real logits"), (fake_logits, "generated logits"))
+    )
+    curves = objective_called(objective)
+    if curves.paired and real.size != fake.size:
+        raise ValueError(f"{curves.name} compares pairs; received {real.size} real and {fake.size} generated")
+    a, b = (constant(backends.numpy_backend.array(logits[:, None])) for logits in (real, fake))
+    with np.errstate(over="ignore"):
+        return float(curves.discriminator_loss(a, b).item())
+
+
+def best_value(objective: str | Objective, p: np.ndarray, q: np.ndarray, x: np.ndarray) -> float | None:
+    """V(G, D*) of an objective's own best D, from the masses of p and q in equal bins.
+
+    p and q have one number more than there are bins: the mass that lies outside. None where that is more
+    than a thousandth and the objective needs to know where it lies, or where V has no lower bound.
+
+    Shapes:  p, q (m+1,), centres of the bins x (m,), in the units of D → a number
+    Source:  [T16], and each objective's ``value``, whose integral it is
+    """
+    curves = objective_called(objective)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        if curves.theorem in ("stationary", "extreme"):  # p and q twice as large make it twice as large
+            value = float(np.sum(curves.value(p, q)))
+        elif max(p[-1], q[-1]) > 1e-3:
+            return None
+        else:
+            width = x[1] - x[0]
+            value = float(np.sum(curves.value(p[:-1] / width, q[:-1] / width, x)) * width)
+    return min(value, curves.divergence.at_rest) if math.isfinite(value) else None
+
+
+def generator_at_rest(objective: str | Objective) -> float:
+    """What G minimises where p = q and D is at its best; NaN where that D is not one but many.
+
+    Source:  each objective's own ``optimum``, and ``generator`` there
+    """
+    curves = objective_called(objective)
+    if curves.theorem not in ("stationary", "paired"):
+        return math.nan
+    a = curves.optimum(np.ones((1, 1)), np.ones((1, 1)))
+    logit = constant(backends.numpy_backend.array(a))
+    return float(curves.generator_loss(logit, logit).item()) + 0.0
+
+
+def near_rest(objective: str | Objective, gap: float, near: float) -> bool:
+    """Whether V is near a level: by ``near`` nats for the cross-entropy, whose V has ln 4 between its ends,
+    and by the same share of this objective's range where it has ends.
+    """
+    d = objective_called(objective).divergence
+    return gap <= near * min(d.scale * d.largest / LN4, 1.0)
+
+
+def describe_value(objective: str | Objective, value: float, packing: int = 1) -> str:
+    """What a loss of D is where D cannot tell, and what it says of p and q, in a sentence.
+
+    packing  the rows of a pack: D's V is then of p and q of whole packs, which differ more than single rows
+    """
+    curves = objective_called(objective)
+    d, player = curves.divergence, "the critic" if curves.critic else "D"
+    unit = f" {d.unit}" if d.unit else ""
+    sign = "≈" if curves.critic else "≥"
+    of = f" of packs of {packing} rows" if packing > 1 else ""
+    implied = f"{d.name}{of} {sign} {d.formula} = {d.implied(value):z.4f}"
+    if value > d.at_rest or d.implied(value) == d.largest:
+        implied = f"{d.name}{of} {sign} {d.implied(value):z.4f}"
+    source = (
+        "the critic's estimate in units of the networks, which holds as far as its slope stays at most 1"
+        if curves.critic
+        else "the bound that this D gives"
+    )
+    v = f"{value:z.4f}{unit}".replace("-", "−")
+    return f"The loss of {player} is V = {v} ({d.level_in_full} when it cannot tell): {implied}, {source}."
 
 
 def implied_js(value: Any) -> Any:
