@@ -7,7 +7,7 @@ from matplotlib.gridspec import SubplotSpec
 
 from minigan.gan.objectives import objective as objective_called
 from minigan.gan.theory.diagnostics import optimal_discriminator
-from minigan.probability.distributions import location_scale
+from minigan.probability.distributions import Distribution
 from minigan.reports.finished_run import FinishedRun
 from minigan.reports.style import (
     ABOVE,
@@ -23,6 +23,7 @@ from minigan.reports.style import (
     patch,
     set_ticks,
 )
+from minigan.training.metrics import bulk
 
 VISIBLE = 1e-3  # share of its peak below which a density is not drawn
 
@@ -32,18 +33,16 @@ def draw_densities(ax: Axes, run: FinishedRun) -> None:
     frames, x, distribution = run.frames, run.sample[:, 0], run.distribution
     centres, p, average = _centres(frames["edges"]), frames["p"], frames["average"][-1]
     low, high = _visible_range(frames["edges"], p, average)
-    # Bins that reach into the tails of a distribution without variance are wider than its bulk and do not
-    # resolve it.
-    coarse = distribution is not None and np.diff(frames["edges"][:2])[0] > location_scale(distribution)[1]
-    if distribution is not None and coarse:
-        low, high = distribution.interval(0.9)
-    if distribution is None:
-        grid, density, name = centres, p, "data (kernel estimate; the rows below)"
-    else:
-        grid, name = np.linspace(low, high, 600), "target p(x)"
-        density = distribution.density(grid)
+    coarse = False
+    if distribution is not None:
+        # Bins that reach far into tails are wider than the bulk of some distributions and do not resolve it.
+        coarse = 4 * (frames["edges"][1] - frames["edges"][0]) > np.ptp(distribution.interval(0.5))
+        low, high = _window(low, high, x, distribution)
     bins = np.linspace(low, high, 61)
     heights = np.histogram(x, bins)[0] / (len(x) * np.diff(bins))
+    grid, density, name = centres, p, "data (kernel estimate; the rows below)"
+    if distribution is not None:
+        grid, density, name = _target_density(distribution, bins)
     peak = heights.max() if coarse else average.max()
     top = 1.6 * min(max(density.max(), peak), 3 * density.max())  # a collapsed generator is one spike
     if distribution is None:
@@ -52,11 +51,16 @@ def draw_densities(ax: Axes, run: FinishedRun) -> None:
     ax.fill_between(grid, density, color=TARGET, alpha=0.3, linewidth=0)
     ax.plot(grid, density, color=TARGET, linewidth=1.2, label=name)
     name = f"histogram of the {format_count(len(x))} judged values"
+    outside = float(np.mean((x < low) | (x > high)))
+    if outside > 0.02:
+        name += f", {outside:.0%} outside".replace("%", " %")
     ax.stairs(heights, bins, color=GENERATED, alpha=0.55, linewidth=0.9, label=name)
     if not coarse:
         name = f"generated q(x), step {format_count(frames['step'][-1])}"
         ax.plot(centres, average, color=GENERATED, linewidth=1.8, label=name)
         name = f"start: q(x), step {format_count(frames['step'][0])}"
+        if (highest := frames["q"][0].max()) > top:
+            name += f", up to {highest:.2g}"
         ax.plot(centres, frames["q"][0], color=START, linewidth=1, linestyle=(0, (4, 1.5)), label=name)
     ax.set(xlim=(low, high), ylim=(-0.04 * top if distribution is None else 0, top))
     ax.set_xlabel(format_text(run.names[0], 60))
@@ -65,6 +69,29 @@ def draw_densities(ax: Axes, run: FinishedRun) -> None:
     set_ticks(ax.xaxis)
     set_ticks(ax.yaxis)
     ax.legend(loc="upper right", framealpha=0.85, borderpad=0.3)
+
+
+def _window(low: float, high: float, x: np.ndarray, distribution: Distribution) -> tuple[float, float]:
+    """Of what can be seen what holds the bulk of target and sample: a far tail leaves it no room."""
+    ends = bulk(distribution, (0.9999, 0.99, 0.98, 0.95, 0.9, 0.8), 15.0)
+    sample = np.quantile(x, (0.05, 0.95))
+    margin = 0.05 * (ends[1] - ends[0])
+    low, high = max(low, min(ends[0], sample[0]) - margin), min(high, max(ends[1], sample[1]) + margin)
+    return (low, high) if low < high else (ends[0] - margin, ends[1] + margin)
+
+
+def _target_density(distribution: Distribution, bins: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
+    """Points and heights of the target's density, and a name; means over the bins where it has a pole."""
+
+    def means(edges: np.ndarray) -> np.ndarray:
+        heights: np.ndarray = np.diff(distribution.cdf(edges)) / np.diff(edges)
+        return heights
+
+    fine = np.linspace(bins[0], bins[-1], 601)
+    heights = means(fine)
+    if means(np.linspace(bins[0], bins[-1], 6001)).max() > 1.5 * heights.max():  # and so on without end
+        return np.repeat(bins, 2)[1:-1], np.repeat(means(bins), 2), "target p(x), means over the bins"
+    return _centres(fine), heights, "target p(x)"
 
 
 def draw_discriminator(figure: Figure, cell: SubplotSpec, run: FinishedRun) -> None:
@@ -133,8 +160,12 @@ def _centres(edges: np.ndarray) -> np.ndarray:
 
 
 def _visible_range(edges: np.ndarray, *densities: np.ndarray) -> tuple[float, float]:
-    """The range in which one of the densities is more than a trace of its peak."""
-    seen = np.flatnonzero(np.any([density > VISIBLE * density.max() for density in densities], axis=0))
+    """The range in which one of the densities is more than a trace of its peak, or has a part of its mass."""
+    parts = []
+    for density in densities:
+        below = np.cumsum(density)
+        parts += [density > VISIBLE * density.max(), (below > 5e-3 * below[-1]) & (below < 0.995 * below[-1])]
+    seen = np.flatnonzero(np.any(parts, axis=0))
     return (
         (float(edges[seen[0]]), float(edges[seen[-1] + 1]))
         if len(seen)

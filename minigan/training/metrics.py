@@ -1,7 +1,7 @@
 """What is read off a run while it trains: one row of numbers, and one frame of curves, per evaluation."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from minigan.evaluation.two_sample import (
 from minigan.evaluation.verdict import Verdict, judge, judge_two_sample
 from minigan.gan.detectors import separation, spread, spread_axes
 from minigan.gan.theory.diagnostics import best_value, generated_density, value_function
-from minigan.probability.distributions import NORMAL_IQR, location_scale
+from minigan.probability.distributions import NORMAL_IQR, Distribution, location_scale
 from minigan.probability.empirical import Empirical
 from minigan.probability.estimators import js_histogram
 from minigan.training.draws import stream
@@ -335,12 +335,26 @@ def _grid(e: Experiment) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(e.distribution, Empirical):
         low, high = e.distribution.support
     else:  # with heavy tails a bin of the wide interval would hold all that matters
-        low, high = e.distribution.interval(0.9999 if math.isfinite(e.distribution.sd) else 0.98)
+        shares = (0.9999, 0.98) if math.isfinite(e.distribution.sd) else (0.98,)
+        low, high = bulk(e.distribution, (*shares, 0.95, 0.9, 0.8), BINS / 6)
     margin = 0.15 * (high - low)
     edges = np.linspace(low - margin, high + margin, BINS + 1)
     if isinstance(e.distribution, Empirical):
         return edges, _kde(e.distribution.values, edges)
     return edges, np.diff(e.distribution.cdf(edges)) / np.diff(edges)
+
+
+def bulk(distribution: Distribution, shares: Sequence[float], width: float) -> tuple[float, float]:
+    """The widest interval of these shares of all values that is so many interquartile ranges wide at most.
+
+    Of a distribution with modes the first: a rare mode would be taken for a tail.
+    """
+    if modes_of(distribution) is not None:
+        shares = shares[:1]
+    most = width * float(np.ptp(distribution.interval(0.5)))
+    intervals = [distribution.interval(share) for share in shares]
+    low, high = next((ends for ends in intervals if ends[1] - ends[0] <= most), intervals[-1])
+    return float(low), float(high)
 
 
 def _probabilities(density: np.ndarray, edges: np.ndarray) -> np.ndarray:

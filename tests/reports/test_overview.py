@@ -2,10 +2,12 @@
 
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as xml
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,8 +23,10 @@ from minigan.evaluation.verdict import Row
 from minigan.gan.theory.diagnostics import optimal_discriminator
 from minigan.probability.distributions import Normal
 from minigan.probability.planar import ring
+from minigan.probability.text_form import parse
 from minigan.reports import one_feature, several_features, style
 from minigan.reports import overview as page
+from minigan.reports.one_feature import draw_densities
 from minigan.reports.verdict_panel import format_row
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
@@ -244,8 +248,10 @@ def test_a_plane_that_does_not_fit_is_refused(runs, tmp_path, change):
 def test_bulk_of_a_distribution_without_variance_is_shown(runs):
     ax = panel(overview(runs, "heavy"), "Densities")
     low, high = ax.get_xlim()
-    assert high - low < 1e4  # the bins reach to 10⁷
-    assert "generated q(x)" not in "".join(text.get_text() for text in ax.get_legend().get_texts())
+    assert high - low < 1e4  # the values reach to 10⁷
+    edges = checkpoint.load(runs["heavy"] / "frames.safetensors")[0]["edges"]
+    drawn = "generated q(x)" in texts_of(ax)  # of bins that are too wide there is no curve
+    assert drawn == (4 * (edges[1] - edges[0]) <= np.ptp(parse("student(0.4)").interval(0.5)))
 
 
 def test_saturating_loss_is_named_with_its_sign(runs):
@@ -540,3 +546,60 @@ def test_no_pyplot_and_no_display(runs):
     environment = {"PATH": "", "PYTHONPATH": ":".join(filter(None, sys.path)), "HOME": str(runs["short"])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+# ── densities ───────────────────────────────────────────────────────────────────────────────────────────
+def densities_panel(distribution, seed=0):
+    """The panel of densities of a perfect sampler of ``distribution``, with the frames a run would keep."""
+    from minigan.training.metrics import BINS, bulk
+
+    low, high = bulk(distribution, (0.9999, 0.98, 0.95, 0.9, 0.8), BINS / 6)
+    margin = 0.15 * (high - low)
+    edges = np.linspace(low - margin, high + margin, BINS + 1)
+    p = np.diff(distribution.cdf(edges)) / np.diff(edges)
+    frames = {"edges": edges, "p": p, "average": p[None], "q": p[None], "step": np.array([7])}
+    sample = np.asarray(distribution.sample(np.random.default_rng(seed), (4000,)))[:, None]
+    run = SimpleNamespace(frames=frames, sample=sample, distribution=distribution, names=("x",))
+    ax = Figure().add_subplot()
+    draw_densities(ax, run)
+    return ax
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "beta(0.5, 0.5)", "gamma(0.5)", "gamma(0.3)", "weibull(0.3, 1)", "lognormal(0, 5)", "cauchy(0, 1)",
+        "normal(4, 1.25)", "0.98*normal(0, 0.01) + 0.02*normal(5, 1)",
+    ],
+)  # fmt: skip
+def test_densities_are_finite_and_their_window_shows_the_bulk(text):
+    distribution = parse(text)
+    ax = densities_panel(distribution)
+    low, high = ax.get_xlim()
+    quartiles, top = np.array(distribution.interval(0.5)), ax.get_ylim()[1]
+    assert np.isfinite([low, high, top]).all() and low <= quartiles[0] < quartiles[1] <= high
+    assert distribution.cdf(np.array(high)) - distribution.cdf(np.array(low)) > 0.8
+    drawn = line(ax, "target p(x)")
+    x, y = drawn.get_xdata(), drawn.get_ydata()
+    assert np.isfinite(y).all()
+    mass = np.sum(np.diff(x) * 0.5 * (y[1:] + y[:-1]))  # means keep the mass, a pole included
+    held = float(distribution.cdf(np.array(high)) - distribution.cdf(np.array(low)))
+    assert mass == pytest.approx(held, abs=0.03)
+    pole = text.startswith(("beta", "gamma", "weibull", "lognormal"))
+    assert pole or "means over the bins" not in drawn.get_label()
+    if text.startswith(("beta", "gamma")):  # what is no pole is not flat beside it
+        middle = distribution.density(np.array(distribution.quantile(np.array(0.5))))
+        assert middle > 0.05 * top and "means over the bins" in drawn.get_label()
+    if text.startswith("0.98"):
+        assert high > 5.0  # a rare mode is no tail
+
+
+def test_a_start_that_is_cut_says_so_and_values_outside_are_counted():
+    ax = densities_panel(parse("normal(0, 1)"))
+    assert "up to" not in texts_of(ax) and "outside" not in texts_of(ax)
+    ax = densities_panel(parse("lognormal(0, 5)"))
+    assert re.search(r"\d+ % outside", texts_of(ax))
+
+
+def texts_of(ax):
+    return " ".join(text.get_text() for text in ax.get_legend().get_texts())
