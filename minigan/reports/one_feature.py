@@ -11,6 +11,7 @@ from minigan.probability.distributions import Distribution
 from minigan.reports.finished_run import FinishedRun
 from minigan.reports.style import (
     ABOVE,
+    BELOW,
     CHANCE,
     GENERATED,
     NEAR,
@@ -68,7 +69,7 @@ def draw_densities(ax: Axes, run: FinishedRun) -> None:
     ax.set_title("Densities: how well orange covers blue")
     set_ticks(ax.xaxis)
     set_ticks(ax.yaxis)
-    ax.legend(loc="upper right", framealpha=0.85, borderpad=0.3)
+    ax.legend(**BELOW)
 
 
 def _window(low: float, high: float, x: np.ndarray, distribution: Distribution) -> tuple[float, float]:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as xml
+from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,10 @@ import pytest
 pytest.importorskip("matplotlib")
 
 import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from minigan.errors import CheckpointError, DataError, StorageError
 from minigan.evaluation.modes import modes_of
@@ -125,10 +129,7 @@ def test_page_is_written_as_a_whole_png(runs, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.filterwarnings("ignore:Glyph .* missing")
-def test_no_text_leaves_the_page_and_no_title_meets_another(runs, kind):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.text import Text
-
+def test_no_text_leaves_the_page_or_is_on_text_and_no_legend_is_on_a_curve(runs, kind):
     figure = overview(runs, kind)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -144,6 +145,7 @@ def test_no_text_leaves_the_page_and_no_title_meets_another(runs, kind):
                 assert not any(box.overlaps(other) for other in boxes), text
                 boxes.append(box)
     assert len(boxes) == 6
+    assert overlaps(figure) == []
 
 
 def test_panels_of_one_feature_say_what_to_see(runs):
@@ -603,3 +605,105 @@ def test_a_start_that_is_cut_says_so_and_values_outside_are_counted():
 
 def texts_of(ax):
     return " ".join(text.get_text() for text in ax.get_legend().get_texts())
+
+
+# ── nothing lies on anything ────────────────────────────────────────────────────────────────────────────────
+SLACK = 1.5  # pixels that boxes may share: they are a little larger than the ink
+
+
+def overlaps(figure) -> list[str]:
+    """One line for each pair of texts that overlap, and for each legend that lies on a curve of its axes."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    boxes = [
+        (text.get_text(), _shrunk(text.get_window_extent(renderer)))
+        for text in figure.findobj(Text)
+        if text.get_text().strip() and _is_shown(text)
+    ]
+    found = [
+        f"{a!r} on {b!r}"
+        for (a, one), (b, other) in combinations(boxes, 2)
+        if one.width > 0 and other.width > 0 and one.overlaps(other)
+    ]
+    for ax in figure.axes:
+        if (legend := ax.get_legend()) is None:
+            continue
+        box = _shrunk(legend.get_window_extent(renderer))
+        for name, points in _curves(ax):
+            if _touches(box, points, ax.bbox):
+                found.append(f"legend on the curve {name!r} of {ax.get_title(loc='left')!r}")
+    return found
+
+
+def _is_shown(text) -> bool:
+    """Whether it is drawn: ticks beyond the view are there and are not."""
+    if not text.get_visible():
+        return False
+    for ax in text.figure.axes:
+        if not ax.axison and text in (
+            *ax.get_xticklabels(),
+            *ax.get_yticklabels(),
+            ax.xaxis.label,
+            ax.yaxis.label,
+        ):
+            return False
+        for axis in (ax.xaxis, ax.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+                if text in (tick.label1, tick.label2):
+                    return low <= tick.get_loc() <= high and tick.get_visible()
+    return True
+
+
+def _curves(ax):
+    """The lines and steps of a panel as points on the screen; lines of dots as their dots."""
+    for line in ax.lines:
+        path = line.get_transform().transform_path(line.get_path())
+        yield line.get_label(), (path.vertices, line.get_linestyle() not in ("None", "", " "))
+    for artist in ax.patches:
+        if artist.get_visible() and type(artist).__name__ == "StepPatch":
+            path = artist.get_transform().transform_path(artist.get_path())
+            yield artist.get_label(), (path.vertices, True)
+
+
+def _touches(box, curve, panel) -> bool:
+    """Whether the part of a curve within its panel has a point in the box."""
+    vertices, joined = curve
+    vertices = vertices[np.isfinite(vertices).all(axis=1)]
+    if joined and len(vertices) > 1:  # points along each piece, as close as a few pixels
+        far = np.clip(vertices, -1e5, 1e5)
+        share = np.linspace(0.0, 1.0, 200)[:, None, None]
+        vertices = (far[:-1] + share * (far[1:] - far[:-1])).reshape(-1, 2)
+    seen = Bbox.intersection(box, panel)
+    if seen is None or not len(vertices):
+        return False
+    x, y = vertices.T
+    return bool(((x > seen.x0) & (x < seen.x1) & (y > seen.y0) & (y < seen.y1)).any())
+
+
+def _shrunk(box) -> Bbox:
+    return Bbox.from_extents(box.x0 + SLACK, box.y0 + SLACK, box.x1 - SLACK, box.y1 - SLACK)
+
+
+@pytest.mark.parametrize("objective", ["least_squares", "wasserstein", "total_variation"])
+def test_nor_in_the_losses_of_another_objective(copy, objective):
+    path = copy.path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"objective": objective}))
+    assert overlaps(page.overview(copy)) == []
+
+
+def test_an_overlap_that_was_planted_is_found():
+    figure = Figure()
+    ax = figure.add_subplot()
+    ax.plot([0.0, 1.0], [0.0, 1.0], label="diagonal")
+    ax.legend(loc="lower right")
+    assert overlaps(figure) == []
+    ax.text(0.2, 0.6, "one text")
+    assert overlaps(figure) == []
+    ax.text(0.22, 0.6, "another")
+    assert overlaps(figure) == ["'one text' on 'another'"]
+    ax.legend(loc="center")
+    assert "legend on the curve 'diagonal' of ''" in overlaps(figure)
+    ax.set_xlim(10.0, 11.0)  # the curve leaves the panel, whatever lies on its way
+    assert not [line for line in overlaps(figure) if line.startswith("legend")]
