@@ -46,20 +46,22 @@ def draw_losses(ax: Axes, run: FinishedRun) -> None:
     for level in levels:  # named below: a name beside its line is on a curve sooner or later
         name = ", ".join(levels.values()) if level == rest.at_rest else None
         ax.axhline(level, color=CHANCE, linewidth=0.9, zorder=0, label=name)
-    ax.set(ylim=_losses_range(m, *levels), ylabel=rest.unit or "loss")
+    ax.set(ylim=_losses_range(run, *levels), ylabel=rest.unit or "loss")
     _set_steps(ax, m["step"])
     ax.set_title(f"Losses: {_describe_losses(run)}")
     set_ticks(ax.yaxis)
     ax.legend(**BELOW)
 
 
-def _losses_range(m: dict[str, np.ndarray], *levels: float) -> tuple[float, float]:
-    """What the losses take but for their outermost values, and the levels; the best V where it is near."""
+def _losses_range(run: FinishedRun, *levels: float) -> tuple[float, float]:
+    """What the losses take but for their outermost values, and the levels; the best V where it has an end."""
+    m, rest = run.metrics, objective_called(run.config.objective).divergence
     seen = [np.quantile(x, (0.02, 0.98)) for key in ("value_fn", "g_loss") if len(x := _finite(m[key]))]
     ends = np.concatenate([*seen, _finite(np.array(levels))])
     span = np.ptp(ends) or 1.0
-    best = _finite(m["value_optimal"])
-    ends = np.append(ends, best[(best > ends.min() - span)])
+    best = _finite(np.append(m["value_optimal"], run.frames.get("best_value", ())))
+    bounded = np.isfinite(rest.largest)  # what has no end would leave all else no room
+    ends = np.append(ends, best[bounded | (best > ends.min() - span)])
     low, high = float(ends.min()), float(ends.max())
     margin = 0.08 * ((high - low) or 1.0)
     return low - margin, high + margin

@@ -136,7 +136,7 @@ def draw_discriminator(figure: Figure, cell: SubplotSpec, run: FinishedRun) -> N
         handles.insert(1, line)
         names.insert(1, "D if G stood still" if tells else "a D if G stood still")
     upper.legend(handles, names, ncol=5, **{**ABOVE, "fontsize": 8})
-    what = "D against D* = p/(p+q)" if tells else f"{'Critic' if objective.critic else 'D'} a, drawn as σ(a)"
+    what = "D against D* = p/(p+q)" if tells else f"{'Critic' if objective.critic else 'D'}, drawn as σ(a)"
     upper.set_title(f"{what}: {_describe_ending(run, tells)}", pad=19)
 
 

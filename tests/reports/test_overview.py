@@ -690,7 +690,13 @@ def _shrunk(box) -> Bbox:
 def test_nor_in_the_losses_of_another_objective(copy, objective):
     path = copy.path / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"objective": objective}))
-    assert overlaps(page.overview(copy)) == []
+    figure = page.overview(copy)
+    assert overlaps(figure) == []
+    losses, title = panel(figure, "Losses"), panel(figure, "D" if objective != "wasserstein" else "Critic")
+    low, high = losses.get_ylim()
+    dots = [line for line in losses.lines if line.get_label() == "V of D if G stood still"]
+    assert objective == "wasserstein" or all(low < line.get_ydata()[0] < high for line in dots)
+    assert ("½" in title.get_title(loc="left")) <= (objective == "least_squares")  # others are no probability
 
 
 def test_an_overlap_that_was_planted_is_found():
