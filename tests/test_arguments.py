@@ -44,7 +44,7 @@ def test_numbers_of_any_kind_are_taken_as_floats(value, rule):
     assert type(found) is float and found == 0.5
 
 
-@pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: type(value).__name__)
 def test_what_is_no_number_is_refused(value):
     with pytest.raises(TypeError, match=r"^x is a finite positive number; received ") as caught:
         arguments.number("x", value)
