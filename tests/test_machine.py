@@ -137,7 +137,9 @@ def machine(tmp_path, monkeypatch):
     """A system whose files say what a test wrote; it has none at first, and no limit on the address space."""
     resource = pytest.importorskip("resource")
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
-    monkeypatch.setattr(here, "Path", lambda name: tmp_path / name.lstrip("/"))
+    monkeypatch.setattr(
+        here, "Path", lambda name: tmp_path / name.lstrip("/") if isinstance(name, str) else name
+    )
 
     def write(name, text):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

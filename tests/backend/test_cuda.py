@@ -459,19 +459,19 @@ def test_a_counter_of_the_host_is_refused_and_one_on_the_device_counts(strict):
     """Adam's step number as a Python number would be 1 in every replay; ours is kept on the device."""
 
     def adam(on_device):
-        m, t, w = (strict.xp.zeros((1,), "float64") for _ in range(3))
+        m, t, w = (constant(strict.xp.zeros((1,), "float64")) for _ in range(3))
         count = [0]
 
         def step(g):
             count[0] += 1
-            assign(constant(m), 0.9 * constant(m) + 0.1 * g)
+            assign(m, 0.9 * m + 0.1 * g)
             if on_device:
-                assign(constant(t), constant(t) + 1.0)
-                correction = 1.0 - P.exp(float(np.log(0.9)) * constant(t))
+                assign(t, t + 1.0)
+                correction = 1.0 - P.exp(float(np.log(0.9)) * t)
             else:
                 correction = 1.0 - 0.9 ** count[0]
-            assign(constant(w), constant(w) - constant(m) / correction)
-            return constant(w)
+            assign(w, w - m / correction)
+            return w
 
         gradients = [constant(strict.array([x])) for x in (1.0, 3.0, -2.0)]
         program = capture(step, gradients[0], state=[m, t, w], execution="recorded")
@@ -510,7 +510,7 @@ def test_a_block_of_steps_of_the_default_game_asks_the_host_for_nothing(strict):
     experiment.advance(1)
     blocks = [strict.xp.stack([x[0]] * 50) for x in experiment._numbers.values()]
     strict.counters.reset()
-    experiment.program.each(*blocks)
+    experiment.program.each(*blocks, copy=False)
     c = strict.counters
     assert (c.syncs, c.to_device, c.to_host) == (0, 0, 0)
     assert c.graphs == 50 and c.launches <= 50 * len(blocks)  # an input's copy into its buffer each

@@ -15,8 +15,9 @@ EVIL = "normal(4, 1.25)\x1b[31m[red]\x07\r\n\x9b1m\u202e"
 
 
 @pytest.fixture
-def copied(runs, place):
-    """Both runs, in ./runs, to be spoilt."""
+def copied(runs, place, monkeypatch):
+    """Both runs, in ./runs, to be spoilt; and a width, whatever the terminal of the suite has."""
+    monkeypatch.setenv("COLUMNS", "110")
     return Path(shutil.copytree(runs, "runs"))
 
 

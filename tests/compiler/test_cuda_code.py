@@ -416,7 +416,10 @@ def test_a_block_of_steps_needs_few_launches_and_no_transfer(monkeypatch, execut
 def test_executions_are_refused_where_they_are_not(monkeypatch):
     strict = backends.get("strict")
     x = strict.array(np.ones((2, 2)))
-    with pytest.raises(CaptureError, match="executed as launches or block or recorded; received 'planned'"):
+    with pytest.raises(
+        CaptureError,
+        match="execution is one of auto, launches, block, recorded on strict; received 'planned'",
+    ):
         capture(lambda x: x + 1.0, x, execution="planned")
     with pytest.raises(CaptureError, match="cannot be block"):
         capture(lambda x: embed(x, shape=(3, 2), key=(slice(1, None),)), x, execution="block")

@@ -285,14 +285,17 @@ def test_a_setting_leaves_the_command_line_with_2(run, place, setting, says):
     [
         (
             {"generator": {"widths": [9]}},
-            ("another network", "(1, 9)", "use the configuration it was trained with"),
+            ("not that of its checkpoint", "generator.widths was", "is [9]", "restore it"),
         ),
-        ({"dtype": "float64"}, ("another network", "float64", "use the configuration it was trained with")),
+        (
+            {"dtype": "float64"},
+            ("not that of its checkpoint", "dtype was 'float32', is 'float64'", "restore it"),
+        ),
     ],
     ids=["architecture", "dtype"],
 )
 @pytest.mark.parametrize("command", ["sample", "eval", "resume"])
-def test_a_checkpoint_of_another_network_leaves_with_3(run, place, trained, change, says, command):
+def test_a_checkpoint_of_another_configuration_leaves_with_3(run, place, trained, change, says, command):
     directory = Path(shutil.copytree(trained, "run"))
     config = json.loads((directory / "config.json").read_text())
     for key, value in change.items():
