@@ -713,3 +713,16 @@ def test_an_overlap_that_was_planted_is_found():
     assert "legend on the curve 'diagonal' of ''" in overlaps(figure)
     ax.set_xlim(10.0, 11.0)  # the curve leaves the panel, whatever lies on its way
     assert not [line for line in overlaps(figure) if line.startswith("legend")]
+
+
+def test_v_of_an_older_run_is_not_shown_as_that_of_another_objective(copy):
+    """Older runs have the cross-entropy of σ(D) there, whatever their objective was."""
+    path = copy.path / "metrics.jsonl"
+    rows = [json.loads(row) for row in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(row | {"implied_js": row.pop("implied")}) + "\n" for row in rows))
+    assert np.isfinite(line(panel(page.overview(copy), "Losses"), "V(G, D)").get_ydata()).all()
+    config = copy.path / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"objective": "least_squares"}))
+    losses = panel(page.overview(copy), "Losses")
+    assert losses.get_title(loc="left").endswith("V is not known")
+    assert not [line for line in losses.lines if str(line.get_label()).startswith("V(G")]
