@@ -48,7 +48,7 @@ class Power:
     def describe_need(self) -> str:
         """How many values a stated difference needs, as a sentence."""
         side = " on each side" if self.sides == 2 else ""
-        shift = "" if self.shift is None else f", with these one of {self.shift:.2g}"
+        shift = "" if self.shift is None else f"; with so few, one of {self.shift:.2g}"
         return (
             f"a shift of half a standard deviation shows in 9 of 10 cases from {self.needed} values{side} "
             f"on{shift}."

@@ -225,21 +225,26 @@ class Objective:
         return mean(self.generator(fake))
 
 
+LEAST_ALPHA = 1e-3  # 2^(1/α), the value where D is sure, is a number of float64
+
+
 def alpha(alpha_d: float, alpha_g: float, *, saturating: bool = True) -> Objective:
     """The (α_D, α_G)-GAN: D and G each with an α-loss  ℓ(a) = α/(α−1) (1 − σ(a)^((α−1)/α))  of its own.
 
     α = 1 is the cross-entropy (the limit), α = ½ the exponential loss e⁻ᵃ, α = ∞ the soft 0-1 loss σ(−a).
     α_D < 1 lets D's logit grow less steeply (a* = α_D ln p/q), α_G > 1 lets G forget hopeless samples.
 
-    Raises:  ValueError – unless both are positive (infinity included)
+    Raises:  ValueError – unless both are at least 0.001 (infinity included): below, 2^(1/α) leaves float64
     Source:  Welfert, Otstot, Kurri, Sankar 2023, "(α_D, α_G)-GANs: addressing GAN training instabilities via dual
              objectives"; the α-loss: Sypherd et al. 2022
     """
     for given in (alpha_d, alpha_g):
         if isinstance(given, bool) or not isinstance(given, Real):
             raise TypeError(f"both α are positive numbers, infinity included; received {shown(given)}")
-        if not given > 0:
-            raise ValueError(f"both α are positive, infinity included; received {alpha_d} and {alpha_g}")
+        if not given >= LEAST_ALPHA:
+            raise ValueError(
+                f"both α are at least {LEAST_ALPHA:g}, infinity included; received {alpha_d} and {alpha_g}"
+            )
 
     def number(α: float) -> str:
         return repr(float(α)).removesuffix(".0")

@@ -55,7 +55,7 @@ def draw_quantiles(ax: Axes, run: FinishedRun) -> None:
     ax.set_title("Q-Q plot" + (" of the worst feature" if run.several else "") + ": on the line, tails too?")
     set_ticks(ax.xaxis)
     set_ticks(ax.yaxis)
-    ax.legend(loc="best", framealpha=0.85, borderpad=0.3)
+    ax.legend(loc="upper left", framealpha=0.85, borderpad=0.3)
 
 
 def draw_verdict(ax: Axes, run: FinishedRun) -> None:
@@ -91,7 +91,9 @@ def draw_verdict(ax: Axes, run: FinishedRun) -> None:
     rows = (*distances, *moments)[:room]
     for row in rows:
         name, unit = row.name.removesuffix(" (the largest)"), f" ({row.unit})" if row.unit else ""
-        write(0.0, y, format_text(name + unit if len(name + unit) < 20 else name, 22))
+        write(
+            0.0, y, format_text(name + unit if len(name + unit) < 20 else name.replace("normal s", "s"), 20)
+        )
         for x, text in zip(COLUMNS, format_row(row), strict=True):
             write(x, y, text.replace("-", "−"), ha="right")
         mark, colour = ("✓ inside", GOOD) if row.within else ("✗ outside", BAD)
@@ -145,4 +147,4 @@ def format_row(row: Row) -> tuple[str, str, str]:
     if digits > 6 or abs(row.target) >= 1e9:
         return f"{row.value:.5g}", f"{row.perfect:.5g}", f"± {row.bound:.2g}"
     digits = max(0, digits)
-    return f"{row.value:.{digits}f}", f"{row.perfect:.{digits}f}", f"± {row.bound:.{digits}f}"
+    return f"{row.value:z.{digits}f}", f"{row.perfect:z.{digits}f}", f"± {row.bound:.{digits}f}"

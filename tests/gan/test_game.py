@@ -738,7 +738,7 @@ def test_an_average_of_another_network_is_refused(backend):
             "order must be one of alternating, simultaneous, extragradient; received 'sequential'",
         ),
         ({"objective": "wgan"}, "objective must be one of minimax, non_saturating, .*; received 'wgan'"),
-        ({"objective": "alpha(0, 1)"}, "both α are positive"),
+        ({"objective": "alpha(0, 1)"}, "both α are at least 0.001"),
         ({"discriminator_steps": 0}, "_steps is a whole number ≥ 1; received"),
         ({"generator_steps": -1}, "_steps is a whole number ≥ 1; received"),
         (

@@ -453,10 +453,10 @@ def test_alpha_of_one_and_one_is_the_gan_in_all_curves():
 
 
 @pytest.mark.parametrize(
-    ("d", "g"), [(0.0, 1.0), (1.0, -2.0), (-math.inf, 1.0), (math.nan, 1.0), (1.0, math.nan)]
+    ("d", "g"), [(0.0, 1.0), (1e-300, 1.0), (1.0, -2.0), (-math.inf, 1.0), (math.nan, 1.0), (1.0, math.nan)]
 )
 def test_alphas_that_are_not_positive_are_refused(d, g):
-    with pytest.raises(ValueError, match="both α are positive, infinity included; received"):
+    with pytest.raises(ValueError, match="both α are at least 0.001, infinity included; received"):
         alpha(d, g)
 
 
@@ -515,7 +515,7 @@ def test_an_unknown_objective_is_refused_with_the_known_ones(name):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("alpha(0, 1)", "both α are positive"), ("alpha_ns(1, -2)", "both α are positive"),
+        ("alpha(0, 1)", "both α are at least 0.001"), ("alpha_ns(1, -2)", "both α are at least 0.001"),
         ("alpha(1e, 1)", "could not convert"), ("alpha(1, 1.2.3)", "could not convert"),
     ],
 )  # fmt: skip
