@@ -150,26 +150,29 @@ def _stripped(line: str) -> str:
 class _Decimals:
     """Which of . and , is the decimal mark of a file, where it may be either.
 
-    A comma beside which nothing shows that it is none for thousands (12,345 and 999) is refused in the end;
-    so is a point beside semicolons, as German thousands (12.345 and 999).
+    A column with a comma that may be one for thousands (12,345) is refused in the end, unless a number in
+    that column shows that it is none (0,123 or 1,5); so is one with such a point beside semicolons, as German
+    thousands, if there are numbers without a mark (999).
     """
 
-    def __init__(self, mark: str | None) -> None:
+    def __init__(self, mark: str | None, width: int) -> None:
         self.free = mark is not None and mark in WITH_COMMA
         self.mark = None if self.free else "."
-        self.settled = not self.free
-        self._semicolons, self._grouped = mark == ";", ""
-        self._small = self._large = False  # whether numbers without a mark were below 1000, or were not
+        self.open = (
+            set(range(width)) if self.free else set[int]()
+        )  # columns that may have marks for thousands
+        self._width, self._semicolons = width, mark == ";"
+        self._grouped, self._plain = dict[int, str](), set[int]()  # columns with 12,345; and with 999
 
     def with_point(self, number: int, fields: list[str], what: str) -> list[str]:
         """The fields with a decimal point; mixed marks are refused, since one may stand for thousands."""
-        if not self.settled or any(("." if self.mark == "," else ",") in field for field in fields):
-            for field in fields:
+        if self.open or any(("." if self.mark == "," else ",") in field for field in fields):
+            for k, field in enumerate(fields):
                 if _DIGITS.fullmatch(field.strip()):
-                    self._look(number, field.strip(), what)
+                    self._look(number, k, field.strip(), what)
         return [field.replace(",", ".") for field in fields] if self.mark == "," else fields
 
-    def _look(self, number: int, field: str, what: str) -> None:
+    def _look(self, number: int, column: int, field: str, what: str) -> None:
         for mark in ".,":
             if mark in field:
                 self.mark = self.mark or mark
@@ -178,33 +181,40 @@ class _Decimals:
                         f"{what}, line {number}: {quoted(field)} has '{mark}' where '{self.mark}' was the "
                         "decimal mark before; write all numbers with one mark, and none for thousands"
                     )
-        if self.mark is not None and self.mark in field:
-            self._grouped = self._grouped or f"line {number}: {quoted(field)}"
-            self.settled |= not _GROUPED.fullmatch(field) or self.mark == "." and not self._semicolons
+        if self.mark is None or self.mark not in field:
+            self._plain.add(column)
+        elif self.mark == "." and not self._semicolons:
+            self.open.clear()
+        elif _GROUPED.fullmatch(field):
+            self._grouped.setdefault(column, f"line {number}: {quoted(field)}")
         else:
-            self.look_at_plain([float(field)])
-        self.settled |= self._large and self.mark is not None  # it has none where one for thousands would be
+            self.open.discard(column)
 
-    def look_at_plain(self, numbers: list[float]) -> None:
-        """Remember of numbers without marks whether they are such as would have one for thousands."""
-        large = np.abs(numbers) >= 1000
-        self._large |= bool(large.any())
-        self._small |= not large.all()
+    def are_plain(self, fields: list[str]) -> bool:
+        """Whether no number has a mark in the columns that are open, of fields row by row."""
+        return not any(mark in "\n".join(fields[k :: self._width]) for k in self.open for mark in ",.")
+
+    def look_at_plain(self) -> None:
+        """Remember that the columns that are open have numbers without marks."""
+        self._plain |= self.open
 
     def refuse_doubt(self, what: str) -> None:
         """Raises:  DataError – if what was read may have had marks for thousands"""
-        if not self.settled and self._grouped and (self.mark == "," or self._small):
-            raise DataError(
-                f"{what}, {self._grouped} may be a number of thousands or of decimals; write numbers without "
-                "marks for thousands, and with a decimal point"
-            )
+        known = len(self.open) < self._width
+        for column, where in self._grouped.items():
+            plain = column in self._plain or self._plain and not known
+            if column in self.open and (self.mark == "," or plain):
+                raise DataError(
+                    f"{what}, {where} may be a number of thousands or of decimals; write numbers without "
+                    "marks for thousands, and with a decimal point"
+                )
 
 
 class _Rows:
     """The numbers in the rows of a text file, in the columns that were asked for."""
 
     def __init__(self, form: Form, selected: list[int]) -> None:
-        self.form, self.selected, self.decimals = form, selected, _Decimals(form.mark)
+        self.form, self.selected, self.decimals = form, selected, _Decimals(form.mark, len(selected))
         self._every = selected == list(range(form.width))
         first = selected[0]
         self._pick = itemgetter(*selected) if len(selected) > 1 else itemgetter(slice(first, first + 1))
@@ -221,8 +231,10 @@ class _Rows:
         if fields is None:
             return None
         (text, count), decimals = fields, self.decimals
-        wrong = ",." if not decimals.settled else "." if decimals.mark == "," else ","
+        wrong = ",." if decimals.mark is None else "." if decimals.mark == "," else ","
         if any(mark in text for mark in wrong):
+            return None
+        if decimals.open and decimals.mark is not None and not decimals.are_plain(text.split("\n")):
             return None
         text = text.replace(",", ".") if decimals.mark == "," else text
         text = f"[{text.replace(chr(10), ',')}]"
@@ -234,8 +246,7 @@ class _Rows:
             return None
         if len(numbers) != count:
             return None
-        if not decimals.settled:
-            decimals.look_at_plain(numbers)
+        decimals.look_at_plain()
         return numbers
 
     def _plain(self, block: str) -> tuple[str, int] | None:

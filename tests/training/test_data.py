@@ -374,12 +374,35 @@ def test_marks_for_thousands_are_never_guessed(refused, mark, rows):
     assert rows[0] in message and "thousands" in message
 
 
-@pytest.mark.parametrize("proof", ["0,5", "1,5", "0,123", "1234", "1,2345", "1234,567", "1,5e3"])
+@pytest.mark.parametrize("proof", ["0,5", "1,5", "0,123", "1,2345", "1234,567", "1,5e3"])
 @pytest.mark.parametrize("last", [True, False])
 def test_a_decimal_comma_is_known_by_one_number_that_is_none_of_thousands(read, proof, last):
     rows = ["12,345", proof] if last else [proof, "12,345"]
     values = read("".join(f"{row};{k}\n" for k, row in enumerate(rows))).values[:, 0]
     assert 12.345 in values and float(proof.replace(",", ".")) in values
+
+
+@pytest.mark.parametrize("rows", [("960", "2,080", "641"), ("0960", "2,080", "1234")])
+@pytest.mark.parametrize("other", ["2002", "0,5", "1,25"])
+@pytest.mark.parametrize("mark", ["\t", ";"])
+def test_no_other_column_and_no_large_number_settles_a_mark_for_thousands(refused, rows, other, mark):
+    message = refused(
+        "year" + mark + "pop\n" + "".join(f"{k}{other}{mark}{row}\n" for k, row in enumerate(rows))
+    )
+    assert "line 3: '2,080'" in message and "without marks for thousands" in message
+    if mark == ";":
+        assert "'2.080'" in refused(_points(rows, other, mark))
+
+
+def _points(rows, other, mark):
+    return "".join(f"{k}{other}{mark}{row}\n" for k, row in enumerate(rows)).replace(",", ".")
+
+
+@pytest.mark.parametrize("mark", ["\t", ";"])
+def test_marks_for_thousands_late_in_a_long_file_are_seen(read, refused, mark):
+    rows = "".join(f"{k},5{mark}{k}\n" for k in range(60000))
+    assert len(read(rows).values) == 60000
+    assert "'2,080'" in refused(rows + f"7,5{mark}2,080\n")
 
 
 def test_points_for_thousands_beside_semicolons_are_refused_and_decimals_are_not(read, refused):
