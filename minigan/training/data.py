@@ -245,21 +245,30 @@ def _vetted(
                 f"{what}: column {quoted(name)} is constant ({least:.6g}): variance 0, the target has no "
                 "density; select other columns"
             )
-    notes += _index_notes(values, names)
+    notes += _index_notes(table)
     return values, notes + _scale_notes(values, names, low, high) + _duplicate_notes(values)
 
 
-def _index_notes(values: np.ndarray, names: tuple[str, ...]) -> list[str]:
-    """Columns beside others that count the rows, as the index that pandas and R write."""
+def _index_notes(table: Table) -> list[str]:
+    """Columns beside others that count the rows, or are named as the index that pandas and R write."""
+    values, names = table.values, table.names  # before rows are dropped, which leaves gaps
     if len(values) < 3 or len(names) < 2:
         return []
     notes = []
     for j, name in enumerate(names):
-        if (np.diff(values[:3, j]) == 1).all() and (np.diff(values[:, j]) == 1).all():
+        column, what = values[:, j], ""
+        with np.errstate(invalid="ignore"):  # inf - inf
+            counts = (np.diff(column[:3]) == 1).all() and (np.diff(column) == 1).all()
+        if counts:
+            what = f"counts the rows from {column[0]:.0f} on"
+        elif j in table.unnamed:
+            known = column[np.isfinite(column)]
+            what = "has no name and whole numbers" if (known == np.floor(known)).all() else ""
+        if what:
             others = columns_setting(names, [k for k in range(len(names)) if k != j])
             notes.append(
-                f"column {quoted(name)} (number {j} from 0) counts the rows from {values[0, j]:.0f} on, as "
-                f"an index does, and is learned as a feature; {others} leaves it out"
+                f"column {quoted(name)} (number {j} from 0) {what}, as an index does, and is learned as a "
+                f"feature; {others} leaves it out"
             )
     return notes
 

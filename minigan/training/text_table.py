@@ -26,6 +26,7 @@ SAMPLE, SAMPLE_LINES = 2**20, 1000  # characters and lines by which the form of 
 _decoder = msgspec.json.Decoder(list[float])
 _DIGITS = re.compile(r"[-+]?[\d.,]+([eE][-+]?\d+)?")
 _GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}([.,]\d{3})+")
+_INDEX = re.compile(r"Unnamed: \d+")  # what pandas calls a column without a name
 _ADVICE = (  # what to do about a field that is no number, by its form
     (re.compile(r"[-+]?\d{1,3}([,.'’ \u00a0\u202f]\d{3})+([.,]\d+)?"), "write no marks for thousands"),
     (re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?"), "write a decimal point, or part columns by ';' or a tab"),
@@ -40,11 +41,12 @@ _ADVICE = (  # what to do about a field that is no number, by its form
 
 
 class Table(NamedTuple):
-    """What a file holds: values (n, p), the names of the columns, and notes."""
+    """What a file holds: values (n, p), column names, notes, and which columns its header does not name."""
 
     values: np.ndarray
     names: tuple[str, ...]
     notes: list[str]
+    unnamed: tuple[int, ...] = ()
 
 
 def read_text(file: BinaryIO, what: str, columns: Sequence[int | str] | None, header: bool | None) -> Table:
@@ -65,13 +67,15 @@ def read_text(file: BinaryIO, what: str, columns: Sequence[int | str] | None, he
         rows.decimals.refuse_doubt(what)
     values = (np.frombuffer(numbers, np.float64) if numbers else np.empty(0)).reshape(-1, len(selected))
     names, notes = tuple(form.names[i] for i in selected), notes + form.notes
+    index = [form.has_header and (not form.own[i] or bool(_INDEX.fullmatch(form.names[i]))) for i in selected]
     nameless = [k for k, i in enumerate(selected) if not form.own[i] and np.isnan(values[:, k]).all()]
     if columns is None and len(values) and 0 < len(nameless) < len(names):
         which = ", ".join(str(k) for k in nameless)
         notes.append(f"column {which}, counted from 0, has neither a name nor a value and was left out")
         kept = [k for k in range(len(names)) if k not in nameless]
         values, names = np.ascontiguousarray(values[:, kept]), tuple(names[k] for k in kept)
-    return Table(values, names, notes)
+        index = [index[k] for k in kept]
+    return Table(values, names, notes, tuple(k for k, named in enumerate(index) if named))
 
 
 def read_header(file: BinaryIO, what: str) -> tuple[str, ...]:

@@ -345,6 +345,30 @@ def test_an_index_is_noted_with_the_way_to_leave_it_out(read):
     assert not noted(read(f"a,b\n{BODY}"), "counts")
 
 
+@pytest.mark.parametrize("name", ["", '""', "Unnamed: 0"])
+@pytest.mark.parametrize("order", ["gaps", "shuffled", "descending", "counted"])
+def test_an_index_without_a_name_is_noted_in_any_order(read, name, order):
+    index = {
+        "gaps": np.arange(60) + (np.arange(60) > 30),
+        "shuffled": np.random.default_rng(0).permutation(60),
+        "descending": np.arange(60)[::-1],
+        "counted": np.arange(60),
+    }[order]
+    rows = [f"{k},{x},{y}\n" for k, (x, y) in zip(index, ROWS.tolist(), strict=True)]
+    rows[7] = f"{index[7]},,1.5\n"
+    data = read(f"{name},a,b\n" + "".join(rows), drop_nonfinite=True)
+    assert data.values.shape == (59, 3) and noted(data, "as an index does", "columns=a,b")
+    if order != "counted":
+        assert not noted(read("age,a,b\n" + "".join(rows), drop_nonfinite=True), "index")
+        halves = "".join(f"{x},{k}.5,{y}\n" for k, (x, y) in zip(index, ROWS.tolist(), strict=True))
+        assert not noted(read(f"{name},a,b\n{halves}"), "index")
+
+
+def test_infinite_values_beside_an_index_give_no_warning(read):
+    data = read("a,b\ninf,1\ninf,2\n1,3\n2,5\n", drop_nonfinite=True)
+    assert len(data.values) == 2 and not noted(data, "index")
+
+
 def test_the_names_of_rows_that_r_writes_have_no_name(read, refused):
     rows = "".join(f'"{k}" {x} {y}\n' for k, (x, y) in enumerate(ROWS.tolist(), 1))
     assert read('"a" "b"\n' + rows).names == ("x0", "a", "b")
