@@ -152,7 +152,7 @@ class Form:
                     f"line {number} looks like the lines below it; --set header=false makes it a row"
                 )
             return True
-        if len(rows) < UNLIKE:
+        if not rows:
             return False
         start = int(len(first) > 1 and not first[0].strip())  # pandas has no name for its index
         cells, columns = first[start:], list(zip(*rows, strict=True))[start:]
@@ -164,17 +164,21 @@ class Form:
         )
         counts = counts and (len(first) > 1 or values[0] == 0)
         unlike = far | fractions
-        if counts and (unlike.all() if len(first) > 1 else far.all()):
+        enough = len(rows) >= UNLIKE
+        if enough and counts and (unlike.all() if len(first) > 1 else far.all()):
             self.notes.append(
                 f"the numbers in line {number} count, unlike those below; --set header=false makes it a row"
             )
             return True
-        if far.all() or counts and unlike.all():
-            shown = quoted(" ".join(first) if self.mark is None else self.mark.join(first))
-            self.notes.append(
-                f"line {number}, {shown}, is unlike the lines below it, and was read as a row; "
-                "--set header=true makes it the names of the columns"
-            )
+        shown = quoted(" ".join(first) if self.mark is None else self.mark.join(first))
+        which = f"line {number}, {shown}, "
+        if enough and (far.any() or counts and unlike.all()):
+            which += "is unlike the lines below it, and"
+        elif counts and values[0] in (0, 1) and (len(first) > 1 or unlike.all()):
+            which += "counts as names of columns may,"
+        else:
+            return False
+        self.notes.append(f"{which} was read as a row; --set header=true makes it the names of the columns")
         return False
 
     def _is_far(self, value: float, column: tuple[str, ...]) -> bool:

@@ -268,7 +268,7 @@ def test_a_header_is_known_by_text_or_by_counting(read, first, names):
     assert noted(data, "header=false") == counts
 
 
-@pytest.mark.parametrize("first", ["2001,2005", "600,2", "-3,1e9"])
+@pytest.mark.parametrize("first", ["2001,2005", "600,2", "-3,1e9", "2001,50.5", "50.5,-900"])
 def test_a_first_row_unlike_the_others_is_noted(read, first):
     data = read(f"{first}\n{BODY}")
     assert len(data.values) == 61 and noted(data, first, "unlike", "header=true")
@@ -288,7 +288,17 @@ def test_one_column_begins_with_its_name_or_not(read):
 def test_integers_that_count_among_their_like_are_a_row(read, first):
     rows = "".join(f"{k % 7},{k * k % 11}\n" for k in range(60))
     data = read(f"{first}\n{rows}")
-    assert len(data.values) == 61 and not noted(data, "header")
+    assert len(data.values) == 61 and noted(data, f"'{first}'", "row", "header=true") == (first != "5,6")
+
+
+@pytest.mark.parametrize("rows", ["1.5,2\n3,4.5\n", "3,7\n4,1\n5,9\n"])
+@pytest.mark.parametrize("first", ["0,1", "1,2"])
+def test_a_first_line_that_counts_above_few_rows_is_noted(read, first, rows):
+    data = read(f"{first}\n{rows}")
+    assert len(data.values) == rows.count("\n") + 1 and noted(data, f"'{first}'", "row", "header=true")
+    assert read(f"{first}\n{rows}", header=True).names == tuple(first.split(","))
+    assert noted(read("0\n1.5\n2.5\n"), "header=true") and not noted(read("0\n1\n3\n"), "header")
+    assert not noted(read(f"{first}\n{rows}", header=False), "header")
 
 
 def test_the_setting_says_what_the_first_line_is(read, refused):
