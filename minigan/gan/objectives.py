@@ -225,7 +225,7 @@ class Objective:
         return mean(self.generator(fake))
 
 
-LEAST_ALPHA = 1e-3  # 2^(1/α), the value where D is sure, is a number of float64
+_LEAST_ALPHA = 1e-3  # 2^(1/α), the value where D is sure, is a number of float64
 
 
 def alpha(alpha_d: float, alpha_g: float, *, saturating: bool = True) -> Objective:
@@ -241,9 +241,9 @@ def alpha(alpha_d: float, alpha_g: float, *, saturating: bool = True) -> Objecti
     for given in (alpha_d, alpha_g):
         if isinstance(given, bool) or not isinstance(given, Real):
             raise TypeError(f"both α are positive numbers, infinity included; received {shown(given)}")
-        if not given >= LEAST_ALPHA:
+        if not given >= _LEAST_ALPHA:
             raise ValueError(
-                f"both α are at least {LEAST_ALPHA:g}, infinity included; received {alpha_d} and {alpha_g}"
+                f"both α are at least {_LEAST_ALPHA:g}, infinity included; received {alpha_d} and {alpha_g}"
             )
 
     def number(α: float) -> str:
