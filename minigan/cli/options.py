@@ -46,26 +46,27 @@ def _read(value: Any, *, whole: bool) -> Any:
     return number
 
 
-class Whole(click.IntRange):
+class _Written:
+    """What Whole and Real share: the number is read as people write it, then held against click's bounds."""
+
+    whole = False
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, within the bounds."""
+        try:
+            return super().convert(_read(value, whole=self.whole), param, ctx)  # type: ignore[misc]
+        except ValueError as error:
+            self.fail(str(error), param, ctx)  # type: ignore[attr-defined]
+
+
+class Whole(_Written, click.IntRange):
     """An option's whole number, as people write it: 1000, 1_000, 1e3."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number, within the bounds."""
-        try:
-            return super().convert(_read(value, whole=True), param, ctx)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+    whole = True
 
 
-class Real(click.FloatRange):
+class Real(_Written, click.FloatRange):
     """An option's number, as people write it: 0.5, .5, 5e-1."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number, within the bounds."""
-        try:
-            return super().convert(_read(value, whole=False), param, ctx)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 class Named(click.Choice):
