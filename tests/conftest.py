@@ -2,11 +2,12 @@
 
 import gc
 import os
-from functools import cache
+from functools import cache, partial
 
 import pytest
 
 from minigan import backend as backends
+from minigan.evaluation.classifier_test import classifier_two_sample_test
 from minigan.gan.orders import Consensus
 from minigan.gan.penalties import R1, R2, WGANGP, ZeroGP
 from minigan.machine import limited
@@ -69,6 +70,15 @@ def pytest_configure(config):
 def one_thread_of_blas():
     """As in a run: more than one may sum in another order."""
     with limited(1):
+        yield
+
+
+@pytest.fixture(scope="module")
+def brief_judge():
+    """Runs of several features end with a classifier that is trained for a second: here for a moment."""
+    with pytest.MonkeyPatch.context() as patched:
+        brief = partial(classifier_two_sample_test, steps=20)
+        patched.setattr("minigan.training.metrics.classifier_two_sample_test", brief)
         yield
 
 
