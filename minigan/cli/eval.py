@@ -120,8 +120,8 @@ def _judge_file(file: str, target: str | None, data: str | None) -> tuple[Any, l
     mine, theirs, pairs = None, None, tuple[str, ...]()
     if data is not None:
         mine, theirs, pairs = pairing(file, names_in(file), data, names_in(data))
-    elif set(names_of(distribution)) == set(names_in(file)):
-        mine = list(names_of(distribution))
+    elif {name.lower() for name in names_in(file)} == set(names_of(distribution)):
+        mine = list(names_of(distribution))  # in any case, as columns are selected
     rng = stream(0, "verdict")
     rows = read_data(file, columns=mine, allow_constant=True)  # a collapsed sample is judged too
     notes = [f"{file}: {note}" for note in rows.notes]

@@ -7,7 +7,7 @@ every number is finite. How text is read is in text_table.py.
 import os
 import stat
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +16,7 @@ import numpy as np
 
 from minigan.errors import DataError, quoted
 from minigan.training.config import Config
-from minigan.training.table_form import columns_setting, default_names
+from minigan.training.table_form import columns_setting, default_names, folded
 from minigan.training.text_table import Table, read_header, read_text, select
 
 MAX_BYTES = 2 * 2**30  # of a file
@@ -62,8 +62,8 @@ def pairing(
 ) -> tuple[list[str] | None, list[str] | None, tuple[str, ...]]:
     """Which columns of two data files belong together: what to read of each (None: all), and notes.
 
-    Those of one name belong together, in any order, and what only one of them has is left out; columns stand
-    for each other by position where a file has no names, or no name is in both.
+    Those of one name belong together, in any order and case, and what only one of them has is left out;
+    columns stand for each other by position where a file has no names, or no name is in both.
 
     Raises:  DataError – if the files share some of their names, and each has others
     """
@@ -71,25 +71,43 @@ def pairing(
         which = file if not names else other
         note = f"columns are compared by their position, since {quoted(which)} has no names for them"
         return None, None, (note,)
-    if len(set(names)) < len(names) or len(set(others)) < len(others) or not set(names) & set(others):
+    own, theirs = _by_key(names, others)
+    if not set(own) & set(theirs):
         if len(names) == len(others) and list(names) != list(others):
             pairs = ", ".join(f"{a} with {b}" for a, b in list(zip(names, others, strict=True))[:5])
             return None, None, (f"columns are compared by their position: {pairs}",)
         return None, None, ()
-    common = [name for name in others if name in names]
-    left = [name for name in (*names, *others) if name not in common]
+    common = [key for key in theirs if key in own]
+    left = [name for key, name in (*own.items(), *theirs.items()) if key not in common]
     if len(common) < min(len(names), len(others)):
         raise DataError(
-            f"{quoted(file)} and {quoted(other)} share the columns {', '.join(common[:5])}, and each has "
-            f"others ({', '.join(left[:6])}); give both the same columns"
+            f"{quoted(file)} and {quoted(other)} share the columns {_few(theirs[key] for key in common)}, "
+            f"and each has others ({_few(left)}); give both the same columns"
         )
-    notes = [f"columns are compared by name: {', '.join(common[:5])}{' …' * (len(common) > 5)}"]
+    if not left and list(names) == list(others):
+        return [*names], [*others], ()
+    notes = [f"columns are compared by name: {_few(theirs[key] for key in common)}"]
     if left:
-        notes.append(
-            f"{', '.join(left[:5])}{' …' * (len(left) > 5)} is in one of the files alone, and left out"
-        )
-    same = not left and list(names) == list(others)
-    return common, common, () if same else tuple(notes)
+        is_, was = ("is", "was") if len(left) == 1 else ("are", "were")
+        notes.append(f"{_few(left)} {is_} in one of the files alone, and {was} left out")
+    return [own[key] for key in common], [theirs[key] for key in common], tuple(notes)
+
+
+def _by_key(*files: Sequence[str]) -> list[dict[str, str]]:
+    """The names of each file by what tells them apart: in any case, unless two differ in that alone.
+
+    Nothing where two are equal.
+    """
+    for key in (folded, str):
+        found = [{key(name): name for name in names} for names in files]
+        if [len(names) for names in files] == [len(names) for names in found]:
+            return found
+    return [{} for _ in files]
+
+
+def _few(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:5]) + " …" * (len(names) > 5)
 
 
 def read_data(

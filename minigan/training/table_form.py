@@ -12,19 +12,26 @@ from minigan.errors import DataError, quoted
 MISSING = frozenset(("", "na", "n/a", "<na>", "null", "none", "?", "."))  # besides what float() reads as NaN
 MARKS = "\t;|,"  # between the columns, tried in this order; else blanks
 WITH_COMMA = "\t;|"  # those beside which a comma may be the decimal mark
-SPREADSHEET = re.compile(r"#(N/A|DIV/0!|VALUE!|REF!|NAME\?|NUM!|NULL!)")
+COMMENT = re.compile(r"#|%|!|//")  # what a comment begins with
+# What a spreadsheet writes for an error, in any language: #N/A, #NV, #¡VALOR!, Err:502; no names, as #id.
+SPREADSHEET = re.compile(r"#(?=\S*[^\W\d_a-z])[^\sa-z\d]+(0!?)?|Err:\d+")
 UNLIKE = 10  # rows below the first line from which it can be said to be unlike them
 
+_CELL = re.compile(r"#(#+|¡?[^\W\d_]\S*)")  # beside numbers a cell with an error; ##### is one too wide
 _QUOTED = re.compile(r'"[^"]*"')
+_PAIR = re.compile(r"[-+]?\d+,\d+")
 _SIMPLE = re.compile(r"[^\W\d][\w.-]*")  # a name that a shell and --set leave alone
+
+
+_Line = tuple[int, str]  # with its number from 1
 
 
 class Opening(NamedTuple):
     """The first lines of a file, as far as its form is read off them."""
 
-    comments: int  # lines before the first line of content
-    last: tuple[int, str] | None  # the comment in the line before it
-    lines: list[tuple[int, str]]  # of content, with their numbers from 1
+    above: list[_Line]  # comments before the first line of content
+    lines: list[_Line]  # of content
+    mark: str | None = None  # between the columns, where the file says it
 
 
 def _mark(lines: list[str]) -> str | None:
@@ -62,27 +69,28 @@ class Form:
 
     def __init__(self, what: str, opening: Opening, header: bool | None) -> None:
         self.what, lines = what, [line for _, line in opening.lines]
-        self.mark = _mark(lines[:20])
+        self.mark = opening.mark or _mark(lines[:20])
         body = _QUOTED.sub("q", lines[min(1, len(lines) - 1)])
         self.blanks = self.mark is None and len(body.split()) > 1
-        number, line = opening.lines[0]
+        self.width = len(self.split(*opening.lines[0]))
+        comments, self._opening = self._with_cells_above(opening, header)
+        number, line = self._opening[0]
         first = self.split(number, line)
-        self.width, above = len(first), self._above(opening, first)
-        self.notes, self.first_row = list[str](), number
-        self._opening, taken = opening.lines, None
+        above = self._names_above(comments, number, first)
+        self.notes, self.first_row, taken = list[str](), number, None
         if header is not False and above is not None:
             taken = above
-            self._note_header(opening.lines[0][0] - 1, above)
+            self._note_header(number - 1, above)
         elif header or header is None and self._is_header(number, first):
-            self.first_row, self._opening = number + 1, opening.lines[1:]
+            self.first_row, self._opening = number + 1, self._opening[1:]
             taken = self._with_row_names(first)
             self.width = len(taken)
             self._note_header(number, taken)
-        skipped = opening.comments - (taken is above and above is not None)
-        if skipped:
-            line = f"{skipped} line{'s' * (skipped > 1)} before the first row"
-            self.notes.append(f"{line} that begin{'s' * (skipped == 1)} with '#' or 'sep=' were skipped")
+        if skipped := len(comments) - (taken is above and above is not None):
+            lines_were = "1 line of comment was" if skipped == 1 else f"{skipped} lines of comment were"
+            self.notes.append(f"{lines_were} skipped before the first row")
         self.has_header = taken is not None
+        self._note_pairs()
         given = [label(field.strip()) for field in taken or [""] * self.width]
         self.own = [bool(name) for name in given]
         names = default_names(self.width)
@@ -127,13 +135,34 @@ class Form:
                 found.append(fields)
         return found
 
-    def _above(self, opening: Opening, first: list[str]) -> list[str] | None:
-        """The names in the comment above the first row, as ``# x, y`` over rows of two numbers."""
-        if opening.last is None or all(map(self.is_text, first)):
-            return None
-        number, comment = opening.last
+    def _with_cells_above(self, opening: Opening, header: bool | None) -> tuple[list[_Line], list[_Line]]:
+        """The comments, and the lines of content with those that only look like comments, as ``#NV,7``."""
+        for k, (number, line) in enumerate(opening.above):
+            if header is not True and self._is_cells(number, line):
+                return opening.above[:k], opening.above[k:] + opening.lines
+        return opening.above, opening.lines
+
+    def _is_cells(self, number: int, line: str) -> bool:
+        """Whether a line that begins with # has numbers and words like #NV alone, one in each column."""
         try:
-            fields = self.split(number, comment.removeprefix("#").strip())
+            fields = self.split(number, line)
+        except DataError:
+            return False
+        if len(fields) == 1:  # #x may be a name
+            return self.width == 1 and bool(SPREADSHEET.fullmatch(line) and re.search("[!?/]", line))
+        return len(fields) == self.width and not any(map(self._is_name, fields))
+
+    def _is_name(self, field: str) -> bool:
+        return self.is_text(field) and not _CELL.fullmatch(field.strip())
+
+    def _names_above(self, comments: list[_Line], first_row: int, first: list[str]) -> list[str] | None:
+        """The names in the comment above the first row, as ``# x, y`` over rows of two numbers."""
+        if not comments or comments[-1][0] != first_row - 1 or all(map(self.is_text, first)):
+            return None
+        number, comment = comments[-1]
+        try:
+            # % and ! may begin a name, if no blank follows
+            fields = self.split(number, re.sub(r"^(#|(%|!|//)(?=\s))", "", comment).strip())
         except DataError:
             return None
         fields[0] = fields[0] or "#"  # the name of a column of numbers of rows
@@ -143,7 +172,7 @@ class Form:
     def _is_header(self, number: int, first: list[str]) -> bool:
         """Whether the first line names the columns: it has text, or counts, unlike the rows below it."""
         rows = [row for row in self.rows()[1:] if len(row) == len(first)]
-        if any(map(self.is_text, first)):
+        if any(map(self._is_name, first)):
             alike = all(
                 self.is_text(f) == self.is_text(r) for row in rows for f, r in zip(first, row, strict=True)
             )
@@ -206,6 +235,15 @@ class Form:
         named = self.mark != "," or raw.startswith('"') or self.is_text(row[0])
         return ["", *header] if named else header
 
+    def _note_pairs(self) -> None:
+        """A note where every line may be one number with a comma: 12,345 of thousands, or of decimals."""
+        pairs = [line for _, line in self._opening] if (self.mark, self.width) == (",", 2) else []
+        if pairs and not self.has_header and all(_PAIR.fullmatch(line) for line in pairs):
+            self.notes.append(
+                f"each line, as {pairs[0]}, was read as 2 columns; if it is one number, write it with a "
+                "decimal point and no mark for thousands"
+            )
+
     def _note_header(self, number: int, names: list[str]) -> None:
         shown = ", ".join(label(name.strip()) or "(no name)" for name in names[:5])
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
@@ -215,6 +253,11 @@ class Form:
 def label(name: str) -> str:
     """A name as it may be printed."""
     return name if name.isprintable() and len(name) <= 80 else quoted(name)[1:-1]
+
+
+def folded(name: str) -> str:
+    """A name without what people do not tell names apart by: its case, and blanks around it."""
+    return name.strip().casefold()
 
 
 def default_names(count: int) -> tuple[str, ...]:

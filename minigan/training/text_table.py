@@ -17,7 +17,17 @@ import msgspec
 import numpy as np
 
 from minigan.errors import DataError, nearest, quoted
-from minigan.training.table_form import SPREADSHEET, WITH_COMMA, Form, Opening, columns_setting, number_of
+from minigan.training.table_form import (
+    COMMENT,
+    MARKS,
+    SPREADSHEET,
+    WITH_COMMA,
+    Form,
+    Opening,
+    columns_setting,
+    folded,
+    number_of,
+)
 
 MAX_LINE = 2**20  # characters of one line of text
 BLOCK = 2**18  # characters that are read at once
@@ -70,8 +80,11 @@ def read_text(file: BinaryIO, what: str, columns: Sequence[int | str] | None, he
     index = [form.has_header and (not form.own[i] or bool(_INDEX.fullmatch(form.names[i]))) for i in selected]
     nameless = [k for k, i in enumerate(selected) if not form.own[i] and np.isnan(values[:, k]).all()]
     if columns is None and len(values) and 0 < len(nameless) < len(names):
-        which = ", ".join(str(k) for k in nameless)
-        notes.append(f"column {which}, counted from 0, has neither a name nor a value and was left out")
+        which, one = ", ".join(map(str, nameless)), len(nameless) == 1
+        notes.append(
+            f"column{'s' * (not one)} {which}, counted from 0, {'has' if one else 'have'} neither a name "
+            f"nor a value and {'was' if one else 'were'} left out"
+        )
         kept = [k for k in range(len(names)) if k not in nameless]
         values, names = np.ascontiguousarray(values[:, kept]), tuple(names[k] for k in kept)
         index = [index[k] for k in kept]
@@ -108,9 +121,9 @@ def _encoding(file: BinaryIO) -> tuple[str, list[str]]:
 
 
 def _opening(text: TextIO, what: str) -> Opening:
-    """The first lines of a file; what begins with # is a comment there, and nowhere else."""
-    number = comments = length = 0
-    last, lines = None, list[tuple[int, str]]()
+    """The first lines of a file; there alone are comments."""
+    number = length = 0
+    above, lines, mark = list[tuple[int, str]](), list[tuple[int, str]](), None
     while len(lines) < 2 or len(lines) < SAMPLE_LINES and length < SAMPLE:
         line = text.readline(MAX_LINE)
         if not line:
@@ -120,14 +133,17 @@ def _opening(text: TextIO, what: str) -> Opening:
         content = _stripped(line)
         if not content:
             continue
-        comment = content.startswith("#") and not SPREADSHEET.match(content)
-        if not lines and (comment or number == 1 and re.fullmatch(r'"?sep=.?"?', content)):
-            comments, last = comments + 1, (number, content)
-        else:
+        if number == 1 and (said := re.fullmatch(r'"?sep=(.?)"?', line.strip("\r\n"))):
+            mark = said[1] if said[1] and said[1] in MARKS else None
+        elif lines or not COMMENT.match(content):
             lines.append((number, content))
+        else:
+            above.append((number, content))
+            length -= len(line)
     if not lines:
-        raise DataError(f"{what} is empty; give at least 2 rows of numbers")
-    return Opening(comments, last if last and last[0] == lines[0][0] - 1 else None, lines)
+        but = " but for comments" if above else ""
+        raise DataError(f"{what} is empty{but}; give at least 2 rows of numbers")
+    return Opening(above, lines, mark)
 
 
 def _blocks(text: TextIO, what: str, number: int) -> Iterator[tuple[int, str]]:
@@ -312,19 +328,29 @@ class _Rows:
         return numbers
 
     def _refuse_ragged(self, number: int, line: str, fields: list[str]) -> None:
-        hint = ""
-        if line.startswith("#"):
+        form, count, hint = self.form, len(fields), ""
+        if COMMENT.match(line):
             hint = "; comments stand above the first row only"
-        elif self.form.mark == ",":
-            hint = "; a decimal comma needs ';' or a tab between columns"
+        elif form.mark == "," and (None not in map(number_of, fields) or count < form.width):
+            hint = "; a decimal comma needs ';' or a tab between columns, and none may stand for thousands"
+        elif form.mark == ",":
+            hint = "; a text with a comma needs quotes"
+        if number == form.first_row and form.has_header:
+            hint += f"; if line {number - 1} is no header, remove it or begin it with '#'"
         raise DataError(
-            f"{self.form.what}, line {number}: has {len(fields)} fields where {self.form.width} are "
-            f"expected: {quoted(line)}{hint}"
+            f"{form.what}, line {number}: has {count} field{'s' * (count != 1)} where {form.width} "
+            f"{'is' if form.width == 1 else 'are'} expected: {quoted(line)}{hint}"
         )
 
     def _refuse_text(self, number: int, column: int, field: str) -> None:
         form, rows = self.form, self.form.rows()
-        advice = next((advice for what, advice in _ADVICE if what.fullmatch(field)), "correct or remove it")
+        known = next((advice for what, advice in _ADVICE if what.fullmatch(field)), "")
+        advice = known or "correct or remove it"
+        line = next(iter(rows), []) if number == form.first_row else []
+        if field.startswith("#") and line and not form.has_header:
+            advice += f"; if line {number} has the names of the columns, --set header=true"
+        elif form.has_header and not known and line and all(map(form.is_text, line)):
+            advice = f"remove line {number} if it has units or a comment"
         kinds = [[form.is_text(row[j]) for row in rows] for j in range(form.width)]
         if 2 * sum(kinds[column]) > len(rows):
             numeric = [
@@ -344,29 +370,37 @@ def select(
     """The indices of the selected columns."""
     if columns is None:
         return list(range(len(names)))
-    selected = []
-    for column in columns:
-        if isinstance(column, int) and not 0 <= column < len(names) and str(column) in names:
-            column = str(column)  # a header of years
-        if isinstance(column, str):
-            if not has_header:
-                raise DataError(
-                    f"{what} has no header, so column {quoted(column)} has no name there; select by index"
-                )
-            if names.count(column) > 1:
-                raise DataError(
-                    f"{what} has {names.count(column)} columns named {quoted(column)}; select by index"
-                )
-            if column not in names:
-                known = nearest(column, names[:20])
-                raise DataError(f"{what} has no column {quoted(column)}; {known}")
-            selected.append(names.index(column))
-        elif not 0 <= column < len(names):
-            raise DataError(f"{what} has {len(names)} columns, received index {quoted(column)}; count from 0")
-        else:
-            selected.append(int(column))
+    selected = [_index_of(column, names, what, has_header) for column in columns]
     if len(set(selected)) < len(selected) or not selected:
         raise DataError(
             f"columns must select each column once and at least one, received {quoted(list(columns))}"
         )
     return selected
+
+
+def _index_of(column: int | str, names: tuple[str, ...], what: str, has_header: bool) -> int:
+    """The index of a column that is asked for by index or, in any case if that leaves one, by name."""
+    if isinstance(column, int):
+        named = [i for i, name in enumerate(names) if name == str(column)] if has_header else []
+        inside = 0 <= column < len(names)
+        if not inside and len(named) != 1:
+            count = f"{len(names)} column{'s' * (len(names) != 1)}"
+            raise DataError(f"{what} has {count}, received index {quoted(column)}; count from 0")
+        if inside and named and named != [column]:
+            raise DataError(
+                f"{what} has the columns {quoted(names[column])}, number {column} from 0, and {column}, "
+                f"number {named[0]}; write the name in quotes, --set 'columns=[\"{column}\"]', or that of "
+                "the other"
+            )
+        return column if inside else named[0]  # a header of years
+    if not has_header:
+        raise DataError(
+            f"{what} has no header, so column {quoted(column)} has no name there; select by index"
+        )
+    alike = [i for i, name in enumerate(names) if name == column]
+    alike = alike or [i for i, name in enumerate(names) if folded(name) == folded(column)]
+    if len(alike) > 1:
+        raise DataError(f"{what} has {len(alike)} columns named {quoted(column)}; select by index")
+    if not alike:
+        raise DataError(f"{what} has no column {quoted(column)}; {nearest(column, names[:20])}")
+    return alike[0]

@@ -169,7 +169,7 @@ DATA = [
     Row("truth values", np.array([True, False]), 3, ("bool", "cannot be learned", "save it as float64")),
     Row("three axes", np.ones((2, 3, 4)), 3, ("(2, 3, 4)", "one axis of values, or rows by columns", "give")),
     Row("no axis", np.array(3.0), 3, ("shape ()", "one axis of values", "give")),
-    Row("ragged", "1,2\n3,4\n5\n", 3, ("line 3", "1 fields where 2 are expected", "'5'")),
+    Row("ragged", "1,2\n3,4\n5\n", 3, ("line 3", "1 field where 2 are expected", "'5'")),
     Row("a decimal comma between commas", "1,5\n2,5,3\n", 3, ("line 2", "3 fields where 2", "';' or a tab")),
     Row("a word", "1\n2\nfoo\n", 3, ("line 3", "'foo' is not a number", "correct or remove it")),
     Row(

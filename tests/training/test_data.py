@@ -230,6 +230,20 @@ def test_names_need_a_header_and_must_be_unique(refused):
     assert "2 columns named 'a'" in refused("a,a\n1,2\n3,4\n", columns=["a"])
 
 
+def test_a_name_is_found_in_any_case_where_that_leaves_one(read, refused):
+    for asked in ("b", "B ", "B"):
+        assert read("a,B\n1,2\n3,4\n", columns=[asked]).names == ("B",)
+    assert read("b,B\n1,2\n3,4\n", columns=["B"]).names == ("B",)
+    assert "2 columns named 'BB'" in refused("bb,Bb\n1,2\n3,4\n", columns=["BB"])
+
+
+def test_a_number_that_is_the_index_of_one_column_and_the_name_of_another_is_refused(read, refused):
+    message = refused("b,0\n1,2\n3,4\n", columns=[0])
+    assert "'b', number 0 from 0, and 0, number 1" in message and "--set 'columns=[\"0\"]'" in message
+    assert read("b,0\n1,2\n3,4\n", columns=["0"]).names == ("0",)
+    assert read("0,b\n1.5,2\n3,4\n", columns=[0]).names == ("0",)
+
+
 # What the first line is
 
 
@@ -326,6 +340,42 @@ def test_comments_stand_above_the_first_line_only(read, refused):
     assert "line 3" in message and "comments stand above" in message
 
 
+def test_a_row_with_an_error_of_any_spreadsheet_is_no_header_and_no_comment(read, refused):
+    errors = ("#NV", "#VALEUR!", "#¡VALOR!", "#WERT!", "#N/D", "#SAKNAS!", "#YOK", "#ЗНАЧ!", "#GETTING_DATA",
+              "#DIV/0!", "#NAME?", "######", "#nv")  # fmt: skip
+    for error in errors:
+        for first in (f"{error},7", f"7,{error}", f"{error},{error}", f'"{error}","7"', f"{error},7\n# y"):
+            message = refused(f"{first}\n{BODY}")
+            assert "line 1" in message and f"'{error}'" in message and "header=true" in message
+    assert "line 2" in refused(f"# by hand\n#NV;7,5\n{BODY.replace(',', ';')}")  # the first is a comment
+    assert "'#VALUE!'" in refused("#VALUE!\n1.5\n2.5\n") and "'Err:502'" in refused("a\n1\nErr:502\n3\n")
+    assert read("#x\n1.5\n2.5\n").names == ("x",)  # one column may have such a name
+    assert read(f"#x,2020\n{BODY}", header=True).names == ("x", "2020")
+    assert len(read(f"#1,2\n#------\n#\n{BODY}").values) == 60  # commented out, and ruled
+
+
+def test_comments_of_other_programs_are_skipped_and_counted(read, refused):
+    for mark in ("%", "!", "//"):
+        data = read(f"{mark} of today, by hand\n{mark}\n{BODY}")
+        np.testing.assert_array_equal(data.values, ROWS)
+        assert noted(data, "2 lines of comment were skipped") and data.names == ("x0", "x1")
+        assert read(f"{mark} a, b\n{BODY}").names == ("a", "b")
+        assert read(f"{mark}a,b\n{BODY}").names == (f"{mark}a", "b")  # a name may begin so
+    assert noted(read(f"# by hand\n{BODY}"), "1 line of comment was skipped")
+    assert "but for comments" in refused("# nothing\n% else\n")
+    assert "is no header, remove it or begin it with '#'" in refused(f"Voltmeter 7\n{BODY}")
+    assert "remove line 2 if it has units" in refused(f"t,v\ns,mV\n{BODY}")
+
+
+def test_the_mark_that_excel_says_is_taken_and_no_header(read):
+    rows = BODY.replace(",", ";")
+    for head in ("sep=;\n", '"sep=;"\n', "sep=\t\n"):
+        data = read(head + rows.replace(";", "\t" if "\t" in head else ";"))
+        np.testing.assert_array_equal(data.values, ROWS)
+        assert data.names == ("x0", "x1") and data.notes == ()
+    np.testing.assert_array_equal(read("sep=;\n1,5\n2,25\n").values, [[1.5], [2.25]])
+
+
 # Columns beside those that are wanted
 
 
@@ -391,7 +441,8 @@ def test_an_empty_column_is_left_out_if_it_has_no_name_and_named_otherwise(read,
     for head in ("a,b,\n", "a,b\n", ""):
         data = read(head + rows)
         np.testing.assert_array_equal(data.values, ROWS)
-        assert noted(data, "column 2", "left out")
+        assert noted(data, "column 2", "has neither", "was left out")
+    assert noted(read("a,b,,\n1,2,,\n3,4,,\n"), "columns 2, 3", "have neither", "were left out")
     message = refused("a,b,c\n" + rows)
     assert "'c'" in message and "no value in 60 rows" in message and "columns=a,b" in message
     assert "'x1'" in refused(np.stack([ROWS[:, 0], np.full(60, np.nan)], 1), "a.npy")
@@ -437,6 +488,21 @@ def test_marks_for_thousands_late_in_a_long_file_are_seen(read, refused, mark):
     rows = "".join(f"{k},5{mark}{k}\n" for k in range(60000))
     assert len(read(rows).values) == 60000
     assert "'2,080'" in refused(rows + f"7,5{mark}2,080\n")
+
+
+def test_one_column_with_commas_and_without_a_header_is_noted(read, refused):
+    for rows in ("12,345\n1,234\n9,876\n", "0,5\n1,25\n", "-3,1\n4,15\n"):
+        assert noted(read(rows), rows.split()[0], "read as 2 columns", "if it is one number")
+    for rows in ("a,b\n1,2\n3,4\n", "1.5,2\n3,4\n", "1, 2\n3, 4\n", "1,2,3\n3,4,5\n", "1;2\n3;4\n"):
+        assert not noted(read(rows), "one number")
+    for rows in (
+        "pop\n1,234\n12,345\n",
+        "city,pop\n1,1,234\n2,3,400\n",
+        "1,234\n999\n",
+        "1,234\n1,234,567\n",
+    ):
+        assert "none may stand for thousands" in refused(rows)
+    assert "a text with a comma needs quotes" in refused("a,b\n1,2\nBonn, West,2\n")
 
 
 def test_points_for_thousands_beside_semicolons_are_refused_and_decimals_are_not(read, refused):
