@@ -8,7 +8,7 @@ import re
 import unicodedata
 import warnings
 
-from minigan.probability.families import known
+from minigan.probability.families import ALIASES, FAMILIES, known, squeezed
 
 NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _SIGNS = {
@@ -35,6 +35,8 @@ _PARTED = re.compile(r"[A-Za-z]+(?:[ -][A-Za-z]\w*)+")
 _BEFORE = re.compile(rf"(?<![\w.]){NUMBER.pattern}(?: *%)?(?= *(?:[A-Za-z]{{3}}|[A-Za-z]\w* *\(|\())")
 _PERCENT = re.compile(rf"(?<![\w.])({NUMBER.pattern}) *%")
 _SIDE_BY_SIDE = re.compile(rf"(?<![\w.])({NUMBER.pattern}) +(?=[\d.])")
+_BARE = re.compile(r"\b([A-Za-z]\w*)(?:\s*[:=]\s*|\s+)(?=[-+]?[\d.])")  # numbers without parentheses
+_UNJOINED = re.compile(r"\)\s*(?=[\w.(])")
 _PAIRS = {")": "(", "]": "["}
 
 
@@ -66,6 +68,7 @@ class Spelled:
 
         Raises:  Unreadable – with what was ``expected`` there, or ``at_end`` where the text ends too early
         """
+        self._refuse_bare()
         self._refuse_foreign()
         self._refuse_unbalanced()
         end = len(self._line.rstrip())
@@ -77,6 +80,8 @@ class Spelled:
             if "positional argument" in error.msg:
                 expected = "numbers with a name, sd=1, stand after those without"
             at = self._indent + error.offset - 1 if error.offset else end
+            if (gap := _UNJOINED.search(self._line)) and (gap.end() <= at or "comma" in error.msg):
+                at, expected = gap.end(), "expected '+' between two components, or ',' between two numbers"
         except (RecursionError, MemoryError):
             at = self._indent
         if at >= end:
@@ -124,6 +129,16 @@ class Spelled:
             origins += self._origins[done:start] + of_new
             done = end
         self._line, self._origins = line + self._line[done:], origins + self._origins[done:]
+
+    def _refuse_bare(self) -> None:
+        for found in _BARE.finditer(self._line):
+            key = squeezed(found[1])
+            key, before = ALIASES.get(key, key), self._line[: found.start()]
+            if key in FAMILIES and before.count("(") <= before.count(")"):
+                raise Unreadable(
+                    self._origins[found.end(1)],
+                    f"expected numbers in parentheses, {FAMILIES[key].signature(key)}",
+                )
 
     def _refuse_foreign(self) -> None:
         foreign = _FOREIGN.search(self._line)

@@ -96,6 +96,8 @@ class _Reader:
         terms, waiting = [], [(None, self.spelled.tree(f"expected {_COMPONENT}", _expected_name()))]
         while waiting:
             weight, node = waiting.pop()
+            while isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.UAdd):
+                node = node.operand
             if not _names_distribution(node):
                 raise self.refusal(node, self.no_distribution(node))
             if not isinstance(node, ast.BinOp):
@@ -116,11 +118,21 @@ class _Reader:
             return self.number(number, what), rest
         if isinstance(node.op, ast.Div) and not of_right:
             return 1 / self.number(node.right, what, divides=True), node.left
-        after = self.spelled.origin_of_end(node.left)
-        raise Unreadable(after, "expected '+' and another component, or the end: a sum is a mixture")
+        taken = isinstance(node.op, ast.Sub)
+        of_sum = "whose weights are not negative" if taken else "and nothing else is made of distributions"
+        raise Unreadable(
+            self.spelled.origin_of_end(node.left),
+            f"expected '+' and another component, or the end: a sum is a mixture, {of_sum}",
+        )
 
     def no_distribution(self, node):
         """What is said of a place that names none."""
+        if isinstance(node, ast.Tuple) and not any(map(_names_distribution, node.elts)):
+            return (
+                f"numbers alone name no distribution; write its name before them, normal({self.piece(node)})"
+            )
+        if isinstance(node, ast.BoolOp):
+            return "components are joined by '+'"
         if isinstance(node, ast.Tuple):
             return (
                 "a ',' stands between the numbers in parentheses only; the decimal mark is '.', 0.5, and "
@@ -149,6 +161,8 @@ class _Reader:
         if not isinstance(node, ast.Call):
             after = self.spelled.origin_of_end(name)
             raise Unreadable(after, f"expected numbers in parentheses, {family.signature(key)}")
+        if len(node.args) == 1 and isinstance(node.args[0], ast.Tuple):
+            raise self.refusal(node.args[0], f"one pair of parentheses is enough, {family.signature(key)}")
         values = [*node.args, *(keyword.value for keyword in node.keywords)]
         if any(isinstance(value, ast.List | ast.Tuple) for value in values):
             if key not in VECTORS:
@@ -280,6 +294,8 @@ def _names_distribution(node):
 
 def _about_weights(weights, total):
     """Why weights are refused, and what to write."""
+    if weights and (least := min(weight or 0.0 for weight in weights)) < 0:
+        return f"the weights of a mixture are not negative; received {least:.10g}"
     received = f"the weights must be nonnegative and sum to one, but their sum is {total:.10g}"
     if len(weights) == 1:
         return f"{received}; to stretch what one distribution draws, give it other numbers"

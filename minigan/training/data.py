@@ -22,7 +22,25 @@ from minigan.training.text_table import Table, read_header, read_text, select
 MAX_BYTES = 2 * 2**30  # of a file
 HUGE = 1e100  # beyond this squares overflow in float64, and values in float32 long before
 OUTLYING = 1e6  # range over interquartile range at which a few values decide mean and sd
+EVEN = 10  # rows from which equal steps are no chance
 SAMPLED = 10**5  # rows looked at for duplicates and quartiles, so that notes cost nothing beside reading
+
+NPY = b"\x93NUMPY"
+FORMATS = {  # what a file begins with that is no text and no array
+    b"\x1f\x8b": "compressed (gzip)", b"BZh": "compressed (bzip2)", b"\xfd7zXZ": "compressed (xz)",
+    b"\x28\xb5\x2f\xfd": "compressed (zstd)", b"PK\x03\x04": "a ZIP archive, as .xlsx, .ods and .npz are,",
+    b"\xd0\xcf\x11\xe0": "an Excel file", b"PAR1": "a Parquet file", b"ARROW1": "an Arrow file",
+    b"\x89HDF": "an HDF5 file", b"MATLAB 5.0": "a MATLAB file", b"RDX": "an R file", b"SQLite": "a database",
+    b"%PDF": "a PDF", b"<!doctype": "a web page", b"<html": "a web page", b"<?xml": "an XML file",
+    b"version https://": "a pointer of Git LFS, not the file,", b"\x80\x04\x95": "a pickle",
+    NPY: "a NumPy array, whose name ends in .npy,",
+}  # fmt: skip
+DTYPES = {  # by NumPy's kinds: what cannot be learned, and what to do
+    "O": ("Python objects", "save it as float64"), "U": ("text", "save it as float64"),
+    "S": ("text", "save it as float64"), "c": ("complex numbers", "save real and imaginary parts as columns"),
+    "b": ("truth values", "save it as float64"), "M": ("dates", "save them as numbers"),
+    "m": ("durations", "save them as numbers"), "V": ("records", "save their fields as columns of float64"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -147,6 +165,7 @@ def read_data(
                 f"{what} has {status.st_size} bytes, more than the {MAX_BYTES} that are read; thin it out"
             )
         with open(path, "rb") as file:
+            _refuse_format(file, path.suffix.lower(), what)
             table = readers[path.suffix.lower()](file, what, columns, header)
     except OSError as error:
         raise DataError(f"{what} cannot be read: {error.strerror or error}") from None
@@ -158,18 +177,29 @@ def read_data(
     return Data(values, table.names, (*table.notes, *more), str(path))
 
 
+def _refuse_format(file: BinaryIO, suffix: str, what: str) -> None:
+    """Refuse what begins as a file of another format does, under whatever name it was saved."""
+    start = file.read(16)
+    file.seek(0)
+    for begin, kind in FORMATS.items():
+        if start.lower().startswith(begin.lower()) and (begin, suffix) != (NPY, ".npy"):
+            raise DataError(
+                f"{what} is {kind} by its first bytes; save the table as CSV, or as one array (.npy)"
+            )
+
+
 def _read_npy(file: BinaryIO, what: str, columns: Sequence[int | str] | None, header: bool | None) -> Table:
     shape, dtype = _npy_header(file, what)
     if header:
         raise DataError(f"{what} is an array, which has no header; leave header=true out")
     if dtype.kind not in "fiu" or dtype.itemsize > 8:
-        kinds = {"O": "Python objects", "U": "text", "S": "text", "c": "complex numbers", "b": "truth values"}
-        kind = kinds.get(dtype.kind, "this type")
-        raise DataError(
-            f"{what} has dtype {quoted(str(dtype))}, and {kind} cannot be learned; save it as float64"
-        )
+        kind, advice = DTYPES.get(dtype.kind, ("this type", "save it as float64"))
+        raise DataError(f"{what} has dtype {quoted(str(dtype))}, and {kind} cannot be learned; {advice}")
     if not 1 <= len(shape) <= 2:
-        raise DataError(f"{what} has shape {quoted(shape)}; give one axis of values, or rows by columns")
+        flat = f", as reshape({shape[0]}, -1) makes it" if len(shape) > 2 else ""
+        raise DataError(
+            f"{what} has shape {quoted(shape)}; give one axis of values, or rows by columns{flat}"
+        )
     count = 1
     for size in shape:
         count *= size
@@ -232,11 +262,12 @@ def _vetted(
 ) -> tuple[np.ndarray, list[str]]:
     """The rows that can be learned, and notes about them."""
     notes, values, names = list[str](), table.values, table.names
-    for j in np.flatnonzero(np.isnan(values).all(axis=0)) if len(values) else ():
-        others = columns_setting(names, [k for k in range(len(names)) if k != j])
+    empty = np.isnan(values).all(axis=0) if len(values) else np.zeros(len(names), bool)
+    if empty.any():
+        j, filled = int(np.argmax(empty)), [int(k) for k in np.flatnonzero(~empty)]
         raise DataError(
-            f"{what}: column {quoted(names[j])} (number {j} from 0) has no value in {len(values)} rows; "
-            + (f"leave it out with {others}" if len(names) > 1 else "give one that has")
+            f"{what}: column {quoted(names[j])} (number {j} from 0) has no value in {len(values)} rows"
+            + (f"; leave it out with {columns_setting(names, filled)}" if filled else ", nor has any other")
         )
     finite = np.isfinite(values).all(axis=1)
     bad = len(values) - int(np.count_nonzero(finite))
@@ -252,10 +283,10 @@ def _vetted(
         notes.append(f"{bad} of {len(values)} rows with values that are not finite were dropped")
         values = values[finite]
     if len(values) < 2:
-        left = " left" if bad else ""
-        raise DataError(
-            f"{what} has {len(values)} row{'s' * (len(values) != 1)} of numbers{left}; give at least 2"
-        )
+        left = " left" if bad else "".join(f", where {note}" for note in table.notes if "as a header" in note)
+        turn = "; a row is a sample, so transpose the array" if len(values) == 1 and len(names) > 9 else ""
+        count = f"{len(values)} row{'s' * (len(values) != 1)}"
+        raise DataError(f"{what} has {count} of numbers{left}; give at least 2{turn}")
     low, high = values.min(axis=0), values.max(axis=0)
     for name, least, most in zip(names, low, high, strict=True):
         if least == most and not allow_constant:
@@ -279,6 +310,8 @@ def _index_notes(table: Table) -> list[str]:
             counts = (np.diff(column[:3]) == 1).all() and (np.diff(column) == 1).all()
         if counts:
             what = f"counts the rows from {column[0]:.0f} on"
+        elif _is_even(column):
+            what = f"rises in equal steps from {column[0]:.6g} on"
         elif j in table.unnamed:
             known = column[np.isfinite(column)]
             what = "has no name and whole numbers" if (known == np.floor(known)).all() else ""
@@ -289,6 +322,19 @@ def _index_notes(table: Table) -> list[str]:
                 f"feature; {others} leaves it out"
             )
     return notes
+
+
+def _is_even(column: np.ndarray) -> bool:
+    """Whether values rise in equal steps, but for their last digits, as times do."""
+    if len(column) < EVEN or not np.isfinite(column).all():
+        return False
+    low, high = column[0], column[-1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        step = (high - low) / (len(column) - 1)
+        grid = low + step * np.arange(len(column))
+        return bool(step > 0 and np.abs(column[:EVEN] - grid[:EVEN]).max() < step / 20) and bool(
+            np.abs(column - grid).max() < step / 20
+        )
 
 
 def _scale_notes(values: np.ndarray, names: tuple[str, ...], low: np.ndarray, high: np.ndarray) -> list[str]:

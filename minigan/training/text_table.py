@@ -46,6 +46,8 @@ _ADVICE = (  # what to do about a field that is no number, by its form
     (re.compile(r"[-+]?\d+(_\d+)+(\.\d+)?"), "write numbers without '_'"),
     (re.compile(r"true|false", re.IGNORECASE), "write truth values as 1 and 0"),
     (SPREADSHEET, "an error of a spreadsheet is no number: correct or remove it"),
+    (re.compile(r"'.*'"), "quotes are \""),
+    (re.compile(r"[-–—_*:.]+|n\.?a\.?|nil|missing|unknown", re.IGNORECASE), "leave empty what is missing"),
     (re.compile(r".*\0.*", re.DOTALL), "there is a NUL in it: save the file as text in UTF-8"),
 )  # fmt: skip
 
@@ -135,6 +137,10 @@ def _opening(text: TextIO, what: str) -> Opening:
             continue
         if number == 1 and (said := re.fullmatch(r'"?sep=(.?)"?', line.strip("\r\n"))):
             mark = said[1] if said[1] and said[1] in MARKS else None
+        elif not lines and "\0" in line:
+            raise DataError(
+                f"{what}, line {number}: {quoted(content)} has a NUL in it; save the file as text in UTF-8"
+            )
         elif lines or not COMMENT.match(content):
             lines.append((number, content))
         else:
@@ -331,9 +337,9 @@ class _Rows:
         form, count, hint = self.form, len(fields), ""
         if COMMENT.match(line):
             hint = "; comments stand above the first row only"
-        elif form.mark == "," and (None not in map(number_of, fields) or count < form.width):
+        elif form.mark == "," and None not in map(number_of, fields):
             hint = "; a decimal comma needs ';' or a tab between columns, and none may stand for thousands"
-        elif form.mark == ",":
+        elif form.mark == "," and count > form.width:
             hint = "; a text with a comma needs quotes"
         if number == form.first_row and form.has_header:
             hint += f"; if line {number - 1} is no header, remove it or begin it with '#'"
@@ -346,10 +352,15 @@ class _Rows:
         form, rows = self.form, self.form.rows()
         known = next((advice for what, advice in _ADVICE if what.fullmatch(field)), "")
         advice = known or "correct or remove it"
-        line = next(iter(rows), []) if number == form.first_row else []
+        line, below = (*rows, [], [])[:2] if number == form.first_row else ([], [])
         if field.startswith("#") and line and not form.has_header:
             advice += f"; if line {number} has the names of the columns, --set header=true"
-        elif form.has_header and not known and line and all(map(form.is_text, line)):
+        elif (
+            not known
+            and form.has_header
+            and line
+            and set(map(form.is_text, line)) == {True} != set(map(form.is_text, below))
+        ):
             advice = f"remove line {number} if it has units or a comment"
         kinds = [[form.is_text(row[j]) for row in rows] for j in range(form.width)]
         if 2 * sum(kinds[column]) > len(rows):

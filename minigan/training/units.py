@@ -13,6 +13,7 @@ from minigan.errors import ConfigError, DataError, quoted
 from minigan.probability.distributions import Distribution, location_scale
 from minigan.probability.empirical import Empirical
 from minigan.probability.multivariate import MultivariateDistribution
+from minigan.probability.positive import LogNormal
 from minigan.probability.text_form import parse
 from minigan.training.config import Config
 from minigan.training.data import Data
@@ -96,6 +97,12 @@ def read_distribution(text: str) -> Distribution | MultivariateDistribution:
         else (distribution.mean, distribution.sd)
     )
     for location, scale in zip(*np.atleast_1d(*moments), strict=True):
+        if not np.isfinite(location):
+            logs = isinstance(distribution, LogNormal)
+            raise ConfigError(
+                f"the target {distribution} has a mean beyond 1.8e308, the largest number of float64; give "
+                f"smaller numbers" + "; its mu and sigma are the mean and sd of log x" * logs
+            )
         if _extreme(location, scale):
             raise ConfigError(
                 f"the target {distribution} has location {location:.3g} and scale {scale:.3g}, "

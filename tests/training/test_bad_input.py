@@ -165,7 +165,7 @@ DATA = [
         ("Python objects", "cannot be learned", "save it as float64"),
     ),
     Row("text", np.array(["a", "b"]), 3, ("<U1", "text cannot be learned", "save it as float64")),
-    Row("complex numbers", np.ones(3) * 1j, 3, ("complex128", "cannot be learned", "save it as float64")),
+    Row("complex numbers", np.ones(3) * 1j, 3, ("complex128", "cannot be learned", "imaginary parts")),
     Row("truth values", np.array([True, False]), 3, ("bool", "cannot be learned", "save it as float64")),
     Row("three axes", np.ones((2, 3, 4)), 3, ("(2, 3, 4)", "one axis of values, or rows by columns", "give")),
     Row("no axis", np.array(3.0), 3, ("shape ()", "one axis of values", "give")),
@@ -189,7 +189,7 @@ DATA = [
         "binary rubbish",
         b"\x00\x01\xff\xfe\x80\n" * 3,
         3,
-        ("line 2", "is not a number", "NUL", "UTF-8"),
+        ("line 1", "NUL", "UTF-8"),
     ),
     Row(
         "UTF-16 cut in the middle",

@@ -445,8 +445,27 @@ def test_an_empty_column_is_left_out_if_it_has_no_name_and_named_otherwise(read,
     assert noted(read("a,b,,\n1,2,,\n3,4,,\n"), "columns 2, 3", "have neither", "were left out")
     message = refused("a,b,c\n" + rows)
     assert "'c'" in message and "no value in 60 rows" in message and "columns=a,b" in message
+    assert "nor has any other" in refused(",\n,\n,\n")
+    assert "columns=a" in refused("a,b,c\n1,,\n2,,\n")
+    assert "where line 1 was taken as a header: x, y" in refused("x,y\n1,2\n")
     assert "'x1'" in refused(np.stack([ROWS[:, 0], np.full(60, np.nan)], 1), "a.npy")
     assert "('b')" in refused("a,b\n1,\n2,3\n")
+
+
+def test_a_column_of_times_is_noted_as_an_index(read):
+    for start, step in ((1.7e12, 1000), (0, 0.001), (2000, 1 / 12), (-5, 0.333)):
+        rows = "".join(f"{start + step * k:.12g},{y}\n" for k, (_, y) in enumerate(ROWS.tolist()))
+        assert noted(read("t,v\n" + rows), "'t'", "rises in equal steps", "--set columns=v")
+        assert not noted(read("t,v\n" + "".join(sorted(rows.splitlines(True))[::-7])), "equal steps")
+
+
+def test_other_formats_are_known_by_their_first_bytes(refused):
+    for begin, format_ in data_module.FORMATS.items():
+        for name in ("a.csv", "a.npy"):
+            if (begin, name) != (data_module.NPY, "a.npy"):
+                assert f"is {format_} by its first bytes" in refused(begin + BODY.encode(), name)
+    for first in (b"\0\0\0001,2", b"x,\0y", "x,y".encode("utf-16-le")):  # no header, and no row that is lost
+        assert "line 1" in refused(first + BODY.encode()) and "NUL" in refused(first + BODY.encode())
 
 
 # What could mean two things
@@ -518,7 +537,8 @@ def test_points_for_thousands_beside_semicolons_are_refused_and_decimals_are_not
         ('"12,345"', "thousands"), ("1'234", "thousands"), ("1\u202f234", "thousands"),
         ('"1,5"', "decimal point"), ("−5", "write '-'"), ("5%", "unit"), ("$5", "unit"), ("€1.50", "unit"),
         ("1d5", "with e"), ("1_0", "'_'"), ("False", "1 and 0"), ("#DIV/0!", "spreadsheet"), ("3\0", "NUL"),
-        ("0x10", "correct"), ("1+2j", "correct"), ("-", "correct"),
+        ("0x10", "correct"), ("1+2j", "correct"), ("-", "empty"),
+        ("..", "empty"), ("n.a.", "empty"), ("'5'", 'quotes are "'),
     ],
 )  # fmt: skip
 def test_the_cause_is_said_where_a_cell_is_no_number(refused, cell, advice):
