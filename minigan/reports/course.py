@@ -9,7 +9,16 @@ from minigan.gan.objectives import LEVELS
 from minigan.gan.objectives import objective as objective_called
 from minigan.gan.theory.diagnostics import generator_at_rest, near_rest
 from minigan.reports.finished_run import FinishedRun
-from minigan.reports.style import BELOW, CHANCE, GENERATED, NEAR, THEORY, D, format_count, set_ticks
+from minigan.reports.style import (
+    CHANCE,
+    GENERATED,
+    NEAR,
+    THEORY,
+    D,
+    draw_legend_below,
+    format_count,
+    set_ticks,
+)
 
 OF_G = {  # what G minimises, where that has a name of its own
     "non_saturating": "loss of G: E[−ln D(G(z))]",
@@ -50,7 +59,7 @@ def draw_losses(ax: Axes, run: FinishedRun) -> None:
     _set_steps(ax, m["step"])
     ax.set_title(f"Losses: {_describe_losses(run)}")
     set_ticks(ax.yaxis)
-    ax.legend(**BELOW)
+    draw_legend_below(ax, *ax.get_legend_handles_labels())
 
 
 def _losses_range(run: FinishedRun, *levels: float) -> tuple[float, float]:
@@ -123,7 +132,12 @@ def _set_steps(ax: Axes, steps: np.ndarray) -> None:
     last = max(int(steps[-1]), 1)
     ax.set_xscale("function", functions=(lambda t: np.sqrt(np.maximum(t, 0.0)), np.square))
     ax.set_xlim(0, last)
-    ticks = sorted({0, last, *(round(float(f"{last * (k / 5) ** 2:.0e}")) for k in range(1, 5))})
+    ticks = [0]  # round numbers, each a fifth of the width or so from the one before
+    for k in range(1, 5):
+        tick = round(float(f"{last * (k / 5) ** 2:.0e}"))
+        if min(np.sqrt(tick) - np.sqrt(ticks[-1]), np.sqrt(last) - np.sqrt(tick)) > 0.12 * np.sqrt(last):
+            ticks.append(tick)
+    ticks.append(last)
     ax.set_xticks(ticks, [format_count(t) if last < 1e5 else f"{t:.3g}" for t in ticks])
     ax.set_xticks([], minor=True)
     ax.set_xlabel("step (root scale)")

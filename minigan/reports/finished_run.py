@@ -13,9 +13,11 @@ from minigan.probability.text_form import parse
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import Config, NetworkConfig
+from minigan.training.draws import stream
 from minigan.training.experiment import Experiment
 from minigan.training.saved import read_verdict
 from minigan.training.settings import from_json
+from minigan.training.units import Units, standard_units, user_units
 
 METRICS = ("step", "value_fn", "value_optimal", "d_loss", "g_loss", "ks")  # that are shown
 
@@ -24,7 +26,7 @@ METRICS = ("step", "value_fn", "value_optimal", "d_loss", "g_loss", "ks")  # tha
 class FinishedRun:
     """What a finished run left behind; its target is ``distribution``, or where None the one behind ``real``.
 
-    ``modes`` are those of a target of several features, where it has any.
+    ``modes`` are those of a target of several features, where it has any; ``units`` those of the networks.
     """
 
     config: Config
@@ -37,6 +39,7 @@ class FinishedRun:
     real: np.ndarray
     names: tuple[str, ...]
     modes: Modes | None
+    units: Units
 
     @property
     def several(self) -> bool:
@@ -65,13 +68,15 @@ def read_finished_run(run: RunDirectory) -> FinishedRun:
     verdict = read_verdict(run.path / "verdict.json")
     metrics = _read_metrics(run, config.objective)
     frames, _ = checkpoint.load(run.path / "frames.safetensors")
-    distribution, modes, real, names = _read_target(config)
+    distribution, modes, real, names, units = _read_target(config)
     sample = _take_sample(frames, run, len(names))
     if sample.shape[1] == 1:
         _check_curves(frames, run)
     if "plane_d" in frames:
         _check_plane(frames, run)
-    return FinishedRun(config, status, metrics, frames, sample, verdict, distribution, real, names, modes)
+    return FinishedRun(
+        config, status, metrics, frames, sample, verdict, distribution, real, names, modes, units
+    )
 
 
 def _read_metrics(run: RunDirectory, objective: str) -> dict[str, np.ndarray]:
@@ -104,7 +109,11 @@ def _check_curves(frames: dict[str, np.ndarray], run: RunDirectory) -> None:
     """p, q and D of one feature at the recorded steps, and what D could know at one, if that is there."""
     count, bins = np.size(frames.get("step", ())), np.size(frames.get("p", ()))
     curves = dict.fromkeys(("q", "average", "d"), (count, bins))
-    sizes = {"best_step": (1,), "best_d": (bins,), "best_value": (1,)}  # of any or none of them
+    looks = np.size(frames.get("best_after", ())) - 1
+    sizes = {  # of any or none of them
+        "best_step": (1,), "best_d": (bins,), "best_value": (1,),
+        "best_after": (looks + 1,), "best_path": (looks, bins),
+    }  # fmt: skip
     best = {name: shape for name, shape in sizes.items() if name in frames}
     shapes = {"step": (count,), "edges": (bins + 1,), "p": (bins,), **curves, **best}
     if count < 1 or bins < 2 or {name: array.shape for name, array in frames.items()} != shapes:
@@ -121,11 +130,12 @@ def _check_plane(frames: dict[str, np.ndarray], run: RunDirectory) -> None:
 
 def _read_target(
     config: Config,
-) -> tuple[Distribution | None, Modes | None, np.ndarray, tuple[str, ...]]:
-    """The distribution of one feature, or the modes and rows that judge several, and the features' names."""
+) -> tuple[Distribution | None, Modes | None, np.ndarray, tuple[str, ...], Units]:
+    """The distribution of one feature, or the modes and rows that judge several; names of features; units."""
     distribution = None if config.data is not None else parse(config.target)
     if isinstance(distribution, Distribution):
-        return distribution, None, np.empty((0, 1)), ("x",)
+        standard = standard_units(distribution, stream(config.seed, "scale")) if config.standardise else None
+        return distribution, None, np.empty((0, 1)), ("x",), standard or user_units(1)
     import msgspec
 
     from minigan.training.data import read_configured
@@ -135,4 +145,5 @@ def _read_target(
     bare = NetworkConfig(widths=())
     config = msgspec.structs.replace(config, backend="numpy", generator=bare, discriminator=bare)
     experiment = Experiment(config, data=data)
-    return None, modes_of(distribution), np.asarray(experiment.held_out), experiment.names
+    real = np.asarray(experiment.held_out)
+    return None, modes_of(distribution), real, experiment.names, experiment.units

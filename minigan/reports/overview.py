@@ -6,8 +6,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from minigan.reports.course import draw_distance, draw_losses
+from minigan.reports.discriminator import draw_discriminator
 from minigan.reports.finished_run import FinishedRun, read_finished_run
-from minigan.reports.one_feature import draw_densities, draw_discriminator
+from minigan.reports.one_feature import draw_densities
 from minigan.reports.several_features import draw_features, draw_plane, draw_scatter
 from minigan.reports.style import DPI, SIZE, format_count, format_text, save, style
 from minigan.reports.verdict_panel import describe_outcome, draw_quantiles, draw_verdict, outcome_colour

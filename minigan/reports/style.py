@@ -8,11 +8,13 @@ import io
 import math
 import os
 import warnings
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -32,8 +34,9 @@ ABOVE: dict[str, Any] = {  # a legend between panel and title
     "loc": "lower left", "bbox_to_anchor": (-0.01, 0.98), "frameon": False, "borderpad": 0,
     "columnspacing": 1.2, "handlelength": 1.6, "handletextpad": 0.5,
 }  # fmt: skip
-BELOW: dict[str, Any] = {  # a legend under the panel and its label, where it hides no curve
-    "loc": "upper left", "bbox_to_anchor": (-0.02, -0.14), "frameon": False, "borderpad": 0,
+DROP = 0.41  # inches under a panel, where its labels end
+BELOW: dict[str, Any] = {  # a legend there
+    "loc": "upper left", "frameon": False, "borderpad": 0,
     "handlelength": 1.6, "handletextpad": 0.5, "labelspacing": 0.2, "fontsize": 8,
 }  # fmt: skip
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -83,6 +86,12 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(buffer, format=kind, metadata=METADATA[kind])
     write_atomic(path, buffer.getvalue())
+
+
+def draw_legend_below(ax: Axes, handles: Sequence[Any], names: Sequence[str], columns: int = 1) -> None:
+    """A legend under the panel and its labels, where it hides no curve."""
+    height = ax.get_window_extent().height / ax.figure.dpi
+    ax.legend(handles, names, ncol=columns, bbox_to_anchor=(-0.02, -DROP / height), **BELOW)
 
 
 def set_ticks(axis: Axis, count: int = 6) -> None:

@@ -55,7 +55,7 @@ def draw_quantiles(ax: Axes, run: FinishedRun) -> None:
     ax.set_title("Q-Q plot" + (" of the worst feature" if run.several else "") + ": on the line, tails too?")
     set_ticks(ax.xaxis)
     set_ticks(ax.yaxis)
-    ax.legend(loc="upper left", framealpha=0.85, borderpad=0.3)
+    ax.legend(loc="best", framealpha=0.85, borderpad=0.3)
 
 
 def draw_verdict(ax: Axes, run: FinishedRun) -> None:
@@ -102,7 +102,7 @@ def draw_verdict(ax: Axes, run: FinishedRun) -> None:
         y += 14
     hidden = len(v.rows) - len(rows)
     notes = [
-        *([f"and {hidden} more rows in verdict.json"] if hidden else []),
+        *([f"and {hidden} more row{'s' * (hidden > 1)} in verdict.json"] if hidden else []),
         "distances: median and highest value; moments: true value and range",
         "95 % of perfect samplers are inside in all rows with a range",
     ]
@@ -140,7 +140,7 @@ def format_row(row: Row) -> tuple[str, str, str]:
     if row.target is None:
         return f"{row.value:.3g}", f"{row.perfect:.2g}", f"≤ {row.bound:.3g}" if row.judges else ""
     if not row.judges:
-        return f"{row.value:.4g}", f"{row.perfect:.4g}", ""
+        return format_plain(row.value), format_plain(row.perfect), ""
     if row.unit.startswith("of "):  # a count
         return f"{row.value:.0f}", f"{row.perfect:.0f}", f"± {row.bound:.0f}"
     digits = 1 - math.floor(math.log10(row.bound)) if math.isfinite(row.bound) and row.bound > 0 else 3
@@ -148,3 +148,8 @@ def format_row(row: Row) -> tuple[str, str, str]:
         return f"{row.value:.5g}", f"{row.perfect:.5g}", f"± {row.bound:.2g}"
     digits = max(0, digits)
     return f"{row.value:z.{digits}f}", f"{row.perfect:z.{digits}f}", f"± {row.bound:.{digits}f}"
+
+
+def format_plain(value: float) -> str:
+    """Four digits, and all before the point of a number that is not very large."""
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"

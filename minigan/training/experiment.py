@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import inspect
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Self, cast
 
 import numpy as np
@@ -173,20 +174,24 @@ class Experiment(Steps):
             rows = np.concatenate([scaled] * m, axis=-1)
         return self._apply(self.discriminator, rows)
 
-    def best_response(self, x: np.ndarray, steps: int = 300, batch: int = 256) -> np.ndarray:
-        """Logits at x of a new D, trained without penalties against the generator as it stands.
+    def best_response(self, x: np.ndarray, after: Sequence[int] = (300,), batch: int = 256) -> np.ndarray:
+        """Logits at x of a new D after so many steps, without penalties, against the generator as it stands.
 
-        The game goes on as if nothing had been asked.    Shapes:  (n, p) → (n, 1)
+        The game goes on as if nothing had been asked.    Shapes:  (n, p) → (len(after), n, 1)
         """
+        steps = after[-1]
         rng, count = stream(self.config.seed, "best", self.step), steps * batch
         rows = self.distribution.sample(rng, (count,)).reshape(count, self.features)
         sampler = self.sampler(averaged=False)
         made = sampler.observed(sampler.generate(sampler.latent(rng, (count,))), rng)
         scaled = [self.units.to_network(a).astype(self.config.dtype) for a in (rows, made)]
-        batches = [constant(self.backend.array(a.reshape(steps, batch, self.features))) for a in scaled]
+        batches = [self.backend.array(a.reshape(steps, batch, self.features)) for a in scaled]
         D = make_network(self.config, self.config.discriminator, self.backend, rng, self.features, 1)
-        best_response(D, OPTIMIZERS["adam"](D.parameters, 0.005), *batches)
-        return self._apply(D, self.units.to_network(x))
+        optimizer, logits = OPTIMIZERS["adam"](D.parameters, 0.005), []
+        for start, end in pairwise((0, *after)):
+            best_response(D, optimizer, *(constant(rows[start:end]) for rows in batches))
+            logits.append(self._apply(D, self.units.to_network(x)))
+        return np.stack(logits)
 
     def sample(self, count: int, index: int = 0, *, averaged: bool = True) -> np.ndarray:
         """``count`` generated rows, those of draw ``index``: the same call gives the same rows.

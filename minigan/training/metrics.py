@@ -33,6 +33,7 @@ PLANE = 120  # points a side at which D is read in the plane
 MAX_FRAMES = 200  # beyond, they are thinned out evenly
 LAST = 2**31  # the draw that judges: no step has this index
 CURVES = ("q", "average", "d")  # of a frame
+LOOKS = (3, 10, 30, 300)  # steps of a D that is trained to the end, after which it is looked at
 KDE_ROWS = 4000  # rows of data or samples behind a kernel density estimate
 
 
@@ -43,7 +44,8 @@ class Observer:
     frames  {"step": (F,), "edges": (m+1,), "p": (m,), "q": (F, m), "average": (F, m), "d": (F, m)}: densities
             of the data, of the generator in training and of its average, and σ(D), over bins; and at one
             early step {"best_step": (1,), "best_d": (m,), "best_value": (1,)}, σ(D) and V of a D trained to
-            the end against that generator, V only where that D says something of it;
+            the end against that generator, V only where that D says something of it, and {"best_after":
+            (S,), "best_path": (S - 1, m)}, σ(D) on the way there, after so many steps;
             for a target distribution of the plane only the last σ(D),
             {"plane_x": (m,), "plane_y": (m,), "plane_d": (m, m)}, a row for each y; empty for other features
     """
@@ -190,9 +192,12 @@ class Observer:
         """σ(D) over the bins, and V, of a discriminator that has learned all it can about this generator."""
         e, centres = self.experiment, 0.5 * (edges[1:, None] + edges[:-1, None])
         points = centres, e.real(n, e.step), e.sample(n, e.step, averaged=False)
-        logits = e.best_response(np.concatenate(points))
-        curve, real, fake = np.split(logits, [len(centres), len(centres) + n])
-        best, curves = {"best_step": np.array([e.step]), "best_d": _sigmoid(curve)[:, 0]}, e.game.objective
+        logits = e.best_response(np.concatenate(points), LOOKS)
+        looks = _sigmoid(logits[:, : len(centres), 0])
+        real, fake = np.split(logits[-1, len(centres) :], [n])
+        best, curves = {"best_step": np.array([e.step]), "best_d": looks[-1]}, e.game.objective
+        if np.isfinite(looks).all():
+            best |= {"best_after": np.array(LOOKS), "best_path": looks[:-1]}
         if e.config.packing == 1 and not curves.critic:  # it learned ln p/q, from which the best a follows
             a, b = (curves.optimum(_sigmoid(logit), _sigmoid(-logit)) for logit in (real, fake))
             best |= {"best_value": np.array([value_function(a, b, curves)])}
@@ -238,6 +243,9 @@ class Observer:
             shapes |= {"best_step": (1,), "best_d": (bins,)}
         if "best_value" in memory:
             shapes |= {"best_value": (1,)}
+        if "best_path" in memory:  # not in checkpoints of older runs
+            looks = np.size(memory.get("best_after", ()))
+            shapes |= {"best_after": (looks,), "best_path": (looks - 1, bins)}
         if not bins or {name: array.shape for name, array in memory.items()} != shapes or count > MAX_FRAMES:
             raise CheckpointError(
                 "the frames in the checkpoint are not those of this experiment; use an older one"

@@ -31,6 +31,7 @@ from minigan.probability.planar import ring
 from minigan.probability.text_form import parse
 from minigan.reports import one_feature, several_features, style
 from minigan.reports import overview as page
+from minigan.reports.discriminator import draw_discriminator
 from minigan.reports.finished_run import read_finished_run
 from minigan.reports.one_feature import draw_densities
 from minigan.reports.verdict_panel import draw_verdict, format_row
@@ -112,7 +113,7 @@ def texts(figure: Figure) -> str:
     return "\n".join(found).replace("\N{NO-BREAK SPACE}", " ")
 
 
-def panel(figure: Figure, title: str):
+def panel(figure: Figure, title):
     return next(ax for ax in figure.axes if ax.get_title(loc="left").startswith(title))
 
 
@@ -161,7 +162,8 @@ def test_panels_of_one_feature_say_what_to_see(runs):
     text = texts(overview(runs, "normal"))
     for promised in (
         "Densities", "target p(x)", "generated q(x), step 20", "start: q(x), step 0", "300 judged values",
-        "D against D* = p/(p+q)", "early: step", "end: step 20", "V(G, D), loss of D", "V(G, D*)",
+        "D against D* = p/(p+q)", "early:\nstep", "end:\nstep 20", "V(G, D), loss of D", "V(G, D*)",
+        "D if G stood still, after 3, 10, 30, 300 steps",
         "ln 4 (D cannot tell)", "ln 2", "95 % of perfect samplers", "verdict, on new values: KS", "Q-Q plot",
         "quantile of the target: x", "Kolmogorov-Smirnov", "this\nsample", "perfect\nsampler",
         "gaussian", "target normal(4, 1.25)", "20 steps", "seed 0",
@@ -276,27 +278,48 @@ def test_saturating_loss_is_named_with_its_sign(runs):
 # ── what is drawn is what was recorded ──────────────────────────────────────────────────────────────────────
 
 
-def test_discriminator_panel_draws_d_and_the_optimal_one(runs):
-    frames, _ = checkpoint.load(runs["normal"] / "frames.safetensors")
-    figure = overview(runs, "normal")
-    lower = figure.axes[figure.axes.index(panel(figure, "D against")) + 1]
-    half, d, best = lower.lines
-    assert list(half.get_ydata()) == [0.5, 0.5]
-    assert np.array_equal(d.get_ydata(), frames["d"][-1])
-    p, q = frames["p"], frames["q"][-1]
-    drawn = np.asarray(best.get_ydata())
-    seen = p + q > one_feature.VISIBLE * (p + q).max()
-    assert seen.sum() > 20
-    assert np.array_equal(np.isfinite(drawn), seen)
-    assert np.allclose(drawn[seen], optimal_discriminator(p, q)[seen], rtol=0, atol=0)
+def page_of_d(run) -> Figure:
+    """The panels of D alone."""
+    figure = Figure()
+    draw_discriminator(figure, figure.add_gridspec(1, 1)[0], read_finished_run(run))
+    return figure
 
 
-def test_early_moment_is_the_one_where_a_d_was_trained_to_the_end(runs):
+def moments_of_d(figure):
+    """The panels of D, from early to the end."""
+    first = figure.axes.index(panel(figure, ("D ", "Critic", "What D")))
+    return [ax for ax in figure.axes[first:] if "step" in ax.get_ylabel()]
+
+
+@pytest.mark.parametrize(("kind", "count"), [("normal", 3), ("short", 1)])
+def test_discriminator_panel_draws_d_and_the_optimal_one_at_several_moments(runs, kind, count):
+    frames, _ = checkpoint.load(runs[kind] / "frames.safetensors")
+    panels = moments_of_d(overview(runs, kind))
+    assert len(panels) >= count and panels[-1].get_ylabel().startswith("end")
+    steps = [int(ax.get_ylabel().split()[-1]) for ax in panels]
+    assert steps == sorted(set(steps)) and steps[-1] == frames["step"][-1]
+    for ax, step in zip(panels, steps, strict=True):
+        k = list(frames["step"]).index(step)
+        half, d, best = ax.lines[:3]
+        assert list(half.get_ydata()) == [0.5, 0.5] and np.array_equal(d.get_ydata(), frames["d"][k])
+        p, q = frames["p"], frames["q"][k]
+        drawn, seen = np.asarray(best.get_ydata()), p + q > one_feature.VISIBLE * (p + q).max()
+        assert seen.sum() > 20 and np.array_equal(np.isfinite(drawn), seen)
+        assert np.allclose(drawn[seen], optimal_discriminator(p, q)[seen], rtol=0, atol=0)
+
+
+def test_a_d_comes_to_the_best_one_while_g_stands_still(runs):
+    """Above, the curves of a D that was trained for more and more steps, each nearer to p/(p + q)."""
     frames, _ = checkpoint.load(runs["normal"] / "frames.safetensors")
     figure = overview(runs, "normal")
-    assert f"early: step {frames['best_step'][0]}\n" in texts(figure)
-    _, _, _, best = panel(figure, "D against").lines
-    assert np.array_equal(best.get_ydata(), frames["best_d"])
+    early, *_ = moments_of_d(figure)
+    assert early.get_ylabel().endswith(f"step {frames['best_step'][0]}")
+    curves = [line.get_ydata() for line in early.lines[3:]]
+    assert np.array_equal(curves, [*frames["best_path"], frames["best_d"]])
+    assert list(frames["best_after"]) == sorted(frames["best_after"]) and len(curves) == 4
+    p, q = frames["p"], frames["q"][list(frames["step"]).index(frames["best_step"][0])]
+    off = [np.nansum((p + q) * np.abs(d - optimal_discriminator(p, q))) for d in curves]
+    assert off == sorted(off, reverse=True) and off[-1] < 0.95 * off[0]  # of four units
     points = [line for line in panel(figure, "Losses").lines if line.get_label() == "V of D if G stood still"]
     assert [list(points[0].get_xdata()), list(points[0].get_ydata())] == [
         list(frames["best_step"]),
@@ -307,8 +330,28 @@ def test_early_moment_is_the_one_where_a_d_was_trained_to_the_end(runs):
 def test_a_run_without_such_a_d_starts_at_its_first_moment(copy):
     path = copy.path / "frames.safetensors"
     frames, state = checkpoint.load(path)
+    checkpoint.save(path, {k: a for k, a in frames.items() if k not in ("best_after", "best_path")}, state)
+    assert "D if G stood still\n" in texts(page_of_d(copy))  # of an older run
     checkpoint.save(path, {k: a for k, a in frames.items() if not k.startswith("best")}, state)
-    assert "start: step 0\n" in texts(page.overview(copy))
+    assert "start:\nstep 0\n" in texts(page_of_d(copy))
+
+
+def test_a_critic_is_drawn_as_what_it_says_beside_the_best_of_slope_one(copy):
+    """Kantorovich's potential has slope ±1 in the units of the networks, those of the target's sd here."""
+    path = copy.path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"objective": "wasserstein"}))
+    frames, _ = checkpoint.load(copy.path / "frames.safetensors")
+    figure = page_of_d(copy)
+    last = moments_of_d(figure)[-1]
+    a, best = (np.asarray(line.get_ydata()) for line in last.lines[1:3])
+    logit = np.log(frames["d"][-1]) - np.log1p(-frames["d"][-1])
+    assert np.ptp(a - logit) < 1e-9  # but for a constant, which means nothing
+    slopes = np.abs(np.diff(best) / np.diff(last.lines[2].get_xdata()))
+    low, high = last.get_ylim()
+    slopes = slopes[(best[1:] > low) & (best[1:] < high) & (best[:-1] > low) & (best[:-1] < high)]
+    assert np.quantile(slopes, 0.75) == pytest.approx(1 / 1.25, rel=0.03)
+    text = texts(figure)
+    assert "Critic and the best one" in text and "slope ≤ 1" in text and "σ(a" not in text and "½" not in text
 
 
 @pytest.mark.parametrize(
@@ -325,7 +368,7 @@ def test_title_of_the_discriminator_panel_is_true(copy, q, d, title):
     frames["q"][-1] = frames["p"] if q == "same" else np.roll(frames["p"], 30)
     frames["d"][-1] = d
     checkpoint.save(path, frames, state)
-    assert panel(page.overview(copy), "D against").get_title(loc="left").endswith(title)
+    assert panel(page_of_d(copy), "D against").get_title(loc="left").endswith(title)
 
 
 @pytest.mark.parametrize(
@@ -403,6 +446,7 @@ def test_table_marks_rows_in_words_and_in_the_verdicts_digits(copy):
         (Row("mean", 2.345678e-9, 0.0, 1.23e-9, target=0.0), ("2.3457e-09", "0", "± 1.2e-09")),
         (Row("mean", 1.0, 1.0, 0.0, target=1.0), ("1.000", "1.000", "± 0.000")),
         (Row("modes captured", 7.0, 8.0, 0.0, target=8.0, unit="of 8"), ("7", "8", "± 0")),
+        (Row("mean", 20842.3, 20831.1, math.nan, target=20831.1), ("20842", "20831", "")),
     ],
 )
 def test_digits_are_those_that_mean_something(row, cells):
@@ -692,7 +736,7 @@ def test_nor_in_the_losses_of_another_objective(copy, objective):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"objective": objective}))
     figure = page.overview(copy)
     assert overlaps(FigureCanvasAgg(figure)) == []
-    losses, title = panel(figure, "Losses"), panel(figure, "D" if objective != "wasserstein" else "Critic")
+    losses, title = panel(figure, "Losses"), panel(figure, ("D ", "Critic", "What D"))
     low, high = losses.get_ylim()
     dots = [line for line in losses.lines if line.get_label() == "V of D if G stood still"]
     assert objective == "wasserstein" or all(low < line.get_ydata()[0] < high for line in dots)

@@ -390,7 +390,7 @@ def test_a_best_discriminator_sees_what_the_instrument_shows():
         arrays = e.arrays()
         flat = {name: np.zeros_like(a) for name, a in arrays.items() if name.startswith("generator.")}
         e.load({**arrays, **flat}, 0)
-        a = e.best_response(np.array([[0.0], [1.5]]))
+        _, a = e.best_response(np.array([[0.0], [1.5]]), (10, 300))
         known[sd] = float(a[1, 0] - a[0, 0])  # the log-ratio of the distributions between 0 and 1.5
     assert abs(known[1.0]) < 0.7 and known[0.0] > 2.0
 
