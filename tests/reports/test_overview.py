@@ -280,8 +280,9 @@ def test_saturating_loss_is_named_with_its_sign(runs):
 
 def page_of_d(run) -> Figure:
     """The panels of D alone."""
-    figure = Figure()
-    draw_discriminator(figure, figure.add_gridspec(1, 1)[0], read_finished_run(run))
+    with style.style():
+        figure = Figure()
+        draw_discriminator(figure, figure.add_gridspec(1, 1)[0], read_finished_run(run))
     return figure
 
 
