@@ -1,80 +1,192 @@
-"""Every preset once, as `minigan train NAME` runs it: how long it takes and what comes of it.
+"""Every preset over 20 seeds: whether it shows what it promises, how long a run takes, what else comes of it.
 
-    python -m bench.presets                all of them, one after the other
+    python -m bench.presets                all of them, the quickest first
     python -m bench.presets --only hinge   one, in its place among the stored ones
+    python -m bench.presets --missing      those that are not stored with all their seeds
 
-One seed each, one thread, seconds of processor time: what to expect, not a comparison of methods.
+What is measured are the quantities of the verdict at the end of the run, and for the Dirac-GANs the radius of
+the circle that is left, beside what theory says of the same start. A promise holds where its share of seeds
+is the stated one; its interval is Wilson's. Seeds train together on the replica axis, each bitwise as
+`minigan train NAME --seed S`; seconds are those of one run of that command, of one processor. Each preset is
+stored as soon as it is measured.
 """
 
 import argparse
 import json
+import math
+import os
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 
-from bench.common import RESULTS, table, write
+import numpy as np
+
+from bench.common import RESULTS, table, wilson, write
 from minigan.errors import DivergedError
+from minigan.gan.theory.dirac import dirac
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import to_json
 from minigan.training.data import read_data
-from minigan.training.experiment import Experiment
+from minigan.training.experiment import Ensemble, Experiment
+from minigan.training.metrics import verdict
 from minigan.training.presets import PRESETS
+from minigan.training.promises import SEEDS, quantities, radius_kept
 from minigan.training.settings import resolve
 from minigan.training.trainer import train
 
-KEPT = ("ks", "ks_p", "w1", "mean", "sd", "modes", "hq", "reverse_kl")  # of the last row of metrics
-HEADER = ("preset", "s", "KS", "p", "mean", "sd", "modes", "HQ", "reverse KL", "verdict")
+GROUP = 5  # seeds trained together
+ALONE = 50  # features: with so many a group gains nothing
+HEADER = ("preset", "s", "promise", "measured", "95 % interval", "cannot be told", "median KS", "worst KS")
 
 
-def run(name, sets=()):
-    """Train one preset in a directory that is thrown away; what is worth keeping of it."""
+def measure(task):
+    """(seed, headline, quantities) of each seed of a group; nothing of one that diverged."""
+    from threadpoolctl import threadpool_limits
+
+    name, sets, seeds = task
     config = resolve(name, environ={}, sets=sets)
-    data = read_data(config.data) if config.data else None
-    started = time.process_time()
-    with tempfile.TemporaryDirectory() as place:
+    ensemble = Ensemble.of_seeds(config, seeds, data=read_data(config.data) if config.data else None)
+    circles = name.startswith("dirac-")
+    starts = [_point(experiment) for experiment in ensemble.experiments] if circles else []
+    steps, means = [0], [[θ for _, θ in starts]]
+    with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
+        while circles and ensemble.step < config.steps:
+            ensemble.advance(min(ensemble.step + config.eval_every, config.steps) - ensemble.step)
+            steps.append(ensemble.step)
+            means.append([_point(experiment)[1] for experiment in ensemble.experiments])
+        ensemble.advance(config.steps - ensemble.step)
+        rows = [_judged(experiment) for experiment in ensemble.experiments]
+    for k, start in enumerate(starts):
+        rows[k]["values"]["radius kept"] = radius_kept(steps, [row[k] for row in means])
+        rows[k]["values"]["radius kept, theory"] = radius_kept(range(config.steps + 1), theory(config, start))
+    return rows
+
+
+def _judged(experiment):
+    seed = experiment.config.seed
+    try:
+        judged, _ = verdict(experiment, experiment.config.eval_samples)
+    except DivergedError:
+        return {"seed": seed, "headline": "diverged", "values": {}}
+    return {"seed": seed, "headline": judged.headline, "values": quantities(judged)}
+
+
+def _point(experiment):
+    """(ψ, θ) of a Dirac-GAN: the slope of D, and the point that G makes."""
+    ψ = experiment.discriminator.parameters.arrays()["0.W"].item()
+    return ψ, experiment.generate(np.ones((1, 1)), averaged=False).item()
+
+
+def theory(config, start):
+    """θ at each step of the Dirac-GAN that a preset plays, by ``minigan.gan.theory.dirac``.
+
+    D's bias, which stays near 0, is left out; G's two parameters move the point together, as one of twice the
+    rate. Instance noise fades, so that each step has a game of its own.
+    """
+    rate, path = config.discriminator_optimizer.rate, [np.array(start)]
+    same = math.isclose(rate, 2 * config.generator_optimizer.rate)
+    if not same:
+        raise ValueError("the point has the rate of D where that is twice the rate of G")
+    games = {}
+    for t in range(config.steps):
+        fading = config.instance_noise * (1 - t / config.steps)
+        noise = round(math.hypot(config.observation_noise, fading), 2)
+        if noise not in games:
+            games[noise] = dirac(
+                config.objective, r1=config.r1, r2=config.r2, consensus=config.consensus, noise=noise
+            )
+        path.append(games[noise].step(path[-1], rate, config.order))
+    return [θ for _, θ in path]
+
+
+def seconds_of(name, sets=()):
+    """Seconds of processor time of one run, as `minigan train NAME` makes it, in a directory thrown away."""
+    from threadpoolctl import threadpool_limits
+
+    config = resolve(name, environ={}, sets=sets)
+    data, started = read_data(config.data) if config.data else None, time.process_time()
+    with tempfile.TemporaryDirectory() as place, threadpool_limits(1, user_api="blas"):
         try:
             with RunDirectory.create(place, name, to_json(config)) as directory:
-                outcome = train(Experiment(config, data=data), directory)
-        except DivergedError as error:
-            seconds = round(time.process_time() - started, 1)
-            return {"name": name, "seconds": seconds, "diverged": str(error)}
-    row = {key: outcome.row.get(key) for key in KEPT}
-    told = "can be told" if outcome.verdict.distinguishable else "cannot be told"
-    seconds = round(time.process_time() - started, 1)
-    return {"name": name, "seconds": seconds, **row, "pvalue": outcome.verdict.pvalue, "verdict": told}
+                train(Experiment(config, data=data), directory)
+        except DivergedError:
+            pass
+    return round(time.process_time() - started, 1)
+
+
+def features(name):
+    """How many features the rows of a preset have, at most: those of a data file are few."""
+    from minigan.probability.text_form import parse
+
+    config = resolve(name, environ={})
+    return 1 if config.data else parse(config.target).features
+
+
+def held(name, rows):
+    """In how many of the rows all conditions of the preset hold."""
+    return sum(all(c.holds(row["values"]) for c in PRESETS[name].shows) for row in rows)
 
 
 def cells(result):
     """The cells of one preset."""
+    rows, name = result["rows"], result["name"]
+    count = held(name, rows)
+    low, high = wilson(count, len(rows))
+    ks = [row["values"].get("KS", math.nan) for row in rows]
+    told = sum(row["headline"] == "cannot be told apart" for row in rows)
+    promise = ", ".join(condition.describe() for condition in PRESETS[name].shows)
+    return (
+        f"`{name}`", f"{result['seconds']:.0f}", promise,
+        f"{count} of {len(rows)}", f"{low:.0%} to {high:.0%}", told, f"{np.median(ks):.4f}", f"{max(ks):.4f}",
+    )  # fmt: skip
 
-    def number(key, form=".3g"):
-        value = result.get(key)
-        return "" if value is None else format(value, form)
 
-    numbers = [number(key) for key in ("seconds", "ks", "pvalue", "mean", "sd", "modes", "hq", "reverse_kl")]
-    return (result["name"], *numbers, "diverged" if "diverged" in result else result["verdict"])
+def merged(results):
+    """The stored presets with these in their places."""
+    known = {**stored(), **{result["name"]: result for result in results}}
+    return [known[name] for name in PRESETS if name in known]
+
+
+def stored():
+    """{name: result} of the presets in the file."""
+    path = RESULTS / "presets.json"
+    results = json.loads(path.read_text())["results"] if path.exists() else []
+    return {result["name"]: result for result in results if "rows" in result}
 
 
 def main(arguments=None):
     """Print the table and write bench/results/presets.json."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", action="append", choices=PRESETS, help="run this one; repeatable")
+    parser.add_argument("--only", action="append", choices=PRESETS, help="measure this one; repeatable")
+    parser.add_argument("--missing", action="store_true", help="leave out those that are stored")
+    parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument(
         "--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="change the presets"
     )
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--no-write", action="store_true", help="print only")
     options = parser.parse_args(arguments)
+    names = sorted(options.only or PRESETS, key=lambda name: PRESETS[name].seconds)
+    if options.missing:
+        known = stored()
+        names = [name for name in names if len(known.get(name, {"rows": ()})["rows"]) < options.seeds]
     results = []
-    for name in options.only or PRESETS:
-        results.append(run(name, options.sets))
-        print("  ".join(cells(results[-1])), file=sys.stderr, flush=True)
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for name in names:
+            size, seeds = 1 if features(name) > ALONE else GROUP, range(options.seeds)
+            groups = [list(seeds[k : k + size]) for k in range(0, len(seeds), size)]
+            time_ = pool.submit(seconds_of, name, options.sets)
+            rows = [
+                row for group in pool.map(measure, [(name, options.sets, g) for g in groups]) for row in group
+            ]
+            results.append({"name": name, "seconds": time_.result(), "sets": options.sets, "rows": rows})
+            print("  ".join(map(str, cells(results[-1]))), file=sys.stderr, flush=True)
+            if not options.no_write:
+                path = write("presets", {"group": GROUP, "results": merged(results)})
     print(table(HEADER, [cells(result) for result in results]))
-    if not options.no_write:
-        path = RESULTS / "presets.json"
-        stored = json.loads(path.read_text())["results"] if path.exists() else []
-        known = {result["name"]: result for result in (*stored, *results)}
-        content = {"sets": options.sets, "results": [known[name] for name in PRESETS if name in known]}
-        print(write("presets", content), file=sys.stderr)
+    if results and not options.no_write:
+        print(path, file=sys.stderr)
 
 
 if __name__ == "__main__":
