@@ -31,7 +31,7 @@ from minigan.training.data import read_data
 from minigan.training.experiment import Ensemble, Experiment
 from minigan.training.metrics import verdict
 from minigan.training.presets import PRESETS
-from minigan.training.promises import SEEDS, quantities, radius_kept
+from minigan.training.promises import RADIUS, SEEDS, circle_left, describe_conditions, found_in
 from minigan.training.settings import resolve
 from minigan.training.trainer import train
 
@@ -58,8 +58,8 @@ def measure(task):
         ensemble.advance(config.steps - ensemble.step)
         rows = [_judged(experiment) for experiment in ensemble.experiments]
     for k, start in enumerate(starts):
-        rows[k]["values"]["radius kept"] = radius_kept(steps, [row[k] for row in means])
-        rows[k]["values"]["radius kept, theory"] = radius_kept(range(config.steps + 1), theory(config, start))
+        rows[k]["values"][RADIUS] = circle_left(steps, [row[k] for row in means])
+        rows[k]["theory"] = circle_left(range(config.steps + 1), theory(config, start))
     return rows
 
 
@@ -69,7 +69,7 @@ def _judged(experiment):
         judged, _ = verdict(experiment, experiment.config.eval_samples)
     except DivergedError:
         return {"seed": seed, "headline": "diverged", "values": {}}
-    return {"seed": seed, "headline": judged.headline, "values": quantities(judged)}
+    return {"seed": seed, "headline": judged.headline, "values": found_in(judged)}
 
 
 def _point(experiment):
@@ -135,7 +135,7 @@ def cells(result):
     low, high = wilson(count, len(rows))
     ks = [row["values"].get("KS", math.nan) for row in rows]
     told = sum(row["headline"] == "cannot be told apart" for row in rows)
-    promise = ", ".join(condition.describe() for condition in PRESETS[name].shows)
+    promise = describe_conditions(PRESETS[name].shows)
     return (
         f"`{name}`", f"{result['seconds']:.0f}", promise,
         f"{count} of {len(rows)}", f"{low:.0%} to {high:.0%}", told, f"{np.median(ks):.4f}", f"{max(ks):.4f}",

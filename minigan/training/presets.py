@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minigan.errors import ConfigError, nearest
-from minigan.training.promises import Condition, describe
+from minigan.training.promises import SEEDS, Condition, describe_conditions
 
 DATASETS = Path(__file__).parent / "datasets"
 
@@ -32,7 +32,7 @@ class Preset:
     @property
     def expect(self) -> str:
         """The promise in words."""
-        return describe(self.shows, self.held)
+        return f"{describe_conditions(self.shows)}: {self.held} of {SEEDS} seeds"
 
 
 def _both(**optimizer: Any) -> dict[str, Any]:
@@ -98,8 +98,8 @@ DIRAC = {  # Mescheder, Geiger, Nowozin 2018: data at 0, G makes one point, D is
     "eval_every": 20,
 }
 
-CIRCLES = (Condition("radius kept", low=0.3),)
-ARRIVES = (Condition("radius kept", high=0.05),)
+CIRCLES = (Condition("circle left", low=0.3),)
+ARRIVES = (Condition("circle left", high=0.05),)
 
 
 def _modes(count: int, share: float) -> tuple[Condition, ...]:

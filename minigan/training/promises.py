@@ -4,32 +4,31 @@ A promise is stated in the verdict's own quantities; where a preset sets out to 
 how near a fit is to the best that its generator can reach, or what is left of a circle.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import ArrayLike
-
-from minigan.evaluation.rows import Verdict
+from typing import Any
 
 SEEDS = 20  # of every promise: 0 to 19
 TURN = 200  # steps, more than the slowest turn of the presets dirac-…
 SHOWN = 16  # rows of a verdict that are kept: of images there are hundreds
+RADIUS = "circle left"
 WORDS = {  # of a quantity with a lower bound, and with an upper one; of others it is the name with the bounds
     "p": ("cannot be told from its target", ""),
     "modes captured": ("{:g} modes", ""),
-    "high-quality share": ("{:.0%} or more of high quality", ""),
-    "classifier accuracy": ("", "a classifier is right in {:.0%} of cases at most"),
-    "radius kept": ("{:.0%} or more of its circle is left", "{:.0%} or less of its circle is left"),
-}  # fmt: skip
+    "high-quality share": ("{:.0f} % or more of high quality", ""),
+    "classifier accuracy": ("", "a classifier is right in {:.0f} % of cases at most"),
+    RADIUS: ("{:.0f} % or more of its circle is left", "{:.0f} % or less of its circle is left"),
+}
+PER_CENT = ("high-quality share", "classifier accuracy", RADIUS)
 
 
 @dataclass(frozen=True)
 class Condition:
     """A quantity of a finished run, and the bounds that it has.
 
-    quantity  a row of the verdict by its name; "p", that of the verdict; "radius kept", of ``radius_kept``
-    best      the best that can be reached, where the target itself cannot
+    quantity  a row of the verdict by its name; "p", that of the verdict; "circle left", of ``circle_left``
+    best      the best that can be reached, where that is not the target
     """
 
     quantity: str
@@ -39,39 +38,62 @@ class Condition:
 
     def holds(self, found: Mapping[str, float]) -> bool:
         """Whether the quantity is there and within its bounds."""
-        value = found.get(self.quantity, np.nan)
-        low, high = (-np.inf if self.low is None else self.low), (np.inf if self.high is None else self.high)
-        return bool(low <= value <= high)
+        value = found.get(self.quantity, math.nan)
+        low, high = (
+            (-math.inf if self.low is None else self.low),
+            (math.inf if self.high is None else self.high),
+        )
+        return low <= value <= high
 
     def describe(self) -> str:
-        """In words, with the best value where there is one."""
+        """In words: "mean 1.01 ± 0.1", "KS 0.03 or less"."""
+        if self.low is not None and self.high is not None:
+            middle, half = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
+            return f"{self.quantity} {middle:.3g} ± {half:.2g}"
         words = WORDS.get(
             self.quantity, (f"{self.quantity} {{:g}} or more", f"{self.quantity} {{:g}} or less")
         )
-        if self.low is not None and self.high is not None:
-            text = f"{self.quantity} {self.low:g} to {self.high:g}"
-        else:
-            text = words[0].format(self.low) if self.high is None else words[1].format(self.high)
-        return text if self.best is None else f"{text} (best {self.best:.3g})"
+        above, bound = (0, self.low) if self.high is None else (1, self.high)
+        return words[above].format((bound or 0.0) * (100 if self.quantity in PER_CENT else 1))
 
 
-def quantities(verdict: Verdict) -> dict[str, float]:
-    """What conditions ask of a verdict: its first rows by their names, and its p."""
-    return {"p": verdict.pvalue, **{row.name: row.value for row in verdict.rows[:SHOWN]}}
+def found_in(verdict: Any, metrics: Iterable[Mapping[str, Any]] = ()) -> dict[str, float]:
+    """What conditions ask of a finished run: its verdict's p and rows by their names, and what is left of the
+    circle, if there are lines of ``metrics`` with means.
+    """
+    found = {"p": verdict.pvalue, **{row.name: row.value for row in verdict.rows[:SHOWN]}}
+    rows = [row for row in metrics if row.get("mean") is not None]
+    circle = (
+        {RADIUS: circle_left([row["step"] for row in rows], [row["mean"] for row in rows])} if rows else {}
+    )
+    return found | circle
 
 
-def radius_kept(steps: ArrayLike, means: ArrayLike, turn: int = TURN) -> float:
+def circle_left(steps: Sequence[int], means: Sequence[float], turn: int = TURN) -> float:
     """How far out the mean of the generated values came in the last ``turn`` steps, over that in the first.
 
     Of data around 0, as the Dirac-GAN's: about 1 where the generator circles, about 0 where it arrives.
 
     Shapes:  steps (n,), means (n,)
     """
-    steps, out = np.asarray(steps), np.abs(np.asarray(means, "float64"))
-    first, last = out[steps <= steps[0] + turn].max(), out[steps >= steps[-1] - turn].max()
-    return float(last / first) if first > 0 else float("nan")
+    out = [(step, abs(mean)) for step, mean in zip(steps, means, strict=True)]
+    first = max(radius for step, radius in out if step <= steps[0] + turn)
+    last = max(radius for step, radius in out if step >= steps[-1] - turn)
+    return last / first if first > 0 else math.nan
 
 
-def describe(conditions: Sequence[Condition], held: int) -> str:
-    """A promise as a sentence: what, and in how many seeds it was so."""
-    return f"{', '.join(condition.describe() for condition in conditions)}: {held} of {SEEDS} seeds"
+def describe_conditions(conditions: Iterable[Condition]) -> str:
+    """What a preset sets out to show, in words."""
+    return ", ".join(condition.describe() for condition in conditions)
+
+
+def describe_outcome(name: str, conditions: Sequence[Condition], found: Mapping[str, float]) -> str:
+    """Whether a run shows what its preset sets out to show; empty where that is the verdict itself."""
+    if all(condition.quantity == "p" for condition in conditions):
+        return ""
+    shown = all(condition.holds(found) for condition in conditions)
+    values = ", ".join(f"{c.quantity} {found.get(c.quantity, math.nan):.4g}" for c in conditions)
+    return (
+        f"The preset {name} sets out to show: {describe_conditions(conditions)}. This run "
+        f"{'does' if shown else 'does not'}: {values}."
+    )
