@@ -4,11 +4,13 @@
     python -m bench.presets --only hinge   one, in its place among the stored ones
     python -m bench.presets --missing      those that are not stored with all their seeds
 
-What is measured are the quantities of the verdict at the end of the run, and for the Dirac-GANs the radius of
-the circle that is left, beside what theory says of the same start. A promise holds where its share of seeds
-is the stated one; its interval is Wilson's. Seeds train together on the replica axis, each bitwise as
-`minigan train NAME --seed S`; seconds are those of one run of that command, of one processor. Each preset is
-stored as soon as it is measured.
+What is measured are the quantities of the verdict at the end of the run, and for the Dirac-GANs what is left
+of the circle, beside what theory says of the same start ("best"). Seeds train together on the replica axis,
+each bitwise as `minigan train NAME --seed S`; seconds are those of one run of that command, on one processor.
+Each preset is stored as soon as it is measured.
+
+The promise of a preset is its line here: what it shows, and in how many of 20 seeds. Measured elsewhere, with
+other bits, it is kept where the share is not below the interval's lower end; else the exit code is 1.
 """
 
 import argparse
@@ -37,7 +39,7 @@ from minigan.training.trainer import train
 
 GROUP = 5  # seeds trained together
 ALONE = 50  # features: with so many a group gains nothing
-HEADER = ("preset", "s", "promise", "measured", "95 % interval", "cannot be told", "median KS", "worst KS")
+HEADER = ("preset", "s", "sets out to show", "in", "95 % interval", "median", "best", "verdict passes")
 
 
 def measure(task):
@@ -128,18 +130,30 @@ def held(name, rows):
     return sum(all(c.holds(row["values"]) for c in PRESETS[name].shows) for row in rows)
 
 
+def kept(result):
+    """Whether as many seeds show what the preset promises as its own interval allows."""
+    least = wilson(PRESETS[result["name"]].held, SEEDS)[0]
+    return held(result["name"], result["rows"]) >= least * len(result["rows"])
+
+
 def cells(result):
     """The cells of one preset."""
     rows, name = result["rows"], result["name"]
-    count = held(name, rows)
+    shows, count = PRESETS[name].shows, held(name, rows)
     low, high = wilson(count, len(rows))
-    ks = [row["values"].get("KS", math.nan) for row in rows]
-    told = sum(row["headline"] == "cannot be told apart" for row in rows)
-    promise = describe_conditions(PRESETS[name].shows)
+    medians = [np.nanmedian([row["values"].get(c.quantity, math.nan) for row in rows]) for c in shows]
+    best = [c.best for c in shows if c.best is not None]
+    if "theory" in rows[0]:
+        best = [np.median([row["theory"] for row in rows])]
+    passed = sum(row["headline"] == "cannot be told apart" for row in rows)
     return (
-        f"`{name}`", f"{result['seconds']:.0f}", promise,
-        f"{count} of {len(rows)}", f"{low:.0%} to {high:.0%}", told, f"{np.median(ks):.4f}", f"{max(ks):.4f}",
+        f"`{name}`", f"{result['seconds']:.0f}", describe_conditions(shows), f"{count} of {len(rows)}",
+        f"{low:.0%} to {high:.0%}", _numbers(medians), _numbers(best), f"{passed} of {len(rows)}",
     )  # fmt: skip
+
+
+def _numbers(values):
+    return ", ".join(f"{value:.3g}" if value >= 0.0005 else "0" for value in values)
 
 
 def merged(results):
@@ -187,7 +201,11 @@ def main(arguments=None):
     print(table(HEADER, [cells(result) for result in results]))
     if results and not options.no_write:
         print(path, file=sys.stderr)
+    broken = [result["name"] for result in results if not kept(result)]
+    if broken:
+        print(f"promises not kept: {', '.join(broken)}", file=sys.stderr)
+    return int(bool(broken))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

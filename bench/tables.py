@@ -7,7 +7,17 @@ import json
 import re
 import statistics
 
-from bench import classifiers, dynamics, fgan, galaxies, modes, optimal_discriminator, quality, verdict
+from bench import (
+    classifiers,
+    dynamics,
+    fgan,
+    galaxies,
+    modes,
+    optimal_discriminator,
+    presets,
+    quality,
+    verdict,
+)
 from bench.common import table
 from minigan.gan.objectives import OBJECTIVES
 from minigan.training.config import fields
@@ -90,6 +100,7 @@ TABLES = {  # name: (the results that it is made of, function of their contents)
     "quality": (("quality",), lambda r: rows_of(quality, r)),
     "ablation": (("ablation",), lambda r: rows_of(quality, r)),
     "verdict": (("verdict",), lambda r: rows_of(verdict, r)),
+    "presets": (("presets",), lambda r: rows_of(presets, r)),
     "startup": (("startup",), of_startup),
     "modes": (MODES, of_modes),
     "fgan": (("fgan",), lambda r: rows_of(fgan, r)),

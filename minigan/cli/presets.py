@@ -14,7 +14,8 @@ def presets(as_json: bool) -> None:
     from minigan.training.presets import PRESETS
 
     if as_json:
-        return print_json(presets={name: asdict(preset) for name, preset in PRESETS.items()})
+        listed = {name: asdict(preset) | {"expect": preset.expect} for name, preset in PRESETS.items()}
+        return print_json(presets=listed)
     width = max(map(len, PRESETS))
     for name, preset in PRESETS.items():
         click.echo(f"{name:{width}}  {preset.description} · {preset.seconds:.0f} s · {preset.expect}")

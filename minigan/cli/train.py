@@ -1,6 +1,7 @@
 """train: one run and the verdict on it."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -90,7 +91,6 @@ def train(
     """
     from minigan.cli import figures
     from minigan.cli.progress import Progress
-    from minigan.gan.theory.diagnostics import describe_value
     from minigan.training.trainer import train as run_training
 
     resumed = None
@@ -153,12 +153,22 @@ def train(
         )
     else:
         print_verdict(console(ctx), outcome.verdict, outcome.findings)
-        said = describe_value(experiment.config.objective, outcome.row["value_fn"], experiment.config.packing)
-        click.echo(f"\n{said}")
+        for said in _describe_end(experiment.config, outcome, run):
+            click.echo(f"\n{said}")
         click.echo(f"Trained in {outcome.seconds:.1f} s. Files:")
         for name, path in {"run": outcome.path, **files}.items():
             click.echo(f"  {name:8} {path}")
     require_quality(outcome.verdict, require_ks)
+
+
+def _describe_end(config: Any, outcome: Any, run: Any) -> Iterator[str]:
+    """Whether the run shows what its preset sets out to show, if that is not the verdict; and V."""
+    from minigan.gan.theory.diagnostics import describe_value
+    from minigan.training.settings import describe_shown
+
+    if shown := describe_shown(config, outcome.verdict, run.read_metrics().rows):
+        yield shown
+    yield describe_value(config.objective, outcome.row["value_fn"], config.packing)
 
 
 def _refuse_settings(ctx: click.Context) -> None:

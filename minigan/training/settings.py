@@ -18,9 +18,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from minigan.errors import ConfigError, quoted
-from minigan.training.config import MAX_BYTES, Config, fields, flatten
+from minigan.training.config import MAX_BYTES, Config, fields, flatten, replace
 from minigan.training.limits import check
+from minigan.training.presets import PRESETS, Preset
 from minigan.training.presets import preset as get_preset
+from minigan.training.promises import describe_outcome, found_in
 from minigan.training.spellings import (
     advice_on_file,
     advice_on_name,
@@ -40,6 +42,10 @@ class Option(NamedTuple):
     text: str
 
 
+OWN = (  # of a run, whatever its preset
+    "seed", "random", "steps", "eval_every", "eval_samples", "dtype", "backend", "execution", "threads",
+    "checkpoint_seconds", "checkpoint_keep",
+)  # fmt: skip
 RENAMED = {"latent.law": "latent.distribution"}  # settings that configurations of older runs have
 
 
@@ -70,6 +76,26 @@ def resolve(
     return resolve_with_sources(preset, file, environ, sets)[0]
 
 
+def preset_of(config: Config) -> Preset | None:
+    """The preset that a configuration is; its seed, its length, and how it is computed may be its own."""
+    if config.name not in PRESETS:
+        return None
+    preset = PRESETS[config.name]
+    settings = named({"name": config.name, **preset.settings})
+    same = build({name: (value, "preset") for name, value in settings})
+    return preset if replace(config, **{name: getattr(same, name) for name in OWN}) == same else None
+
+
+def describe_shown(config: Config, verdict: Any, metrics: Iterable[Mapping[str, Any]] = ()) -> str:
+    """Whether a finished run shows what its preset sets out to show; empty for others, and where that is the
+    verdict itself.
+
+    metrics  the lines of its metrics.jsonl
+    """
+    preset = preset_of(config)
+    return "" if preset is None else describe_outcome(config.name, preset.shows, found_in(verdict, metrics))
+
+
 def resolve_with_sources(
     preset: str | None = None,
     file: str | os.PathLike[str] | None = None,
@@ -77,7 +103,7 @@ def resolve_with_sources(
     sets: Iterable[str] = (),
     options: Iterable[Option] = (),
 ) -> tuple[Config, dict[str, str]]:
-    """As ``resolve``, and for every dotted name which layer set it: "default", "preset far", "--set" …
+    """As ``resolve``, and for every dotted name which layer set it: "default", "preset ring8", "--set" …
 
     options  what other options of a command line set
 

@@ -236,7 +236,7 @@ def test_names_that_are_not_utf_8_are_refused(place, arguments):
 
 
 WORDS = (
-    *COMMANDS, "gaussian", "far", "RUN", "one.csv", "three.csv", "nan.csv", "absent", "", ".", "-", "--",
+    *COMMANDS, "gaussian", "hinge", "RUN", "one.csv", "three.csv", "nan.csv", "absent", "", ".", "-", "--",
     "-1", "0", "1", "2.5", "1e9", "nan", "x" * 300,
     "\u2603", "--help", "-h", "--version", "--debug", "-q", "--no-color", "--json", "--set", "--steps",
     "--seed", "--target", "--data", "--out",

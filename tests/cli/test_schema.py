@@ -58,7 +58,7 @@ def printed_by(tiny, trained):
         "train of the plane": ["train", *tiny, "--target", "ring(8,1,0.01)"],
         "train that fails": ["train", *tiny, *WILD],
         "train of data": ["train", *tiny, "--data", "three.csv"],
-        "print-config": ["train", "far", "--print-config"],
+        "print-config": ["train", "hinge", "--print-config"],
         "sweep": ["sweep", "sweep.toml"],
         "eval of a run": ["eval", trained, "--draws", "2"],
         "eval of a file": ["eval", "three.csv", "--data", "three.csv"],

@@ -255,17 +255,17 @@ def test_without_matplotlib_a_run_ends_with_a_note(minigan_, tiny, place, monkey
 
 def test_print_config_shows_every_setting_and_who_set_it(minigan_, place, monkeypatch, one_object):
     monkeypatch.setenv("MINIGAN_SEED", "9")
-    code, out, err = minigan_("train", "far", "--steps", "7", "--set", "r1=0.1", "--print-config")
+    code, out, err = minigan_("train", "peaked", "--steps", "7", "--set", "r1=0.1", "--print-config")
     lines = dict(line.split(" = ", 1) for line in out.splitlines())
     assert code == 0 and err == "" and list(lines) == list(fields())
-    assert lines["target"] == '"normal(1000, 1)"    # preset far' and lines["seed"] == "9    # MINIGAN_SEED"
+    assert lines["target"] == '"laplace(0, 1)"    # preset peaked' and lines["seed"] == "9    # MINIGAN_SEED"
     assert (
         lines["steps"] == "7    # --steps" and lines["r1"] == "0.1    # --set" and "#" not in lines["batch"]
     )
     assert list(place.iterdir()) == []
-    _, out, _ = minigan_("train", "far", "--print-config", "--json")
+    _, out, _ = minigan_("train", "peaked", "--print-config", "--json")
     result = one_object(out)
-    assert result["config"]["target"] == "normal(1000, 1)" and result["origins"]["target"] == "preset far"
+    assert result["config"]["target"] == "laplace(0, 1)" and result["origins"]["target"] == "preset peaked"
 
 
 def test_print_config_shows_the_file(minigan_, place):

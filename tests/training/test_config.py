@@ -83,10 +83,10 @@ def test_precedence_is_defaults_preset_file_environment_set(tmp_path, monkeypatc
     file = Path("c.toml")
     file.write_text('target = "normal(1, 2)"\nseed = 1\nsteps = 10\nbatch = 8\n')
     environ = {"MINIGAN_SEED": "2", "MINIGAN_STEPS": "20"}
-    config, sources = resolve_with_sources("far", file, environ, ["steps=30"])
-    assert (config.name, config.target, config.batch) == ("far", "normal(1, 2)", 8)
+    config, sources = resolve_with_sources("peaked", file, environ, ["steps=30"])
+    assert (config.name, config.target, config.batch) == ("peaked", "normal(1, 2)", 8)
     assert (config.seed, config.steps, config.r1) == (2, 30, Config().r1)
-    assert sources["name"] == "preset far"
+    assert sources["name"] == "preset peaked"
     assert sources["target"] == sources["batch"] == "file 'c.toml'"
     assert sources["seed"] == "MINIGAN_SEED"
     assert sources["steps"] == "--set"
