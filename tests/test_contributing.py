@@ -213,7 +213,7 @@ def test_the_preset(monkeypatch):
     for name, value in rows.items():
         monkeypatch.setitem(presets.PRESETS, name, value)
         config = resolve(preset=name, environ={})
-        assert config.name == name and config.target == "normal(0, 0.01)"
+        assert config.name == name and config.target == "triangular(-1, 0, 1)"
 
 
 def test_the_command():

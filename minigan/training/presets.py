@@ -409,7 +409,7 @@ PRESETS = {
     ),
     # ── real and physical data
     "galaxies": Preset(
-        "the velocities of 82 galaxies",
+        "the velocities of 82 galaxies, which train and judge: one that repeats them would pass",
         {"data": str(DATASETS / "galaxies.csv")},
         seconds=4,
         held=0,

@@ -27,7 +27,7 @@ PER_CENT = ("high-quality share", "classifier accuracy", RADIUS)
 class Condition:
     """A quantity of a finished run, and the bounds that it has.
 
-    quantity  a row of the verdict by its name; "p", that of the verdict; "circle left", of ``circle_left``
+    quantity  a row of the verdict by its name; "p" and "KS" of the verdict; "circle left", ``circle_left``
     best      the best that can be reached, where that is not the target
     """
 
@@ -39,11 +39,8 @@ class Condition:
     def holds(self, found: Mapping[str, float]) -> bool:
         """Whether the quantity is there and within its bounds."""
         value = found.get(self.quantity, math.nan)
-        low, high = (
-            (-math.inf if self.low is None else self.low),
-            (math.inf if self.high is None else self.high),
-        )
-        return low <= value <= high
+        low = -math.inf if self.low is None else self.low
+        return low <= value <= (math.inf if self.high is None else self.high)
 
     def describe(self) -> str:
         """In words: "mean 1.01 ± 0.1", "KS 0.03 or less"."""
@@ -61,7 +58,8 @@ def found_in(verdict: Any, metrics: Iterable[Mapping[str, Any]] = ()) -> dict[st
     """What conditions ask of a finished run: its verdict's p and rows by their names, and what is left of the
     circle, if there are lines of ``metrics`` with means.
     """
-    found = {"p": verdict.pvalue, **{row.name: row.value for row in verdict.rows[:SHOWN]}}
+    found = {row.name: row.value for row in verdict.rows[:SHOWN]}
+    found |= {"p": verdict.pvalue, "KS": verdict.ks.statistic}  # of several features the largest
     rows = [row for row in metrics if row.get("mean") is not None]
     circle = (
         {RADIUS: circle_left([row["step"] for row in rows], [row["mean"] for row in rows])} if rows else {}
