@@ -10,7 +10,7 @@ from minigan.cli.common import json_option, print_json
 @click.command()
 @json_option
 def presets(as_json: bool) -> None:
-    """List the built-in experiments, each with the time it takes and what it shows in how many of 20 seeds."""
+    """List the built-in experiments: how long each takes, what it shows, and in how many of 20 seeds."""
     from minigan.training.presets import PRESETS
 
     if as_json:
