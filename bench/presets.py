@@ -132,7 +132,8 @@ def held(name, rows):
 
 def kept(result):
     """Whether as many seeds show what the preset promises as its own interval allows."""
-    least = wilson(PRESETS[result["name"]].held, SEEDS)[0]
+    promised = PRESETS[result["name"]].held
+    least = 0.0 if promised is None else wilson(promised, SEEDS)[0]
     return held(result["name"], result["rows"]) >= least * len(result["rows"])
 
 

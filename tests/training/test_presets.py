@@ -83,9 +83,9 @@ def measured():
 
 def test_a_promise_is_what_was_measured(measured):
     """In so many of 20 seeds, counted anew from their quantities; and the time is that of a run."""
-    assert list(measured) == list(PRESETS)
-    for name, row in PRESETS.items():
-        rows, seconds = measured[name]["rows"], measured[name]["seconds"]
+    assert list(measured) == [name for name, row in PRESETS.items() if row.held is not None]
+    for name in measured:
+        row, rows, seconds = PRESETS[name], measured[name]["rows"], measured[name]["seconds"]
         assert [r["seed"] for r in rows] == list(range(20)) and measured[name]["sets"] == [], name
         assert sum(all(c.holds(r["values"]) for c in row.shows) for r in rows) == row.held, name
         assert 0.5 * seconds <= row.seconds <= 2 * seconds, name
@@ -93,8 +93,8 @@ def test_a_promise_is_what_was_measured(measured):
 
 
 def test_where_the_verdict_is_promised_it_does_not_say_too_few(measured):
-    for name, row in PRESETS.items():
-        if row.shows[0].quantity == "p":
+    for name in measured:
+        if PRESETS[name].shows[0].quantity == "p":
             for r in measured[name]["rows"]:
                 told = r["values"].get("p", 0.0) < 0.05
                 assert r["headline"] == ("can be told apart" if told else "cannot be told apart"), name
@@ -102,8 +102,8 @@ def test_where_the_verdict_is_promised_it_does_not_say_too_few(measured):
 
 def test_a_circle_is_as_large_as_theory_has_it(measured):
     """The games of noisy batches beside ``gan.theory``, which takes expectations, from the same starts."""
-    circles = [name for name in PRESETS if name.startswith("dirac-")]
-    assert len(circles) == 8
+    circles = [name for name in measured if name.startswith("dirac-")]
+    assert circles
     for name in circles:
         for r in measured[name]["rows"]:
             assert r["values"]["circle left"] == pytest.approx(r["theory"], abs=0.1), (name, r["seed"])
