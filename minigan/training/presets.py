@@ -382,7 +382,13 @@ PRESETS = {
         held=20,
     ),
     "dirac-r1": Preset("… with R1: it arrives", {**DIRAC, "r1": 0.5}, seconds=2, shows=ARRIVES, held=20),
-    "dirac-r2": Preset("… with R2: it arrives", {**DIRAC, "r2": 0.5}, seconds=2, shows=ARRIVES, held=20),
+    "dirac-r2": Preset(
+        "… with R2: it arrives, as with R1, since a linear D has one slope",
+        {**DIRAC, "r2": 0.5},
+        seconds=2,
+        shows=ARRIVES,
+        held=20,
+    ),
     "dirac-noise": Preset(
         "… with instance noise: it arrives while there is noise",
         {**DIRAC, "instance_noise": 1.5},
