@@ -22,8 +22,8 @@ TINY = (
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    """Every test in a directory of its own, without settings from outside or the seconds of drawing."""
+def place(tmp_path, monkeypatch, brief_judge):
+    """Each test in a directory of its own, without outside settings or the seconds of drawing and judging."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("MINIGAN_")]:
         monkeypatch.delenv(name)

@@ -71,17 +71,17 @@ def status(place):
 # ── encodings
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
-def test_every_text_has_a_plain_form(run, place, runs, trained, tiny, encoding):
+def test_every_text_has_a_plain_form(run, place, runs, trained, tiny):
     Path("größe 温.csv").write_text("größe,温\n" + "".join(f"{k % 7},{k % 11}\n" for k in range(60)), "utf-8")
     for arguments in (
-        ["train", *tiny], ["train", *tiny, "--data", "größe 温.csv"], ["presets"], ["compare", runs],
+        ["train", *tiny, "--data", "größe 温.csv"], ["presets"], ["compare", runs],
         ["eval", "größe 温.csv", "--target", "ring(8, 1, 0.01)"], ["inspect", trained], ["größe"], ["-h"],
     ):  # fmt: skip
         expected = run(arguments)
-        code, out, err = run(arguments, encoding)
-        assert code == expected[0] and code in (0, 2), (arguments, err)
-        assert len(out.splitlines()) == len(expected[1].splitlines()) and "this is a bug" not in err
+        for encoding in ENCODINGS:
+            code, out, err = run(arguments, encoding)
+            assert code == expected[0] and code in (0, 2), (encoding, arguments, err)
+            assert len(out.splitlines()) == len(expected[1].splitlines()) and "this is a bug" not in err
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp437"])
@@ -141,7 +141,7 @@ def test_plain_forms_are_ascii():
 # ── widths
 
 
-@pytest.mark.parametrize("columns", ["0", "1", "20", "abc", "80"])
+@pytest.mark.parametrize("columns", ["0", "20", "abc"])
 def test_what_goes_to_a_file_has_whole_lines(run, place, tiny, monkeypatch, columns):
     """A file has no width, whatever the terminal beside it has."""
     monkeypatch.setenv("COLUMNS", columns)
@@ -169,8 +169,16 @@ def test_a_drawing_library_that_cannot_be_imported_costs_the_figure_alone(monkey
 # ── what is lost
 
 
-@pytest.mark.parametrize("code", [errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EAGAIN])
-@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize(
+    ("code", "terminal"),
+    [
+        (errno.EPIPE, False),
+        (errno.EPIPE, True),
+        (errno.ENOSPC, True),
+        (errno.EIO, False),
+        (errno.EAGAIN, True),
+    ],
+)
 def test_progress_that_nobody_sees_ends_no_run(run, place, tiny, monkeypatch, code, terminal):
     for name in ("CI", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)

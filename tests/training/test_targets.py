@@ -25,6 +25,9 @@ TEXTS = [f"{name}({TARGETS.get(name, '')})" for name in FAMILIES if name != "gal
 ]
 
 
+pytestmark = pytest.mark.usefixtures("brief_judge")
+
+
 def configured(target, *sets):
     tiny = ("generator.widths=[5]", "discriminator.widths=[6]", "batch=8", "steps=3", "eval_samples=200")
     return resolve(environ={}, sets=(*tiny, f"target={target}", *sets))
