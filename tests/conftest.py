@@ -2,7 +2,7 @@
 
 import gc
 import os
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 
 import pytest
 
@@ -75,10 +75,16 @@ def one_thread_of_blas():
 
 @pytest.fixture(scope="module")
 def brief_judge():
-    """Runs of several features end with a classifier that is trained for a second: here for a moment."""
+    """Judgements of several features or modes, which take a second, take a moment and are less exact."""
+    from minigan.evaluation import features, one_feature
+
     with pytest.MonkeyPatch.context() as patched:
         brief = partial(classifier_two_sample_test, steps=20)
         patched.setattr("minigan.training.metrics.classifier_two_sample_test", brief)
+        patched.setattr(features, "DRAWN", 500)
+        patched.setattr(one_feature, "REPLICATES", 1000)
+        for module, name in ((features, "_drawn"), (one_feature, "_remembered")):  # not to be found later
+            patched.setattr(module, name, lru_cache(getattr(module, name).__wrapped__))
         yield
 
 

@@ -443,7 +443,7 @@ def test_a_sweep_has_one_driver(tmp_path):
         lock.release()
 
 
-def test_data_are_read_once_and_split_by_each_seed(tmp_path, monkeypatch):
+def test_data_are_read_once_and_split_by_each_seed(tmp_path, monkeypatch, brief_judge):
     data = tmp_path / "table.csv"
     np.savetxt(data, np.random.default_rng(0).normal(size=(600, 2)), delimiter=",")
     reads = []
@@ -505,7 +505,7 @@ def test_other_names_of_options_lead_to_the_right_one(option, meant, capsys):
     assert f"did you mean {meant}" in capsys.readouterr().err
 
 
-def test_success_may_be_more_than_a_p_value(tmp_path):
+def test_success_may_be_more_than_a_p_value(tmp_path, brief_judge):
     text = 'success = "modes >= 3 and hq >= 0"\n' + TINY.replace("[set]", "[set]\ntarget = 'ring(3, 1, 0.5)'")
     _, found, _ = swept(tmp_path, text + "[vary]\nseed = [0, 1]\n")
     assert [row["success"] for row in found.rows] == [row["modes"] >= 3 for row in found.rows]

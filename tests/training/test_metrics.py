@@ -326,7 +326,7 @@ def test_a_verdict_is_found_again_and_is_not_of_rows_seen_before():
 
 
 @pytest.mark.parametrize("features", [1, 2])
-def test_a_verdict_of_data_is_by_the_held_out_rows(features):
+def test_a_verdict_of_data_is_by_the_held_out_rows(features, brief_judge):
     e = observer(data=table(700, features)).experiment
     judged, _ = verdict(e, 150)
     assert "150" in judged.sentence and judged.against == "the 140 rows that were held out"
@@ -347,7 +347,7 @@ def test_another_draw_is_another_sample_of_the_same_generator():
     assert (a != b).all() and (b == c).all() and second == again and first != second
 
 
-def test_a_verdict_of_a_distribution_of_the_plane_is_by_the_distribution():
+def test_a_verdict_of_a_distribution_of_the_plane_is_by_the_distribution(brief_judge):
     e = observer("target=ring(8,1,0.01)").experiment
     judged, sample = verdict(e, 150)
     assert sample.shape == (150, 2) and "150 rows of 2 features from ring(8, 1, 0.01)" in judged.sentence

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("brief_judge")
 
 
 def configured(target, *sets):
-    tiny = ("generator.widths=[5]", "discriminator.widths=[6]", "batch=8", "steps=3", "eval_samples=200")
+    tiny = ("generator.widths=[5]", "discriminator.widths=[6]", "batch=8", "steps=3", "eval_samples=100")
     return resolve(environ={}, sets=(*tiny, f"target={target}", *sets))
 
 
@@ -47,7 +47,7 @@ def test_a_target_is_trained_on_measured_and_judged(target):
     no_mean = one and not math.isfinite(experiment.distribution.mean)
     assert (row["w1"] is None) == no_mean
     assert all(np.isfinite(array).all() for array in observer.frames.values())
-    verdict, sample = metrics.verdict(experiment, 200)
+    verdict, sample = metrics.verdict(experiment, 100)
     assert np.isfinite(sample).all() and "nan" not in str(verdict.as_dict())
 
 
