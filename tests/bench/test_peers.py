@@ -2,9 +2,6 @@
 
 import importlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -201,39 +198,54 @@ def test_other_libraries(peers, name):
 
 
 # ── the driver
-def run(*arguments):
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-W", "error", "-m", "bench.peers", "--quick", "--no-write", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=200)
+@pytest.fixture
+def run(peers, capsys, monkeypatch):
+    """A function: what the driver prints, whose peers are processes of their own."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    driver = peers("__main__")
+
+    def run(*arguments):
+        driver.main(["--quick", "--no-write", *arguments])
+        return capsys.readouterr().out
+
+    return run
 
 
 def rows(text):
     return [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
 
 
-def test_the_driver_times_what_is_asked(peers):
+def test_the_driver_times_what_is_asked(peers, run):
     before = sorted((ROOT / "bench" / "results").iterdir())
-    done = run("--sizes", "16,4", "--peers", "ours,autograd_peer")
-    assert done.returncode == 0, done.stderr[-2000:]
+    printed = run("--sizes", "16,4", "--peers", "ours,autograd_peer")
     expected = ["numpy_by_hand, whole batch", "ours, captured", "ours, eager"]
     if peers("__main__").installed("autograd_peer"):
         expected.append("autograd_peer, eager")
     else:
-        assert "autograd_peer: not installed" in done.stdout
-    assert rows(done.stdout)[1:] == expected and "failed" not in done.stdout
+        assert "autograd_peer: not installed" in printed
+    assert rows(printed)[1:] == expected and "failed" not in printed
     assert sorted((ROOT / "bench" / "results").iterdir()) == before
 
 
-def test_the_driver_times_ensembles_and_whole_processes(peers):
-    done = run("--sizes", "16,4", "--peers", "ours", "--replicas", "3", "--threads", "2")
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert rows(done.stdout)[1:] == [
+def test_the_driver_times_ensembles(run):
+    assert rows(run("--sizes", "16,4", "--peers", "ours", "--replicas", "3", "--threads", "2"))[1:] == [
         "numpy_by_hand, one by one", "numpy_by_hand, groups", "numpy_by_hand, groups, Python threads",
         "ours, replicas",
     ]  # fmt: skip
-    done = run("--whole", "--peers", "ours")
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert rows(done.stdout)[1:] == ["numpy_by_hand, whole batch", "ours, captured", "ours, eager"]
+
+
+def test_the_driver_times_whole_processes(peers, run, monkeypatch):
+    driver, asked = peers("__main__"), []
+    trained, grown = (driver.train_once(task, "ours", "captured", 64, 16, 50) for task in ("train", "grow"))
+    assert trained["seconds"] > 0.05 and trained["peak"] > 10 * 1024 and abs(grown["growth"]) < 64 * 1024
+    with pytest.raises(driver.Failed, match="KeyError"):
+        driver.train_once("train", "ours", "no such variant", 64, 16, 1)
+    monkeypatch.setattr(
+        driver, "train_once", lambda task, *_: asked.append(task) or (trained if task == "train" else grown)
+    )
+    printed = rows(run("--whole", "--peers", "ours"))
+    assert printed[1:] == ["numpy_by_hand, whole batch", "ours, captured", "ours, eager"]
+    assert asked == ["train", "train"] * 2 + ["grow"] + ["train", "train"]
 
 
 def test_a_peer_that_computes_something_else_is_not_timed(peers, capsys, monkeypatch):

@@ -73,7 +73,7 @@ def test_costs_of_parting_are_known(name, exact):
         assert zoo.cost(mg.OBJECTIVES[name], d) == pytest.approx(exact(d), rel=2e-3)
 
 
-@pytest.mark.parametrize("name", ["kl", "reverse_kl", "js", "jeffrey", "pearson", "squared_hellinger"])
+@pytest.mark.parametrize("name", ["kl", "reverse_kl", "js"])
 def test_a_generator_against_d_star_comes_to_the_closest_distribution(name):
     """Steps against D* end where a direct search for the least divergence ends."""
     from minigan.models.likelihood import closest_normal
