@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from minigan.errors import quoted
+from minigan.words import VALUES
 
 T = TypeVar("T")
 
@@ -82,21 +83,15 @@ def named(what: str, name: object, table: Mapping[str, T]) -> T:
     raise ValueError(says + closest(name, table))
 
 
-SYNONYMS = {  # what other libraries and papers call it
-    "bce": "non_saturating", "gan": "minimax", "ns": "non_saturating", "vanilla": "minimax",
-    "lsgan": "least_squares", "wgan": "wasserstein", "rpgan": "relativistic", "rsgan": "relativistic",
-    "r3gan": "relativistic", "geometric": "hinge", "linear": "identity", "none": "identity",
-    "lrelu": "leaky_relu", "swish": "silu", "logistic": "sigmoid", "xavier": "glorot_uniform",
-    "glorot": "glorot_uniform", "kaiming": "he_normal", "he": "he_normal", "lecun": "lecun_normal",
-}  # fmt: skip
-
-
 def closest(name: str, names: Iterable[str]) -> str:
     """The end of a refusal: ", did you mean 'tanh'?"; nothing where no name is close."""
     known = {_plain(each): each for each in names}
-    asked = SYNONYMS.get(_plain(name[:100]), name[:100])
-    found = difflib.get_close_matches(_plain(asked), known, n=1, cutoff=0.6)
-    return f", did you mean {known[found[0]]!r}?" if found else ""
+    asked = _plain(name[:100])
+    rows = (row for rows in VALUES.values() for row in rows if asked in map(_plain, row.words.split()))
+    meant = next((ours for row in rows for ours in row.ours.split() if ours in known.values()), "")
+    found = difflib.get_close_matches(asked, known, n=1, cutoff=0.6)
+    meant = asked not in known and meant or found and known[found[0]] or ""
+    return f", did you mean {meant!r}?" if meant else ""
 
 
 def instance(says: str, value: object, kind: type[T], advice: str) -> T:

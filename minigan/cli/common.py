@@ -46,8 +46,9 @@ def configure(
     import msgspec
 
     from minigan.cli.options import options_of, refuse_places, refuse_split, source_of
-    from minigan.training.settings import key_and_value, resolve_with_sources
+    from minigan.training.settings import key_and_value, notes_on, resolve_with_sources
 
+    print_notes(notes_on(os.environ))
     refuse_split(source, sets)
     asked = dict(map(key_and_value, sets))
     asked |= {name: text for name, text in options.items() if text is not None}

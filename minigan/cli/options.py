@@ -322,13 +322,26 @@ def _advice_on_option(given: str, ctx: click.Context | None) -> str:
     if argument is not None and (word in ARGUMENTS or word == argument.name):
         shown = argument.metavar or str(argument.name).upper()
         return f"it is an argument without a name: minigan {name} {shown}"
-    if "--set" in own and (settings := _as_setting(word, own)):
-        return f"did you mean {settings}?"
+    if "--set" in own and (advice := _advice_by_setting(word, own)):
+        return advice
     if isinstance(command, click.Group):  # --seed 3 train
         owners = [n for n, c in command.commands.items() if any(given in p.opts for p in c.params)]
         if owners:
             return f"it stands behind its command, as minigan {owners[0]} {given}"
     return f"minigan {'' if name == 'minigan' else f'{name} '}--help lists those there are"
+
+
+def _advice_by_setting(word: str, own: set[str]) -> str:
+    """What to do about an option by the settings there are, or ""; --no-x is read as x."""
+    from minigan.training.spellings import elsewhere
+
+    bare = re.sub(r"^(no|without|disable|with|use|enable)[-_]?", "", word)
+    for name in (word, f"no_{bare}" if bare in ("gpu", "cuda") and word[0] in "nd" else bare):
+        if settings := _as_setting(name, own):
+            return f"did you mean {settings}?"
+        if place := elsewhere(name):
+            return place
+    return ""
 
 
 def _as_setting(word: str, own: set[str]) -> str:

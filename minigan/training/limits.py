@@ -9,9 +9,7 @@ from minigan.gan.penalties import PENALTIES
 from minigan.machine import available_memory, require_memory
 from minigan.storage.directory import MAX_ROWS
 from minigan.training.config import MAX_BYTES, Config, replace, to_json
-from minigan.training.experiment import rehearse
 from minigan.training.spellings import advice_on_choice
-from minigan.training.units import read_distribution, refuse_overflow
 
 
 def check(config: Config, features: int | None = None, available: int | None = None) -> None:
@@ -23,6 +21,8 @@ def check(config: Config, features: int | None = None, available: int | None = N
              the ``available`` bytes (None: what is free now), a warm-up longer than the run, or columns or
              a header without data
     """
+    from minigan.training.units import read_distribution, refuse_overflow  # with all distributions
+
     target = read_distribution(config.target)
     if config.data is None:
         refuse_overflow(target, config.dtype)
@@ -68,7 +68,11 @@ def check(config: Config, features: int | None = None, available: int | None = N
     require_memory(32 * config.eval_samples * features, judging, "reduce eval_samples", available)
 
 
-_rehearse = lru_cache(maxsize=64)(rehearse)  # the runs of a sweep differ little
+@lru_cache(maxsize=64)  # the runs of a sweep differ little
+def _rehearse(config: Config) -> None:
+    from minigan.training.experiment import rehearse  # not imported by what only reads settings
+
+    rehearse(config)
 
 
 def memory_estimate(config: Config, features: int = 1) -> int:

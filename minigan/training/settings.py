@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from minigan.errors import ConfigError, quoted
+from minigan.errors import ConfigError, printable, quoted
 from minigan.training.config import MAX_BYTES, Config, fields, flatten, replace
 from minigan.training.limits import check
 from minigan.training.presets import PRESETS, Preset
@@ -135,17 +135,45 @@ def layers(
         yield f"file {quoted(os.fspath(file))}", read_file(Path(file))
     environ = environ or {}
     for variable in sorted(environ):
-        name = variable.removeprefix("MINIGAN_").lower().replace("__", ".")
-        # minigan's own switches share the prefix, so an unknown variable is not an error; and an empty one is
+        name = _setting_of(variable)
+        # An unknown variable may be someone else's, so it is not an error (``notes_on``); and an empty one is
         # what scripts leave where none was meant.
         known = name in fields() or name in _groups() or name in RENAMED
-        if variable.startswith("MINIGAN_") and known and environ[variable]:
+        if known and environ[variable]:
             yield variable, _nested(name, _literal(name, environ[variable]))
     for option in options:
         yield option.source, _nested(option.name, _literal(option.name, option.text))
     for text in sets:
         name, value = key_and_value(text)
         yield "--set", _nested(name, _literal(name, value))
+
+
+def notes_on(environ: Mapping[str, str]) -> list[str]:
+    """Notes on variables that look like settings and are none, each with what is meant."""
+    notes = []
+    for variable in sorted(environ):
+        name = _setting_of(variable)
+        if name and not (name in (*_ELSEWHERE, *RENAMED, *fields(), *_groups()) or _OF_SERVICES.search(name)):
+            advice = advice_on_name(name, _groups())
+            if advice.startswith("choose"):
+                advice = "minigan train --print-config lists those there are"
+            spelled = re.sub(r"'([a-z_\d.]+)'", lambda one: _variable_of(one[1]), advice)
+            notes.append(f"{printable(variable[:100])} in the environment is no setting; {spelled}")
+    return notes
+
+
+_ELSEWHERE = ("runs", "complete")  # MINIGAN_RUNS is an option's
+_OF_SERVICES = re.compile(r"_(service|port)(_|$)|^port(_|$)|^service_")  # as Kubernetes makes for a service
+
+
+def _setting_of(variable: str) -> str:
+    """The name of the setting that a variable of the environment would set, or ""."""
+    is_ours = variable.startswith("MINIGAN_")
+    return variable.removeprefix("MINIGAN_").lower().replace("__", ".") if is_ours else ""
+
+
+def _variable_of(name: str) -> str:
+    return "MINIGAN_" + name.upper().replace(".", "__")
 
 
 def key_and_value(text: str) -> tuple[str, str]:

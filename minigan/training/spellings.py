@@ -26,6 +26,7 @@ OPTIONS = {  # options of `train`, each a spelling of --set: the settings that i
 }  # fmt: skip
 DEVICES = {"auto": "auto", "cpu": "numpy", "cuda": "cupy", "gpu": "cupy"}  # of --device: the backend
 YES, NO = ("true", "yes", "on", "y", "t", "1"), ("false", "no", "off", "n", "f", "0")
+NO_SEED = ("random", "auto", "time", "now", "none", "null", -1)  # what asks others for another at each run
 NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)([eE][+-]?\d+)?", re.ASCII)
 WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 THOUSANDS = re.compile(r"[+-]?\d{1,3}\.\d{3}", re.ASCII)  # 1.000 is a thousand to some, and 1 to others
@@ -228,6 +229,8 @@ def advice_on_value(name: str, value: Any) -> str:
     if _takes(name, types.BoolType):
         read = read_value(name, str(value)[:100])
         return f"write {str(read).lower()}" if isinstance(read, bool) else ""
+    if name == "seed" and (value.lower() if isinstance(value, str) else value) in NO_SEED:
+        return "a run can be made again, so its seed is a number; the default is 0"
     if isinstance(value, str) and _takes(name, types.IntType, types.FloatType):
         return advice_on_number(value[:200], whole=_takes(name, types.IntType))
     return ""

@@ -1,18 +1,11 @@
-"""What else settings and their values are called: tables of the words of other programs.
+"""What else settings, options and commands are called: tables of the words of other programs.
 
 A word leads to what means it here, as an offer in a message; spellings.py reads them.
 """
 
-from typing import NamedTuple
+from minigan.words import VALUES, Synonyms
 
-
-class Synonyms(NamedTuple):
-    """Words of others, what means them here, and what to know beside; _ in a word may be left out."""
-
-    words: str
-    ours: str
-    note: str = ""
-
+__all__ = ["COMMANDS", "ELSEWHERE", "FLAGS", "NAMES", "PLAYERS", "VALUES", "Synonyms"]
 
 NAMES = (  # of settings; a player's name beside a word, as in lr_d or critic.lr, chooses among its settings
     Synonyms("lr lrs lr1 lr2 lrate learning_rate learning_rates learn_rate rates step_size stepsize "
@@ -50,7 +43,7 @@ NAMES = (  # of settings; a player's name beside a word, as in lr_d or critic.lr
     Synonyms("g_steps gen_steps g_iters n_gen ngen k_g kg g_updates n_g", "generator_steps"),
     Synonyms("bs b batches batch_size batchsize batch_sizes minibatch mini_batch minibatch_size mb "
              "mb_size bsz bsize samples_per_batch train_batch_size", "batch"),
-    Synonyms("gpu gpus cuda use_gpu use_cuda no_cuda cpu device devices accelerator gpu_id gpu_ids "
+    Synonyms("gpu gpus cuda use_gpu use_cuda no_cuda no_gpu cpu device devices accelerator gpu_id gpu_ids "
              "platform mps cuda_visible_devices",
              "backend", "cupy is an NVIDIA GPU, numpy the CPU; or train --device cuda"),
     Synonyms("latents latent_dim latent_dims latent_size latent_dimension z z_dim zdim z_size "
@@ -138,6 +131,11 @@ ELSEWHERE = (  # what is no setting: where it is instead
     Synonyms("vary success set sweep grid", "a file with vary and set is a sweep: minigan sweep FILE"),
     Synonyms("batch_norm batchnorm bn layer_norm norm",
              "no layer is normalised: the networks are perceptrons, with widths and an activation"),
+    Synonyms("plot plots plotting figure figures fig figs draw graphics images image_dir save_plots show "
+             "show_plots make_plots save_figures visualize visualise",
+             "a run draws one figure, at its end, and where matplotlib is missing none; there is no switch"),
+    Synonyms("wandb tensorboard mlflow comet neptune aim logger logging log logs use_wandb tb tracker",
+             "what a run measures is in its metrics.jsonl, a line per evaluation"),
     Synonyms("early_stopping early_stop patience",
              "a run has its steps; its best checkpoint is kept: --at best"),
 )  # fmt: skip
@@ -191,89 +189,3 @@ COMMANDS = (  # of commands
     Synonyms("plot_graph draw_graph dot", "graph"),
     Synonyms("complete autocomplete shell", "completion"),
 )  # fmt: skip
-VALUES = {  # of a choice, by the last part of its name that says what it is
-    "objective": (
-        Synonyms("vanilla bce binary_cross_entropy cross_entropy crossentropy bce_loss bce_with_logits ns "
-                 "nsgan ns_gan standard dcgan logistic log", "non_saturating"),
-        Synonyms("gan original goodfellow", "minimax non_saturating"),
-        Synonyms("mm mmgan mm_gan minmax min_max saturating zero_sum", "minimax"),
-        Synonyms("ls lsgan ls_gan mse l2 mean_squared_error least_square squares quadratic",
-                 "least_squares"),
-        Synonyms("w wgan w_gan w1 emd earth_mover earthmover wasserstein1 wasserstein_gan critic",
-                 "wasserstein", "bound D as well, by clip=0.01 or wgan_gp=10"),
-        Synonyms("wgangp wgan_gp wgan_with_gp improved_wgan gp",
-                 "wasserstein", "with wgan_gp=10, r1=0 and r2=0"),
-        Synonyms("rgan r_gan rsgan rpgan ragan rs ra r3gan relativistic_gan", "relativistic"),
-        Synonyms("hinge_loss hinge_gan geometric sngan sagan biggan", "hinge"),
-        Synonyms("jsd jensen_shannon jensenshannon", "js"),
-        Synonyms("kld kl_divergence kullback_leibler forward_kl", "kl"),
-        Synonyms("rkl kl_reverse backward_kl", "reverse_kl"),
-        Synonyms("tv variation total_var", "total_variation"),
-        Synonyms("hellinger", "squared_hellinger"),
-        Synonyms("chi2 chi_squared chi_square pearson_chi2", "pearson"),
-        Synonyms("f_gan fgan", "kl reverse_kl js pearson squared_hellinger"),
-        Synonyms("alpha alpha_gan alphagan", "alpha(0.5,1)"),
-    ),
-    "activation": (
-        Synonyms("swish gelu mish", "silu"),
-        Synonyms("lrelu leaky prelu", "leaky_relu"),
-        Synonyms("logistic sig", "sigmoid"),
-        Synonyms("hyperbolic_tangent", "tanh"),
-        Synonyms("selu celu", "elu"),
-    ),
-    "initializer": (
-        Synonyms("xavier glorot xavier_uniform uniform", "glorot_uniform"),
-        Synonyms("xavier_normal normal", "glorot_normal"),
-        Synonyms("kaiming he", "he_normal he_uniform"),
-        Synonyms("kaiming_normal msra", "he_normal"), Synonyms("kaiming_uniform", "he_uniform"),
-        Synonyms("lecun lecun_uniform", "lecun_normal"),
-    ),
-    "optimizer": (
-        Synonyms("adamw nadam amsgrad adamax", "adam"),
-        Synonyms("rms", "rmsprop"),
-        Synonyms("gd gradient_descent plain", "sgd"),
-        Synonyms("nesterov heavy_ball sgd_momentum", "momentum"),
-        Synonyms("oadam optimistic", "optimistic_adam"),
-        Synonyms("omd ogd ogda", "optimistic_sgd"),
-    ),
-    "schedule": (
-        Synonyms("none off no false fixed flat null", "constant"),
-        Synonyms("cos cosine_annealing", "cosine"),
-        Synonyms("exp", "exponential", "with final=0.01"),
-        Synonyms("lin linear_decay", "linear"),
-    ),
-    "average": (
-        Synonyms("off no false null newest last", "none"),
-        Synonyms("exponential moving", "ema"),
-        Synonyms("uniform mean swa polyak", "tail"),
-    ),
-    "order": (
-        Synonyms("alternate alt sequential in_turn turns", "alternating"),
-        Synonyms("sim joint at_once", "simultaneous"),
-        Synonyms("extra eg", "extragradient"),
-    ),
-    "dtype": (
-        Synonyms("float single f32 fp32 32 f4", "float32"),
-        Synonyms("double f64 fp64 64 f8", "float64"),
-        Synonyms("half float16 f16 fp16 bfloat16 bf16 mixed amp 16", "float32", "it is the smallest"),
-    ),
-    "backend": (
-        Synonyms("gpu cuda cuda_0 cuda0 nvidia", "cupy"),
-        Synonyms("cpu np", "numpy"),
-        Synonyms("torch pytorch jax tensorflow tf mps", "numpy cupy"),
-    ),
-    "distribution": (
-        Synonyms("gaussian gauss n randn", "normal"),
-        Synonyms("unif u rand", "uniform"),
-    ),
-    "random": (
-        Synonyms("cpu np default", "numpy"),
-        Synonyms("gpu cuda curand", "philox"),
-    ),
-    "execution": (
-        Synonyms("fast fastest default best", "auto"),
-        Synonyms("compiled jit plan compile", "planned"),
-        Synonyms("eager record replay", "recorded"),
-        Synonyms("graph cuda_graph cudagraph", "launches"),
-    ),
-}  # fmt: skip

@@ -250,9 +250,11 @@ def test_without_matplotlib_a_run_ends_with_a_note(minigan_, tiny, place, monkey
 
 def test_print_config_shows_every_setting_and_who_set_it(minigan_, place, monkeypatch, one_object):
     monkeypatch.setenv("MINIGAN_SEED", "9")
+    monkeypatch.setenv("MINIGAN_LR", "9")
     code, out, err = minigan_("train", "peaked", "--steps", "7", "--set", "r1=0.1", "--print-config")
     lines = dict(line.split(" = ", 1) for line in out.splitlines())
-    assert code == 0 and err == "" and list(lines) == list(fields())
+    assert code == 0 and err.count("\n") == 1 and "MINIGAN_LR in the environment is no setting" in err
+    assert list(lines) == list(fields())
     assert lines["target"] == '"laplace(0, 1)"    # preset peaked' and lines["seed"] == "9    # MINIGAN_SEED"
     assert (
         lines["steps"] == "7    # --steps" and lines["r1"] == "0.1    # --set" and "#" not in lines["batch"]

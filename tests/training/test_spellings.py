@@ -5,10 +5,11 @@ import math
 import msgspec
 import pytest
 
+from minigan.arguments import closest
 from minigan.errors import ConfigError
 from minigan.gan.objectives import OBJECTIVES
 from minigan.training.config import Config, fields, flatten, to_json
-from minigan.training.settings import from_json, resolve
+from minigan.training.settings import from_json, notes_on, resolve
 from minigan.training.spellings import DEVICES, OPTIONS, choices, meant
 from minigan.training.synonyms import ELSEWHERE, NAMES, VALUES
 
@@ -30,6 +31,36 @@ def words(rows):
 
 
 # ── names
+
+
+def test_the_library_and_the_settings_have_one_table_of_other_words():
+    for name, key in (("objective", "objective"), ("activation", "generator.activation")):
+        for row in VALUES[name]:
+            for word in row.words.split():
+                ours = row.ours.split()
+                assert any(f"'{one}" in refused(f"{key}={word}") for one in ours), word
+                assert closest(word, choices(key)) in {f", did you mean {one!r}?" for one in ours} | {""}, (
+                    word
+                )
+
+
+def test_a_variable_that_looks_like_a_setting_is_noted_with_what_is_meant():
+    for variable, says in (
+        ("MINIGAN_LR", "MINIGAN_GENERATOR_OPTIMIZER__RATE or MINIGAN_DISCRIMINATOR_OPTIMIZER__RATE"),
+        ("MINIGAN_GENERATOR_WIDTHS", "did you mean MINIGAN_GENERATOR__WIDTHS?"),
+        ("MINIGAN_SEEDD", "did you mean MINIGAN_SEED?"), ("MINIGAN_EPOCHS", "MINIGAN_STEPS"),
+        ("MINIGAN_Q7", "--print-config lists"), ("MINIGAN_OUT", "--out"),
+    ):  # fmt: skip
+        (note,) = notes_on({variable: "3", "PATH": "/"})
+        assert note.startswith(f"{variable} in the environment is no setting; ") and says in note
+    known = (
+        "MINIGAN_RUNS",
+        "MINIGAN_SEED",
+        "MINIGAN_GENERATOR",
+        "MINIGAN_PORT_80_TCP",
+        "MINIGAN_SERVICE_HOST",
+    )
+    assert notes_on(dict.fromkeys(known, "1")) == []
 
 
 def test_every_synonym_leads_to_settings_that_exist():
