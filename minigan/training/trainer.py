@@ -28,6 +28,7 @@ from minigan.training.config import flatten, to_json
 from minigan.training.experiment import Experiment
 from minigan.training.metrics import Observer, expected_modes, verdict
 from minigan.training.saved import FRAMES, ROUNDING, Reopened, not_finite, read_verdict
+from minigan.training.savings import Moment, Savings
 from minigan.training.signals import Interrupted, Terminated, noted
 from minigan.training.steps import Steps
 
@@ -76,8 +77,7 @@ class Session:
         self.observer = Observer(experiment, best=best)
         self._config: dict[str, Any] = json.loads(to_json(experiment.config))
         self._rows, self._row = 0, dict[str, Any]()
-        self._best, self.improved = math.inf, False  # the least KS so far; whether it is of the newest line
-        self._best_step: int | None = None  # of the checkpoint that holds what earned it
+        self.savings = Savings(run, math.inf, None)
         self._finished: Outcome | None = None  # of a run that was before this process
         self._resumed = False  # whether from a checkpoint
         self._lengths: list[list[int]] = []  # that the run had before it was made longer
@@ -144,12 +144,12 @@ class Session:
             )
         self._resumed = bool(state)
         if state:
-            self._best, self._trained = math.inf if best is None else float(best), float(seconds)
-            self._lengths = state.get("lengths", [])
+            self._trained, self._lengths = float(seconds), state.get("lengths", [])
             file = checkpoint.best_of(self.run, state)
-            self._best_step = None if file is None else checkpoint.step_of(file)
-            if file is None and best is not None:
-                self._best = math.inf
+            if file is not None:
+                least = math.inf if best is None else float(best)
+                self.savings = Savings(self.run, least, checkpoint.step_of(file))
+            elif best is not None:
                 self.run.log("note: the best checkpoint is not there; from here on the best is sought anew")
         kept = self.run.cut_metrics(self.experiment.step if state else -1)
         self._rows, self._row = len(kept.rows), dict(kept.rows[-1]) if kept.rows else {}
@@ -162,11 +162,10 @@ class Session:
         """Trained so far, by this process and those before it."""
         return self._trained + time.perf_counter() - self._started
 
-    def begin(self) -> bool:
-        """The first line of metrics, where it is not there; whether that earns a checkpoint."""
+    def begin(self) -> None:
+        """The first line of metrics, where it is not there."""
         if not self._resumed:
             self.evaluate()
-        return self.improved
 
     def evaluate(self) -> None:
         """Write a line of metrics.
@@ -176,12 +175,11 @@ class Session:
         self._row = self.observer.row(self.seconds)
         self.run.append_metrics(self._row)
         self._rows += 1
-        self.improved = self._row["ks"] < self._best
-        self._best = min(self._best, self._row["ks"])
+        self.savings.offer(self._row["ks"], self.experiment.step, self.moment)
         self._on_row(self._row)
 
-    def save(self, keep: int) -> None:
-        """Write a checkpoint of this moment, and remove all but the newest and the best.
+    def moment(self) -> Moment:
+        """What a checkpoint holds of this moment.
 
         Raises:  DivergedError – if one of its numbers is not finite, as of an optimiser that overflowed
         """
@@ -190,8 +188,7 @@ class Session:
         arrays |= {f"{FRAMES}{name}": array for name, array in self.observer.memory().items()}
         if (name := not_finite(arrays)) is not None:
             raise DivergedError(f"{name} stopped being finite before step {experiment.step}")
-        if self.improved:
-            self._best_step = experiment.step
+        best, best_step = self.savings.best, self.savings.best_step
         state = {
             "config": self._config,
             "lengths": self._lengths,
@@ -199,13 +196,15 @@ class Session:
             "data": experiment.digest,
             "rows": self._rows,
             "seconds": round(self.seconds, 3),
-            "best": self._best if math.isfinite(self._best) else None,
+            "best": best if math.isfinite(best) else None,
             "environment": self._bits,
             "watched": self._watched,
         }
-        self.run.sync_metrics()
-        checkpoint.save_step(self.run, experiment.step, arrays, state, keep, best=self._best_step)
-        self.improved = False
+        return Moment(experiment.step, arrays, state, best_step)
+
+    def save(self, keep: int) -> None:
+        """Write a checkpoint of this moment, and of the best before it.    Raises:  DivergedError – as there"""
+        self.savings.save(self.moment(), keep)
 
     def refuse_divergence(self) -> None:
         """Raises:  DivergedError – if the last losses, or the parameters, are not finite"""
@@ -249,8 +248,9 @@ class Session:
             "figure": run.plots / "overview.png",
         }
 
-    def diverge(self, error: DivergedError) -> DivergedError:
-        """Write down that the run diverged; the error with what to do about it."""
+    def diverge(self, error: DivergedError, keep: int) -> DivergedError:
+        """Write down that the run diverged, and what was good; the error with what to do about it."""
+        self.savings.end(keep)
         self.run.write_status("diverged", step=self.experiment.step)
         advice = remedy("diverged", flatten(self.experiment.config))
         found = f"the run so far is in {self.run.path}"
@@ -260,13 +260,15 @@ class Session:
         self.run.log(f"error: {advised}")
         return advised
 
-    def abandon(self, status: str, error: BaseException) -> None:
-        """Write down, where it can be written, why the run ends here."""
+    def abandon(self, status: str, error: BaseException, keep: int) -> None:
+        """Write down, where it can be written, why the run ends here, and what it would lose."""
         why = (
             f"error: {error}"
             if isinstance(error, MiniganError)
             else "".join(traceback.format_exception(error))
         )
+        with suppress(MiniganError):
+            self.savings.end(keep)
         with suppress(MiniganError):
             self.run.log(why)
             self.run.write_status(status, step=self.experiment.step)
@@ -370,7 +372,7 @@ class _Runs:
         return given
 
     def _leave(self, k: int, error: DivergedError) -> None:
-        self.outcomes[k] = self.alive.pop(k).diverge(error)
+        self.outcomes[k] = self.alive.pop(k).diverge(error, self._keep)
 
     def start(self, resumed: Sequence[Reopened] | None, allow_drift: bool) -> None:
         """Begin or go on, with BLAS as it will be."""
@@ -378,22 +380,22 @@ class _Runs:
             session.start(None if resumed is None else resumed[k], allow_drift)
 
     def begin(self) -> None:
-        """The first line of metrics, before any step, the checkpoint that it earns, and their clock."""
-        if self.steps.step == 0 and any(self.evaluate(Session.begin).values()):
-            self.save()
+        """The first line of metrics, before any step, and the clock of their checkpoints."""
+        if self.steps.step == 0:
+            self.evaluate(Session.begin)
         self._saved = time.perf_counter()
 
-    def evaluate(self, action: Callable[[Session], Any], caught: Sequence[int] = ()) -> dict[int, Any]:
-        """What each gives that writes a line of metrics; after ``LOOK`` a signal cuts that off.
+    def evaluate(self, action: Callable[[Session], None], caught: Sequence[int] = ()) -> None:
+        """Let each write a line of metrics; after ``LOOK`` a signal cuts that off.
 
-        Raises:  Interrupted, KeyboardInterrupt – then; the step before has a checkpoint
+        Raises:  Interrupted, KeyboardInterrupt – then; the step before gets a checkpoint
         """
         if caught and self._looked > LOOK:
             raise self.interrupted(caught[0])
         self.evaluating, began = True, time.perf_counter()
-        given = self.each(action)
+        self.each(action)
         self.evaluating, self._looked = False, time.perf_counter() - began
-        return given
+        self.each(lambda session: session.savings.release())
 
     def hurry(self, number: int) -> None:
         """Have a signal that was noted act soon, if an evaluation goes on by then."""
@@ -419,7 +421,7 @@ class _Runs:
             if count == left:  # the last step before an evaluation is measured alone
                 self.steps.advance(count - 1)
                 if self._looked > LOOK and self.steps.step:  # what a signal may cut off
-                    self.save()
+                    self.each(lambda session: session.savings.hold(session.moment()))
                 self.each(lambda session: session.observer.remember())
                 self.steps.advance(1)
             else:
@@ -429,10 +431,9 @@ class _Runs:
         self._pace = PATIENCE * count / max(time.perf_counter() - began, 1e-9)
 
     def want_saving(self) -> bool:
-        """Whether a checkpoint is due: by the clock, as the best so far, or as the last."""
+        """Whether a checkpoint is due: by the clock, or as the last."""
         late = time.perf_counter() - self._saved >= self.config.checkpoint_seconds
-        improved = any(session.improved for session in self.alive.values())
-        return late or improved or self.steps.step == self.config.steps
+        return late or self.steps.step == self.config.steps
 
     def save(self) -> None:
         """A checkpoint of each."""
@@ -448,7 +449,7 @@ class _Runs:
         """Write down of each why it ends here."""
         stopped = isinstance(error, (Interrupted, KeyboardInterrupt))
         for session in self.alive.values():
-            session.abandon("interrupted" if stopped else "failed", error)
+            session.abandon("interrupted" if stopped else "failed", error, self._keep)
 
 
 def next_evaluation(step: int, every: int, last: int) -> int:
