@@ -83,7 +83,7 @@ def run_job(
 
     Raises:  Interrupted – after a signal, with checkpoints
     """
-    from minigan.training.experiment import Ensemble
+    from minigan.sweeps.programs import together
     from minigan.training.signals import Interrupted
     from minigan.training.trainer import Session, train_together
 
@@ -97,7 +97,7 @@ def run_job(
             # A sweep draws no page of a run: a D that is trained for it would take longer than all else.
             sessions = [Session(reopened.experiment, reopened.run, best=False) for reopened in opened]
             experiments = [reopened.experiment for reopened in opened]
-            steps = Ensemble(experiments) if len(experiments) > 1 else experiments[0]
+            steps = stack.enter_context(together(experiments))
             for outcome, session in zip(
                 train_together(steps, sessions, resumed=opened, allow_drift=allow_drift, stop=stop),
                 sessions,

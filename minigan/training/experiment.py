@@ -270,15 +270,34 @@ class Ensemble(Steps):
         steps = {experiment.step for experiment in experiments}
         if len(steps) != 1:
             raise ValueError(f"experiments train together from one step on; received {sorted(steps)}")
-        self._experiments, first = list(experiments), experiments[0]
-        self.config, self.backend = first.config, first.backend
+        first, self._of = experiments[0], _kind(experiments)
+        self.backend = first.backend
         self.game = _game(configs, self.backend, first.latent_size, first.features, replicated=True)
         super().__init__(first.block_length)
+        self._take(experiments)
+
+    def _take(self, experiments: Sequence[Experiment]) -> None:
+        self._experiments, self.config, self.step = (
+            list(experiments),
+            experiments[0].config,
+            experiments[0].step,
+        )
+        self._block, self._losses = None, None
         for name, tensor in self.game.state.items():
             rows = [experiment.game.state[name].memory for experiment in experiments]
             self.backend.xp.copyto(tensor.memory, self.backend.xp.stack(rows))
             mark_written(tensor.memory)
-        self.step = first.step
+
+    def take(self, experiments: Sequence[Experiment]) -> bool:
+        """Train others from here on, with the step that was recorded; False where it is not theirs."""
+        if _kind(experiments) != self._of:
+            return False
+        self._take(experiments)
+        return True
+
+    def leave(self) -> None:
+        """Forget the experiments, and keep the recorded step for those that ``take`` is given."""
+        self._experiments, self._numbers = [], {}
 
     @classmethod
     def of_seeds(cls, config: Config, seeds: Sequence[int], *, data: Data | None = None) -> Self:
@@ -325,6 +344,15 @@ def structure(config: Config) -> bytes:
         for name in ("generator_optimizer", "discriminator_optimizer")
     }
     return to_json(replace(config, name="", seed=0, **common))
+
+
+def _kind(experiments: Sequence[Experiment]) -> tuple[Any, ...] | None:
+    """What a recorded step depends on; None where the experiments do not train together."""
+    kinds = {(structure(e.config), e.step, e.features, e.latent_size) for e in experiments}
+    if len(kinds) != 1:
+        return None
+    of, _, *sizes = kinds.pop()
+    return of, len(experiments), *sizes
 
 
 def rehearse(config: Config) -> None:

@@ -63,6 +63,7 @@ class Steps:
                 if self._program is not None and not self.watched:
                     blocks = (numbers[k : k + count] for numbers in self._numbers.values())
                     self._program.each(*blocks, copy=False)
+                    self._losses = self._program.outputs
                 else:
                     count, inputs = 1, [constant(numbers[k]) for numbers in self._numbers.values()]
                     if self.watched:

@@ -18,7 +18,7 @@ from minigan.errors import BusyError, ConfigError, DataError, MiniganError, Unav
 from minigan.storage import checkpoint, files
 from minigan.storage.directory import RunDirectory
 from minigan.storage.files import acquire
-from minigan.sweeps import sweep
+from minigan.sweeps import programs, sweep, workers
 from minigan.sweeps.sweep import Rate, conditions, create, is_done, load, read_sweep, run_path
 from minigan.sweeps.workers import jobs, local, memory_of, run_sweep
 from minigan.training.config import to_json
@@ -480,6 +480,25 @@ def test_what_a_run_of_a_sweep_costs_besides_its_steps(tmp_path, monkeypatch):
     assert sorted(asked) == ["numpy", "scipy"] and reads.count("sweep.json") == 1
     _, state = checkpoint.load(run_path(path, 0) / "frames.safetensors")
     assert state == {"kind": "frames"}
+
+
+def test_a_step_is_recorded_once_for_all_groups_of_one_structure(tmp_path, monkeypatch):
+    """Nothing of a group is left for the next, its losses no more than its data; others record anew."""
+    monkeypatch.setattr(workers, "TOGETHER", 3)
+    monkeypatch.setattr(programs, "_IDLE", [])
+    recorded, record = [], Ensemble._record
+
+    def noted(ensemble, inputs):
+        recorded.append(len(ensemble.experiments))
+        record(ensemble, inputs)
+
+    monkeypatch.setattr(Ensemble, "_record", noted)
+    path, found, failures = swept(tmp_path, TINY + "[vary]\nseed = '0:4'\nr1 = [0.1, 0.5]\n")
+    assert failures == [] and not found.missing and recorded == [3, 2]
+    for number in (0, 4, 7):
+        same_bits(run_path(path, number), alone(tmp_path, load(path).configs[number]))
+    (idle,) = programs._IDLE
+    assert idle.experiments == []
 
 
 @pytest.mark.parametrize(
