@@ -260,14 +260,10 @@ def _for_information(x, target):
     edges = histogram_edges(target)
     w1 = np.full(len(x), np.nan)
     if math.isfinite(target.mean):
-        w1 = wasserstein1_of_rows(x, target, _cached(_inner_quantiles, target, n)) / scale
+        w1 = wasserstein1_of_rows(x, target, inner_quantiles(n, target)) / scale
     below = np.stack([np.searchsorted(row, edges, side="right") for row in x]) / n
     shares = np.diff(target.cdf(edges), prepend=0, append=1)
     return w1, js_rows(np.diff(below, prepend=0, append=1), shares), location_scale_of(x, scale_name)
-
-
-def _inner_quantiles(target, n):
-    return inner_quantiles(n, target)
 
 
 def _floors(target, n):

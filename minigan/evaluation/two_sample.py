@@ -6,6 +6,7 @@ left limits of step functions, without the seconds that importing it takes.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from minigan.probability._numerics import epsilon, host, host_sample
 from minigan.probability.long_calls import ordered
 
 _CHUNK = 2**21  # entries of a kernel matrix held at once
+_REMEMBERED = 2**17  # quantiles of a distribution, at most
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,21 @@ def wasserstein1_to(sample, distribution) -> float:
 
 def inner_quantiles(n: int, distribution) -> np.ndarray:
     """The quantiles at 1/n … (n − 1)/n.    Shapes:  → (n − 1,)"""
+    try:
+        return _remembered_quantiles(n, distribution) if n <= _REMEMBERED else _quantiles(n, distribution)
+    except TypeError:  # not hashable
+        return _quantiles(n, distribution)
+
+
+def _quantiles(n, distribution):
     return distribution.quantile(np.arange(1, n) / n) if n > 1 else np.empty(0)
+
+
+@lru_cache(maxsize=8)
+def _remembered_quantiles(n, distribution):
+    quantiles = _quantiles(n, distribution)
+    quantiles.flags.writeable = False
+    return quantiles
 
 
 def wasserstein1_of_rows(x: np.ndarray, distribution, quantiles: np.ndarray) -> np.ndarray:

@@ -67,7 +67,8 @@ def separation(real_logits: Any, fake_logits: Any) -> float:
     Raises:  ValueError – for an empty array
     Source:  Mann & Whitney 1947; Hanley & McNeil 1982
     """
-    real, fake = np.ravel(real_logits), np.sort(np.ravel(fake_logits))
+    # ranks are found sooner one after the other
+    real, fake = np.sort(np.ravel(real_logits)), np.sort(np.ravel(fake_logits))
     if real.size == 0 or fake.size == 0:
         raise ValueError("real logits are ranked among generated ones; received an empty array")
     below = [np.searchsorted(fake, real, side=side).mean() for side in ("left", "right")]

@@ -25,6 +25,7 @@ from minigan.gan.theory.diagnostics import best_value, generated_density, value_
 from minigan.probability.distributions import NORMAL_IQR, Distribution, location_scale
 from minigan.probability.empirical import Empirical
 from minigan.probability.estimators import js_histogram
+from minigan.probability.long_calls import ordered
 from minigan.training.draws import stream
 from minigan.training.experiment import Experiment
 
@@ -57,6 +58,7 @@ class Observer:
         self._grid = _grid(experiment) if experiment.features == 1 else None
         self._modes = modes_of(experiment.distribution)
         self._axes = _axes(experiment)
+        self._one = False  # whether the generator in training is its average, and seen as one
         networks = {"d": experiment.discriminator, "g": experiment.generator}
         self._parameters = {player: network.parameters.flat for player, network in networks.items()}
         self.remember()
@@ -77,7 +79,9 @@ class Observer:
         """
         e, n = self.experiment, self.experiment.config.eval_samples
         sample = e.sample(n, e.step)
-        rows = e.sample(n, e.step, averaged=False), e.real(n, e.step)
+        self._one = np.array_equal(e.averaged.parameters.flat.numpy(), e.generator.parameters.flat.numpy())
+        now = sample if self._one else e.sample(n, e.step, averaged=False)
+        rows = now, e.real(n, e.step)
         fake, real = (e.logits(part, packs=True) for part in rows)
         _refuse_nonfinite(e.step, sample, fake, real)
         objective = e.game.objective
@@ -119,11 +123,11 @@ class Observer:
     def _distances(self, sample: np.ndarray) -> dict[str, Any]:
         e = self.experiment
         if e.held_out is None:
-            x = sample[:, 0]
+            x = ordered(sample[:, 0])  # once for all
             ks = ks_one_sample(x, e.distribution)
             scale = float(np.squeeze(e.scale)) if not math.isfinite(e.distribution.sd) else e.distribution.sd
             w1 = wasserstein1_to(x, e.distribution) / scale if math.isfinite(e.distribution.mean) else None
-            return _row(ks.statistic, ks.pvalue, w1, js_histogram(x, e.distribution), x)
+            return _row(ks.statistic, ks.pvalue, w1, js_histogram(x, e.distribution), sample[:, 0])
         columns = [(sample[:, j], e.held_out[:, j]) for j in range(e.features)]
         worst = ks_two_sample(*max(columns, key=lambda pair: ks_statistic(*pair)))
         varied = [(a, b, b.std()) for a, b in columns]
@@ -178,7 +182,8 @@ class Observer:
             return None
         edges, p = self._grid
         centres = 0.5 * (edges[1:] + edges[:-1])
-        q, average = self._density(edges, averaged=False), self._density(edges, averaged=True)
+        average = self._density(edges, averaged=True)
+        q = average if self._one else self._density(edges, averaged=False)
         d = _judgement(self.experiment, centres[:, None])[:, 0]
         _refuse_nonfinite(self.experiment.step, q, average, d)
         self._frames.append({"step": self.experiment.step, "q": q, "average": average, "d": d})

@@ -190,7 +190,10 @@ def pushforward_cdf(z_mass: np.ndarray, x_edges: np.ndarray, at: np.ndarray) -> 
     cdf = np.zeros(len(at))
     parts = max(1, len(z_mass) * len(at) // 2_000_000)  # so that memory is bounded
     for rows in np.array_split(np.arange(len(z_mass)), parts):
-        share = np.clip((at[:, None] - low[rows]) / width[rows], 0.0, 1.0)
+        share = at[:, None] - low[rows]
+        share /= width[rows]
+        np.maximum(share, 0.0, out=share)
+        np.minimum(share, 1.0, out=share)
         cdf += share @ z_mass[rows]
     return cdf
 
