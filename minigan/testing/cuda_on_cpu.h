@@ -2,23 +2,24 @@
 //
 // A block's threads are fibers of one thread of the CPU: each runs until a barrier, then the next; after a
 // barrier in the opposite order, so that what should have waited shows. With MINIGAN_THREADS (the sanitizers)
-// each is a std::thread and each barrier a std::barrier. Shared memory is full of NaN when a block starts.
+// each is a thread of the system. Shared memory is full of NaN when a block starts.
+//
+// Nothing of the C++ library is included: it would be most of what there is to compile in a small kernel.
 #pragma once
 #define MINIGAN_HOST
+#define _GLIBCXX_INCLUDE_NEXT_C_HEADERS  // C's math.h itself
 
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <type_traits>
-#include <utility>
-#include <vector>
 #ifdef MINIGAN_THREADS
-#include <barrier>
-#include <memory>
-#include <thread>
+#include <linux/futex.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #else
 #include <setjmp.h>
 #include <ucontext.h>
@@ -71,6 +72,13 @@ namespace minigan {
 enum Status { RAN, DIVERGED, OVERFLOWED };
 enum Wait { NOTHING, BLOCK, WARP };
 const size_t MARGIN = 4096;  // behind dynamic shared memory: writes there are seen
+const unsigned MOST_THREADS = 1024;  // of a block
+
+struct Call {  // of a kernel: of its type a function that makes the call
+    void (*kernel)();
+    void** args;
+    void (*made)(const Call&);
+};
 
 static unsigned char* dynamic_shared;
 static uint64_t lanes[32][32];  // what each lane of each warp shows the others in a shuffle
@@ -83,25 +91,60 @@ static uint3 thread_at(unsigned t) {
 
 #ifdef MINIGAN_THREADS
 
-static std::barrier<>* of_block;
-static std::unique_ptr<std::barrier<>> of_warp[32];
+// A leaver looks at the round alone, not at who has come to the next one: that would hide races between them.
+struct Barrier {
+    unsigned state, round;  // members in the upper half of the state, those that wait in the lower
 
-static void wait(Wait kind) { (kind == BLOCK ? of_block : of_warp[linear() / 32].get())->arrive_and_wait(); }
+    void change(unsigned by, bool waits) {
+        const unsigned now = __atomic_load_n(&round, __ATOMIC_RELAXED);
+        unsigned old = __atomic_load_n(&state, __ATOMIC_RELAXED), next;
+        bool last;
+        do {
+            next = old + by;
+            last = next >> 16 == (next & 0xffff);
+            if (last) next &= ~0xffffu;
+        } while (!__atomic_compare_exchange_n(&state, &old, next, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+        if (last) {
+            __atomic_store_n(&round, now + 1, __ATOMIC_RELEASE);
+            syscall(SYS_futex, &round, FUTEX_WAKE_PRIVATE, MOST_THREADS, nullptr, nullptr, 0);
+        } else if (waits)
+            while (__atomic_load_n(&round, __ATOMIC_ACQUIRE) == now)
+                syscall(SYS_futex, &round, FUTEX_WAIT_PRIVATE, now, nullptr, nullptr, 0);
+    }
+    void arrive() { change(1, true); }
+    void drop() { change(unsigned(-1) << 16, false); }
+};
 
-template <class Body> Status run_block(unsigned count, const Body& body) {
-    std::barrier<> whole(count);
-    of_block = &whole;
+static Barrier of_block, of_warp[MOST_THREADS / 32];
+
+static void wait(Wait kind) { (kind == BLOCK ? of_block : of_warp[linear() / 32]).arrive(); }
+
+struct Thread {
+    pthread_t handle;
+    unsigned index;
+    uint3 block;
+    const Call* call;
+};
+
+static void* thread_main(void* given) {
+    const Thread& self = *static_cast<Thread*>(given);
+    threadIdx = thread_at(self.index), blockIdx = self.block;
+    self.call->made(*self.call);
+    of_warp[self.index / 32].drop();
+    of_block.drop();
+    return nullptr;
+}
+
+static Status run_block(unsigned count, const Call& call) {
+    of_block = {count << 16, 0};
     for (unsigned w = 0; w * 32 < count; w++)
-        of_warp[w] = std::make_unique<std::barrier<>>(count - w * 32 < 32 ? count - w * 32 : 32);
-    std::vector<std::thread> threads;
-    for (unsigned t = 0; t < count; t++)
-        threads.emplace_back([&body, t, block = blockIdx] {
-            threadIdx = thread_at(t), blockIdx = block;
-            body();
-            of_warp[t / 32]->arrive_and_drop();
-            of_block->arrive_and_drop();
-        });
-    for (auto& thread : threads) thread.join();
+        of_warp[w] = {(count - w * 32 < 32 ? count - w * 32 : 32) << 16, 0};
+    static Thread threads[MOST_THREADS];
+    for (unsigned t = 0; t < count; t++) {
+        threads[t].index = t, threads[t].block = blockIdx, threads[t].call = &call;
+        if (pthread_create(&threads[t].handle, nullptr, thread_main, &threads[t])) exit(4);
+    }
+    for (unsigned t = 0; t < count; t++) pthread_join(threads[t].handle, nullptr);
     return RAN;
 }
 
@@ -117,14 +160,13 @@ struct Fiber {
 };
 
 const size_t STACK = 1 << 18, PAGE = 1 << 14;
-static std::vector<Fiber*> fibers;  // made when first needed, kept for the next launch
-static std::vector<Fiber*> ready;   // those that a barrier lets go on, and which of them is next
-static size_t next_ready;
+static Fiber* fibers[MOST_THREADS];  // made when first needed, kept for the next launch
+static Fiber* ready[MOST_THREADS];   // those that a barrier lets go on, and which of them is next
+static size_t fiber_count, ready_count, next_ready;
 static Fiber* current;
 static jmp_buf scheduler;
 static unsigned next_thread, thread_count, left;
-static void (*run_body)(const void*);
-static const void* body_itself;
+static const Call* running;
 
 static void jump_to(Fiber* fiber) {
     current = fiber, fiber->waits = NOTHING, threadIdx = fiber->index;
@@ -135,7 +177,7 @@ static void jump_to(Fiber* fiber) {
 __attribute__((noinline)) static void wait(Wait kind) {
     current->waits = kind;
     if (_setjmp(current->at)) return;
-    if (next_ready < ready.size()) jump_to(ready[next_ready++]);
+    if (next_ready < ready_count) jump_to(ready[next_ready++]);
     _longjmp(scheduler, 1);
 }
 
@@ -145,7 +187,7 @@ static void fiber_main() {
         while (next_thread < thread_count) {
             current->thread = next_thread++;
             threadIdx = current->index = thread_at(current->thread);
-            run_body(body_itself);
+            running->made(*running);
             left++;
         }
         wait(NOTHING);
@@ -166,7 +208,7 @@ __attribute__((noinline)) static void resume(Fiber* fiber) {
 }
 
 static Fiber* fiber(size_t k) {
-    if (k == fibers.size()) {
+    if (k == fiber_count) {
         void* memory = mmap(nullptr, STACK, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         char* stack = static_cast<char*>(memory);
@@ -174,29 +216,28 @@ static Fiber* fiber(size_t k) {
         // Not all at one place in a page: the cache would hold only a few of them.
         auto made = reinterpret_cast<Fiber*>(stack + STACK - 512 - k % 8 * 384);
         made->stack = stack, made->waits = NOTHING, made->begun = false;
-        fibers.push_back(made);
+        fibers[fiber_count++] = made;
     }
     return fibers[k];
 }
 
 // Where threads of the block (of one warp, if it is given) all wait at this barrier: let them go on.
 static bool release(size_t used, bool backwards, Wait kind, int warp) {
-    ready.clear();
+    ready_count = 0;
     for (size_t k = 0; k < used; k++) {
         Fiber* f = fibers[backwards ? used - 1 - k : k];
         if (f->waits == NOTHING || (kind == WARP && int(f->thread / 32) != warp)) continue;
-        if (f->waits != kind) return ready.clear(), false;
-        ready.push_back(f);
+        if (f->waits != kind) return ready_count = 0, false;
+        ready[ready_count++] = f;
     }
-    if (ready.empty()) return false;
+    if (!ready_count) return false;
     next_ready = 1;
     resume(ready[0]);  // which lets the second go on, and so forth
-    return ready.clear(), true;
+    return ready_count = 0, true;
 }
 
-template <class Body> Status run_block(unsigned count, const Body& body) {
-    run_body = [](const void* b) { (*static_cast<const Body*>(b))(); };
-    body_itself = &body, next_thread = 0, thread_count = count, left = 0;
+static Status run_block(unsigned count, const Call& call) {
+    running = &call, next_thread = 0, thread_count = count, left = 0;
     size_t used = 0;
     while (next_thread < count) resume(fiber(used++));
     for (bool backwards = true; left < count; backwards = !backwards) {
@@ -205,7 +246,7 @@ template <class Body> Status run_block(unsigned count, const Body& body) {
         if (moved) continue;
         if (left == 0) moved = release(used, backwards, BLOCK, 0);
         if (!moved) {  // those that wait will never go on: their fibers are given up
-            fibers.clear();
+            fiber_count = 0;
             return DIVERGED;
         }
     }
@@ -214,8 +255,7 @@ template <class Body> Status run_block(unsigned count, const Body& body) {
 
 #endif
 
-template <class Body>
-Status run(const unsigned* grid, const unsigned* block, size_t shared, const Body& body) {
+static Status run(const unsigned* grid, const unsigned* block, size_t shared, const Call& call) {
     gridDim = {grid[0], grid[1], grid[2]}, blockDim = {block[0], block[1], block[2]};
 #ifdef MINIGAN_THREADS
     const size_t margin = 0;  // of its exact size, for AddressSanitizer
@@ -231,7 +271,7 @@ Status run(const unsigned* grid, const unsigned* block, size_t shared, const Bod
                 memset(dynamic_shared, 0xff, shared + margin);  // NaN in float and in double
                 if (__start_minigan_shared)
                     memset(__start_minigan_shared, 0xff, __stop_minigan_shared - __start_minigan_shared);
-                status = run_block(block[0] * block[1] * block[2], body);
+                status = run_block(block[0] * block[1] * block[2], call);
                 for (size_t i = shared; i < shared + margin && status == RAN; i++)
                     if (dynamic_shared[i] != 0xff) status = OVERFLOWED;
             }
@@ -247,43 +287,58 @@ inline char* number(char* text, size_t n) {
 }
 
 // One letter and a size: r and w are pointers to const and to what may be written.
-template <class T> char* spell(char* text) {
-    if constexpr (std::is_pointer_v<T>) {
-        using Element = std::remove_pointer_t<T>;
-        *text++ = std::is_const_v<Element> ? 'r' : 'w';
-        if constexpr (std::is_void_v<Element>)
-            return *text++ = 'V', *text++ = '0', text;
-        else
-            return spell<std::remove_const_t<Element>>(text);
-    } else {
-        *text++ = std::is_same_v<T, bool>         ? 'b'
-                  : std::is_floating_point_v<T>   ? 'f'
-                  : !std::is_integral_v<T>        ? 'V'
-                  : std::is_signed_v<T>           ? 'i'
-                                                  : 'u';
-        return number(text, sizeof(T));
+template <class T> struct Spelled {
+    static char* at(char* text) { return *text++ = 'V', number(text, sizeof(T)); }  // a struct
+};
+#define MINIGAN_SPELLED(letter, type)                                                                        \
+    template <> inline char* Spelled<type>::at(char* text) {                                                 \
+        return *text++ = letter, number(text, sizeof(type));                                                 \
     }
-}
+MINIGAN_SPELLED('b', bool)
+MINIGAN_SPELLED('f', float)
+MINIGAN_SPELLED('f', double)
+MINIGAN_SPELLED('i', char)
+MINIGAN_SPELLED('i', signed char)
+MINIGAN_SPELLED('i', short)
+MINIGAN_SPELLED('i', int)
+MINIGAN_SPELLED('i', long)
+MINIGAN_SPELLED('i', long long)
+MINIGAN_SPELLED('u', unsigned char)
+MINIGAN_SPELLED('u', unsigned short)
+MINIGAN_SPELLED('u', unsigned)
+MINIGAN_SPELLED('u', unsigned long)
+MINIGAN_SPELLED('u', unsigned long long)
+template <> struct Spelled<void> {
+    static char* at(char* text) { return *text++ = 'V', *text++ = '0', text; }
+};
+template <class T> struct Spelled<T*> {
+    static char* at(char* text) { return *text++ = 'w', Spelled<T>::at(text); }
+};
+template <class T> struct Spelled<const T*> {
+    static char* at(char* text) { return *text++ = 'r', Spelled<T>::at(text); }
+};
 
 template <class... P> const char* signature(void (*)(P...)) {
     static char text[16 * (sizeof...(P) + 1)];
     char* end = text;
-    ((end = spell<std::remove_cv_t<P>>(end), *end++ = ' '), ...);
+    ((end = Spelled<P>::at(end), *end++ = ' '), ...);
     *end = 0;
     return text;
 }
 
-template <class... P, size_t... I>
-int launch(void (*kernel)(P...), const unsigned* grid, const unsigned* block, size_t shared, void** args,
-           std::index_sequence<I...>) {
-    return run(grid, block, shared,
-               [&] { kernel(*static_cast<std::remove_cv_t<P>*>(args[I])...); });
-}
+struct Made {  // braces, unlike parentheses, take arguments in their order
+    template <class... P> Made(void (*kernel)(P...), P... p) { kernel(p...); }
+};
 
 template <class... P>
 int launch(void (*kernel)(P...), const unsigned* grid, const unsigned* block, size_t shared, void** args) {
-    return launch(kernel, grid, block, shared, args, std::index_sequence_for<P...>());
+    return run(grid, block, shared, {reinterpret_cast<void (*)()>(kernel), args, [](const Call& call) {
+        [[maybe_unused]] void** arg = call.args;
+        Made{reinterpret_cast<void (*)(P...)>(call.kernel), *static_cast<P*>(*arg++)...};
+    }});
 }
+
+template <class T> struct Same { typedef T type; };  // of which a template's parameter is not deduced
 
 }  // namespace minigan
 
@@ -330,25 +385,25 @@ template <class T, class F> T atomic(T* at, F change) {
     return old;
 }
 }  // namespace minigan
-template <class T> T atomicAdd(T* at, std::type_identity_t<T> x) {
+template <class T> T atomicAdd(T* at, typename minigan::Same<T>::type x) {
     return minigan::atomic(at, [=](T old) { return T(old + x); });
 }
-template <class T> T atomicMax(T* at, std::type_identity_t<T> x) {
+template <class T> T atomicMax(T* at, typename minigan::Same<T>::type x) {
     return minigan::atomic(at, [=](T old) { return old < x ? x : old; });
 }
-template <class T> T atomicMin(T* at, std::type_identity_t<T> x) {
+template <class T> T atomicMin(T* at, typename minigan::Same<T>::type x) {
     return minigan::atomic(at, [=](T old) { return x < old ? x : old; });
 }
-template <class T> T atomicOr(T* at, std::type_identity_t<T> x) {
+template <class T> T atomicOr(T* at, typename minigan::Same<T>::type x) {
     return minigan::atomic(at, [=](T old) { return T(old | x); });
 }
-template <class T> T atomicAnd(T* at, std::type_identity_t<T> x) {
+template <class T> T atomicAnd(T* at, typename minigan::Same<T>::type x) {
     return minigan::atomic(at, [=](T old) { return T(old & x); });
 }
-template <class T> T atomicExch(T* at, std::type_identity_t<T> x) {
+template <class T> T atomicExch(T* at, typename minigan::Same<T>::type x) {
     return minigan::atomic(at, [=](T) { return x; });
 }
-template <class T> T atomicCAS(T* at, std::type_identity_t<T> expected, std::type_identity_t<T> x) {
+template <class T> T atomicCAS(T* at, typename minigan::Same<T>::type expected, typename minigan::Same<T>::type x) {
     return minigan::atomic(at, [=](T old) { return old == expected ? x : old; });
 }
 
@@ -406,6 +461,17 @@ static inline float __uint2float_rn(unsigned a) { return float(a); }
 static inline double __ull2double_rn(unsigned long long a) { return double(a); }
 template <class T> T __ldg(const T* at) { return *at; }
 
+// CUDA's overloads of C's functions, as C++ has them too.
+#define MINIGAN_UNARY(name) static inline float name(float a) { return __builtin_##name##f(a); }
+#define MINIGAN_BINARY(name) static inline float name(float a, float b) { return __builtin_##name##f(a, b); }
+MINIGAN_UNARY(exp) MINIGAN_UNARY(exp2) MINIGAN_UNARY(expm1) MINIGAN_UNARY(log) MINIGAN_UNARY(log2)
+MINIGAN_UNARY(log10) MINIGAN_UNARY(log1p) MINIGAN_UNARY(sqrt) MINIGAN_UNARY(cbrt) MINIGAN_UNARY(fabs)
+MINIGAN_UNARY(sin) MINIGAN_UNARY(cos) MINIGAN_UNARY(tan) MINIGAN_UNARY(atan) MINIGAN_UNARY(tanh)
+MINIGAN_UNARY(sinh) MINIGAN_UNARY(cosh) MINIGAN_UNARY(erf) MINIGAN_UNARY(erfc) MINIGAN_UNARY(floor)
+MINIGAN_UNARY(ceil) MINIGAN_UNARY(trunc) MINIGAN_UNARY(rint) MINIGAN_UNARY(round)
+MINIGAN_BINARY(pow) MINIGAN_BINARY(atan2) MINIGAN_BINARY(fmod) MINIGAN_BINARY(fmin) MINIGAN_BINARY(fmax)
+static inline float fma(float a, float b, float c) { return fmaf(a, b, c); }
+
 static inline int min(int a, int b) { return b < a ? b : a; }
 static inline int max(int a, int b) { return a < b ? b : a; }
 static inline unsigned min(unsigned a, unsigned b) { return b < a ? b : a; }
@@ -435,11 +501,9 @@ namespace minigan {
 struct Entry {
     const char *name, *signature;
     int (*launch)(const unsigned*, const unsigned*, size_t, void**);
+    Entry* next;
 };
-static std::vector<Entry>& entries() {
-    static std::vector<Entry> all;
-    return all;
-}
+static Entry* entries;
 
 template <class T> T read_one(FILE* file) {
     T value;
@@ -449,15 +513,17 @@ template <class T> T read_one(FILE* file) {
 }  // namespace minigan
 
 #define MINIGAN_KERNEL(name)                                                                                 \
-    static bool minigan_entry_##name = (minigan::entries().push_back({#name, minigan::signature(name),      \
+    static minigan::Entry minigan_entry_##name = {#name, minigan::signature(name),                           \
         [](const unsigned* grid, const unsigned* block, size_t shared, void** args) {                        \
-            return minigan::launch(name, grid, block, shared, args); }}), true);
+            return minigan::launch(name, grid, block, shared, args); }, minigan::entries};                   \
+    static bool minigan_listed_##name = (minigan::entries = &minigan_entry_##name, true);
 
 // program: one line per kernel and its parameters.  program NAME FILE: one launch, described by the file and
 // written back to it: grid, block, shared bytes, count; then for each argument a flag (array?), size, bytes.
 int main(int count, char** words) {
     if (count == 1) {
-        for (auto& entry : minigan::entries()) printf("%s %s\n", entry.name, entry.signature);
+        for (auto entry = minigan::entries; entry; entry = entry->next)
+            printf("%s %s\n", entry->name, entry->signature);
         return 0;
     }
     FILE* file = fopen(words[2], "r+b");
@@ -466,18 +532,18 @@ int main(int count, char** words) {
     for (auto& n : grid) n = minigan::read_one<uint32_t>(file);
     for (auto& n : block) n = minigan::read_one<uint32_t>(file);
     const size_t shared = minigan::read_one<uint64_t>(file), many = minigan::read_one<uint64_t>(file);
-    std::vector<void*> values(many), args(many);  // each of its own size: AddressSanitizer knows its ends
-    std::vector<uint64_t> is_array(many), size(many);
+    auto values = static_cast<void**>(calloc(many, sizeof(void*))), args = static_cast<void**>(calloc(many, sizeof(void*)));
+    auto is_array = static_cast<uint64_t*>(calloc(many, 8)), size = static_cast<uint64_t*>(calloc(many, 8));
     for (size_t i = 0; i < many; i++) {
         is_array[i] = minigan::read_one<uint64_t>(file), size[i] = minigan::read_one<uint64_t>(file);
         values[i] = aligned_alloc(16, (size[i] + 15) / 16 * 16);
-        if (is_array[i]) values[i] = (free(values[i]), malloc(size[i]));
+        if (is_array[i]) values[i] = (free(values[i]), malloc(size[i]));  // AddressSanitizer knows its end
         if (fread(values[i], 1, size[i], file) != size[i]) return 3;
         args[i] = is_array[i] ? static_cast<void*>(&values[i]) : values[i];
     }
-    for (auto& entry : minigan::entries())
-        if (!strcmp(entry.name, words[1])) {
-            entry.launch(grid, block, shared, args.data());
+    for (auto entry = minigan::entries; entry; entry = entry->next)
+        if (!strcmp(entry->name, words[1])) {
+            entry->launch(grid, block, shared, args);
             rewind(file);
             for (size_t i = 0; i < many; i++)
                 if (is_array[i]) fwrite(values[i], 1, size[i], file);

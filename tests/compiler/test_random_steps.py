@@ -21,7 +21,6 @@ from minigan.engine import primitives as P
 from minigan.engine.autodiff import assign, filled, grad
 from minigan.engine.tensor import Tensor, constant, variable
 from minigan.nn.parameters import Parameters
-from minigan.testing import cuda_on_cpu
 
 REPLAYS, TOLERANCE = 4, 1e-11
 FUSED = (2, 6, 8, 9, 15, 16, 25, 32, 34, 40)  # steps with nothing that only an array library can do
@@ -284,9 +283,6 @@ def test_an_error_of_one_in_a_billion_in_a_pass_is_found(broken):
 def test_fused_steps_agree_to_rounding(monkeypatch, execution, large):
     """The CUDA sources of a GPU, simulated, with sums of three terms in parts and little memory."""
     strict = backends.get("strict")
-    monkeypatch.setattr(
-        cuda_on_cpu, "FLAGS", tuple("-O0" if flag == "-O2" else flag for flag in cuda_on_cpu.FLAGS)
-    )
     monkeypatch.setattr(strict, "shared_memory", 0 if large else 2**16)
     for name, value in {"LONG": 3, "PART": 1}.items():
         monkeypatch.setattr(stages, name, value)
