@@ -338,7 +338,8 @@ int launch(void (*kernel)(P...), const unsigned* grid, const unsigned* block, si
     }});
 }
 
-template <class T> struct Same { typedef T type; };  // of which a template's parameter is not deduced
+template <class T> struct Identity { typedef T type; };
+template <class T> using Same = typename Identity<T>::type;  // from which T is not deduced
 
 }  // namespace minigan
 
@@ -385,25 +386,25 @@ template <class T, class F> T atomic(T* at, F change) {
     return old;
 }
 }  // namespace minigan
-template <class T> T atomicAdd(T* at, typename minigan::Same<T>::type x) {
+template <class T> T atomicAdd(T* at, minigan::Same<T> x) {
     return minigan::atomic(at, [=](T old) { return T(old + x); });
 }
-template <class T> T atomicMax(T* at, typename minigan::Same<T>::type x) {
+template <class T> T atomicMax(T* at, minigan::Same<T> x) {
     return minigan::atomic(at, [=](T old) { return old < x ? x : old; });
 }
-template <class T> T atomicMin(T* at, typename minigan::Same<T>::type x) {
+template <class T> T atomicMin(T* at, minigan::Same<T> x) {
     return minigan::atomic(at, [=](T old) { return x < old ? x : old; });
 }
-template <class T> T atomicOr(T* at, typename minigan::Same<T>::type x) {
+template <class T> T atomicOr(T* at, minigan::Same<T> x) {
     return minigan::atomic(at, [=](T old) { return T(old | x); });
 }
-template <class T> T atomicAnd(T* at, typename minigan::Same<T>::type x) {
+template <class T> T atomicAnd(T* at, minigan::Same<T> x) {
     return minigan::atomic(at, [=](T old) { return T(old & x); });
 }
-template <class T> T atomicExch(T* at, typename minigan::Same<T>::type x) {
+template <class T> T atomicExch(T* at, minigan::Same<T> x) {
     return minigan::atomic(at, [=](T) { return x; });
 }
-template <class T> T atomicCAS(T* at, typename minigan::Same<T>::type expected, typename minigan::Same<T>::type x) {
+template <class T> T atomicCAS(T* at, minigan::Same<T> expected, minigan::Same<T> x) {
     return minigan::atomic(at, [=](T old) { return old == expected ? x : old; });
 }
 
@@ -505,6 +506,8 @@ struct Entry {
 };
 static Entry* entries;
 
+template <class T> T* zeros(size_t count) { return static_cast<T*>(calloc(count, sizeof(T))); }
+
 template <class T> T read_one(FILE* file) {
     T value;
     if (fread(&value, sizeof value, 1, file) != 1) exit(3);
@@ -532,8 +535,8 @@ int main(int count, char** words) {
     for (auto& n : grid) n = minigan::read_one<uint32_t>(file);
     for (auto& n : block) n = minigan::read_one<uint32_t>(file);
     const size_t shared = minigan::read_one<uint64_t>(file), many = minigan::read_one<uint64_t>(file);
-    auto values = static_cast<void**>(calloc(many, sizeof(void*))), args = static_cast<void**>(calloc(many, sizeof(void*)));
-    auto is_array = static_cast<uint64_t*>(calloc(many, 8)), size = static_cast<uint64_t*>(calloc(many, 8));
+    auto values = minigan::zeros<void*>(many), args = minigan::zeros<void*>(many);
+    auto is_array = minigan::zeros<uint64_t>(many), size = minigan::zeros<uint64_t>(many);
     for (size_t i = 0; i < many; i++) {
         is_array[i] = minigan::read_one<uint64_t>(file), size[i] = minigan::read_one<uint64_t>(file);
         values[i] = aligned_alloc(16, (size[i] + 15) / 16 * 16);

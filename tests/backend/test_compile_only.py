@@ -74,7 +74,7 @@ class Nvcc:
         self.folders = folders
 
     def log(self, text):
-        """What ptxas says of a source on all architectures; the instructions before it are the first one's."""
+        """What ptxas says of a source for all architectures, given the instructions for the first one."""
         codes = f"-gencode=arch=compute_{ARCHITECTURES[0][3:]},code=[{','.join(ARCHITECTURES)}]"
         options = "-fatbin", "-Xptxas", "-v", codes
         return by_nvcc(text, self.folders.mktemp("nvcc"), *options)[1]
