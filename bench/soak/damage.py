@@ -369,7 +369,7 @@ def hostile(o):
         "a shape of 10^4000": with_shape([10**4000], 8 * 10**4000),
         "a shape of many long numbers": with_shape([10**4000] * 200),
         "a shape of 10^5 ones": with_shape([1] * 10**5),
-        "10^4 empty arrays": joined({**header, **{f"x{k}": empty for k in range(10**4)}}, rest),
+        "2000 empty arrays": joined({**header, **{f"x{k}": empty for k in range(2000)}}, rest),
         "a length of 2^63": struct.pack("<Q", 2**63) + rest,
         "10^5 levels": joined(b"[" * 10**5, rest),
     }

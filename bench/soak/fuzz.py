@@ -480,6 +480,7 @@ def records(numbers, tally, folder):
 
 _inside: list = []  # (folder, thread, paths) while a command line runs
 _hooked = False
+DEVICES = "/dev/null", "/dev/full", "/dev/tty", "/proc/"
 WRITES = {
     "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.truncate",
     "shutil.rmtree",
@@ -497,7 +498,7 @@ def _hook(event, arguments):
     if writes and isinstance(path, (str, bytes, os.PathLike)):
         folder, _, paths = _inside[0]
         absolute = os.path.realpath(os.fsdecode(path))
-        if not absolute.startswith((folder, "/dev/", "/proc/")) and "__pycache__" not in absolute:
+        if not absolute.startswith((folder, *DEVICES)) and "__pycache__" not in absolute:
             paths.append(f"{event} {absolute}")
 
 
@@ -556,7 +557,7 @@ def words(folder):
     """What an argument may be, beside what its type suggests."""
     return (
         "gaussian", "ring8", "gausian", "RUN", "one.csv", "bad.csv", "a.toml", "absent", "", ".", "..",
-        "-", "--", "-1", "0", "1", "2.5", "nan", "x" * 300, "☃", "\udcff", "a\0b", "../x", "/",
+        "-", "--", "-1", "0", "1", "2.5", "nan", "x" * 300, "☃", "\udcff", "a\0b", "../x", str(folder.parent),
         "/dev/null", "/dev/full", "normal(0,1)", "normal(",
         distribution(random.Random(0)), "steps=2", "steps=0",
         "r1=-1", "=", "x=", "name=../x", "new.csv", "new.npy", "new.dot", "new.svg", "new/new.csv",

@@ -1,8 +1,4 @@
-"""Damaged and random input to everything that reads: the short form of bench/soak/fuzz.py. 15 s.
-
-4 000 configurations besides those of Hypothesis, 2 000 data files, 2 000 records of a run, 600 command
-lines, 200 seeds, 40 pairs of streams.
-"""
+"""Damaged and random input to everything that reads: the short form of bench/soak/fuzz.py. 5 s."""
 
 import json
 import warnings
@@ -20,13 +16,13 @@ from minigan.training.data import read_data
 from minigan.training.settings import from_json, resolve
 
 COUNTS = {
-    "configurations": 4_000,
-    "data": 2_000,
-    "records": 2_000,
-    "arguments": 600,
-    "seeds": 200,
-    "streams": 40,
-    "spellings": 400,
+    "configurations": 800,
+    "data": 400,
+    "records": 400,
+    "arguments": 120,
+    "seeds": 60,
+    "streams": 14,
+    "spellings": 200,
 }
 
 
@@ -59,9 +55,9 @@ def test_both_answers_are_given(results, target):
 
 def test_command_lines_are_answered_in_many_ways(results):
     counts = results("arguments")["arguments"]
-    assert counts["exit_0"] > 60 and counts["exit_2"] > 60
+    assert min(counts["exit_0"], counts["exit_2"]) > 0.1 * COUNTS["arguments"]
     assert sum(number for key, number in counts.items() if key.startswith("exit_")) == COUNTS["arguments"]
-    assert len([key for key in counts if key.startswith("exit_")]) > 3
+    assert len([key for key in counts if key.startswith("exit_")]) >= 3
 
 
 def test_every_command_is_among_them():
@@ -76,7 +72,7 @@ def test_every_command_is_among_them():
 
 def test_seeds_are_taken_or_refused(results):
     counts = results("seeds")["seeds"]
-    assert counts["exit_0"] > 20 and counts["exit_2"] > 20
+    assert min(counts["exit_0"], counts["exit_2"]) > 0.1 * COUNTS["seeds"]
 
 
 # Configurations from their schema, by Hypothesis, which makes a failing one small
@@ -117,7 +113,7 @@ SETTINGS = st.lists(st.sampled_from(list(fields())), unique=True, max_size=5).fl
 )
 
 
-@settings(max_examples=400, deadline=None, database=None, derandomize=True)
+@settings(max_examples=100, deadline=None, database=None, derandomize=True)
 @given(SETTINGS)
 def test_settings_of_the_schema_are_valid_or_refused(tmp_path_factory, values):
     path = tmp_path_factory.getbasetemp() / "hypothesis.json"
@@ -138,7 +134,7 @@ def test_a_value_that_the_schema_allows_is_taken(name, tmp_path):
     """Without this a reader that refuses everything would pass."""
     strategy, taken = values_of(fields()[name].type), []
 
-    @settings(max_examples=15, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=5, deadline=None, database=None, derandomize=True)
     @given(strategy)
     def attempt(value):
         (tmp_path / "c.json").write_text(json.dumps(fuzz.nested({name: value})))
