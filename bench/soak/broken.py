@@ -5,6 +5,7 @@ Each function breaks the process that calls it, and returns how to mend it.
 
 import contextlib
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -59,23 +60,25 @@ def overwrite():
 
 
 def overwrite_slowly():
-    """Files are overwritten in place, number by number, which a random kill or a reader can meet."""
+    """Files are overwritten in place, large ones with a pause, which a random kill or a reader can meet."""
 
     def write(path, content, **_):
         with open(path, "wb", buffering=0) as file:
-            for start in range(0, len(content), 8):
-                file.write(content[start : start + 8])
+            file.write(content[: len(content) // 2])
+            time.sleep(0.005 if len(content) > 1000 else 0)
+            file.write(content[len(content) // 2 :])
 
     return _set((files, "write_atomic", write))
 
 
 def prune_first():
-    """The old checkpoints are removed before the new one is written."""
+    """The old checkpoints are removed before the new one is written, and a pause, which a kill can meet."""
     save_step = checkpoint.save_step
 
     def save(directory, *rest, **options):
         for path in checkpoint.paths(directory):
             path.unlink()
+        time.sleep(0.005)
         return save_step(directory, *rest, **options)
 
     return _set((checkpoint, "save_step", save))
@@ -137,8 +140,6 @@ def kept_lock():
 
 def torn_lines():
     """Rows are written in two halves with a pause."""
-    import time
-
     append = files.append
 
     def halves(file, content):

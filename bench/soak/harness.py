@@ -98,6 +98,7 @@ def _serve():
 
 
 def _run(broken, function, arguments, output, errors):
+    gc.freeze()  # what the server has imported need not be looked at, and copied for that
     # A shell starts what it runs in the background with SIGINT ignored, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for ended_by in (signal.SIGTERM, signal.SIGHUP):  # the last is ignored by what nohup starts

@@ -53,7 +53,7 @@ def stop_often(root, reference, number, count, rng, tally):
     ends = []
     for case in range(count):
         what = f"{number.name} {case}"
-        ends.append(stop(root, reference, number, moment(reference, 0.8, rng), what, tally))
+        ends.append(stop(root, reference, number, moment(reference, 0.6, rng), what, tally))
     obeyed = [seconds for seconds in ends if seconds is not None]
     if len(obeyed) < count / 2:  # the others were at their end, which is rare
         tally.add("signal ignored", f"{number.name}: {count - len(obeyed)} of {count} times")
@@ -139,7 +139,7 @@ def stop_twice(root, reference, count, tally):
     """The first signal comes as a save begins, the second at an operation of it; the number of runs."""
     for case in range(count):
         told, errors = _anew(root)
-        number, at = NUMBERS[case % len(NUMBERS)], 1 + case // len(NUMBERS) * 3
+        number, at = NUMBERS[case % len(NUMBERS)], 1 + 3 * (case % 7)
         code = finished(_train_and_stop_twice, number, at, told, *new(root), errors=errors)
         text, what, path = errors.read_text(), f"second {number.name} at operation {at} of a save", made(root)
         if code != 128 + number:

@@ -1,4 +1,4 @@
-"""Files of these tests lie in memory where that is possible: what they break is not the disk, and none waits for it."""
+"""The files of these tests lie in memory where that is possible: none of them tests the disk itself."""
 
 import multiprocessing.util
 import os

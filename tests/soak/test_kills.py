@@ -1,4 +1,4 @@
-"""25 kills of trainings that go on: the short form of bench/soak/kills.py. 15 s."""
+"""Kills of trainings that go on: the short form of bench/soak/kills.py. 5 s."""
 
 import json
 import os
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 @pytest.fixture(scope="module")
 def result():
     """One measurement, about which the tests ask."""
-    return kills.measure(25, stride=29)
+    return kills.measure(5, stride=50)
 
 
 @pytest.mark.parametrize("kind", kills.KINDS)
@@ -26,9 +26,8 @@ def test_no_kill_leads_to(result, kind):
 
 
 def test_the_kills_came_at_all_moments(result):
-    assert result["kills"] >= 25 and result["runs"] > 1
-    assert 0 < result["before_the_first_checkpoint"] < result["kills"] - 5
-    assert result["at_operations"] > 5
+    assert result["kills"] >= 5 and 0 < result["before_the_first_checkpoint"] < result["kills"]
+    assert result["at_operations"] > 2
 
 
 # The comparison
@@ -78,7 +77,7 @@ def test_the_comparison_sees_a_bit_of_each_file(ended, tmp_path):
 def test_the_check_sees_what_was_acknowledged_and_is_gone(ended, tmp_path):
     path, told = shutil.copytree(ended, tmp_path / "run"), tmp_path / "told"
     tally = Tally(*kills.KINDS)
-    told.write_text("1950\n2000\n")
+    told.write_text(f"{kills.STEPS - 50}\n{kills.STEPS}\n")
     assert kills.check(path, told, "case", tally) and not any(tally.failures.values())
     newest = checkpoint.latest(RunDirectory.open(path)).path
     newest.write_bytes(newest.read_bytes()[:-1])
