@@ -120,9 +120,9 @@ def test_startup_without_runs_still_prints_the_rest(bench, capsys, monkeypatch):
 def test_sweeps_tells_what_a_run_costs_beside_its_steps(bench, capsys, monkeypatch):
     for name, value in {"BATCH": "4", "GENERATOR__WIDTHS": "[2]", "DISCRIMINATOR__WIDTHS": "[2]"}.items():
         monkeypatch.setenv(f"MINIGAN_{name}", value)
-    bench("sweeps").main(["--runs", "2", "--eval-samples", "20", "30", "--no-write"])
+    bench("sweeps").main(["--runs", "2", "--eval-samples", "100", "200", "--no-write"])
     _, *rows = lines(capsys.readouterr().out)
-    assert [row[0] for row in rows] == ["20", "30"] and all(float(row[1]) > 0 for row in rows)
+    assert [row[0] for row in rows] == ["100", "200"] and all(float(row[1]) > 0 for row in rows)
 
 
 def steps(*arguments):
