@@ -281,9 +281,9 @@ def test_import_minigan_loads_numpy_only():
     assert loaded("import minigan") <= {"minigan", "numpy"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["eval", "--help"]])
-def test_help_loads_nothing_heavy(arguments):
-    assert not loaded(f"from minigan.cli import main; main({arguments!r})") & HEAVY
+def test_help_loads_nothing_heavy():
+    asked = [["--help"], ["--version"], ["train", "--help"], ["eval", "--help"]]
+    assert not loaded(f"from minigan.cli import main; assert not any(main(a) for a in {asked!r})") & HEAVY
 
 
 def test_the_check_of_imports_can_fail():

@@ -140,7 +140,7 @@ def test_a_users_script_has_types(tmp_path):
     scripts = {
         "script": SCRIPT,
         "wrong": WRONG,
-        "readme": re.search(r"```python\n(.*?)```", readme, re.DOTALL)[1],
+        "readme": "\n".join(re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)),
     }
     for name, source in scripts.items():
         (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")

@@ -146,7 +146,7 @@ def test_every_file_that_is_named_exists():
 # ── what a run does: sockets, processes, files, compiled code
 WATCH = """
 import ast, json, os, sys
-sys.argv, report = ["minigan", *sys.argv[2:]], sys.argv[1]
+report, commands = sys.argv[1], json.loads(sys.argv[2])
 seen = {"network": [], "programs": [], "written": [], "plans": []}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 PATHS = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate")
@@ -177,21 +177,21 @@ if os.environ.get("FIGURES") != "1":
         raise UnavailableError("not drawn here")
     from minigan.cli import figures
     figures.save_overview = figures.save_sweep = none
-code = cli.main(sys.argv[1:])
+codes = [cli.main(arguments) for arguments in commands]
 print(json.dumps(seen), file=open(report, "w"))
-sys.exit(code)
+sys.exit(any(codes))
 """
 
 
-def watched(place, *arguments, **environ):
-    """What a command line did, in a process whose home, working and temporary directory is each empty."""
+def watched(place, *commands, **environ):
+    """What command lines did, in a process whose home, working and temporary directory is each empty."""
     folders = {name: place / name for name in ("home", "cwd", "tmp")}
     for folder in folders.values():
         folder.mkdir(exist_ok=True)
     report = place / "report.json"
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MINIGAN_", "MPL", "XDG_", "COV"))}
     done = subprocess.run(
-        [sys.executable, "-B", "-c", WATCH, report, *map(str, arguments)],
+        [sys.executable, "-B", "-c", WATCH, report, json.dumps([[str(a) for a in c] for c in commands])],
         cwd=folders["cwd"], capture_output=True, text=True, timeout=240, check=False,
         env=inherited | {"HOME": str(folders["home"]), "TMPDIR": str(folders["tmp"]), "PYTHONPATH": str(ROOT),
                          "CI": "1", **environ},
@@ -212,7 +212,7 @@ def outside(seen, *allowed):
 def trained(tmp_path_factory):
     """A run, what making it did, and what it left elsewhere."""
     place = tmp_path_factory.mktemp("watched")
-    seen, left = watched(place, "train", *TINY, "--out", place / "runs")
+    seen, left = watched(place, ("train", *TINY, "--out", place / "runs"))
     (run,) = (place / "runs").iterdir()
     return run, seen, left
 
@@ -230,15 +230,13 @@ def test_training_writes_in_the_run_directory_alone(trained):
     }  # the directory of all runs is made where it is missing
 
 
-@pytest.mark.parametrize("command", ["sample", "eval"])
-def test_sample_and_eval_write_what_was_asked_for_alone(trained, tmp_path, command):
+def test_sample_and_eval_write_what_was_asked_for_alone(trained, tmp_path):
     run, _, _ = trained
     before = sorted((path, path.stat().st_mtime_ns) for path in run.rglob("*"))
     output = tmp_path / "out" / "new.csv"
     output.parent.mkdir()
-    more = ("-n", 5, "-o", output) if command == "sample" else ()
-    seen, left = watched(tmp_path, command, run, *more)
-    assert outside(seen, output.parent) == [] and left == []
+    seen, left = watched(tmp_path, ("sample", run, "-n", 5, "-o", output), ("eval", run))
+    assert outside(seen, output.parent) == [] and left == [] and output.is_file()
     assert seen["network"] == [] and seen["programs"] == []
     assert sorted((path, path.stat().st_mtime_ns) for path in run.rglob("*")) == before
 
@@ -248,7 +246,7 @@ def test_a_figure_writes_nothing_but_matplotlibs_own_cache(tmp_path):
     cache = tmp_path / "cache"
     cache.mkdir()
     seen, left = watched(
-        tmp_path, "train", *TINY, "--out", tmp_path / "runs", FIGURES="1", MPLCONFIGDIR=str(cache)
+        tmp_path, ("train", *TINY, "--out", tmp_path / "runs"), FIGURES="1", MPLCONFIGDIR=str(cache)
     )
     (run,) = (tmp_path / "runs").iterdir()
     assert (run / "plots" / "overview.png").is_file()

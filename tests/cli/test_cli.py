@@ -179,7 +179,6 @@ def test_a_process_leaves_with_the_same_code(place):
     assert (
         done.returncode == 2 and done.stdout == b"" and done.stderr.startswith(b"error: there is no preset")
     )
-    assert process("--version").stdout.decode().strip() == f"minigan {minigan.__version__}"
 
 
 def test_a_whole_run_with_its_figure_in_a_process(place, tiny):

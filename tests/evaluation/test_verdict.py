@@ -187,15 +187,15 @@ def test_rows_and_headline_are_one_judgement():
 
 
 CALIBRATED = {
-    "normal": (lambda r: judge(TARGET.sample(r, 100), TARGET, r), 800),
-    "student": (lambda r: judge(StudentT(3).sample(r, 20), StudentT(3), r), 400),
-    "data": (lambda r: judge_two_sample(r.normal(size=300), r.normal(size=82), r, 10), 400),
+    "normal": (lambda r: judge(TARGET.sample(r, 100), TARGET, r), 400),
+    "student": (lambda r: judge(StudentT(3).sample(r, 20), StudentT(3), r), 200),
+    "data": (lambda r: judge_two_sample(r.normal(size=300), r.normal(size=82), r, 10), 200),
     "rounded data": (
         lambda r: judge_two_sample(r.poisson(4, 300) + 0.0, r.poisson(4, 90) + 0.0, r, 10),
-        400,
+        200,
     ),
-    "mixture": (lambda r: judge(MIXTURE.sample(r, 200), MIXTURE, r), 400),
-    "ring": (lambda r: judge(ring().sample(r, (150,)), ring(), r), 200),
+    "mixture": (lambda r: judge(MIXTURE.sample(r, 200), MIXTURE, r), 200),
+    "ring": (lambda r: judge(ring().sample(r, (150,)), ring(), r), 100),
     "features": (lambda r: judge_two_sample(r.normal(size=(60, 3)), r.normal(size=(80, 3)), r), 80),
 }
 
@@ -211,7 +211,7 @@ def test_perfect_samplers_pass_in_95_of_100_cases(kind):
 
 @pytest.mark.parametrize("kind", ["shift", "scale", "missing"])
 def test_what_is_said_to_be_found_is_found(kind):
-    target, n, draws = Normal(0, 1), 1000, 300
+    target, n, draws = Normal(0, 1), 1000, 150
     power = judge(target.sample(rng(), n), target, rng()).power
     found = 0
     for k in range(draws):

@@ -175,7 +175,7 @@ def test_a_run_without_a_configuration_is_left_out(tmp_path):
 
 
 def test_a_run_can_be_written_meanwhile(tmp_path):
-    """500 comparisons beside a writer: never an error, a note or half a line."""
+    """200 comparisons beside a writer: never an error, a note or half a line."""
     done = threading.Event()
 
     def write():
@@ -192,7 +192,7 @@ def test_a_run_can_be_written_meanwhile(tmp_path):
     writer.start()
     try:
         seen = []
-        while len(seen) < 500:
+        while len(seen) < 200:
             compared = compare([tmp_path]) if run_directories(tmp_path) else None
             if compared is not None:
                 assert compared.notes == () and len(compared.rows) == 1
