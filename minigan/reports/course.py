@@ -56,7 +56,7 @@ def draw_losses(ax: Axes, run: FinishedRun) -> None:
         name = ", ".join(levels.values()) if level == rest.at_rest else None
         ax.axhline(level, color=CHANCE, linewidth=0.9, zorder=0, label=name)
     ax.set(ylim=_losses_range(run, *levels), ylabel=rest.unit or "loss")
-    _set_steps(ax, m["step"])
+    set_steps(ax, m["step"])
     ax.set_title(f"Losses: {_describe_losses(run)}")
     set_ticks(ax.yaxis)
     draw_legend_below(ax, *ax.get_legend_handles_labels())
@@ -122,12 +122,12 @@ def draw_distance(ax: Axes, run: FinishedRun) -> None:
     ]
     ax.set_yticks(ticks, [f"{v:.12g}" for v in ticks])
     ax.set_yticks([], minor=True)
-    _set_steps(ax, m["step"])
+    set_steps(ax, m["step"])
     ax.set_title(f"Distance to the {run.target}: grey is as good as it gets")
     ax.legend(loc="upper right", framealpha=0.85, borderpad=0.3)
 
 
-def _set_steps(ax: Axes, steps: np.ndarray) -> None:
+def set_steps(ax: Axes, steps: np.ndarray) -> None:
     """Steps on a root scale, on which the beginning of the run shows."""
     last = max(int(steps[-1]), 1)
     ax.set_xscale("function", functions=(lambda t: np.sqrt(np.maximum(t, 0.0)), np.square))

@@ -19,7 +19,17 @@ from minigan.training.saved import read_verdict
 from minigan.training.settings import from_json
 from minigan.training.units import Units, standard_units, user_units
 
+OTHERS = ("modes", "hq", "reverse_kl", "mean")  # that only some targets have
 METRICS = ("step", "value_fn", "value_optimal", "d_loss", "g_loss", "ks")  # that are shown
+
+
+@dataclass(frozen=True)
+class Table:
+    """Named columns of a sample and of the real rows beside it.    Shapes:  sample (n, k), real (m, k)"""
+
+    names: tuple[str, ...]
+    sample: np.ndarray
+    real: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,11 @@ class FinishedRun:
     def several(self) -> bool:
         """Whether it has more than one feature."""
         return self.sample.shape[1] > 1
+
+    @property
+    def rows(self) -> Table:
+        """The rows as they are."""
+        return Table(self.names, self.sample, self.real)
 
     @property
     def target(self) -> str:
@@ -89,6 +104,8 @@ def _read_metrics(run: RunDirectory, objective: str) -> dict[str, np.ndarray]:
         raise DataError(
             f"{quoted(str(run.path / 'metrics.jsonl'))} holds text where numbers belong"
         ) from None
+    for name in OTHERS:
+        metrics[name] = np.array([np.nan if row.get(name) is None else row[name] for row in rows], "float64")
     if "implied" not in rows[-1] and objective not in ("minimax", "non_saturating"):
         for name in ("value_fn", "value_optimal"):  # of older runs: the cross-entropy, whatever the objective
             metrics[name][:] = np.nan

@@ -3,12 +3,16 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from minigan.probability.distributions import Distribution
+from minigan.models.likelihood import closest_normal
+from minigan.probability.distributions import Distribution, Normal
+from minigan.probability.f_divergences import F_DIVERGENCES
+from minigan.probability.mixture import Mixture
 from minigan.reports.finished_run import FinishedRun
 from minigan.reports.style import (
     GENERATED,
     START,
     TARGET,
+    THEORY,
     draw_legend_below,
     format_count,
     format_text,
@@ -16,6 +20,7 @@ from minigan.reports.style import (
 )
 from minigan.training.metrics import bulk
 
+DIVERGENCES = {"minimax": "js", "non_saturating": "js", "hinge": "total_variation"}  # of objectives
 VISIBLE = 1e-3  # share of its peak below which a density is not drawn
 
 
@@ -53,6 +58,10 @@ def draw_densities(ax: Axes, run: FinishedRun) -> None:
         if (highest := frames["q"][0].max()) > top:
             name += f", up to {highest:.2g}"
         ax.plot(middles, frames["q"][0], color=START, linewidth=1, linestyle=(0, (4, 1.5)), label=name)
+    if (best := _best_reachable(run)) is not None:
+        grid, made = np.linspace(low, high, 400), f"this one {x.mean():.3g}, {x.std():.3g}"
+        name = f"the best normal q: mean {best.mean:.3g}, sd {best.sd:.3g}; {made}"
+        ax.plot(grid, best.density(grid), color=THEORY, linewidth=1.4, linestyle=":", label=name)
     ax.set(xlim=(low, high), ylim=(-0.04 * top if distribution is None else 0, top))
     ax.set_xlabel(format_text(run.names[0], 60))
     ax.set_ylabel("density")
@@ -60,6 +69,15 @@ def draw_densities(ax: Axes, run: FinishedRun) -> None:
     set_ticks(ax.xaxis)
     set_ticks(ax.yaxis)
     draw_legend_below(ax, *ax.get_legend_handles_labels())
+
+
+def _best_reachable(run: FinishedRun) -> Normal | None:
+    """What a G that makes normal distributions alone can come to at best, where the target is none."""
+    c, divergence = run.config, DIVERGENCES.get(run.config.objective, run.config.objective)
+    normal = c.latent.distribution == "normal" and not (c.generator.widths or c.observation_noise)
+    if not normal or divergence not in F_DIVERGENCES or not isinstance(run.distribution, Mixture):
+        return None
+    return closest_normal(divergence, run.distribution).distribution
 
 
 def _window(low: float, high: float, x: np.ndarray, distribution: Distribution) -> tuple[float, float]:

@@ -4,11 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 
 from minigan.reports.course import draw_distance, draw_losses
 from minigan.reports.discriminator import draw_discriminator
 from minigan.reports.finished_run import FinishedRun, read_finished_run
+from minigan.reports.images import draw_images, is_images, statistics_of
+from minigan.reports.modes_found import draw_beside, draw_mode_course, draw_mode_shares
 from minigan.reports.one_feature import draw_densities
+from minigan.reports.orbit import draw_mean, draw_orbit, is_dirac
 from minigan.reports.several_features import draw_features, draw_plane, draw_scatter
 from minigan.reports.style import DPI, SIZE, format_count, format_text, save, style
 from minigan.reports.verdict_panel import describe_outcome, draw_quantiles, draw_verdict, outcome_colour
@@ -24,24 +28,61 @@ def overview(run: RunDirectory) -> Figure:
     finished = read_finished_run(run)
     with style():
         figure = Figure(figsize=SIZE, dpi=DPI)
+        legends = finished.modes is not None or is_dirac(finished)  # under the lower panels as well
+        upper, lower, between = 2.83, 1.97 if legends else 2.83, 1.41  # inches
         grid = figure.add_gridspec(
-            2, 3, left=0.05, right=0.98, top=0.85, bottom=0.065, wspace=0.2, hspace=0.5
-        )
+            2, 3, left=0.05, right=0.98, top=0.85, bottom=0.85 - (upper + between + lower) / SIZE[1],
+            wspace=0.2, hspace=2 * between / (upper + lower), height_ratios=(upper, lower),
+        )  # fmt: skip
         _draw_heading(figure, finished)
-        if finished.several:
-            draw_scatter(figure.add_subplot(grid[0, 0]), finished)
-            if "plane_d" in finished.frames:
-                draw_plane(figure.add_subplot(grid[0, 1]), finished)
-            else:
-                draw_features(figure, grid[0, 1], finished)
-        else:
-            draw_densities(figure.add_subplot(grid[0, 0]), finished)
-            draw_discriminator(figure, grid[0, 1], finished)
         draw_losses(figure.add_subplot(grid[0, 2]), finished)
-        draw_distance(figure.add_subplot(grid[1, 0]), finished)
-        draw_quantiles(figure.add_subplot(grid[1, 1]), finished)
+        if not finished.several:
+            _draw_one_feature(figure, grid, finished)
+        elif finished.modes is not None:
+            _draw_modes(figure, grid, finished)
+        else:
+            _draw_rows(figure, grid, finished)
         draw_verdict(figure.add_subplot(grid[1, 2]), finished)
     return figure
+
+
+def _draw_one_feature(figure: Figure, grid: GridSpec, run: FinishedRun) -> None:
+    draw_densities(figure.add_subplot(grid[0, 0]), run)
+    draw_discriminator(figure, grid[0, 1], run)
+    if is_dirac(run):
+        draw_orbit(figure.add_subplot(grid[1, 0]), run)
+        draw_mean(figure.add_subplot(grid[1, 1]), run)
+        return
+    draw_distance(figure.add_subplot(grid[1, 0]), run)
+    draw_quantiles(figure.add_subplot(grid[1, 1]), run, run.rows)
+
+
+def _draw_modes(figure: Figure, grid: GridSpec, run: FinishedRun) -> None:
+    """Of a target with modes: which were found, with which shares; margins say little of it."""
+    if "plane_d" in run.frames:
+        draw_beside(figure, grid[0, 0], run)
+        draw_plane(figure.add_subplot(grid[0, 1]), run)
+    else:
+        draw_scatter(figure.add_subplot(grid[0, 0]), run)
+        draw_features(figure, grid[0, 1], run.rows, run.target)
+    draw_mode_course(figure, grid[1, 0], run)
+    draw_mode_shares(figure.add_subplot(grid[1, 1]), run)
+
+
+def _draw_rows(figure: Figure, grid: GridSpec, run: FinishedRun) -> None:
+    """Of several features, or of images: then what is measured on them takes the place of their pixels."""
+    images = is_images(run)
+    table = statistics_of(run) if images else run.rows
+    if images:
+        draw_images(figure, grid[0, 0], run)
+    else:
+        draw_scatter(figure.add_subplot(grid[0, 0]), run)
+    if "plane_d" in run.frames:
+        draw_plane(figure.add_subplot(grid[0, 1]), run)
+    else:
+        draw_features(figure, grid[0, 1], table, run.target)
+    draw_distance(figure.add_subplot(grid[1, 0]), run)
+    draw_quantiles(figure.add_subplot(grid[1, 1]), run, table)
 
 
 def save_overview(run: RunDirectory) -> Path:

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from minigan.evaluation.two_sample import ks_statistic
 from minigan.gan.objectives import objective as objective_called
-from minigan.reports.finished_run import FinishedRun
+from minigan.reports.finished_run import FinishedRun, Table
 from minigan.reports.style import (
     ABOVE,
     GENERATED,
@@ -60,22 +60,25 @@ def draw_scatter(ax: Axes, run: FinishedRun) -> None:
     ax.set_xlabel(format_text(run.names[i], 60))
     ax.set_ylabel(format_text(run.names[j], 40))
     more = "" if len(run.names) == 2 else f", two of {len(run.names)} features"
-    found = "orange on blue?"
-    if run.modes is not None:
-        seen = run.modes.coverage(run.sample)
-        found = f"{seen.captured} of {seen.of} modes captured"
-    ax.set_title(f"Rows{more}: {found}")
+    ax.set_title(f"Rows{more}: orange on blue?")
     set_ticks(ax.xaxis)
     set_ticks(ax.yaxis)
 
 
 def draw_plane(ax: Axes, run: FinishedRun) -> None:
-    """The last σ(D) at every point of the plane, in the colour of what D takes it for."""
+    """The last D at every point of the plane, or what a critic says, in the colour of what that means."""
     x, y, d = (run.frames[name] for name in ("plane_x", "plane_y", "plane_d"))
+    tells = objective_called(run.config.objective).says_probability
+    middle, least, most = (0.5, FAINT, 0.5) if tells else (0.0, 0.0, np.inf)
+    if not tells:
+        with np.errstate(divide="ignore"):
+            d = np.log(d) - np.log1p(-d)
+        d = d - np.median(d)  # of a critic only differences mean anything
     colours = LinearSegmentedColormap.from_list("verdict of D", [GENERATED, "white", TARGET])
-    reach = min(0.5, max(FAINT, float(np.abs(d - 0.5).max())))  # near ½ all would be white
+    reach = min(most, max(least, float(np.abs(d - middle).max()))) or 1.0  # near ½ all would be white
+    ends = [middle - reach, middle, middle + reach]
     image = ax.pcolormesh(
-        x, y, d, cmap=colours, vmin=0.5 - reach, vmax=0.5 + reach, shading="nearest", rasterized=True
+        x, y, d, cmap=colours, vmin=ends[0], vmax=ends[2], shading="nearest", rasterized=True
     )
     if run.modes is not None:
         ax.plot(*run.modes.centres.T, "o", markerfacecolor="none", markeredgecolor=THEORY,
@@ -83,26 +86,24 @@ def draw_plane(ax: Axes, run: FinishedRun) -> None:
     ax.set_aspect("equal", adjustable="box", anchor="W")
     ax.set_xlabel(format_text(run.names[0], 60))
     ax.set_ylabel(format_text(run.names[1], 40))
-    ends = [0.5 - reach, 0.5, 0.5 + reach]
     bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.04, 0.0, 0.05, 1.0)), ticks=ends)
-    tells = objective_called(run.config.objective).says_probability
-    middle = "½: cannot tell" if tells else "½"  # a critic's zero is arbitrary
-    names = (f"{ends[0]:.2g}: generated?", middle, f"{ends[2]:.2g}: real?")
-    bar.ax.set_yticklabels(names, fontsize=8.5)
-    what = "D(x, y)" if tells else "σ(a(x, y))"
+    between = "½: cannot tell" if tells else "its median"
+    names = (f"{ends[0]:.2g}: generated?", between, f"{ends[2]:.2g}: real?")
+    bar.ax.set_yticklabels([name.replace("-", "−") for name in names], fontsize=8.5)
+    what = "D(x, y)" if tells else "a(x, y)"
     ax.set_title(f"{what} at the end, in the colour it sees")
     set_ticks(ax.xaxis)
     set_ticks(ax.yaxis)
 
 
-def draw_features(figure: Figure, cell: SubplotSpec, run: FinishedRun) -> None:
-    """Histograms of the features, those with the largest KS first."""
-    worst = by_distance(run)[:FEATURES]
+def draw_features(figure: Figure, cell: SubplotSpec, table: Table, target: str) -> None:
+    """Histograms of the columns of a table, those with the largest KS first."""
+    worst = by_distance(table)[:FEATURES]
     columns = 1 if len(worst) < 3 else 2
     grid = cell.subgridspec(2, columns, hspace=0.62, wspace=0.16)
     axes = [figure.add_subplot(grid[k // columns, k % columns]) for k in range(len(worst))]
     for ax, (ks, j) in zip(axes, worst, strict=True):
-        real, generated = run.real[:, j], run.sample[:, j]
+        real, generated = table.real[:, j], table.sample[:, j]
         low, high = _bulk_range(real, generated)
         bins = np.linspace(low, high, 41)
         for x, style in (
@@ -111,18 +112,21 @@ def draw_features(figure: Figure, cell: SubplotSpec, run: FinishedRun) -> None:
         ):
             ax.stairs(np.histogram(x, bins)[0] / (len(x) * np.diff(bins)), bins, linewidth=1.4, **style)
         ax.set(xlim=(low, high), yticks=())
-        ax.set_xlabel(f"{format_text(run.names[j], 50 // columns)}  (KS {ks:.2g})", labelpad=2, fontsize=8.5)
+        ax.set_xlabel(
+            f"{format_text(table.names[j], 50 // columns)}  (KS {ks:.2g})", labelpad=2, fontsize=8.5
+        )
         set_ticks(ax.xaxis, 6 // columns + 1)
         ax.tick_params(labelsize=8)
-    more = "" if len(worst) == len(run.names) else f", the {len(worst)} worst of {len(run.names)}"
-    axes[0].set_title(f"Densities of the features{more}", pad=19)
+    of = len(table.names)
+    more = "" if len(worst) == of else f", the {len(worst)} of {of} with the largest KS"
+    axes[0].set_title(f"Densities{more}", pad=19)
     handles = [patch(TARGET), Line2D([], [], color=GENERATED)]
-    axes[0].legend(handles, [run.target, "generated"], ncol=2, **ABOVE)
+    axes[0].legend(handles, [target, "generated"], ncol=2, **ABOVE)
 
 
-def by_distance(run: FinishedRun) -> list[tuple[float, int]]:
-    """(KS, feature) of every feature, the largest first."""
-    pairs = enumerate(zip(run.sample.T, run.real.T, strict=True))
+def by_distance(table: Table) -> list[tuple[float, int]]:
+    """(KS, column) of every column, the largest first."""
+    pairs = enumerate(zip(table.sample.T, table.real.T, strict=True))
     return sorted(((ks_statistic(a, b), j) for j, (a, b) in pairs), key=lambda pair: -pair[0])
 
 

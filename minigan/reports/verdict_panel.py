@@ -11,22 +11,26 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from minigan.evaluation.verdict import Row
-from minigan.reports.finished_run import FinishedRun
+from minigan.reports.finished_run import FinishedRun, Table
 from minigan.reports.several_features import by_distance
 from minigan.reports.style import BAD, CHANCE, GENERATED, GOOD, THEORY, format_text, set_ticks
 
 LEVELS = 300  # of a Q-Q plot between its tails
 TAIL = 30  # values at each end that a Q-Q plot shows one by one
 HEIGHT = 248  # points that sentence and table may take
+MODES = ("modes captured", "high-quality share", "reverse KL, modes")  # rows of the verdict
 COLUMNS = (0.43, 0.59, 0.79)  # right ends, as shares of the width
 
 
-def draw_quantiles(ax: Axes, run: FinishedRun) -> None:
-    """Quantiles of the sample against those of its target, and where 95 % of perfect samplers have each."""
+def draw_quantiles(ax: Axes, run: FinishedRun, table: Table) -> None:
+    """Quantiles of the sample against those of its target, and where 95 % of perfect samplers have each.
+
+    Of several columns of the table that with the largest KS.
+    """
     from scipy.special import betaincinv
 
-    feature = by_distance(run)[0][1] if run.several else 0
-    x, rows = run.sample[:, feature], run.real[:, feature]
+    column = by_distance(table)[0][1] if run.several else 0
+    x, rows = table.sample[:, column], table.real[:, column]
     quantile: Callable[[np.ndarray], np.ndarray]
     if run.distribution is not None:
         count, size, quantile = len(x), float(len(x)), run.distribution.quantile
@@ -50,9 +54,9 @@ def draw_quantiles(ax: Axes, run: FinishedRun) -> None:
     # One generated value far outside, or a band of a heavy tail, must not hide all else.
     bottom, top = max(min(first, generated[0]), first - span), min(max(last, generated[-1]), last + span)
     ax.set(xlim=(first - 0.04 * span, last + 0.04 * span), ylim=(bottom - 0.04 * span, top + 0.04 * span))
-    ax.set_xlabel(f"quantile of the {run.target}: {format_text(run.names[feature], 40)}")
+    ax.set_xlabel(f"quantile of the {run.target}: {format_text(table.names[column], 40)}")
     ax.set_ylabel("quantile of the generated values")
-    ax.set_title("Q-Q plot" + (" of the worst feature" if run.several else "") + ": on the line, tails too?")
+    ax.set_title("Q-Q plot" + (" of the largest KS" if run.several else "") + ": on the line, tails too?")
     set_ticks(ax.xaxis)
     set_ticks(ax.yaxis)
     ax.legend(loc="best", framealpha=0.85, borderpad=0.3)
@@ -84,11 +88,7 @@ def draw_verdict(ax: Axes, run: FinishedRun) -> None:
     for x, text in zip(COLUMNS, heads, strict=True):
         write(x, y, text, ha="right", color="#444444")
     y += 27
-    distances, moments = v.rows[:2], v.rows[2:]
-    room = max(2, int(HEIGHT - y - 40) // 14)
-    if len(v.rows) > room:
-        moments = tuple(sorted(moments, key=lambda row: row.within))
-    rows = (*distances, *moments)[:room]
+    rows = _in_front(v.rows, max(2, int(HEIGHT - y - 40) // 14), modes=run.modes is not None)
     for row in rows:
         name, unit = row.name.removesuffix(" (the largest)"), f" ({row.unit})" if row.unit else ""
         write(
@@ -107,6 +107,15 @@ def draw_verdict(ax: Axes, run: FinishedRun) -> None:
         "95 % of perfect samplers are inside in all rows with a range",
     ]
     write(0.0, y + 5, "\n".join(notes), fontsize=8, color="#555555", linespacing=1.3)
+
+
+def _in_front(rows: tuple[Row, ...], room: int, *, modes: bool) -> tuple[Row, ...]:
+    """As many rows as there is room for: what the target is about, then those that are outside."""
+    first = [row for row in rows if row.name in MODES] if modes else list(rows[:2])
+    others = [row for row in rows if row not in first]
+    if len(rows) > room:
+        others.sort(key=lambda row: row.within)
+    return (*first, *others)[:room]
 
 
 def describe_outcome(run: FinishedRun) -> str:

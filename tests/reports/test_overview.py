@@ -29,12 +29,12 @@ from minigan.gan.theory.diagnostics import optimal_discriminator
 from minigan.probability.distributions import Normal
 from minigan.probability.planar import ring
 from minigan.probability.text_form import parse
-from minigan.reports import one_feature, several_features, style
+from minigan.reports import images, one_feature, orbit, several_features, style
 from minigan.reports import overview as page
 from minigan.reports.discriminator import draw_discriminator
 from minigan.reports.finished_run import read_finished_run
 from minigan.reports.one_feature import draw_densities
-from minigan.reports.verdict_panel import draw_verdict, format_row
+from minigan.reports.verdict_panel import _in_front, draw_verdict, format_row
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import to_json
@@ -47,11 +47,12 @@ SMALL = (
     "steps=20", "eval_every=5", "eval_samples=300", "batch=16",
     "generator.widths=[4]", "discriminator.widths=[4]",
 )  # fmt: skip
+MIXTURE = "0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4)"
 ODD = "$x_{ mass \\frac$"
 
 
-def trained(root, *sets):
-    config = resolve(environ={}, sets=[*SMALL, *sets])
+def trained(root, *sets, preset=None):
+    config = resolve(preset, environ={}, sets=[*SMALL, *sets])
     data = None if config.data is None else read_data(config.data)
     with RunDirectory.create(root, config.name, to_json(config)) as run:
         train(Experiment(config, data=data), run)
@@ -78,11 +79,30 @@ def runs(tmp_path_factory, brief_judge):
         "six": trained(root, f"data={root / 'six.csv'}", "latent.size=6"),
         "ring": trained(root, "target=ring(8, 1, 0.01)"),
         "spiral": trained(root, "target=spiral(1, 0.05)", "dtype=float64"),
+        "dirac": trained(
+            root, "r1=0.5", "generator.widths=[]", "discriminator.widths=[]", preset="dirac-gan"
+        ),
+        "affine": trained(root, f"target={MIXTURE}", "generator.widths=[]", "objective=kl"),
+        "images": trained(root, "target=galaxies(8, 0.1)", "latent.size=2"),
     }
     made.cache_clear()
 
 
-KINDS = ("normal", "mixture", "heavy", "tiny", "short", "one", "two", "six", "ring", "spiral")
+KINDS = (
+    "normal",
+    "mixture",
+    "heavy",
+    "tiny",
+    "short",
+    "one",
+    "two",
+    "six",
+    "ring",
+    "spiral",
+    "dirac",
+    "affine",
+    "images",
+)
 
 
 @pytest.fixture
@@ -208,7 +228,7 @@ def test_panels_of_several_features_name_them(runs):
     text = texts(overview(runs, "six"))
     for promised in (
         "Rows, two of 6 features",
-        "the 4 worst of 6",
+        "the 4 of 6 with the largest KS",
         "worst feature",
         "more rows in verdict.json",
     ):
@@ -217,20 +237,93 @@ def test_panels_of_several_features_name_them(runs):
     assert "data, 120 rows" in text  # what is held out of 600
 
 
-def test_panels_of_a_distribution_of_the_plane_show_modes_and_d(runs):
+def test_a_target_with_modes_shows_which_were_found(runs):
     figure = overview(runs, "ring")
-    text = texts(figure)
-    sample = checkpoint.load(runs["ring"] / "frames.safetensors")[0]["sample"]
-    seen = modes_of(ring(8, 1, 0.01)).coverage(sample)
+    text, sample = texts(figure), checkpoint.load(runs["ring"] / "frames.safetensors")[0]["sample"]
+    modes = modes_of(ring(8, 1, 0.01))
+    seen = modes.coverage(sample)
+    title = f"{seen.captured} of 8 modes captured, {100 * seen.high_quality:.3g} % of high quality"
     for promised in (
-        f"Rows: {seen.captured} of 8 modes captured", "D(x, y) at the end", "target, 300 rows",
-        "generated, 300 rows",
-        "target ring(8, 1, 0.01)", "quantile of the target", "told from the target", "KS, ", "modes captured",
+        title, "D(x, y) at the end", "target, 300 rows", "generated, 300 rows", "target ring(8, 1, 0.01)",
+        "told from the target", "Modes over the run", "98.9 % of high quality",
+        "95 % of perfect samplers at each",
     ):  # fmt: skip
         assert promised in text, promised
-    assert "data" not in text and "Densities" not in text
+    assert "data" not in text and "Densities" not in text and "quantile" not in text
+    beside = [ax for ax in figure.axes if "300 rows" in ax.get_xlabel()]
+    frames = read_finished_run(RunDirectory.open(runs["ring"]))
+    for ax, rows in zip(beside, (frames.real, sample), strict=True):
+        assert np.array_equal(np.transpose(ax.lines[0].get_data()), rows[:300])
+    bars = panel(figure, "Where the rows are").patches
+    heights = np.array([bar.get_height() for bar in bars]).reshape(2, 8)
+    assert np.allclose(heights.sum(axis=0), seen.counts / 300)
+    assert heights[0].sum() == pytest.approx(seen.high_quality)
+    course = line(panel(figure, "Modes over the run"), "rows of high quality")
+    rows = RunDirectory.open(runs["ring"]).read_metrics().rows
+    assert list(course.get_ydata()) == [row["hq"] for row in rows]
     spiral = texts(overview(runs, "spiral"))
     assert "Rows: orange on blue?" in spiral and "modes" not in spiral
+
+
+def test_rows_on_modes_stand_in_front_and_others_where_they_are_outside():
+    def row(name, value=0.0):
+        return Row(name, value, 1.0, 0.5)
+
+    rows = (
+        row("energy distance"),
+        row("KS, x (the largest)", 2.0),
+        row("modes captured"),
+        row("mean, x", 2.0),
+    )
+    names = [r.name for r in _in_front(rows, 3, modes=True)]
+    assert names == ["modes captured", "KS, x (the largest)", "mean, x"]
+    assert [r.name for r in _in_front(rows, 9, modes=False)] == [r.name for r in rows]
+    assert [r.name for r in _in_front(rows, 3, modes=False)][:2] == [rows[0].name, rows[1].name]
+
+
+def test_images_are_shown_as_images_and_told_by_what_is_measured_on_them(runs):
+    figure, run = overview(runs, "images"), read_finished_run(RunDirectory.open(runs["images"]))
+    text = texts(figure)
+    for promised in ("Images of 8 × 8 pixels", "the 4 of 5 with the largest KS", "ellipticity", "x1"):
+        assert (promised in text) == (promised != "x1"), promised
+    real, made = ([image for image in ax.images] for ax in figure.axes if ax.images)
+    for (image,), rows in ((real, run.real), (made, run.sample)):
+        pixels = np.asarray(image.get_array())
+        assert np.array_equal(pixels[:8, :8], rows[0].reshape(8, 8))
+        assert np.array_equal(pixels[-8:, -8:], rows[images.SIDE**2 - 1].reshape(8, 8))
+    table = images.statistics_of(run)
+    assert table.names[0] == "flux" and np.allclose(table.real[:, 0], run.real.sum(axis=1))
+    assert np.array_equal(table.sample[:, 3], run.sample.max(axis=1))
+    worst = several_features.by_distance(table)
+    assert [ks for ks, _ in worst] == sorted((ks for ks, _ in worst), reverse=True)
+    shown = [ax.get_xlabel() for ax in figure.axes if "(KS" in ax.get_xlabel()]
+    assert [label.split("  ")[0] for label in shown] == [table.names[j] for _, j in worst[:4]]
+    assert not images.is_images(read_finished_run(RunDirectory.open(runs["six"])))
+
+
+def test_a_dirac_gan_shows_its_orbit_beside_theory(runs):
+    """One step of two numbers by hand: ψ ← ψ + h v_ψ(ψ, θ), then θ with the new ψ; R1 pulls ψ back."""
+    figure, run = overview(runs, "dirac"), read_finished_run(RunDirectory.open(runs["dirac"]))
+    step, slope, point = orbit.recorded(run)
+    theory = orbit.theory_of(run)
+    assert len(theory) == 21 and np.allclose(theory[0], [slope[0], point[0]])
+    x = np.random.default_rng(0).normal(0, 0.1, 200_000)
+    s = lambda t: 1 / (1 + np.exp(-t))  # noqa: E731
+    ψ, θ = theory[0]
+    ψ += 0.1 * (np.mean(s(-ψ * x) * x) - np.mean(s(ψ * (θ + x)) * (θ + x)) - 0.5 * ψ)
+    θ += 0.1 * ψ * np.mean(s(ψ * (θ + x)))
+    assert theory[1] == pytest.approx([ψ, θ], abs=1e-4)
+    assert np.abs(point - theory[step, 1]).max() < 0.1 and np.abs(slope - theory[step, 0]).max() < 0.2
+    drawn = line(panel(figure, "Orbit"), "theory")
+    assert np.array_equal(np.transpose(drawn.get_data()), theory)
+    assert "Distance" not in texts(figure) and "Q-Q" not in texts(figure)
+
+
+def test_a_normal_generator_is_shown_beside_the_best_normal_distribution(runs):
+    """The one nearest in KL(p‖q) has the mean and sd of p."""
+    target, text = parse(MIXTURE), texts(overview(runs, "affine"))
+    assert f"the best normal q: mean {target.mean:.3g}, sd {target.sd:.3g}; this one" in text
+    assert "the best normal" not in texts(overview(runs, "mixture"))
 
 
 def test_d_over_the_plane_is_what_was_recorded(runs):
@@ -241,9 +334,10 @@ def test_d_over_the_plane_is_what_was_recorded(runs):
     assert np.array_equal(np.asarray(mesh.get_array()), frames["plane_d"])
     reach = max(several_features.FAINT, abs(frames["plane_d"] - 0.5).max())
     assert mesh.get_clim() == pytest.approx((0.5 - reach, 0.5 + reach))  # ½ is white
-    assert ax.get_aspect() == 1 and panel(figure, "Rows").get_aspect() == 1
+    beside = panel(figure, tuple("012345678"))
+    assert ax.get_aspect() == 1 and beside.get_aspect() == 1
     assert np.allclose(np.transpose(ax.lines[0].get_data()), ring(8, 1, 0.01).centres)
-    assert panel(figure, "Rows").get_xlim() == pytest.approx((frames["plane_x"][0], frames["plane_x"][-1]))
+    assert beside.get_xlim() == pytest.approx((frames["plane_x"][0], frames["plane_x"][-1]))
 
 
 @pytest.mark.parametrize("change", [
@@ -614,7 +708,10 @@ def densities_panel(distribution, seed=0):
     p = np.diff(distribution.cdf(edges)) / np.diff(edges)
     frames = {"edges": edges, "p": p, "average": p[None], "q": p[None], "step": np.array([7])}
     sample = np.asarray(distribution.sample(np.random.default_rng(seed), (4000,)))[:, None]
-    run = SimpleNamespace(frames=frames, sample=sample, distribution=distribution, names=("x",))
+    config = resolve(environ={})
+    run = SimpleNamespace(
+        frames=frames, sample=sample, distribution=distribution, names=("x",), config=config
+    )
     ax = Figure().add_subplot()
     draw_densities(ax, run)
     return ax
