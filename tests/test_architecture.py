@@ -59,12 +59,8 @@ APPLICATION_ONLY = {
 AT_TOP_LEVEL = {"numpy"}  # besides the standard library and minigan itself
 DRAWS = {
     *(f"reports/{name}.py" for name in ("style", "overview", "one_feature", "several_features", "course")),
-    *(
-        "reports/discriminator.py",
-        "reports/verdict_panel.py",
-        "reports/sweep_figure.py",
-        "profiling/figure.py",
-    ),
+    *(f"reports/{name}.py" for name in ("discriminator", "images", "modes_found", "orbit", "verdict_panel")),
+    *("reports/sweep_figure.py", "profiling/figure.py"),
 }  # what imports matplotlib at the top, and is itself imported where it is used, or by another that draws
 ALSO_AT_TOP_LEVEL = {
     "training/config.py": {"msgspec"},

@@ -24,7 +24,7 @@ METRICS = ("step", "value_fn", "value_optimal", "d_loss", "g_loss", "ks")  # tha
 
 
 @dataclass(frozen=True)
-class Table:
+class Columns:
     """Named columns of a sample and of the real rows beside it.    Shapes:  sample (n, k), real (m, k)"""
 
     names: tuple[str, ...]
@@ -57,9 +57,9 @@ class FinishedRun:
         return self.sample.shape[1] > 1
 
     @property
-    def rows(self) -> Table:
+    def rows(self) -> Columns:
         """The rows as they are."""
-        return Table(self.names, self.sample, self.real)
+        return Columns(self.names, self.sample, self.real)
 
     @property
     def target(self) -> str:

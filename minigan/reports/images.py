@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
 from minigan.probability.galaxies import GalaxyImages
-from minigan.reports.finished_run import FinishedRun, Table
+from minigan.reports.finished_run import FinishedRun, Columns
 from minigan.reports.style import GENERATED, TARGET
 from minigan.training.units import read_distribution
 
@@ -27,11 +27,11 @@ def is_images(run: FinishedRun) -> bool:
     return side >= LEAST and side**2 == len(run.names) and run.names == tuple(numbered)
 
 
-def statistics_of(run: FinishedRun) -> Table:
+def statistics_of(run: FinishedRun) -> Columns:
     """What is measured on the images, in place of their pixels."""
     galaxies = run.config.data is None
     parts = [_measure(rows[:MEASURED], galaxies) for rows in (run.sample, run.real)]
-    return Table(tuple(parts[0]), *(np.stack(list(part.values()), axis=1) for part in parts))
+    return Columns(tuple(parts[0]), *(np.stack(list(part.values()), axis=1) for part in parts))
 
 
 def draw_images(figure: Figure, cell: SubplotSpec, run: FinishedRun) -> None:

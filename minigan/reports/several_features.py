@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from minigan.evaluation.two_sample import ks_statistic
 from minigan.gan.objectives import objective as objective_called
-from minigan.reports.finished_run import FinishedRun, Table
+from minigan.reports.finished_run import FinishedRun, Columns
 from minigan.reports.style import (
     ABOVE,
     GENERATED,
@@ -96,7 +96,7 @@ def draw_plane(ax: Axes, run: FinishedRun) -> None:
     set_ticks(ax.yaxis)
 
 
-def draw_features(figure: Figure, cell: SubplotSpec, table: Table, target: str) -> None:
+def draw_features(figure: Figure, cell: SubplotSpec, table: Columns, target: str) -> None:
     """Histograms of the columns of a table, those with the largest KS first."""
     worst = by_distance(table)[:FEATURES]
     columns = 1 if len(worst) < 3 else 2
@@ -124,7 +124,7 @@ def draw_features(figure: Figure, cell: SubplotSpec, table: Table, target: str) 
     axes[0].legend(handles, [target, "generated"], ncol=2, **ABOVE)
 
 
-def by_distance(table: Table) -> list[tuple[float, int]]:
+def by_distance(table: Columns) -> list[tuple[float, int]]:
     """(KS, column) of every column, the largest first."""
     pairs = enumerate(zip(table.sample.T, table.real.T, strict=True))
     return sorted(((ks_statistic(a, b), j) for j, (a, b) in pairs), key=lambda pair: -pair[0])

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from minigan.evaluation.verdict import Row
-from minigan.reports.finished_run import FinishedRun, Table
+from minigan.reports.finished_run import FinishedRun, Columns
 from minigan.reports.several_features import by_distance
 from minigan.reports.style import BAD, CHANCE, GENERATED, GOOD, THEORY, format_text, set_ticks
 
@@ -22,7 +22,7 @@ MODES = ("modes captured", "high-quality share", "reverse KL, modes")  # rows of
 COLUMNS = (0.43, 0.59, 0.79)  # right ends, as shares of the width
 
 
-def draw_quantiles(ax: Axes, run: FinishedRun, table: Table) -> None:
+def draw_quantiles(ax: Axes, run: FinishedRun, table: Columns) -> None:
     """Quantiles of the sample against those of its target, and where 95 % of perfect samplers have each.
 
     Of several columns of the table that with the largest KS.
