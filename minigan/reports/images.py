@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
 from minigan.probability.galaxies import GalaxyImages
-from minigan.reports.finished_run import FinishedRun, Columns
+from minigan.reports.finished_run import Columns, FinishedRun
 from minigan.reports.style import GENERATED, TARGET
 from minigan.training.units import read_distribution
 

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from minigan.evaluation.two_sample import ks_statistic
 from minigan.gan.objectives import objective as objective_called
-from minigan.reports.finished_run import FinishedRun, Columns
+from minigan.reports.finished_run import Columns, FinishedRun
 from minigan.reports.style import (
     ABOVE,
     GENERATED,

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from minigan.evaluation.verdict import Row
-from minigan.reports.finished_run import FinishedRun, Columns
+from minigan.reports.finished_run import Columns, FinishedRun
 from minigan.reports.several_features import by_distance
 from minigan.reports.style import BAD, CHANCE, GENERATED, GOOD, THEORY, format_text, set_ticks
 
