@@ -51,10 +51,12 @@ def evaluate(
     if target is not None and data is not None:
         raise ConfigError("give --target or --data, not both")
     refuse_places(target, data)
+    shown = ""
     if os.path.isdir(subject):
         from minigan.machine import available_memory, require_memory
         from minigan.training.metrics import verdict as judge_run
         from minigan.training.saved import offer, reopen
+        from minigan.training.settings import describe_shown
         from minigan.training.trainer import find_failures
 
         if target is not None or data is not None:
@@ -71,6 +73,8 @@ def evaluate(
             instead = offer(opened.run, experiment.config, experiment.step)
             raise DivergedError(f"{error}; {instead}") from None
         verdict, findings = verdicts[0], find_failures(opened.run, experiment)
+        if at == "latest":
+            shown = describe_shown(experiment.config, verdict, opened.run.read_metrics().rows)
     elif at != "latest":
         raise ConfigError("--at chooses a checkpoint of a run; leave it out for a file")
     elif draws > 1:
@@ -88,6 +92,8 @@ def evaluate(
         print_json(subject=subject, verdict=verdict.as_dict(), findings=found, draws=several)
     else:
         print_verdict(console(ctx), verdict, findings)
+        if shown:
+            click.echo(f"\n{shown}")
         if draws > 1:
             click.echo(f"\n{_describe_draws(spread)}")
     require_quality(verdict, require_ks)

@@ -41,7 +41,7 @@ def test_quality_prints_a_line_for_every_target_and_a_perfect_sampler(bench, cap
     rows = lines(capsys.readouterr().out)
     names = [row[0] for row in rows]
     assert names == ["", "normal(4, 1.25)", *quality.TARGETS, "the preset mixture", "a perfect sampler"]
-    assert [row[1] for row in rows[1:]] == ["2"] * 8 + ["400"]
+    assert [row[1] for row in rows[1:]] == ["2"] * 7 + ["400"]
     column = rows[0].index("median KS")
     assert float(rows[1][column]) > float(rows[-1][column])  # three steps are no fit
 

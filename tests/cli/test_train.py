@@ -347,6 +347,18 @@ def test_a_run_with_another_objective_is_drawn_and_reported(minigan_, tiny, tmp_
         assert save_overview(RunDirectory.open(run)).is_file()
 
 
+def test_a_preset_is_judged_by_what_it_sets_out_to_show(minigan_, place, monkeypatch):
+    monkeypatch.setattr("minigan.cli.figures.save_overview", lambda *_: Path("figure.png"))
+    short = ("--steps", "4", "--set", "eval_every=2", "--set", "eval_samples=200")
+    said = (
+        "The preset dirac-r1 sets out to show: 5 % or less of its circle is left. This run does not: circle"
+    )
+    assert said in minigan_("train", "dirac-r1", *short)[1]
+    (run,) = (place / "runs").iterdir()
+    assert said in minigan_("eval", str(run))[1] and said not in minigan_("eval", str(run), "--at", "best")[1]
+    assert "sets out" not in minigan_("train", "dirac-r1", *short, "--set", "r1=0.4")[1]
+
+
 def test_names_in_data_reach_the_terminal_and_the_log_as_text(minigan_, place, tiny):
     name = "a\x1b[31m.csv"
     rows = np.random.default_rng(0).normal(size=(60, 2))
