@@ -120,38 +120,39 @@ PRESETS = {
     "gaussian": Preset(
         "a normal distribution, N(4, 1.25), the first thing to run; any other mean and sd is the same run",
         seconds=3,
-        held=None,
+        held=15,
     ),
     "peaked": Preset(
         "a peak and long tails: Laplace's distribution",
         {"target": "laplace(0, 1)"},
         seconds=3,
-        held=None,
+        held=11,
     ),
     "skewed": Preset(
         "a steep side and a long one: a gamma distribution",
         {"target": "gamma(4)"},
         seconds=3,
-        held=None,
+        held=13,
     ),
     "flat": Preset(
         "two edges, which a smooth G rounds off: a uniform distribution",
         {"target": "uniform(0, 1)"},
         seconds=3,
         shows=(Condition("KS", high=0.05),),
-        held=None,
+        held=20,
     ),
     "bimodal": Preset(
         "two modes that overlap",
         {"target": "0.5*normal(-1.5, 1) + 0.5*normal(1.5, 1)"},
         seconds=3,
-        held=None,
+        shows=(Condition("modes captured", low=2), Condition("KS", high=0.025)),
+        held=20,
     ),
     "student": Preset(
         "tails a little heavier than normal: Student's t, 40 degrees of freedom",
         {"target": "student(40)"},
         seconds=3,
-        held=None,
+        held=18,
     ),
     "mixture": Preset(
         "two modes of unequal weight and width: kinks in G, a wider and freer D",
@@ -174,7 +175,7 @@ PRESETS = {
         "the minimax loss, whose generator gradient vanishes where D is sure",
         {"objective": "minimax"},
         seconds=3,
-        held=None,
+        held=18,
     ),
     "least-squares": Preset(
         "D regresses on labels 1 and 0",
@@ -186,7 +187,7 @@ PRESETS = {
         "D only cares about a margin of 1",
         {"objective": "hinge"},
         seconds=3,
-        held=None,
+        held=17,
     ),
     "wgan-clip": Preset(
         "a Wasserstein critic held by clipping its parameters",
