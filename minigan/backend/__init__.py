@@ -122,9 +122,11 @@ def of(array: Array) -> Backend:
         return _BY_TYPE[type(array)]
     except KeyError:
         loaded = ", ".join(backend.name for backend in _BY_TYPE.values())
+        advice = "of numbers, lists and NumPy's arrays minigan.constant(values) makes a Tensor"
+        if hasattr(array, "to_numpy"):
+            advice = "the numbers of a table, a data frame among them, are its to_numpy()"
         raise TypeError(
-            f"{type(array).__name__} is not an array of a loaded backend ({loaded}); "
-            "of numbers, lists and NumPy's arrays minigan.constant(values) makes a Tensor"
+            f"{type(array).__name__} is not an array of a loaded backend ({loaded}); {advice}"
         ) from None
 
 

@@ -14,6 +14,7 @@ from minigan.probability.distributions import SUM_TOLERANCE, Normal
 from minigan.probability.mixture import Mixture
 from minigan.probability.multivariate import MultivariateMixture
 
+BLOCK = 256  # points that are compared with all centres at once
 REACH = 3.0  # standard deviations within which a value is of high quality
 
 
@@ -162,9 +163,14 @@ def _counts(x, centres, sd):
 
 def _apart(centres, sd):
     """Whether every two centres are farther apart than the sum of their sd."""
-    distances = np.sqrt(((centres[:, None] - centres) ** 2).sum(axis=-1))
-    np.fill_diagonal(distances, np.inf)
-    return bool((distances > sd[:, None] + sd).all())
+    for start in range(0, len(centres), BLOCK):  # of thousands not all pairs at once
+        some = slice(start, start + BLOCK)
+        distances = np.sqrt(((centres[some, None] - centres) ** 2).sum(axis=-1))
+        rows = np.arange(len(distances))
+        distances[rows, start + rows] = np.inf
+        if not (distances > sd[some, None] + sd).all():
+            return False
+    return True
 
 
 def _within_reach(features):
@@ -185,6 +191,10 @@ def _on_the_line(distribution, centres, sd):
     mass = np.diff(distribution.cdf(points), prepend=0, append=1)
     inner = 0.5 * (points[1:] + points[:-1])
     inside = np.concatenate([[points[0] - sd.max()], inner, [points[-1] + sd.max()]])
-    z = np.abs(inside[:, None] - centres) / sd
-    shares = np.bincount(z.argmin(axis=1), weights=mass, minlength=len(centres))
-    return shares / shares.sum(), float(mass[z.min(axis=1) <= REACH].sum())
+    nearest, within = np.empty(len(inside), np.intp), np.empty(len(inside), bool)
+    for start in range(0, len(inside), BLOCK):
+        some = slice(start, start + BLOCK)
+        z = np.abs(inside[some, None] - centres) / sd
+        nearest[some], within[some] = z.argmin(axis=1), z.min(axis=1) <= REACH
+    shares = np.bincount(nearest, weights=mass, minlength=len(centres))
+    return shares / shares.sum(), float(mass[within].sum())

@@ -97,8 +97,16 @@ def evidence_on_distribution(x: np.ndarray, target: Any) -> Evidence:
     )  # fmt: skip
     return Evidence(
         measures, joint, ks, f"{TESTS}, {last}", f"{format_count(n)} values", str(target), power,
-        enough=n >= power.needed,
+        enough=n >= power.needed, lacks=_describe_lacking(target),
     )  # fmt: skip
+
+
+def _describe_lacking(target: Any) -> str:
+    """The moments that a distribution does not have, and what stands for them; "" where it has both."""
+    instead = "its median and its interquartile range/1.349 stand for mean and sd"
+    if not math.isfinite(target.mean):
+        return f"{target} has no mean, so no sd and no W1 to it: {instead}."
+    return "" if math.isfinite(target.sd) else f"{target} has no finite sd: {instead}."
 
 
 def mode_measures(modes: Modes, n: int, seen: Any) -> list[Measure]:

@@ -76,6 +76,7 @@ class Evidence:
     enough: bool
     energy: EnergyResult | None = None
     last: Measure | None = None  # a further test, which takes half of the level
+    lacks: str = ""  # a sentence on moments that the distribution does not have
 
     def conclude(self) -> "Verdict":
         """The verdict: red exactly where a row is outside."""
@@ -91,8 +92,9 @@ class Evidence:
         told = not all(row.within for row in rows)
         # by the last digits of an inverse the two could differ
         p = min(p, LEVEL * (1 - 1e-9)) if told else min(max(p, LEVEL), 1.0)
+        sentence = self._sentence(rows, p, told) + (self.lacks and f" {self.lacks}")
         return Verdict(
-            rows=tuple(rows), ks=self.ks, pvalue=float(p), sentence=self._sentence(rows, p, told),
+            rows=tuple(rows), ks=self.ks, pvalue=float(p), sentence=sentence,
             energy=self.energy, enough=self.enough, power=self.power, against=self.against, evidence=self,
         )  # fmt: skip
 

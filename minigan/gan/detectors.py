@@ -314,6 +314,9 @@ ASSUMED = {  # where nothing is said: what Game does, and the rates of its examp
 RATES = "generator_optimizer.rate", "discriminator_optimizer.rate"
 R1_R2 = {"r1": 0.5, "r2": 0.5}
 LARGE_RATE = 0.02  # four times the default's
+USUAL = {  # of settings that by their size alone make a run diverge, a hundred times of it
+    "wgan_gp": 10.0, "zero_gp": 10.0, "consensus": 10.0, "instance_noise": 0.5, "unrolled_rate": 0.1,
+}  # fmt: skip
 STIFF = 100.0  # of a penalty: its slope then outweighs the game's
 
 
@@ -425,11 +428,16 @@ _MODERATE = _Remedy(
     lambda s: {rate: min(s[rate], 5e-3) for rate in RATES},
     lambda s: max(s[rate] for rate in RATES) > LARGE_RATE,
 )
+_USUAL = _Remedy(
+    "take a usual size",
+    lambda s: {name: usual for name, usual in USUAL.items() if s.get(name, 0) > 100 * usual},
+    lambda s: any(s.get(name, 0) > 100 * usual for name, usual in USUAL.items()),
+)
 _LONGER = _Remedy("train for longer", lambda s: {"steps": 2 * s["steps"]})
 
 REMEDIES = {  # of each finding, those that help most first
     "diverged": (
-        _CRITIC,
+        _USUAL, _CRITIC,
         _Remedy("use weaker penalties", lambda s: R1_R2, lambda s: max(s["r1"], s["r2"]) > STIFF),
         _MODERATE, _G_STEPS,
         _PENALISED,

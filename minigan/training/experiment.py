@@ -34,6 +34,7 @@ from minigan.training.steps import Steps
 from minigan.training.units import (
     Units,
     names_of,
+    notes_on_spread,
     read_distribution,
     refuse_extremes,
     standard_units,
@@ -91,7 +92,7 @@ class Experiment(Steps):
         self.judged_on_learned = False  # the rows that train judge as well
         if data is None:
             self.distribution: Any = read_distribution(self.config.target)  # of one feature or of several
-            self.features = self.distribution.features
+            self.features, self.notes = self.distribution.features, notes_on_spread(self.distribution)
             if self.features > 1:
                 self.names = names_of(self.distribution)
                 self.held_out = self.distribution.sample(

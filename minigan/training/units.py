@@ -111,6 +111,23 @@ def read_distribution(text: str) -> Distribution | MultivariateDistribution:
     return distribution
 
 
+def notes_on_spread(distribution: Distribution | MultivariateDistribution) -> tuple[str, ...]:
+    """A note on a target whose sd is that of a few far draws: in its unit all others are one spike."""
+    if not isinstance(distribution, Distribution) or location_scale(distribution)[2] != "sd":
+        return ()
+    near, far = distribution.cdf([distribution.mean + k * distribution.sd for k in (-2, 2)])
+    if far - near < 0.99:  # a median lies within an sd of the mean: no spike, and no quantiles are needed
+        return ()
+    low, high = (float(end) for end in distribution.quantile([0.005, 0.995]))
+    if high - low > distribution.sd:
+        return ()
+    logs = ", or its logarithm" if low > 0 else ""
+    return (
+        f"99 % of the draws of {distribution} lie within {(high - low) / distribution.sd:.1g} of its sd, the "
+        f"networks' unit, where they are one spike; choose a target with lighter tails{logs}",
+    )
+
+
 def refuse_overflow(distribution: Distribution | MultivariateDistribution, dtype: str) -> None:
     """Refuse a target whose draws the networks' numbers do not hold, of which one in a million is enough.
 

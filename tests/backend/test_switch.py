@@ -78,6 +78,15 @@ def test_what_is_no_array_of_a_backend_is_refused(value):
         backends.of(value)
 
 
+def test_of_a_data_frame_its_array_is_asked_for():
+    class DataFrame:
+        def to_numpy(self):
+            return np.ones((2, 1))
+
+    with pytest.raises(TypeError, match=r"DataFrame is not .*a data frame among them, are its to_numpy\(\)"):
+        backends.of(DataFrame())
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_values_go_in_and_come_out_as_copies(backend, dtype):
     host = np.arange(6, dtype=dtype).reshape(2, 3)

@@ -1,6 +1,7 @@
 """Mode coverage: counts by hand, perfect shares from SciPy's χ² and by simulation, planted failures found."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from scipy import stats
 
 from minigan import backend
 from minigan.evaluation import mode_coverage, modes_of
+from minigan.evaluation import modes as modes_module
 from minigan.probability import (
     Mixture,
     MultivariateMixture,
@@ -148,6 +150,19 @@ def test_distributions_with_modes():
 ], ids=str)  # fmt: skip
 def test_distributions_without_modes(distribution):
     assert modes_of(distribution) is None
+
+
+def test_thousands_of_centres_are_compared_in_blocks_with_the_same_result(monkeypatch):
+    distribution, whole = spiral(4, 0.01), [modes_of(d) for d in (TWO, grid(5), ring(8))]
+    distribution.mode_sd  # noqa: B018  # made once
+    tracemalloc.start()
+    assert modes_of(distribution) is None
+    assert tracemalloc.get_traced_memory()[1] < 64 * 2**20  # 261 MiB for all pairs of 3376
+    tracemalloc.stop()
+    monkeypatch.setattr(modes_module, "BLOCK", 3)
+    for before, after in zip(whole, [modes_of(d) for d in (TWO, grid(5), ring(8))], strict=True):
+        assert (before.shares == after.shares).all() and before.high_quality == after.high_quality
+    assert modes_of(ring(8, 0.1, 0.05)) is None
 
 
 def test_arrays_of_any_backend_and_lists():

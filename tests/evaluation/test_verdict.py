@@ -123,8 +123,13 @@ def test_heavy_tails_are_measured_without_moments_that_do_not_exist():
         (StudentT(1.5), {"W1", "JS", "median", "IQR/1.349"}),
         (StudentT(1), {"JS", "median", "IQR/1.349"}),
     ):
-        rows = rows_of(judge(target.sample(rng(), 50), target, rng(), 5))
+        verdict = judge(target.sample(rng(), 50), target, rng(), 5)
+        rows = rows_of(verdict)
         assert set(rows) == judged | others
+        assert ("has no mean, so no sd and no W1 to it: its median" in verdict.sentence) == (
+            "W1" not in others
+        )
+        assert ("has no finite sd: its median" in verdict.sentence) == ({"W1", "median"} <= others)
         assert {name for name, row in rows.items() if row.judges} == judged
     assert (
         rows_of(judge(StudentT(1.5).sample(rng(), 50), StudentT(1.5), rng()))["W1"].unit == "target IQR/1.349"

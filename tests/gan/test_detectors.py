@@ -264,7 +264,7 @@ def test_every_detector_has_remedies_and_the_last_always_applies():
     ("objective=wasserstein", "r1=0", "r2=0"), ("discriminator_steps=5",), ("r1=1e30",), ("batch=7",),
     ("generator_optimizer.rate=10",), ("discriminator_optimizer.rate=1", "instance_noise=1", "packing=2"),
     ("schedule.name=constant", "average.name=none", "generator_optimizer.beta1=0.9"),
-    ("discriminator.widths=[]", "generator.widths=[]"),
+    ("discriminator.widths=[]", "generator.widths=[]"), ("instance_noise=1e30", "wgan_gp=1e38"),
 ])  # fmt: skip
 def test_every_remedy_can_be_typed_and_changes_something(name, sets):
     config = resolve(environ={}, sets=sets)
@@ -282,6 +282,8 @@ def test_every_remedy_can_be_typed_and_changes_something(name, sets):
 
 
 def test_remedies_follow_the_settings():
+    extreme = {"instance_noise": 1e30, "unrolled_rate": 1e9, "wgan_gp": 5.0}
+    assert settings_of(remedy("diverged", extreme)) == ["instance_noise=0.5", "unrolled_rate=0.1"]
     assert settings_of(remedy("vanishing G gradient", {"objective": "minimax"})) == [
         "objective=non_saturating"
     ]

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from minigan.errors import ConfigError, DataError, MiniganError
+from minigan.training.config import Config
 from minigan.training.data import Data
 from minigan.training.draws import stream
 from minigan.training.experiment import Ensemble, Experiment
+from minigan.training.presets import PRESETS
 from minigan.training.settings import resolve
-from minigan.training.units import read_distribution
+from minigan.training.units import notes_on_spread, read_distribution
 
 TINY = ("generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=120")
 
@@ -54,6 +56,17 @@ def test_a_target_is_scaled_by_what_was_seen_of_it(target, shift, scale):
     assert abs(e.shift.item() - shift) < 0.1 * true
     assert e.scale.item() == pytest.approx(true, rel=0.1)
     assert e.held_out is None and e.notes == () and e.names == ("x",)
+
+
+def test_a_target_whose_sd_is_that_of_a_few_far_draws_is_noted():
+    for target in ("lognormal(0, 3)", "lognormal(0, 5)", "0.999*normal(0,0.001)+0.001*normal(10,0.001)"):
+        (note,) = notes_on_spread(read_distribution(target))
+        assert "99 % of the draws of" in note and ("logarithm" in note) == target.startswith("log")
+    assert "one spike" in experiment("target=lognormal(0,5)").notes[0]
+    for preset in PRESETS.values():
+        assert notes_on_spread(read_distribution(preset.settings.get("target", Config().target))) == ()
+    for target in ("cauchy(0, 1)", "student(2.5)", "lognormal(0, 1.5)", "spiral(2, 0.02)"):
+        assert notes_on_spread(read_distribution(target)) == ()
 
 
 @pytest.mark.parametrize("target", ["pareto(0.1)", "student(0.2)", "lognormal(0, 30)"])
