@@ -171,7 +171,7 @@ class Program:
             size = f" in {_counted(len(self.plan), executions.EXECUTIONS[self.execution].unit)}"
         inputs, state = _counted(len(self.inputs), "input"), _counted(len(self.state), "array")
         instructions = _counted(len(self), "instruction")
-        return f"<Program: {inputs}, {state} of state, {instructions}, {self.execution}{size}>"
+        return f"Program({inputs}, {state} of state, {instructions}, {self.execution}{size})"
 
     def __str__(self) -> str:
         names, lines = {}, []
@@ -213,6 +213,11 @@ def _counted(count, noun):
 
 
 def _not_as_captured(buffer, a, more=""):
+    if not hasattr(a, "dtype") or not hasattr(a, "shape"):
+        return CaptureError(
+            f"a program takes Tensors and arrays as it was captured with; called with {type(a).__name__}, "
+            f"make it np.array(values, {str(buffer.dtype)!r})"
+        )
     return CaptureError(
         f"captured for {type(buffer).__name__} {buffer.dtype}[{more}{str(list(buffer.shape))[1:]}, "
         f"called with {type(a).__name__} {getattr(a, 'dtype', '')}{list(getattr(a, 'shape', ()))}; "

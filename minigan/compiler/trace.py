@@ -112,7 +112,7 @@ class Trace:
         return self
 
     def __repr__(self) -> str:
-        return f"<Trace: {len(self.calls)} calls recorded>"
+        return f"Trace({len(self.calls)} calls recorded)"
 
     # ── what the dispatch calls ─────────────────────────────────────────────────────────────────────────
 

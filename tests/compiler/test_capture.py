@@ -440,9 +440,9 @@ def test_a_program_and_the_passes_say_what_they_are(backend):
     """One line each, and no address in the help of capture."""
     w = lift(backend, [1.0])
     program = capture(lambda x: assign(w, w * x + 1.0), lift(backend, [1.0]), state=[w], execution="recorded")
-    assert repr(program) == "<Program: 1 input, 1 array of state, 3 instructions, recorded>"
+    assert repr(program) == "Program(1 input, 1 array of state, 3 instructions, recorded)"
     program = capture(lambda x: (x * 2.0 + 1.0, x - 1.0), constant(np.ones(3)))
-    assert repr(program) == "<Program: 1 input, 0 arrays of state, 3 instructions, planned in 3 lines>"
+    assert repr(program) == "Program(1 input, 0 arrays of state, 3 instructions, planned in 3 lines)"
     assert len(program.plan) == 3 and repr(PASSES[:2]) == "(fold, columns)"
     assert "0x" not in pydoc.render_doc(capture) + repr(inspect.signature(capture))
 
