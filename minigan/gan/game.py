@@ -285,7 +285,7 @@ class Game:
                 "a round takes Batch(real, latent_d, latent_g, …), then factor and weight; "
                 f"received {type(batch).__name__}"
             )
-        batch = Batch(*(x if x is None or type(x) is Tensor else constant(x) for x in batch))
+        batch = Batch(*map(_from_outside, batch, Batch._fields))
         for name in ("real", "latent_d", "latent_g"):
             if getattr(batch, name) is None:
                 raise ValueError(f"a round needs {name}; received None")
@@ -297,6 +297,19 @@ class Game:
                 raise ValueError(
                     f"{name} holds a batch for each step of {player} in a round, here {steps}: its shape is "
                     f"({steps}, …, rows, columns); received {part.shape}"
+                )
+        B, p = batch.real.shape[-2], self.generator.outputs
+        for name, shape in (
+            ("mix", (B // self.packing, 1)),
+            ("noise_x", (B, p)),
+            ("noise_d", (batch.latent_d.shape[-2], p)),
+            ("noise_g", (batch.latent_g.shape[-2], p)),
+        ):
+            part = getattr(batch, name)
+            if part is not None and part.shape[-2:] != shape:
+                raise ValueError(
+                    f"{name} has numbers for each row on its own, here (…, {shape[0]}, {shape[1]}); "
+                    f"received {part.shape}"
                 )
         return batch
 
@@ -333,6 +346,16 @@ def _point(batch: Tensor) -> Tensor:
     in its input is to notice.
     """
     return reshape(batch, shape=batch.shape) if is_tracked(batch) else variable(batch)
+
+
+def _from_outside(x: Tensor | Array | None, name: str) -> Tensor | None:
+    """A part of a batch as a Tensor; of what comes from the host, whether all of it is finite."""
+    if x is None or type(x) is Tensor:
+        return x
+    if isinstance(x, np.ndarray) and x.dtype.kind == "f" and not np.isfinite(x).all():
+        bad = int(x.size - np.isfinite(x).sum())
+        raise ValueError(f"{name} of a batch holds {bad} of {x.size} values that are not finite; remove them")
+    return constant(x)
 
 
 def best_response(
