@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import TypeAlias
 
@@ -25,7 +26,8 @@ def host(x: Array, what: str = "sample", *, finite: bool = False) -> np.ndarray:
              ValueError – if it is empty or holds NaN, or infinities where ``finite`` is asked
     """
     if not isinstance(x, _HOST_TYPES):
-        x = backend.of(x).to_host(x)
+        with suppress(TypeError):  # NumPy reads a data frame, and a Tensor says what to do
+            x = backend.of(x).to_host(x)
     try:
         a = np.asarray(x)
     except ValueError:

@@ -129,6 +129,21 @@ class Univariate:
         return vars(self).values()
 
 
+def as_number(distribution: str, name: str, value: object) -> float:
+    """A parameter as a float, infinite where float64 does not hold it; text and bools are no numbers.
+
+    Raises:  TypeError – for these, and for what float() does not take
+    """
+    try:
+        if isinstance(value, (str, bytes, bool, np.bool_)):
+            raise TypeError
+        return float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        return math.inf
+    except (TypeError, ValueError):
+        raise TypeError(f"{distribution} needs a number for {name}; received {value!r:.80}") from None
+
+
 def set_numbers(
     distribution: Any, positive: str = "", between: Mapping[str, tuple[float, float]] | None = None
 ) -> None:
@@ -137,12 +152,7 @@ def set_numbers(
     ``between`` has the least and the largest value of others.
     """
     for name, value in vars(distribution).items():
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"{distribution._name} needs a number for {name}; received {value!r:.80}"
-            ) from None
+        number = as_number(distribution._name, name, value)
         above = name in positive.split()
         low, high = (between or {}).get(name, (-math.inf, math.inf))
         if not math.isfinite(number) or (above and number <= 0) or not low <= number <= high:

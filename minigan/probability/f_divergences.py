@@ -20,7 +20,9 @@ def f_divergence(f, p, q) -> float:
     reverse_kl  −ln u            pearson  (u − 1)²
     jeffrey  (u − 1) ln u        squared_hellinger  (√u − 1)²        total_variation  ½|u − 1|
 
-    Raises:  ValueError – for an unknown name; if ratios beyond e^±300 count, which only the names can follow
+    Raises:  ValueError – for an unknown name; for f(1) ≠ 0, or f that is not convex between e^−3 and e^3; if
+             ratios beyond e^±300 count, which only the names can follow
+             TypeError – for what is no function or name, or whose values are not real
     Source:  Csiszár 1967; Nowozin, Cseke, Tomioka 2016, table 1; [T3], [T6]
     """
     what = "an f-divergence is a function of p/q, or"
@@ -88,7 +90,10 @@ def _term_of(f):
     """The same three of a function: a limit that still changes from e^±300 to e^±600 is infinite."""
 
     def at(log_u):
-        return np.asarray(f(np.exp(log_u)), np.float64)
+        values = np.asarray(f(np.exp(log_u)))
+        if values.dtype.kind not in "fiu":
+            raise TypeError(f"f of an f-divergence has real values; received values of type {values.dtype}")
+        return np.broadcast_to(values.astype(np.float64), np.shape(log_u))
 
     def limit(near, far):
         return float(near) if abs(far - near) <= 1e-9 * (1 + abs(near)) else math.inf
@@ -97,6 +102,14 @@ def _term_of(f):
         r = np.clip(log_p - log_q, -300.0, 300.0)
         return np.where(r < 0, np.exp(log_q) * at(r), np.exp(log_p) * (at(r) / np.exp(r)))
 
+    log_u = np.linspace(-3.0, 3.0, 25)
+    slopes = np.diff(at(log_u)) / np.diff(np.exp(log_u))
+    falls, at_one = (np.diff(slopes) < -1e-9 * (1 + np.abs(slopes[1:]))).any(), float(at(0.0)) + 0.0
+    if abs(at_one) > 1e-9 or falls:
+        raise ValueError(
+            f"f of an f-divergence is convex with f(1) = 0; received f(1) = {at_one:.6g}"
+            + " and slopes that fall, as of a concave function" * bool(falls)
+        )
     u = np.array([300.0, 600.0])
     with np.errstate(over="ignore", invalid="ignore"):
         return term, limit(*at(-u)), limit(*(at(u) / np.exp(u)))

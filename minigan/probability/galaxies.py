@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from minigan.probability.distributions import as_number
+
 BANK, BANK_PIXELS = 2**14, 2**24  # galaxies that are rendered once; fewer of many pixels
 HELD = 2**19  # quadrature nodes at once, so that they stay in the cache
 PSF = 0.8  # sd of the point-spread function in pixels: FWHM 1.9, just sampled
@@ -220,14 +222,15 @@ class GalaxyImages:
     noise: float = NOISE
 
     def __post_init__(self):
-        if not 4 <= self.size <= 128 or self.size != int(self.size):
+        size, noise = as_number("galaxies", "size", self.size), as_number("galaxies", "noise", self.noise)
+        if not 4 <= size <= 128 or not size.is_integer():
             raise ValueError(
                 f"galaxies need a size from 4 to 128 pixels, a whole number; received {self.size}"
             )
-        if not 0 <= self.noise < math.inf:
+        if not 0 <= noise < math.inf:
             raise ValueError(f"galaxies need a finite noise ≥ 0; received {self.noise}")
-        object.__setattr__(self, "size", int(self.size))
-        object.__setattr__(self, "noise", float(self.noise))
+        object.__setattr__(self, "size", int(size))
+        object.__setattr__(self, "noise", noise)
 
     @property
     def features(self) -> int:

@@ -36,7 +36,7 @@ class Mixture(Univariate):
                 f"whose sum is {math.fsum(weights):.10g}"
             )
         for c in components:
-            if isinstance(c, Empirical) or not isinstance(c, Distribution):
+            if isinstance(c, (Empirical, type)) or not isinstance(c, Distribution):
                 raise TypeError(f"a mixture needs one-dimensional components with a density; received {c}")
         parts = [
             (w * inner, part)

@@ -11,6 +11,7 @@ import numpy as np
 
 from minigan.backend import Array
 from minigan.probability._numerics import Shape, format_number, host
+from minigan.probability.distributions import as_number
 from minigan.probability.multivariate import MultivariateMixture, MultivariateNormal
 
 _MAX_MODES = 1024  # of a ring or grid: each is visited for every density
@@ -251,7 +252,7 @@ def _round_modes(
 
 
 def _whole(distribution: str, name: str, value: float, least: int, most: int) -> int:
-    number = float(value)
+    number = as_number(distribution, name, value)
     if not (number.is_integer() and least <= number <= most):
         raise ValueError(
             f"{distribution} needs {name} to be a whole number from {least} to {most}; received {value!r:.80}"
@@ -260,9 +261,10 @@ def _whole(distribution: str, name: str, value: float, least: int, most: int) ->
 
 
 def _positive(distribution: str, **numbers) -> list[float]:
-    for name, value in numbers.items():
-        if not 1e-150 < float(value) < 1e150:  # their squares are numbers too
+    found = {name: as_number(distribution, name, value) for name, value in numbers.items()}
+    for name, value in found.items():
+        if not 1e-150 < value < 1e150:  # their squares are numbers too
             raise ValueError(
                 f"{distribution} needs a finite {name} > 0, within 1e±150; received {value!r:.80}"
             )
-    return [float(value) for value in numbers.values()]
+    return list(found.values())

@@ -90,6 +90,8 @@ class Gamma(Positive):
 
     def __post_init__(self) -> None:
         set_numbers(self, positive="scale", between={"shape": _SHAPES})
+        if self.mean == math.inf:
+            raise ValueError(f"gamma needs a mean, shape · scale, within float64; received {self}")
 
     mean = property(lambda self: self.shape * self.scale)
     sd = property(lambda self: math.sqrt(self.shape) * self.scale)
@@ -148,7 +150,7 @@ class LogNormal(Univariate):
 
     Mean and sd are inf where float64 does not hold them.
 
-    Raises:  ValueError – unless both are finite and sigma > 0
+    Raises:  ValueError – unless both are finite, sigma > 0, and e^(mu ± sigma) within float64
     """
 
     mu: float = 0.0
@@ -158,6 +160,12 @@ class LogNormal(Univariate):
 
     def __post_init__(self) -> None:
         set_numbers(self, positive="sigma")
+        low, high = _exp(self.mu - self.sigma), _exp(self.mu + self.sigma)
+        if low == 0 or high == math.inf:
+            raise ValueError(
+                "lognormal takes the mean and the sd of the logarithm, and e^(mu ± sigma) is to be within "
+                f"float64; received mu {self.mu:g} and sigma {self.sigma:g}, from {low:.3g} to {high:.3g}"
+            )
 
     @property
     def mean(self) -> float:

@@ -158,6 +158,20 @@ def test_ratios_that_a_function_cannot_see_are_refused_not_guessed():
         f_divergence("hellinger", p, q)
 
 
+def test_what_is_no_f_of_an_f_divergence_is_refused():
+    """Each integrated to a number without a word: another divergence, 0 for a negative one, a real part."""
+    for f, words in (
+        (lambda u: u * np.log(u) + 1, r"convex with f\(1\) = 0; received f\(1\) = 1$"),
+        (lambda u: -u * np.log(u), "slopes that fall"),
+        (lambda u: np.tanh(u - 1), "slopes that fall"),
+        (lambda u: 1j * (u - 1) ** 2, "real values; received values of type complex128"),
+        (lambda u: "x", "real values"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=words):
+            f_divergence(f, Normal(), Normal(1, 1))
+    assert f_divergence(lambda u: 0.0 * u, Normal(), Normal(1, 1)) == 0
+
+
 def test_a_data_set_has_no_density_to_integrate():
     with pytest.raises(ValueError, match="no density"):
         js_quadrature(Empirical([1.0, 2.0]), Normal(0, 1))
