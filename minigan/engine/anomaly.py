@@ -86,10 +86,9 @@ def _anomaly(primitive: Primitive, inputs: list[Any], made: Any) -> AnomalyError
     e, where = AnomalyError(), "in the forward pass"
     frame: FrameType | None = sys._getframe()
     e.primitive, e.line = primitive.name, _calling_line()
-    e.input = next((k for k, x in enumerate(inputs) if _not_finite(x)), None)
-    x = made if e.input is None else inputs[e.input]
-    before = f"input {e.input} of {primitive} was already not finite:"
-    what = f"{primitive} made" if e.input is None else before
+    e.input = k = next((k for k, x in enumerate(inputs) if _not_finite(x)), None)
+    x = made if k is None else inputs[k]
+    what = f"{primitive} made" if k is None else f"input {k} of {primitive} was already not finite:"
     while frame is not None and frame.f_code is not grad.__code__:
         frame = frame.f_back
     if frame is not None:

@@ -1,13 +1,14 @@
 """Reverse-mode differentiation, and the one mutation there is."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from operator import attrgetter
+from collections.abc import Iterable
+from operator import setitem
 from typing import Any, NoReturn
 
 from minigan import backend
 from minigan.backend import writes
 from minigan.engine.primitives import sum_to
-from minigan.engine.tensor import Call, Primitive, StaleTensorError, Tensor, is_tracked, observer, variable
+from minigan.engine.show import history
+from minigan.engine.tensor import Primitive, StaleTensorError, Tensor, cut, flat, is_tracked, leaf, observer
 
 __all__ = ["assign", "filled", "grad"]
 
@@ -17,55 +18,58 @@ def grad(
 ) -> list[Tensor]:
     """∂(Σy)/∂x for every x in ``wrt``; 0 where y sees x by functions alone that are flat, as ``step``.
 
-    With ``create_graph`` the gradients carry their own history and can be differentiated again. The sum is
-    over all of y, so a loss with one value per replica gives each replica its own gradient. Gradients may
-    share memory with each other and with y's history: compute from them, do not assign to them.
+    With ``create_graph`` the gradients carry their own history and can be differentiated again; without, what
+    is computed from them cannot. The sum is over all of y, so a loss with one value per replica gives each
+    replica its own gradient. Gradients may share memory with each other and with y's history.
 
     unreached  "refuse" an x from which y was not computed, which is most often a mistake; or "zeros" for it
 
     Raises:  StaleTensorError – if a value needed on the way was overwritten since
              TypeError – if y is not a Tensor, wrt not a list of Tensors with a history, or a rule on the way
              is missing
-             ValueError – if y has no history, or was not computed from every x
+             ValueError – if y or a gradient in it has no history, or y was not computed from every x
     """
-    wrt = _checked(y, wrt)
+    wrt = _checked(y, wrt, unreached)
     asked, cotangent = set(wrt), {y: filled(y, 1.0)}
-    way, youngest_first = _between(asked, y)
+    way, made = _between(asked, y)
     if unreached != "zeros" and not asked <= way:
         _refuse_unreached(y, wrt, way)
-    for t, call in youngest_first:
+    for t in reversed(made):
         if t not in cotangent:  # y sees t only via steps, slope 0
             continue
+        call: Any = t.call
         if call.age < writes.last:
             _refuse_stale(t, call)
         g = cotangent[t] if t in asked else cotangent.pop(t)
-        vjps, seen = call.primitive.vjps, t
-        inputs: Sequence[Any] = call.inputs
+        vjps, seen, inputs = call.primitive.vjps, t, call.inputs
         if not create_graph:  # constants have no history, so the rules record nothing more
             seen, inputs = Tensor(t.memory), [Tensor(x.memory) if type(x) is Tensor else x for x in inputs]
         for k, x in enumerate(call.inputs):
             if type(x) is Tensor and x in way:
-                if (vjp := vjps[k] if k < len(vjps) else _missing(call, k)) is not None:
+                if k >= len(vjps):
+                    what = f"{call.primitive} has no derivative with respect to its input {k}"
+                    raise TypeError(f"{what}; pass a Python number there")
+                if (vjp := vjps[k]) is not None:
                     gx = vjp(g, seen, *inputs, **call.params)
                     if gx.memory.shape != x.memory.shape:
                         gx = sum_to(gx, x.memory.shape)
                     cotangent[x] = cotangent[x] + gx if x in cotangent else gx
     gradients = [cotangent[x] if x in cotangent else filled(x, 0.0) for x in wrt]
-    if create_graph:  # one that depends on nothing can be differentiated too
-        gradients = [g if g.call else variable(g) for g in gradients]
-    return gradients
+    kind = flat if create_graph else cut  # one that depends on nothing can be differentiated too
+    return [g if g.call else Tensor(g.memory, kind) for g in gradients]
 
 
-def _checked(y: Tensor, wrt: Iterable[Tensor]) -> list[Tensor]:
+def _checked(y: Tensor, wrt: Iterable[Tensor], unreached: str) -> list[Tensor]:
     if type(y) is not Tensor or isinstance(wrt, Tensor) or not isinstance(wrt, Iterable):
         way = "a Tensor y and a list of Tensors wrt, as [x] or net.parameters"
         raise TypeError(f"grad(y, wrt) takes {way}; received {type(y).__name__} and {type(wrt).__name__}")
-    wrt = list(wrt)
-    for k, x in enumerate(wrt):
+    for k, x in enumerate(wrt := list(wrt)):
         if not is_tracked(x):
             what = f"a constant of shape {x.shape}" if type(x) is Tensor else type(x).__name__
             way = "make it with variable(array) before use"
             raise TypeError(f"no gradient can be asked through wrt[{k}], {what}; {way}")
+    if unreached not in ("refuse", "zeros"):
+        raise ValueError(f"unreached is 'refuse' or 'zeros'; received {unreached!r}")
     if y.call is None:
         why = "computed from constants, cut by constant(…), or returned by a captured program"
         raise ValueError(f"y, of shape {y.shape}, has no history to differentiate: it was {why}")
@@ -76,40 +80,37 @@ def _refuse_unreached(y: Tensor, wrt: list[Tensor], way: set[Tensor]) -> NoRetur
     k = next(k for k, x in enumerate(wrt) if x not in way)
     why = "constant(…), .numpy() or a captured program cut its history, or variable(…) made another"
     why = "y stands where x is to be, and x where y is" if y in _between({y}, wrt[k])[0] else why
+    if any(t.call is flat for t in history(y)):
+        why = "a gradient that y was computed from does not depend on it, so that this derivative is 0"
     asked = "a gradient that is to be 0 is asked for by grad(…, unreached='zeros')"
     raise ValueError(f"y was not computed from wrt[{k}], of shape {wrt[k].shape}: {why}; {asked}")
 
 
-def _between(asked: set[Tensor], y: Tensor) -> tuple[set[Tensor], Iterator[tuple[Tensor, Call]]]:
-    """The tensors on the way from ``asked`` to y; and those made of others there, youngest first.
+def _between(asked: set[Tensor], y: Tensor) -> tuple[set[Tensor], list[Tensor]]:
+    """The tensors on the way from ``asked`` to y; and those made of others there, oldest first.
 
     Only the rules between them need to run.
     """
-    calls = {} if y.call is None else {y: y.call}
-    stack = list(calls.values())
-    while stack:
-        for x in stack.pop().inputs:
-            if type(x) is Tensor and x.call is not None and x not in calls:
-                calls[x] = x.call
-                stack.append(x.call)
-    way, made = calls.keys() & asked, []
-    for t in sorted(calls, key=attrgetter("call.age")):
-        if not way.isdisjoint((call := calls[t]).inputs):
+    before = history(y)
+    way, made, lost = asked.intersection(before), list[Tensor](), {t for t in before if t.call is cut}
+    for t in before:
+        inputs = () if t.call is None else t.call.inputs
+        if not way.isdisjoint(inputs):
             way.add(t)
-            made.append((t, call))
-    return way, reversed(made)
+            made.append(t)
+        if lost and t not in asked and not lost.isdisjoint(inputs):
+            lost.add(t)
+    if y in lost:
+        what = "y was computed from a gradient g without its history; take that by grad(…, create_graph=True)"
+        raise ValueError(f"{what}, or constant(g) where no history is meant")
+    return way, made
 
 
-def _refuse_stale(t: Tensor, call: Call) -> None:
+def _refuse_stale(t: Tensor, call: Any) -> None:
     for x in (t, *call.inputs):
         if type(x) is Tensor and writes.last_to(x.memory) > call.age:
             what = f"a value that {call.primitive} used or made, shape {t.shape}, was overwritten since"
             raise StaleTensorError(f"{what}; take all gradients before updating any parameter")
-
-
-def _missing(call: Call, k: int) -> NoReturn:
-    what = f"{call.primitive} has no derivative with respect to its input {k}"
-    raise TypeError(f"{what}; pass a Python number there")
 
 
 def filled(like: Tensor, value: float) -> Tensor:
@@ -120,11 +121,7 @@ def filled(like: Tensor, value: float) -> Tensor:
     return Tensor(array)
 
 
-def _assign(xp: Any, value: backend.Array, out: backend.Array) -> None:
-    out[...] = value
-
-
-_assignment = Primitive("assign", _assign)
+_assignment = Primitive("assign", lambda xp, value, out: setitem(out, ..., value))
 
 
 def assign(target: Tensor, value: Tensor) -> None:
@@ -133,15 +130,18 @@ def assign(target: Tensor, value: Tensor) -> None:
     What was computed from the old value can no longer be differentiated.
 
     Raises:  ValueError – unless shapes and dtypes are equal (nothing is broadcast or cast silently)
-             TypeError – unless both are Tensors
+             TypeError – unless both are Tensors, the target a variable or a constant and no result
     """
     if type(target) is not Tensor or type(value) is not Tensor:
         received = f"{type(target).__name__} and {type(value).__name__}"
         raise TypeError(f"assign(target, value) takes two Tensors; received {received}")
+    if target.call is not None and target.call is not leaf:
+        made = f"{target.call.primitive} made this of values that would stay as they are"
+        raise TypeError(f"assign writes a variable or a constant; {made}, take constant(t) to write into t")
     if target.shape != value.shape or target.dtype != value.dtype:
         received = f"{value.dtype}{list(value.shape)}"
         raise ValueError(f"assign writes {target.dtype}{list(target.shape)}; received {received}")
     if (watching := observer.get()) is not None:
         watching.record(_assignment, [value.memory], {}, target)  # first, because it may refuse
-    _assign(backend.of(target.memory).xp, value.memory, out=target.memory)
+    target.memory[...] = value.memory
     writes.mark_written(target.memory)

@@ -17,6 +17,7 @@ __all__ = ["FUNCTIONS", "Notation"]
 FUNCTIONS: defaultdict[str, list[Callable[..., Any]]] = defaultdict(list)
 _INFIX = ("add", "subtract", "multiply", "divide", "matmul")
 _T = TypeVar("_T", bound="Notation")
+_attribute: Any = property
 
 
 def _unary(name: str) -> Callable[[_T], _T]:
@@ -31,7 +32,7 @@ def _infix(name: str) -> tuple[Callable[[_T, _T | float], _T], Callable[[_T, _T 
 
 
 def _read(kind: Any) -> Callable[[Any], Any]:
-    return lambda x: kind(x.item())
+    return lambda x, *more: kind(x.item(), *more)
 
 
 def _compared(compare: Callable[[Any, Any], Any]) -> Callable[[Any, object], bool]:
@@ -48,25 +49,21 @@ def _compared(compare: Callable[[Any, Any], Any]) -> Callable[[Any, object], boo
 
 
 def _axes(x: Any, axis: Any, others: dict[str, Any]) -> tuple[int, ...]:
-    if axis is None and not others and isinstance(x, Notation):
-        return (-2, -1)[max(0, 2 - x.ndim) :]
     axes = axis if isinstance(axis, Iterable) else (axis,)
-    if others or not isinstance(x, Notation) or not all(hasattr(a, "__index__") for a in axes):
-        received = f"{type(x).__name__}, with axis {axis!r} {others or ''}".rstrip()
-        way = "wrap values with constant(values); axis is an integer or several, kept with length one"
-        raise TypeError(f"a sum or mean takes a Tensor; received {received}: {way}")
-    return tuple(map(operator.index, axes))
-
-
-def _attribute(get: Callable[[Any], object], change: Any = None) -> Any:
-    return property(get, change)
+    if isinstance(x, Notation) and not others:
+        if axis is None:
+            return (-2, -1)[max(0, 2 - x.ndim) :]
+        if all(hasattr(a, "__index__") and not isinstance(a, bool) for a in axes):
+            return tuple(map(operator.index, axes))
+    given = ({} if axis is None else {"axis": axis}) | others
+    received = ", ".join([type(x).__name__, *(f"{key}={a!r}" for key, a in given.items())])
+    way = "wrap values with constant(values); axis is an integer or several, kept with length one"
+    raise TypeError(f"a sum or mean takes a Tensor and axis=; received {received}: {way}")
 
 
 def _to_read(x: Any) -> Array:
-    array = x.memory.view()
-    if type(array) is np.ndarray:  # others have no such flag
-        array.flags.writeable = False
-    return array
+    a = x.memory
+    return np.asarray(memoryview(a.data).toreadonly()) if type(a) is np.ndarray else a.view()
 
 
 def _refused(reason: str, error: type[Exception] = TypeError) -> Callable[..., NoReturn]:
@@ -112,11 +109,16 @@ class Notation:
     __gt__, __ge__ = _compared(operator.gt), _compared(operator.ge)
     __eq__, __ne__ = _compared(operator.eq), _compared(operator.ne)
     __hash__ = object.__hash__
-    __float__, __int__, __bool__ = _read(float), _read(int), _read(bool)
+    __float__, __int__, __bool__, __round__ = _read(float), _read(int), _read(bool), _read(round)
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __imatmul__ = __ipow__ = __setitem__ = _in_place
+    __ifloordiv__ = __imod__ = _in_place
+    __floordiv__ = __mod__ = __and__ = __or__ = _refused("a Tensor has no //, %, & and |; take t.numpy()")
     __iter__ = __contains__ = _refused("a Tensor is no sequence; take t[0], t[1], …, or t.numpy()")
     __array__ = _refused("a Tensor does not become a NumPy array implicitly; use tensor.numpy()")
     __rpow__ = _refused("a number to the power of a Tensor is exp(log(number) * t)")
+
+    def __format__(self, spec: str) -> str:
+        return format(float(self) if spec else repr(self), spec)
 
     @property
     def T(self) -> Self:

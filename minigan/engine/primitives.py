@@ -110,7 +110,7 @@ mT           = Primitive("mT", lambda xp, x, out=None: x.swapaxes(-1, -2), lambd
 reshape      = Primitive("reshape", lambda xp, x, *, shape, out=None: x.reshape(shape) if out is None else xp.copyto(out, x.reshape(shape)),
                          lambda g, y, x, shape: reshape(g, shape=x.shape), view=True)
 broadcast_to = Primitive("broadcast_to", lambda xp, x, *, shape, out=None: xp.broadcast_to(x, shape), lambda g, y, x, shape: g, view=True)
-getitem      = Primitive("getitem", lambda xp, x, *, key, out=None: x[key] if out is None else xp.copyto(out, x[key]),   # one element is a copy, not a view
+getitem      = Primitive("getitem", lambda xp, x, *, key, out=None: x[key] if out is None else xp.copyto(out, x[key]),
                          lambda g, y, x, key: embed(g, shape=x.shape, key=key), view=True)
 embed        = Primitive("embed", _embed, lambda g, y, x, shape, key: getitem(g, key=key))
 
@@ -147,7 +147,7 @@ def _index(x: Tensor, key: Any) -> Tensor:
     parts = key if isinstance(key, tuple) else (key,)
     if not all(type(part) in (int, slice) or part is Ellipsis for part in parts):  # True would be a mask
         raise TypeError(f"a Tensor is indexed by integers, slices and ...; received {key!r}")
-    return getitem(x, key=key)
+    return getitem(x, key=(*parts, ...) if len(parts) == x.ndim and ... not in parts else key)  # one element too is a view
 
 _functions: dict[str, Callable[..., Tensor]] = {**PRIMITIVES, "power": _power, "getitem": _index, "mean": mean}
 for _name, _function in _functions.items():

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,9 @@ from minigan import backend
 from minigan.backend.writes import clock
 from minigan.engine.notation import Notation
 
-__all__ = [
-    "VJP", "Call", "CaptureError", "Operand", "Primitive", "StaleTensorError", "Tensor", "constant",
-    "is_tracked", "leaf", "observer", "refusal", "variable",
-]  # fmt: skip
+__all__ = ["VJP", "Call", "CaptureError", "Operand", "Primitive", "StaleTensorError", "Tensor", "constant",
+           "cut", "flat", "is_tracked", "leaf", "observer", "refusal", "variable"]  # fmt: skip
+
 
 # What the dispatch shows every call to: the Program under capture, or a detect_anomaly. One per thread.
 observer: ContextVar[Any] = ContextVar("observer", default=None)
@@ -38,9 +37,8 @@ class StaleTensorError(RuntimeError):
 
 def refusal(what: str) -> str | None:
     """Why the observer allows no "read", "capture", "replay" or "watch" here; None where it does."""
-    watching = observer.get()
-    reason: str | None = None if watching is None else watching.refuses.get(what)
-    return reason
+    refuses: dict[str, str] = getattr(observer.get(), "refuses", {})
+    return refuses.get(what)
 
 
 class Call:
@@ -86,16 +84,16 @@ class Tensor(Notation):
     def __reduce__(self) -> tuple[Any, ...]:
         """For copy and pickle: views of one memory are so again."""
         array, memory = self.memory, backend.owner(self.memory)
-        if type(array) is not np.ndarray or not (self.call is None or self.call.primitive is leaf):
+        if type(array) is not np.ndarray or (self.call is not None and self.call.inputs):
             way = "of a computed Tensor take constant(t), of a network on a GPU network.parameters.copy()"
             raise TypeError(f"variables and constants on the host are copied; {way}")
         if not memory.flags.c_contiguous:
             array = memory = array.copy()
         start = array.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
-        return _again, (self.call is not None, array.shape, memory.dtype, memory, start, array.strides)
+        return _again, (is_tracked(self), array.shape, memory.dtype, memory, start, array.strides)
 
     def __repr__(self) -> str:
-        made_by = "" if self.call is None else f", made by {self.call.primitive}"
+        made_by = "" if self.call is None else f", {'made by ' * bool(self.call.inputs)}{self.call.primitive}"
         return f"Tensor({backend.of(self.memory).to_host(self.memory)!r}{made_by})"
 
 
@@ -135,16 +133,18 @@ class Primitive:
 
     def __call__(self, *inputs: Operand, **params: Any) -> Tensor:
         arrays: list[backend.Array] = []
-        first, tracked = None, False
+        first = history = None
         for x in inputs:
             if type(x) is Tensor:
                 a = x.memory
                 if first is None:
                     first = a
-                elif type(a) is not type(first) or a.dtype != first.dtype or a.ndim != first.ndim:
+                elif type(a) is not type(first) or a.dtype is not first.dtype:
                     _refuse_mixture(self, first, a)
-                if x.call is not None:
-                    tracked = True
+                elif a.ndim != first.ndim and (a.ndim == 1 or first.ndim == 1):
+                    _refuse_mixture(self, first, a)
+                if x.call is not None and (history is None or history is cut):
+                    history = x.call
             elif type(x) is float or type(x) is int:
                 a = x
             else:
@@ -160,7 +160,7 @@ class Primitive:
             if len(arrays) > self.most or (params and (self.plain or "out" in params)):
                 raise TypeError("it takes no more than that")  # NumPy would write into an excess one
             array = function(*arrays, **params)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             shapes = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
             kind, name = (TypeError, self.usage) if isinstance(error, TypeError) else (ValueError, self.name)
             why = str(error).removeprefix(f"{self.kernel.__qualname__}() ")
@@ -168,7 +168,8 @@ class Primitive:
         if type(array) is not type(first):
             array = backend.of(first).xp.asarray(array)  # a full reduction, which NumPy makes a scalar
         y = _new(Tensor)  # sooner than by __init__
-        y.memory, y.call = array, Call(self, inputs, params) if tracked else None
+        y.memory = array
+        y.call = history if history is None or history is cut else Call(self, inputs, params)
         if (watching := observer.get()) is not None:
             watching.record(self, arrays, params, y)
         return y
@@ -186,46 +187,51 @@ def _literal(primitive: Primitive, x: object) -> Operand:
         return x
     if isinstance(x, Real) and not isinstance(x, bool):
         return float(x)
-    raise TypeError(
-        f"{primitive} takes Tensors and Python numbers; received {type(x).__name__}. "
-        f"Wrap arrays with constant(array) or variable(array); the call is {primitive.usage}"
-    )
+    received = f"{primitive} takes Tensors and Python numbers; received {type(x).__name__}"
+    way = f"Wrap arrays with constant(array) or variable(array); the call is {primitive.usage}"
+    raise TypeError(f"{received}. {way}")
 
 
 def _refuse_mixture(primitive: Primitive, a: backend.Array, b: backend.Array) -> None:
     """Of devices, dtypes, and of (n,) with (n, 1), whose n² pairs are a forgotten axis and no result."""
-    row, shape = (a, b.shape) if a.ndim < b.ndim else (b, a.shape)
-    if row.ndim == 1 != row.size and shape[-2:] == (row.size, 1):
-        way = f"bring both to one shape, as by reshape(t, shape={shape})"
+    if type(a) is not type(b) or a.dtype != b.dtype:
+        kinds, way = f"{a.dtype} and {b.dtype}", "the engine never casts, make them one dtype"
+        if type(a) is not type(b):
+            kinds, way = f"{type(a).__name__} and {type(b).__name__}", "bring both to one by backend.array(…)"
+        raise TypeError(f"{primitive} received {kinds}; {way}")
+    row, column = (a, b.shape) if a.ndim == 1 else (b, a.shape)
+    if len(column) > 1 == column[-1] != row.size == column[-2]:
+        way = f"bring both to one shape, as by reshape(t, shape={column})"
         raise ValueError(f"{primitive} of {a.shape} and {b.shape} would pair each row with each; {way}")
-    if type(a) is not type(b):
-        kinds, way = (
-            f"{type(a).__name__} and {type(b).__name__}",
-            "bring both to one with backend.array(values)",
-        )
-        raise TypeError(f"{primitive} received arrays of two devices, {kinds}; {way}")
-    if a.dtype != b.dtype:
-        way = "the engine never casts, make them one dtype"
-        raise TypeError(f"{primitive} received {a.dtype} and {b.dtype}; {way}")
 
 
-leaf = Primitive("leaf", lambda xp: None)  # of variables: no replay runs it
+# Of what no call made: variables, gradients that depend on nothing, what comes of gradients without history
+leaf, flat, cut = (Call(Primitive(name, abs), (), {}) for name in ("variable", "gradient", "gradient"))
 
 
 def _array(values: Any, dtype: Any) -> backend.Array:
-    if type(values) is Tensor:
-        array = values.memory if dtype is None else values.memory.astype(dtype, copy=False)
-    elif isinstance(values, (Real, list, tuple)):
+    array, to = values.memory if type(values) is Tensor else values, dtype
+    if isinstance(values, (Real, list, tuple)):
+        to = dtype or "float32"
         try:
-            array = np.array(float(values) if isinstance(values, Real) else values)
-        except ValueError:
-            raise ValueError(f"the rows of a Tensor have one length; received {values!r}") from None
-        array = array.astype(dtype or ("float32" if array.dtype.kind in "fiub" else array.dtype), copy=False)
-    else:
-        array = backend.of(values).xp.array(values, dtype)
-    if array.dtype.kind != "f":
-        raise TypeError(f"tensors are floating point; received {array.dtype}, convert by dtype='float32'")
-    return array
+            array = np.array(values if isinstance(values, (Integral, list, tuple)) else float(values))
+        except (ValueError, OverflowError):
+            what = f"the rows of a Tensor have one length; received {type(values).__name__}"
+            raise ValueError(f"{what}, or more than float64 can hold") from None
+    home, to = backend.of(array), np.dtype(to or array.dtype)
+    if array.dtype.kind not in "fiub" or to.kind != "f":
+        what = f"tensors are floating point; received {array.dtype if to.kind == 'f' else to}"
+        raise TypeError(f"{what}, give real numbers within float64, whole ones by dtype='float32'")
+    with np.errstate(all="ignore"):
+        made = array.astype(to, copy=type(values) is not Tensor)
+        if to != array.dtype:
+            lost = home.xp.isfinite(made) != home.xp.isfinite(array)
+            if dtype is None and array.dtype.kind in "iu":  # a dtype that was asked for may round
+                lost = made.astype(array.dtype) != array
+            if (lost := home.to_host(lost)).any():
+                number = home.to_host(array)[lost][0]
+                raise ValueError(f"{to} cannot hold {number}; give dtype='float64', or scale the numbers")
+    return made
 
 
 def variable(values: Any, dtype: Any = None) -> Tensor:
@@ -236,8 +242,9 @@ def variable(values: Any, dtype: Any = None) -> Tensor:
     dtype   another type than that
 
     Raises:  TypeError – for whole numbers in an array, which are data as often as a mistake: say which dtype
+             ValueError – for numbers that the dtype cannot hold
     """
-    return Tensor(_array(values, dtype), Call(leaf, (), {}))
+    return Tensor(_array(values, dtype), leaf)
 
 
 def constant(values: Any, dtype: Any = None) -> Tensor:
@@ -247,4 +254,4 @@ def constant(values: Any, dtype: Any = None) -> Tensor:
 
 def is_tracked(x: object) -> bool:
     """Whether gradients may be asked through x."""
-    return type(x) is Tensor and x.call is not None
+    return type(x) is Tensor and x.call is not None and x.call is not cut

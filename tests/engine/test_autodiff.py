@@ -398,16 +398,77 @@ def test_a_constant_overwritten_after_use(backend):
 def test_a_result_overwritten_after_use(backend):
     x = lift(backend, [3.0])
     y = P.exp(x)
-    assign(y, _two(y))
+    assign(constant(y), _two(y))
     with pytest.raises(StaleTensorError):
         grad(y, [x])
+
+
+def test_what_was_computed_is_no_target_of_assign(backend):
+    """It would leave what it was computed from as it was: neither a result, nor a view, nor a gradient."""
+    x = lift(backend, [3.0, 4.0])
+    (g,) = grad(P.exp(x), [x])
+    for result in (P.exp(x), x[:1], x[0], P.reshape(x, shape=(2, 1)), g, 0.0 * g):
+        with pytest.raises(
+            TypeError, match=r"assign writes a variable or a constant; .* made this of values"
+        ):
+            assign(result, _two(result))
+    assert x.numpy().tolist() == [3.0, 4.0]
+    written = constant(P.exp(x))  # the way out
+    assign(written, _two(written))
+    assert written.numpy().tolist() == [2.0, 2.0]
+
+
+def test_one_element_is_a_view_as_a_part_is(backend):
+    flat = constant(backend.array([1.0, 2.0, 3.0]))
+    for part in (flat[0], flat[1:2], constant(variable(flat)[2])):
+        assign(part, _two(part))
+    assert flat.numpy().tolist() == [2.0, 2.0, 2.0]
+    assert grad(variable(flat)[0] * 3.0, []) == []
+
+
+GRADIENTS_WITHOUT_HISTORY = {  # what people compute from one, and expect to be differentiated again
+    "penalty": lambda x, g: P.sum(x * x) + P.sum(g * g), "product": lambda x, g: P.sum(g * x),
+    "alone": lambda x, g: P.sum(g * g), "itself": lambda x, g: g,
+    "step": lambda x, g: P.sum(P.exp(x - 0.1 * g)),
+    "far": lambda x, g: P.sum(P.sqrt(P.sum(P.square(g))) * x),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("y", GRADIENTS_WITHOUT_HISTORY.values(), ids=GRADIENTS_WITHOUT_HISTORY)
+def test_a_gradient_without_its_history_is_not_taken_for_a_constant(backend, y):
+    x = lift(backend, [1.0, 2.0])
+    (g,) = grad(P.sum(x * x * x), [x])
+    with pytest.raises(ValueError, match=r"g without its history; take that by grad\(…, create_graph=True\)"):
+        grad(y(x, g), [x])
+    if y(x, constant(g)).call is not None:
+        grad(y(x, constant(g)), [x])  # is meant so
+    (g,) = grad(P.sum(x * x * x), [x], create_graph=True)
+    assert np.abs(grad(y(x, g), [x])[0].numpy()).min() > 0
+
+
+def test_steps_by_gradients_without_history_go_on(backend):
+    """x ← x − g again and again, as functional code does: each x is asked for itself, however it was made."""
+    x = lift(backend, [4.0])
+    for _ in range(3):
+        (g,) = grad(x * x, [x])
+        x = x - 0.25 * g
+    assert x.item() == 0.5 and grad(x * x, [x])[0].item() == 1.0
+
+
+def test_what_comes_of_gradients_without_history_keeps_nothing(backend):
+    """A running mean of gradients is one value, not the chain of all."""
+    x, mean = lift(backend, [1.0]), 0.0
+    for _ in range(3):
+        mean = 0.9 * mean + grad(x * x, [x])[0]
+    assert not is_tracked(mean) and not mean.call.inputs and repr(mean).endswith("gradient)")
+    assert constant(mean).call is None
 
 
 def test_what_was_overwritten_before_its_use_is_what_was_used(backend):
     """The gradient in h asks for h · h only, which saw the new value; the one in x goes through the old."""
     x = lift(backend, [3.0])
     h = P.exp(x)
-    assign(h, _two(h))
+    assign(constant(h), _two(h))
     y = h * h
     assert grad(y, [h])[0].item() == 4.0
     with pytest.raises(StaleTensorError):

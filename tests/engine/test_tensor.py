@@ -1,5 +1,6 @@
 """Tensors: what they show, what they refuse, and that Python numbers and NumPy scalars stay literals."""
 
+import math
 import operator
 import pickle
 import platform
@@ -133,7 +134,9 @@ def test_axes_are_numbers_or_several(axis):
 @pytest.mark.parametrize("reduce", [Tensor.sum, Tensor.mean])
 def test_a_sum_or_mean_of_no_tensor_is_refused(reduce):
     for what in (np.ones((2, 3)), 2.0, None):
-        with pytest.raises(TypeError, match=f"takes a Tensor; received {type(what).__name__}"):
+        with pytest.raises(
+            TypeError, match=f"takes a Tensor and axis=; received {type(what).__name__}: wrap"
+        ):
             reduce(what)
 
 
@@ -230,6 +233,37 @@ def test_what_is_no_number_is_refused(value):
             (TypeError, ValueError), match="floating point|not an array|implicitly|have one length"
         ):
             make(value)
+
+
+NOT_HELD = [
+    (1e300, None, r"float32 cannot hold 1e\+300; give dtype='float64', or scale"),
+    ([1.0, -1e39], None, "float32 cannot hold -1e"),
+    (2**24 + 1, None, "hold 16777217"),
+    ([[1, 2**24 + 1]], None, "hold 16777217"),
+    (np.int64(2**24 + 1), None, "hold 16777217"),
+    (np.array([1e300]), "float32", r"hold 1e\+300"),
+    (Tensor(np.array([1e300])), "float32", r"hold 1e\+300"),
+    (1e5, "float16", "float16 cannot hold 100000"),
+    (10**400, None, "real numbers within float64"),
+    ([10**400], None, "real numbers within float64"),
+    (Fraction(10**400), None, "more than float64 can hold"),
+]
+HELD = [(2**24, None), ([0.1], None), ([math.inf, math.nan], None), (np.array([2**24 + 1]), "float32")]
+
+
+@pytest.mark.parametrize("make", [variable, constant])
+def test_numbers_that_the_dtype_cannot_hold_are_refused(make):
+    """An infinity made of a number, a whole number of another; a dtype that is asked for may round."""
+    for values, dtype in HELD:
+        make(values, dtype)
+    for values, dtype, words in NOT_HELD:
+        with pytest.raises((ValueError, TypeError), match=words):
+            make(values, dtype)
+
+
+def test_numbers_of_a_device_that_the_dtype_cannot_hold_are_refused(backend):
+    with pytest.raises(ValueError, match=r"float32 cannot hold 1e\+300"):
+        constant(backend.array([1.0, 1e300]), "float32")
 
 
 def test_constants_have_no_history(x):
@@ -350,7 +384,7 @@ def test_mixed_dtypes_are_refused_naming_both(backend):
 
 def test_mixed_devices_are_refused_naming_both():
     a, b = variable(np.ones(2)), variable(backends.get("strict").array(np.ones(2)))
-    with pytest.raises(TypeError, match="multiply received arrays of two devices, ndarray and DeviceArray"):
+    with pytest.raises(TypeError, match="multiply received ndarray and DeviceArray; bring both to one"):
         a * b
     with pytest.raises(TypeError, match="DeviceArray and ndarray"):
         b * a
