@@ -176,21 +176,21 @@ def unpinned_threads():
 
 
 def leak():
-    """Each block of steps leaves a MiB, a hundred objects and an open file."""
+    """Each block of steps leaves 4 MiB, 4000 objects and an open file."""
     kept = []
 
     def keep():
-        kept.append([np.ones(2**17), *([] for _ in range(100))])
+        kept.append([np.ones(2**19), *([] for _ in range(4000))])
         os.open(os.devnull, os.O_RDONLY)
 
     return _with_each_block(keep)
 
 
 def tangle():
-    """Each block of steps leaves a MiB in a cycle, which the garbage collector alone can free."""
+    """Each block of steps leaves 4 MiB in a cycle, which the garbage collector alone can free."""
 
     def tie():
-        knot = [np.ones(2**17)]
+        knot = [np.ones(2**19)]
         knot.append(knot)
 
     return _with_each_block(tie)

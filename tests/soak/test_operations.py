@@ -64,14 +64,14 @@ def test_a_power_cut_after_each_operation_leaves_the_previous_state_or_the_new_o
 
 @pytest.mark.parametrize("fill", [operations.fill_small_disk, operations.fill_by_training])
 def test_a_small_disk_that_fills_up(tmp_path, tally, fill):
-    filled = fill(tmp_path / "small", 3, tally)
+    filled = fill(tmp_path / "small", 1, tally)
     if isinstance(filled, str):
         pytest.skip(filled)
-    assert filled == 3 and nothing_failed(tally)
+    assert filled == 1 and nothing_failed(tally)
 
 
 def test_a_limit_on_the_size_of_files(tmp_path, tally):
-    assert operations.fill_to_limit(tmp_path / "runs", 3, tally) == 3 and nothing_failed(tally)
+    assert operations.fill_to_limit(tmp_path / "runs", 1, tally) == 1 and nothing_failed(tally)
 
 
 def test_an_output_that_is_always_full(tmp_path, tally):
