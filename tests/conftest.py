@@ -1,11 +1,14 @@
 """What all tests share: the backends and the methods with which one body runs, and a header of the former."""
 
+import ast
 import gc
 import os
 from functools import cache, lru_cache, partial
+from pathlib import Path
 
 import pytest
 
+import minigan
 from minigan import backend as backends
 from minigan.evaluation.classifier_test import classifier_two_sample_test
 from minigan.gan.orders import Consensus
@@ -71,6 +74,13 @@ def one_thread_of_blas():
     """As in a run: more than one may sum in another order."""
     with limited(1):
         yield
+
+
+@pytest.fixture(scope="session")
+def syntax_trees():
+    """{path: syntax tree} of every module of the package, parsed once for all that read it."""
+    files = sorted(Path(minigan.__file__).parent.rglob("*.py"))
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in files}
 
 
 @pytest.fixture(scope="module")

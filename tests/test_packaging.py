@@ -109,7 +109,7 @@ def test_the_version_is_written_once():
     assert minigan.__version__ not in re.findall(r'"([\d.]+)"', text)
 
 
-def test_every_import_is_a_dependency_or_an_extra():
+def test_every_import_is_a_dependency_or_an_extra(syntax_trees):
     arguments = setup_arguments()
     listed = [
         *arguments["install_requires"],
@@ -120,8 +120,8 @@ def test_every_import_is_a_dependency_or_an_extra():
         "cupy",
         "minigan",
     }
-    for path in (ROOT / "minigan").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+    for path, tree in syntax_trees.items():
+        for node in ast.walk(tree):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
             for name in {name.partition(".")[0] for name in names} - sys.stdlib_module_names:

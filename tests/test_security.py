@@ -48,11 +48,11 @@ def dangers(tree):
                 yield f"{node.arg} is not False", node.lineno
 
 
-def test_nothing_makes_code_of_data_but_the_one_exec():
+def test_nothing_makes_code_of_data_but_the_one_exec(syntax_trees):
     found = {
         (path.relative_to(PACKAGE).as_posix(), what)
-        for path in PACKAGE.rglob("*.py")
-        for what, _ in dangers(ast.parse(path.read_text(encoding="utf-8")))
+        for path, tree in syntax_trees.items()
+        for what, _ in dangers(tree)
     }
     assert found == {
         ("compiler/numpy_code.py", "exec"), ("compiler/numpy_code.py", "compile"),
@@ -125,12 +125,12 @@ def test_a_bound_is_the_one_in_the_code(what, value, spans):
     assert value_of(spans) == value
 
 
-def test_every_bound_of_the_code_is_in_the_table():
+def test_every_bound_of_the_code_is_in_the_table(syntax_trees):
     """Each upper-case name with MAX in it, at the top of a module of the package."""
     constants = set()
-    for path in PACKAGE.rglob("*.py"):
+    for path, tree in syntax_trees.items():
         module = ".".join(("minigan", *path.relative_to(PACKAGE).with_suffix("").parts))
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in tree.body:
             for target in node.targets if isinstance(node, ast.Assign) else ():
                 if isinstance(target, ast.Name) and re.fullmatch(r"_?MAX_[A-Z]+", target.id):
                     constants.add(f"{module}.{target.id}")
@@ -147,7 +147,7 @@ def test_every_file_that_is_named_exists():
 WATCH = """
 import ast, json, os, sys
 report, commands = sys.argv[1], json.loads(sys.argv[2])
-seen = {"network": [], "programs": [], "written": [], "plans": []}
+seen = {"network": [], "programs": [], "written": [], "plans": [], "heavy": []}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 PATHS = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate")
 
@@ -177,7 +177,9 @@ if os.environ.get("FIGURES") != "1":
         raise UnavailableError("not drawn here")
     from minigan.cli import figures
     figures.save_overview = figures.save_sweep = none
+NEEDLESS = ("matplotlib.pyplot", "scipy.stats", "tkinter")
 codes = [cli.main(arguments) for arguments in commands]
+seen["heavy"] = [name for name in NEEDLESS if name in sys.modules]
 print(json.dumps(seen), file=open(report, "w"))
 sys.exit(any(codes))
 """
@@ -189,7 +191,8 @@ def watched(place, *commands, **environ):
     for folder in folders.values():
         folder.mkdir(exist_ok=True)
     report = place / "report.json"
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MINIGAN_", "MPL", "XDG_", "COV"))}
+    foreign = ("MINIGAN_", "MPL", "XDG_", "COV", "DISPLAY", "WAYLAND")
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     done = subprocess.run(
         [sys.executable, "-B", "-c", WATCH, report, json.dumps([[str(a) for a in c] for c in commands])],
         cwd=folders["cwd"], capture_output=True, text=True, timeout=240, check=False,
@@ -241,7 +244,7 @@ def test_sample_and_eval_write_what_was_asked_for_alone(trained, tmp_path):
     assert sorted((path, path.stat().st_mtime_ns) for path in run.rglob("*")) == before
 
 
-def test_a_figure_writes_nothing_but_matplotlibs_own_cache(tmp_path):
+def test_a_figure_needs_no_display_and_writes_nothing_but_matplotlibs_own_cache(tmp_path):
     pytest.importorskip("matplotlib")
     cache = tmp_path / "cache"
     cache.mkdir()
@@ -251,7 +254,7 @@ def test_a_figure_writes_nothing_but_matplotlibs_own_cache(tmp_path):
     (run,) = (tmp_path / "runs").iterdir()
     assert (run / "plots" / "overview.png").is_file()
     assert set(outside(seen, run, cache)) <= {str(run.parent)} and left == []
-    assert seen["network"] == [] and set(seen["programs"]) <= {"fc-list"}
+    assert seen["network"] == [] and set(seen["programs"]) <= {"fc-list"} and seen["heavy"] == []
 
 
 @POSIX

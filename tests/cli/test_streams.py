@@ -99,13 +99,12 @@ def test_columns_stay_in_line_where_a_sign_becomes_two(run, files):
     assert len({line.index("within") if "within" in line else line.index("outside") for line in lines}) == 1
 
 
-def test_all_that_the_package_itself_says_is_in_the_table():
+def test_all_that_the_package_itself_says_is_in_the_table(syntax_trees):
     """Of sentences in its source: what stays as a Python literal would write it are others' names."""
     foreign = {}
-    for path in PACKAGE.rglob("*.py"):
+    for path, tree in syntax_trees.items():
         if path == Path(streams.__file__):
             continue
-        tree = ast.parse(path.read_text("utf-8"))
         texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
         texts -= {ast.get_docstring(node, clean=False) for node in ast.walk(tree)
                   if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))}  # fmt: skip

@@ -4,8 +4,6 @@ import json
 import math
 import re
 import shutil
-import subprocess
-import sys
 import xml.etree.ElementTree as xml
 from functools import cache
 from itertools import combinations
@@ -678,23 +676,6 @@ def test_place_that_cannot_be_written_is_refused(copy):
     copy.plots.write_text("a file where the folder belongs")
     with pytest.raises(StorageError, match="plots"):
         page.save_overview(copy)
-
-
-# ── without a display ───────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_no_pyplot_and_no_display(runs):
-    code = (
-        "import sys\n"
-        "from minigan.reports import overview\n"
-        "from minigan.storage.directory import RunDirectory\n"
-        "overview.DPI = 20\n"
-        f"overview.save_overview(RunDirectory.open({str(runs['short'])!r}))\n"
-        "sys.exit('matplotlib.pyplot' in sys.modules or 'scipy.stats' in sys.modules)"
-    )
-    environment = {"PATH": "", "PYTHONPATH": ":".join(filter(None, sys.path)), "HOME": str(runs["short"])}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 # ── densities ───────────────────────────────────────────────────────────────────────────────────────────
