@@ -168,7 +168,8 @@ def read_data(
             _refuse_format(file, path.suffix.lower(), what)
             table = readers[path.suffix.lower()](file, what, columns, header)
     except OSError as error:
-        raise DataError(f"{what} cannot be read: {error.strerror or error}") from None
+        home = "; write the directory that ~ stands for" if path.parts[:1] == ("~",) else ""
+        raise DataError(f"{what} cannot be read: {error.strerror or error}{home}") from None
     except ValueError as error:  # a NUL in the name
         raise DataError(f"{what} cannot be read: {error}") from None
     except MemoryError:

@@ -25,6 +25,7 @@ from minigan.training.presets import preset as get_preset
 from minigan.training.promises import describe_outcome, found_in
 from minigan.training.spellings import (
     advice_on_file,
+    advice_on_group,
     advice_on_name,
     advice_on_value,
     elsewhere,
@@ -220,7 +221,9 @@ def named(layer: Mapping[str, Any], prefix: str = "", *, stored: bool = False) -
         elif name in _groups():
             if not isinstance(value, Mapping):
                 inner = ", ".join(known for known in fields() if known.startswith(name + "."))
-                raise ConfigError(f"{name} is a group of settings ({inner}), received {quoted(value)}")
+                advice = advice_on_group(name, value)
+                received = f"{quoted(value)}{advice and f'; {advice}'}"
+                raise ConfigError(f"{name} is a group of settings ({inner}), received {received}")
             yield from named(value, name + ".", stored=stored)
         elif name in RENAMED and stored:
             yield RENAMED[name], value

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from minigan.errors import quoted
 from minigan.gan.objectives import OBJECTIVES
 from minigan.training.config import fields
 from minigan.training.synonyms import COMMANDS, ELSEWHERE, FLAGS, NAMES, PLAYERS, VALUES, Synonyms
@@ -27,6 +28,8 @@ OPTIONS = {  # options of `train`, each a spelling of --set: the settings that i
 DEVICES = {"auto": "auto", "cpu": "numpy", "cuda": "cupy", "gpu": "cupy"}  # of --device: the backend
 YES, NO = ("true", "yes", "on", "y", "t", "1"), ("false", "no", "off", "n", "f", "0")
 NO_SEED = ("random", "auto", "time", "now", "none", "null", -1)  # what asks others for another at each run
+NONE = ("none", "null", "false", "off", "no")  # of what has a size, and is off at 0
+SHARES = ("a finite number from 0 to 1", "a finite number from 0 to 0.", "a finite number from 0 to below 1")
 NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)([eE][+-]?\d+)?", re.ASCII)
 WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 THOUSANDS = re.compile(r"[+-]?\d{1,3}\.\d{3}", re.ASCII)  # 1.000 is a thousand to some, and 1 to others
@@ -224,6 +227,9 @@ def advice_on_value(name: str, value: Any) -> str:
         return advice_on_choice(name, str(value)[:100], known)
     if _takes(name, types.VarTupleType):
         return f"write for example {name}=32,32, or [] for none" if name.endswith("widths") else ""
+    if _takes(name, types.FloatType) and str(value)[:9].lower() in (*NONE, *YES[:3]):
+        none = "0 is none" if "at least 0" in fields()[name].rule else ""
+        return none if str(value).lower() in NONE else "write how much"
     if value is None or isinstance(value, bool):
         return ""
     if _takes(name, types.BoolType):
@@ -233,7 +239,18 @@ def advice_on_value(name: str, value: Any) -> str:
         return "a run can be made again, so its seed is a number; the default is 0"
     if isinstance(value, str) and _takes(name, types.IntType, types.FloatType):
         return advice_on_number(value[:200], whole=_takes(name, types.IntType))
+    if not isinstance(value, str) and 1 < value <= 100 and fields()[name].rule.startswith(SHARES):
+        return f"write {value / 100:g} for {value:g} %"
     return ""
+
+
+def advice_on_group(name: str, value: Any) -> str:
+    """The setting of a group that is meant where the group itself is given a value, or ""."""
+    types = msgspec.inspect
+    kinds = {str: (types.LiteralType,), int: (types.IntType, types.VarTupleType), list: (types.VarTupleType,)}
+    kind = kinds.get(type(value), ())
+    found = next((one for one in fields() if kind and one.startswith(f"{name}.") and _takes(one, *kind)), "")
+    return f"write {found}={value if isinstance(value, str) else quoted(value)}"[:100] if found else ""
 
 
 def advice_on_choice(name: str, value: str, known: tuple[str, ...]) -> str:
@@ -253,6 +270,10 @@ ODD_NUMBERS = (  # how people write numbers, and how to say each
     (r"([+-]?\d*),(\d+)", lambda m: f"write {m[1] or '0'}.{m[2]} with a point"),
     (r"([+-]?\d+(?:\.\d+)?) ?([kKmM])", lambda m: f"write {m[1]}e{3 if m[2] in 'kK' else 6}"),
     (r"(\d{0,9}\.?\d{1,9}) ?%", lambda m: f"write {float(m[1]) / 100:g} for the share"),
+    (r"(\d{1,9}) ?(s|secs?|m|mins?|h|hours?)", lambda m: (
+        f"write {int(m[1]) * {'s': 1, 'm': 60, 'h': 3600}[m[2][0]]}, in seconds")),
+    (r"[½¼¾⅓⅔⅕⅛]", lambda m: f"write {unicodedata.numeric(m[0]):.4g}"),
+    (r"([+-]?\d*\.?\d+)[fFdDL]", lambda m: f"write {m[1]}"),
     (r"10(?:\^|\*\*)([+-]?\d{1,3})", lambda m: f"write 1e{m[1]}"),
     (r"[\d.]+ ?(?:[*/^]|\*\*) ?[\d.]+", lambda m: "write its value; nothing is calculated"),
 )  # fmt: skip
@@ -274,6 +295,8 @@ def advice_on_number(text: str, *, whole: bool) -> str:
         return f"write {inner} without quotes"
     if not whole and re.fullmatch(r"[+-]?\d{1,3},\d{3}", inner):
         return f"write {inner.replace(',', '')}, or {inner.replace(',', '.')} if its comma is a point"
+    if whole and inner.endswith("%"):
+        return "a share is not taken here; write a whole number"
     return next((say(match) for form, say in ODD_NUMBERS if (match := re.fullmatch(form, inner))), "")
 
 

@@ -413,5 +413,12 @@ def _index_of(column: int | str, names: tuple[str, ...], what: str, has_header: 
     if len(alike) > 1:
         raise DataError(f"{what} has {len(alike)} columns named {quoted(column)}; select by index")
     if not alike:
-        raise DataError(f"{what} has no column {quoted(column)}; {nearest(column, names[:20])}")
+        advice = nearest(column, names[:20])
+        if re.fullmatch(r"\d*\s*(:|-|\.\.)\s*\d*", column):
+            advice = "write the indices one by one, as columns=0,1,2"
+        elif column.startswith("["):
+            advice = "write the names without brackets, as columns=x,y"
+        elif column.lower() in ("*", "all", ":"):
+            advice = "leave columns out to have all"
+        raise DataError(f"{what} has no column {quoted(column)}; {advice}")
     return alike[0]

@@ -217,6 +217,10 @@ def test_columns_are_selected_by_index_and_name_in_the_order_given(read):
         ([2], "has 2 columns, received index 2"),
         ([-1], "received index -1"),
         ([0, 0], "each column once"),
+        (["0:3"], "one by one"),
+        (["1-3"], "one by one"),
+        (["*"], "leave columns out"),
+        (["[a", "b]"], "without brackets"),
         ([], "at least one"),
     ],
 )

@@ -30,6 +30,22 @@ def words(rows):
     return [word for row in rows for word in row.words.split()]
 
 
+def test_values_as_people_type_them_lead_to_the_value():
+    for text, says in (
+        ("average=ema", "write average.name=ema"), ("schedule=cosine", "write schedule.name=cosine"),
+        ("generator_optimizer=adam", "write generator_optimizer.name=adam"), ("latent=2", "latent.size=2"),
+        ("latent=uniform", "write latent.distribution=uniform"),
+        ("generator=64", "write generator.widths=64"),
+        ("discriminator=[8, 8]", "write discriminator.widths=[8, 8]"), ("average=true", "(average.name"),
+        ("holdout=20", "write 0.2 for 20 %"), ("average.decay=99", "write 0.99 for 99 %"),
+        ("schedule.warmup=10%", "a share is not taken here"), ("r1=½", "write 0.5"), ("r1=0.5f", "write 0.5"),
+        ("clip=None", "0 is none"), ("clip=false", "0 is none"), ("wgan_gp=true", "write how much"),
+        ("checkpoint_seconds=2min", "write 120, in seconds"), ("checkpoint_seconds=1 h", "write 3600"),
+        ("latent=" + "9" * 5000, "group"), ("seed=random", "its seed is a number"), ("seed=-1", "its seed"),
+    ):  # fmt: skip
+        assert says in refused(text), text
+
+
 # ── names
 
 
