@@ -52,9 +52,10 @@ PAGES = Path(__file__).parents[1] / "docs"
 FIGURE = PAGES / "speed.png"
 OTHER = "#8C8C8C"
 HEADING = (
-    "The same GAN step, the fastest way of each peer at each size. Dashed: NumPy written by hand, the limit. "
-    "Hollow: run by Python in every step."
+    "Time of the same GAN step over that of NumPy written by hand (dashed), the fastest way of each peer at "
+    "each size, with 95 % intervals. Hollow: run by Python in every step."
 )
+RATIOS = (0.1, 0.2, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 30, 50, 100)  # that a panel names
 GAP = 0.048  # between labels, as a share of the panel's height
 
 
@@ -246,13 +247,13 @@ def filled(pages):
 
 # ── the picture
 def fastest(rows):
-    """{(peer, eager): [((batch, width), µs)]}: the lines of a panel, from small to large."""
+    """{(peer, eager): [((batch, width), ratio to the best by hand, its interval)]}, from small to large."""
     best = {}
     for r in ordered(rows):
         line = best.setdefault((r["peer"], r["variant"].startswith("eager")), {})
-        size, value = (r["batch"], r["width"]), r["microseconds"][1]
-        line[size] = min(value, line.get(size, math.inf))
-    return {key: sorted(line.items(), key=lambda point: flops(point[0])) for key, line in best.items()}
+        point = r["microseconds"][1], r["ratio"], tuple(r["interval"])
+        line[r["batch"], r["width"]] = min(point, line.get((r["batch"], r["width"]), point))
+    return {key: [(size, *line[size][1:]) for size in sorted(line, key=flops)] for key, line in best.items()}
 
 
 def flops(size):
@@ -281,26 +282,26 @@ def apart(places, gap):
 
 
 def draw(records):
-    """The picture: a panel per record of PANELS, µs per step against operations, log-log."""
+    """The picture: a panel per record of PANELS, the ratio to NumPy by hand at each size, on a log scale."""
     from matplotlib.figure import Figure
 
     from minigan.reports import style
 
     rows = [r for record in records for r in record["results"]]
     sizes = sorted({(r["batch"], r["width"]) for r in rows}, key=flops)
-    values = [r["microseconds"][1] for r in rows]
+    found = [fastest(record["results"]) for record in records]
+    ends = [end for lines in found for line in lines.values() for *_, interval in line for end in interval]
     with style.style():
         figure = Figure(figsize=(13.0, 5.4), dpi=style.DPI)
-        figure.subplots_adjust(left=0.09, right=0.89, top=0.84, bottom=0.135, wspace=0.62)
-        figure.text(0.075, 0.94, HEADING)
-        for k, record in enumerate(records, 1):
-            ax = figure.add_subplot(1, len(records), k, xscale="log", yscale="log")
-            ax.set_xlim(flops(sizes[0]) / 1.6, flops(sizes[-1]) * 1.6)
-            ax.set_ylim(min(values) / 1.4, max(values) * 2)
-            ax.set_xticks(
-                [flops(size) for size in sizes], [f"{B} × {H}\n{si(flops((B, H)))}" for B, H in sizes]
-            )
-            ax.yaxis.set_major_formatter(lambda value, _: spaced(value))
+        figure.subplots_adjust(left=0.07, right=0.89, top=0.84, bottom=0.135, wspace=0.5)
+        figure.text(0.055, 0.94, HEADING)
+        for k, (record, curves) in enumerate(zip(records, found, strict=True), 1):
+            ax = figure.add_subplot(1, len(records), k, yscale="log")
+            ax.set_xlim(-0.35, len(sizes) - 0.65)
+            ax.set_ylim(min(ends) / 1.15, max(ends) * 1.15)
+            ax.set_xticks(range(len(sizes)), [f"{B} × {H}\n{si(flops((B, H)))}" for B, H in sizes])
+            ticks = [t for t in RATIOS if ax.get_ylim()[0] <= t <= ax.get_ylim()[1]]
+            ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
             ax.minorticks_off()
             ax.grid(axis="y", color="#E5E5E5", linewidth=0.8)
             ax.set_axisbelow(True)
@@ -308,12 +309,12 @@ def draw(records):
             ax.set_xlabel("batch × width; operations in products of hidden layers")
             ax.tick_params("x", labelsize=8)
             if k == 1:
-                ax.set_ylabel("µs per step")
-            lines(ax, fastest(record["results"]))
+                ax.set_ylabel("time over that of NumPy by hand")
+            draw_lines(ax, curves, sizes)
     return figure
 
 
-def lines(ax, found):
+def draw_lines(ax, found, sizes):
     """The lines of a panel, with their names at their ends."""
     low, high = map(math.log, ax.get_ylim())
     ends = [(math.log(line[-1][1]) - low) / (high - low) for line in found.values()]
@@ -321,12 +322,14 @@ def lines(ax, found):
         colour, name = COLOURS.get(peer, OTHER), PEERS.get(peer, peer)
         if eager and (peer, False) in found:
             name += ", eager"
-        xs, ys = [flops(size) for size, _ in line], [value for _, value in line]
+        xs, ys = [sizes.index(size) for size, *_ in line], [ratio for _, ratio, _ in line]
         ax.plot(
             xs, ys, color=colour, linewidth=2.2 if peer == "ours" else 1.4,
             linestyle="--" if peer == BASE else "-", marker="" if peer == BASE else "o", markersize=4.5,
             markerfacecolor="white" if eager else colour, zorder={BASE: 5, "ours": 4}.get(peer, 3),
         )  # fmt: skip
+        lows, highs = zip(*(interval for *_, interval in line), strict=True)
+        ax.vlines(xs, lows, highs, color=colour, linewidth=1, zorder=2)
         ax.annotate(
             name, (xs[-1], ys[-1]), (1.035, place), textcoords="axes fraction", color=colour, va="center",
             fontweight="bold" if peer == "ours" else "normal",

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     "--sizes", multiple=True, metavar="B,H", help="Batch and width instead of (64, 16) to (8192, 1024)."
 )
 @click.option("--quick", is_flag=True, help="Few sizes and turns: half a minute instead of five.")
-@click.option("--out", metavar="FILE.json", help="Also write the result to a file.")
+@click.option("--out", metavar="FILE.json", help="Also write the result to a file, which is new.")
+@click.option("--replace", is_flag=True, help="With --out or --figure: overwrite what is there.")
 @click.option("--figure", metavar="FILE.png", help="Draw the result, .png, .svg or .pdf.")
 @click.option("--compare", nargs=2, metavar="A.json B.json", help="Time nothing; the ratios of two results.")
 @report_option
@@ -30,6 +31,7 @@ def bench(
     sizes: tuple[str, ...],
     quick: bool,
     out: str | None,
+    replace: bool,
     figure: str | None,
     compare: tuple[str, str] | None,
     as_json: bool,
@@ -48,7 +50,7 @@ def bench(
         if Path(figure).suffix.lower() not in (".png", ".svg", ".pdf"):
             raise ConfigError(f"--figure is written as .png, .svg or .pdf; received {quoted(figure)}")
     if compare is not None:
-        if only or sizes or quick or out or figure:
+        if only or sizes or quick or out or figure or replace:
             raise ConfigError(
                 "--compare reads two results and times nothing; give it no other option but --json"
             )
@@ -58,6 +60,11 @@ def bench(
             machines = {"machine_a": results.describe_machine(a), "machine_b": results.describe_machine(b)}
             return print_json(command="bench --compare", **machines, ratios=[asdict(r) for r in ratios])
         return _print_ratios(a, b, ratios)
+    for path in (out, figure):  # before minutes of measuring
+        if path is not None and Path(path).exists() and not replace:
+            raise ConfigError(
+                f"{quoted(path)} is there already; give another name, or --replace to overwrite it"
+            )
     quiet = click.get_current_context().obj["quiet"]
     asked = tuple(map(_parse_size, sizes))
     record = benchmark.measure(backend, asked, only, quick, _silence if quiet else _progress)
@@ -126,7 +133,8 @@ def _print_record(record: "Record") -> None:
 def _print_work(record: "Record", what: str) -> None:
     from statistics import median
 
-    from minigan.profiling.results import Size
+    from minigan.profiling.benchmark import describe_more
+    from minigan.profiling.results import Size, disturbances
     from minigan.profiling.work import KINDS
 
     kind, rows = KINDS[what], []
@@ -143,6 +151,8 @@ def _print_work(record: "Record", what: str) -> None:
     print_table(("(B, H)", "variant", "µs", "quartiles", "by events", unit, "of ceiling"), rows, left=2)
     controls = [control.median for control in record.controls if control.what == what]
     click.echo(f"control: the first variant again took {min(controls):.2f} to {max(controls):.2f} of itself")
+    if disturbed := disturbances(record, what):
+        click.echo(f"disturbed, repeat when the machine is idle: {disturbed[0]}{describe_more(disturbed)}")
     losses = [loss for loss in record.losses if loss.what == what]
     if losses:
         far = max(losses, key=lambda loss: loss.difference)

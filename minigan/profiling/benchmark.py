@@ -36,6 +36,7 @@ from minigan.profiling.results import (
     Size,
     Transfer,
     crossovers,
+    disturbances,
 )
 from minigan.profiling.timing import calibrated, fastest, in_turns, quartiles
 from minigan.profiling.work import (
@@ -129,7 +130,17 @@ def measure(
         say(f"cold start of {home.name}")
         record.starts.extend(starts(home.name, 1 if quick else STARTS))
     record.crossovers.extend(crossovers(record.cells, record.losses))
+    record.notes.extend(
+        f"disturbed, repeat when the machine is idle: {what} {disturbed[0]}{describe_more(disturbed)}"
+        for what in kinds
+        if (disturbed := disturbances(record, what))
+    )
     return record
+
+
+def describe_more(found: list[str]) -> str:
+    """How many are not told."""
+    return f", and {len(found) - 1} more" if len(found) > 1 else ""
 
 
 def cell_sizes(kind: Kind, sizes: tuple[Size, ...], quick: bool) -> tuple[Size, ...]:

@@ -15,6 +15,7 @@ from minigan.errors import DataError, quoted
 from minigan.profiling.timing import interval_of_median
 from minigan.storage.files import read_bounded
 
+STEADY = 1.5  # factor by which a variant may differ from itself, timed again or between quartiles
 DEFINITION = 1  # of what is timed: results of another one are not comparable
 MAX_FILE = 2**24  # bytes of a result
 
@@ -221,6 +222,26 @@ class Ratio:
     low: float
     high: float
     differs: bool
+
+
+# ── whether the machine was left alone ──────────────────────────────────────────────────────────────────────
+
+
+def disturbances(record: Record, what: str) -> list[str]:
+    """Where other work on the machine was timed as well: a sentence each, nothing where nothing was.
+
+    A control that differs from itself by more than STEADY, or a variant whose quartiles are so far apart.
+    """
+    found = []
+    for control in record.controls:
+        ratio = max(control.median, 1 / control.median) if control.median > 0 else math.inf
+        if control.what == what and ratio > STEADY:
+            size = Size(control.batch, control.width, control.replicas)
+            found.append(f"{size}: {control.variant} took {control.median:.2g} of itself when timed again")
+    for cell in record.cells:
+        if cell.what == what and cell.high > STEADY * cell.low:
+            found.append(f"{cell.size}: {cell.variant} varied by a factor of {cell.high / cell.low:.2g}")
+    return found
 
 
 # ── where a GPU overtakes the CPU ───────────────────────────────────────────────────────────────────────────

@@ -192,16 +192,20 @@ def test_the_picture_is_a_png_of_sane_size(report, capsys, tmp_path):
 def test_the_lines_are_those_of_the_fastest(report):
     lines = report.fastest(RECORDS["peers-1"]["results"])
     assert lines == {
-        ("numpy_by_hand", False): [(TOY, 34.31), (WIDE, 1600.0)],
-        ("ours", False): [(TOY, 35.0), (WIDE, 1500.0)],
-        ("ours", True): [(TOY, 300.0)],
-        ("jax_peer", False): [(TOY, 28.1)],
+        ("numpy_by_hand", False): [(TOY, 1.0, (1.0, 1.0)), (WIDE, 1.0, (1.0, 1.0))],
+        ("ours", False): [(TOY, 1.02, (1.01, 1.03)), (WIDE, 0.94, (0.92, 0.95))],
+        ("ours", True): [(TOY, 8.75, (8.6, 8.9))],
+        ("jax_peer", False): [(TOY, 0.82, (0.8, 0.83))],
     }
     panel = report.draw(panels()).axes[0]
     drawn = {(*line.get_xdata(), *line.get_ydata()): line for line in panel.lines}
-    limit = drawn[393_216, 201_326_592, 34.31, 1600.0]  # 24 · 64 · 16², 24 · 512 · 128²
+    limit = drawn[0, 1, 1.0, 1.0]
     assert len(drawn) == 4 and limit.get_linestyle() == "--" and limit.get_color() == "black"
-    assert panel.get_xscale() == panel.get_yscale() == "log"
+    assert panel.get_yscale() == "log"
+    intervals = [tuple(piece[:, 1]) for lines in panel.collections for piece in lines.get_segments()]
+    assert (0.92, 0.95) in intervals and (8.6, 8.9) in intervals
+    labels = [label.get_text() for label in panel.get_xticklabels()]
+    assert [label.split("\n")[0] for label in labels] == ["64 × 16", "512 × 128"]
 
 
 def test_every_line_has_its_name_inside_the_picture_and_apart_from_the_others(report):

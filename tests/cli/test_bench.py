@@ -54,6 +54,9 @@ def test_the_command_prints_writes_draws_and_compares(bench):
     assert "\\n" not in out and out.splitlines()[2] == "" and out.count("\n\n") == 2
     code, out, _ = bench("--compare", "a.json", "a.json", "--json")
     assert code == 0 and {ratio["ratio"] for ratio in json.loads(out)["ratios"]} == {1.0}
+    for given in (("--out", "a.json"), ("--figure", "a.svg")):  # before anything is measured
+        code, out, err = bench(*options, *given)
+        assert (code, out) == (2, "") and "is there already" in err and "--replace" in err
 
 
 @pytest.mark.parametrize(("arguments", "code", "said"), [

@@ -5,7 +5,7 @@ from matplotlib.text import Text
 
 from minigan.profiling import results
 from minigan.profiling.figure import draw_bench
-from minigan.profiling.results import Ceiling, Cell, Record, Size
+from minigan.profiling.results import Ceiling, Cell, Control, Record, Size
 from minigan.profiling.work import KINDS
 from minigan.reports import style
 
@@ -15,9 +15,10 @@ TINY = Size(8, 4)
 def cell(variant="a", median=1.0, size=TINY, what="step", **fields):
     """A row of a result."""
     fields = {"backend": "numpy", "dtype": "float32", "tf32": False, "seconds": [median] * 7} | fields
+    fields = {"low": median, "high": median} | fields
     return Cell(
         what, *size, variant, threads=1, execution="planned", steps=1, device=None, median=median,
-        low=median, high=median, flops=KINDS[what].flops(size), gflops=1.0, gbs=1.0, of_ceiling=0.5, **fields,
+        flops=KINDS[what].flops(size), gflops=1.0, gbs=1.0, of_ceiling=0.5, **fields,
     )  # fmt: skip
 
 
@@ -56,7 +57,28 @@ def test_the_picture_marks_the_crossover(tmp_path):
     assert (tmp_path / "bench.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_the_picture_of_a_cpu_says_what_it_is():
-    figure = draw_bench(record(cell()))
-    assert "The CPU half alone" in texts(figure) and "crossover" not in texts(figure)
+def test_the_picture_of_a_cpu_is_the_share_of_its_ceiling():
+    cells = [cell("a", 2.0, low=1.0, high=4.0), cell("b"), cell("a", what="gemm")]
+    figure = draw_bench(record(*cells))
+    assert "The CPU half alone" in texts(figure) and "Work of a GAN on the CPU" in texts(figure)
+    assert "crossover" not in texts(figure) and "share of the ceiling" in texts(figure)
+    steps = next(ax for ax in figure.axes if ax.get_title(loc="left").startswith("step"))
+    assert steps.get_yscale() == "linear"
+    a = next(line for line in steps.containers if line.get_label() == "a")
+    assert list(a[0].get_ydata()) == [0.5]
+    assert [list(piece[:, 1]) for piece in a[2][0].get_segments()] == [[0.25, 1.0]]  # twice, half as fast
+    colours = {c.get_label(): c[0].get_color() for ax in figure.axes for c in ax.containers}
+    assert colours["a"] != colours["b"]
+    legends = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
+    assert [len(legend.get_texts()) for legend in legends] == [2]  # one for all panels, where none is drawn
     draw_bench(record())
+
+
+def test_a_machine_with_other_work_is_noticed_by_the_control_and_the_quartiles():
+    steady = record(cell(), controls=[Control("step", *TINY, "a", 1.1, 1.0, 1.2)])
+    assert results.disturbances(steady, "step") == []
+    again = record(cell(), controls=[Control("step", *TINY, "a", 3.0, 2.0, 4.0)])
+    assert results.disturbances(again, "step") == ["(8, 4): a took 3 of itself when timed again"]
+    assert results.disturbances(again, "gemm") == []
+    apart = record(cell("b", 1.0, low=0.5, high=5.0))
+    assert results.disturbances(apart, "step") == ["(8, 4): b varied by a factor of 10"]

@@ -6,7 +6,6 @@ import re
 import shutil
 import xml.etree.ElementTree as xml
 from functools import cache
-from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,8 +17,8 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.transforms import Bbox
 
+from bench.pages import overlaps
 from minigan.errors import CheckpointError, DataError, StorageError
 from minigan.evaluation.modes import modes_of
 from minigan.evaluation.verdict import Row
@@ -739,76 +738,6 @@ def texts_of(ax):
 
 
 # ── nothing lies on anything ────────────────────────────────────────────────────────────────────────────────
-SLACK = 1.5  # pixels that boxes may share: they are a little larger than the ink
-
-
-def overlaps(canvas) -> list[str]:
-    """One line for each pair of texts that overlap, and for each legend that lies on a curve of its axes."""
-    figure, renderer = canvas.figure, canvas.get_renderer()
-    figure.draw_without_rendering()
-    hidden = set(_not_shown(figure))
-    boxes = [
-        (text.get_text(), _shrunk(text.get_window_extent(renderer)))
-        for text in figure.findobj(Text)
-        if text.get_text().strip() and text.get_visible() and text not in hidden
-    ]
-    found = [
-        f"{a!r} on {b!r}"
-        for (a, one), (b, other) in combinations(boxes, 2)
-        if one.width > 0 and other.width > 0 and one.overlaps(other)
-    ]
-    for ax in figure.axes:
-        if (legend := ax.get_legend()) is None:
-            continue
-        box = _shrunk(legend.get_window_extent(renderer))
-        for name, points in _curves(ax):
-            if _touches(box, points, ax.bbox):
-                found.append(f"legend on the curve {name!r} of {ax.get_title(loc='left')!r}")
-    return found
-
-
-def _not_shown(figure):
-    """Labels that are there and are not drawn: of ticks beyond the view, and of axes that are off."""
-    for ax in figure.axes:
-        for axis in (ax.xaxis, ax.yaxis):
-            low, high = sorted(axis.get_view_interval())
-            if not ax.axison:
-                yield axis.label
-            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
-                if not (ax.axison and tick.get_visible() and low <= tick.get_loc() <= high):
-                    yield from (tick.label1, tick.label2)
-
-
-def _curves(ax):
-    """The lines and steps of a panel as points on the screen; lines of dots as their dots."""
-    for line in ax.lines:
-        path = line.get_transform().transform_path(line.get_path())
-        yield line.get_label(), (path.vertices, line.get_linestyle() not in ("None", "", " "))
-    for artist in ax.patches:
-        if artist.get_visible() and type(artist).__name__ == "StepPatch":
-            path = artist.get_transform().transform_path(artist.get_path())
-            yield artist.get_label(), (path.vertices, True)
-
-
-def _touches(box, curve, panel) -> bool:
-    """Whether the part of a curve within its panel has a point in the box."""
-    vertices, joined = curve
-    vertices = vertices[np.isfinite(vertices).all(axis=1)]
-    if joined and len(vertices) > 1:  # points along each piece, as close as a few pixels
-        far = np.clip(vertices, -1e5, 1e5)
-        share = np.linspace(0.0, 1.0, 200)[:, None, None]
-        vertices = (far[:-1] + share * (far[1:] - far[:-1])).reshape(-1, 2)
-    seen = Bbox.intersection(box, panel)
-    if seen is None or not len(vertices):
-        return False
-    x, y = vertices.T
-    return bool(((x > seen.x0) & (x < seen.x1) & (y > seen.y0) & (y < seen.y1)).any())
-
-
-def _shrunk(box) -> Bbox:
-    return Bbox.from_extents(box.x0 + SLACK, box.y0 + SLACK, box.x1 - SLACK, box.y1 - SLACK)
-
-
 @pytest.mark.parametrize("objective", ["least_squares", "wasserstein", "total_variation"])
 def test_nor_in_the_losses_of_another_objective(copy, objective):
     path = copy.path / "config.json"
