@@ -31,7 +31,7 @@ from minigan.probability.families import FAMILIES
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import fields, flatten, to_json
 from minigan.training.data import read_data
-from minigan.training.settings import from_json, resolve
+from minigan.training.settings import from_json, notes_on, resolve
 from minigan.training.synonyms import ELSEWHERE, FLAGS, NAMES, PLAYERS
 
 SHARES = {
@@ -158,7 +158,10 @@ def distribution(rng):
         rng.choice(("", f"{1 / count}*", f"1/{count}*", f"{100 / count}%", f"{rng.choice(NUMBERS)}*"))
         for _ in parts
     ]
-    text = "+".join(weight + part for weight, part in zip(weights, parts, strict=True))
+    if rng.random() < 0.1:  # what people write for parentheses and for a sum
+        parts = [rng.choice((part.replace("(", " ").replace(")", ""), f"({part})", part)) for part in parts]
+    joint = rng.choice(("+", "+", "+", "+", " + ", " ", " and ", " - "))
+    text = joint.join(weight + part for weight, part in zip(weights, parts, strict=True))
     if rng.random() < 0.3:  # slips of the hand and of the keyboard
         at = rng.randrange(len(text))
         text = text[:at] + rng.choice(SLIPS) + text[at + 1 :]
@@ -208,6 +211,7 @@ def configurations(numbers, tally, folder):
             put(file, json.dumps(nested(some_settings(rng))).encode())
         else:
             name, value = next(iter(some_settings(rng).items()))
+            name = rng.choice((name, name, name, name.partition(".")[0]))  # a group, given a value
             text = f"{name}={value if rng.random() < 0.3 else json.dumps(value)}"
             sets = [
                 text
@@ -242,7 +246,8 @@ def written(rng):
             (f" {whole} ", whole), (f"{whole},{part:02}", None), (f"{whole % 999 + 1},{part:03}", None),
             (f"{whole}k", None), (f"{whole % 100}%", None), (f"1/{whole}", None), (f"10^{whole % 9}", None),
             (f"{whole % 999 + 1}'000", None), (f"\u2212{whole}", None), (f"={whole}", None),
-            (f"'{whole}'", None),
+            (f"'{whole}'", None), (f"{whole}f", None), ("½", None), ("true", None), ("none", None),
+            (f"{whole} min", None),
             (f"{whole} seed=3", None),
         )
     )  # fmt: skip
@@ -274,6 +279,9 @@ def spellings(numbers, tally, folder):
         else:
             name, ours = misnamed(rng)
             setting = f"{name}=1"
+            noted = notes_on({f"MINIGAN_{name.upper()}": "1"})
+            if len(noted) > 1 or any(len(note) > MESSAGE or "\n" in note for note in noted):
+                tally.fail("not one sentence", f"spelling {number}: {noted}")
         what, started = f"spelling {number}: {setting!r}", perf_counter()
         try:
             found = resolve(environ={}, sets=[setting]).r1
@@ -294,9 +302,11 @@ def spellings(numbers, tally, folder):
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1", "cp1252")
 MARKS = ((",", "."), (";", ","), (";", "."), ("\t", "."), ("\t", ","), ("|", "."), (" ", "."), (", ", "."))
+ERRORS = "#N/A", "#NV", "#VALEUR!", "#DIV/0!", "#¡REF!", "#NAME?", "#########"
 HEADS = (
     "none", "names", "names", "text and numbers", "years", "from 0", "commented", "spaced comment", "remarks",
-    "sep=", "names of rows", "index", "trailing mark", "quoted", "letters beyond ASCII", "text column",
+    "sep=", "sep= alone", "comments of others", "error of a spreadsheet", "any case", "names of rows",
+    "index", "trailing mark", "quoted", "letters beyond ASCII", "text column",
 )  # fmt: skip
 
 
@@ -313,7 +323,7 @@ def array_file(rng):
 
 
 def text_file(rng):
-    """A small table in one of the forms that programs write, what is in it, and the options that it needs."""
+    """A small table in a form that programs write, what is in it (None: an error), and options it needs."""
     width, head = rng.choice((1, 2, 3)), rng.choice(HEADS)
     rows = [[round(rng.gauss(5000, 90), 2) for _ in range(width)] for _ in range(rng.randint(12, 20))]
     mark, decimal = rng.choice(MARKS) if width > 1 else (rng.choice(MARKS[:3])[0], ".")
@@ -332,8 +342,18 @@ def text_file(rng):
             names[0] = ("#" if head == "commented" else "# ") + names[0]
         case "remarks":
             above = ["# made by a program", "#", ""]
-        case "sep=":
-            above = [f"sep={mark.strip()}"]
+        case "sep=" | "sep= alone" if mark != " ":
+            above, names = [f"sep={mark.strip()}"], names if head == "sep=" else []
+        case "comments of others":
+            above = [
+                f"{rng.choice(('%', '!', '//', '#'))} {rng.choice(('made, by; a program', '1', '-'))}"
+            ] * 2
+        case "error of a spreadsheet" if width > 1:  # in the first row: no header, no comment
+            cells[0][rng.randrange(width)] = rng.choice(ERRORS)
+            values = None
+            names = []
+        case "any case" if mark.strip():
+            options["columns"] = [rng.choice((name, name.upper(), f" {name} ")) for name in names]
         case "names of rows" | "index" if width > 1 and mark != ", ":
             start = rng.choice((0, 1))
             cells = [[f'"{k}"', *row] for k, row in enumerate(cells, start)]
@@ -379,13 +399,13 @@ def data(numbers, tally, folder):
             found = read_data(path, **options).values
         except Exception as error:
             answered(tally, what, error, DataError)
-            if whole:
+            if whole and (values is not None or "is not a number" not in str(error)):
                 tally.fail("a wrong result", f"{what}: {content[:200]!r}: {error}")
         else:
             tally.counts["valid"] += 1
             if found.dtype != np.float64 or found.ndim != 2 or len(found) < 2 or not np.isfinite(found).all():
                 tally.fail("a wrong result", f"{what}: {found.dtype} {found.shape}")
-            if whole and not np.array_equal(found, values):
+            if whole and (values is None or not np.array_equal(found, values)):
                 tally.fail("a wrong result", f"{what}: {content[:200]!r} became {found[:2].tolist()}")
             if found.size > 8 * len(content):
                 tally.fail("memory", f"{what}: {found.size} numbers from {len(content)} bytes")

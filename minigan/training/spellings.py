@@ -250,7 +250,11 @@ def advice_on_group(name: str, value: Any) -> str:
     kinds = {str: (types.LiteralType,), int: (types.IntType, types.VarTupleType), list: (types.VarTupleType,)}
     kind = kinds.get(type(value), ())
     found = next((one for one in fields() if kind and one.startswith(f"{name}.") and _takes(one, *kind)), "")
-    return f"write {found}={value if isinstance(value, str) else quoted(value)}"[:100] if found else ""
+    return (
+        f"write {found}={value if isinstance(value, str) and value.isidentifier() else quoted(value)}"[:100]
+        if found
+        else ""
+    )
 
 
 def advice_on_choice(name: str, value: str, known: tuple[str, ...]) -> str:

@@ -41,7 +41,8 @@ def test_values_as_people_type_them_lead_to_the_value():
         ("schedule.warmup=10%", "a share is not taken here"), ("r1=½", "write 0.5"), ("r1=0.5f", "write 0.5"),
         ("clip=None", "0 is none"), ("clip=false", "0 is none"), ("wgan_gp=true", "write how much"),
         ("checkpoint_seconds=2min", "write 120, in seconds"), ("checkpoint_seconds=1 h", "write 3600"),
-        ("latent=" + "9" * 5000, "group"), ("seed=random", "its seed is a number"), ("seed=-1", "its seed"),
+        ("latent=" + "9" * 5000, "group"), ("latent=a\nb", "group"),
+        ("seed=random", "its seed is a number"), ("seed=-1", "its seed"),
     ):  # fmt: skip
         assert says in refused(text), text
 
