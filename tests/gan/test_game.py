@@ -118,9 +118,14 @@ def assert_equal_to_hand(game, G, D, losses, by_hand):
         )
 
 
-@pytest.mark.parametrize("objective", BY_HAND)
-@pytest.mark.parametrize("steps", [(1, 1), (3, 1), (1, 2), (3, 2)])
-@pytest.mark.parametrize(("r1", "r2"), [(0.0, 0.0), (0.7, 0.0), (0.7, 0.3)])
+@pytest.mark.parametrize(  # each two of them together once
+    ("objective", "steps", "r1", "r2"),
+    [
+        (BY_HAND[(k + n) % 2], steps, r1, r2)
+        for n, (r1, r2) in enumerate([(0.0, 0.0), (0.7, 0.0), (0.7, 0.3)])
+        for k, steps in enumerate([(1, 1), (3, 1), (1, 2), (3, 2)])
+    ],
+)
 def test_alternating_rounds(backend, objective, steps, r1, r2):
     game = sgd_game(
         backend,
@@ -541,12 +546,15 @@ def tensors(backend, inputs):
     return batch_of(backend, batch), *on(backend, numbers)
 
 
-def play(game, backend, rounds=3, dtype="float64", captured=False, passes=PASSES, skip=0, batches=None):
-    """Rounds with all that a round can take, on these batches or its own; the losses of each."""
-    steps, losses, program = (game.discriminator_steps, game.generator_steps), [], None
-    if batches is None:
-        batches = [inputs_of(game, k, a) for k, a in enumerate(host_batches(rounds, dtype, steps=steps))]
-    for host in batches[skip:]:
+def own_batches(game, rounds, dtype="float64"):
+    steps = game.discriminator_steps, game.generator_steps
+    return [inputs_of(game, k, a) for k, a in enumerate(host_batches(rounds, dtype, steps=steps))]
+
+
+def play(game, backend, batches, captured=False, passes=PASSES, program=None):
+    """Rounds with all that a round can take; the losses of each, and what was captured."""
+    losses = []
+    for host in batches:
         inputs = tensors(backend, host)
         if captured and program is None:
             program = capture(game.round, *inputs, state=game.state, passes=passes)
@@ -554,30 +562,37 @@ def play(game, backend, rounds=3, dtype="float64", captured=False, passes=PASSES
         else:
             played = (program or game.round)(*inputs)
         losses.append([loss.numpy() for loss in played])
-    return np.array(losses)
+    return np.array(losses), program
 
 
-@pytest.mark.parametrize(
-    ("options", "dtype"),
-    [*((options, "float32") for options in VARIETIES), *((options, "float64") for options in VARIETIES[:3])],
-    ids=str,
-)
+def put_back(backend, game, saved):
+    assert saved.keys() == game.state.keys()
+    for name, tensor in game.state.items():
+        backend.xp.copyto(tensor.memory, backend.array(saved[name]))
+
+
+def turns(*choices):
+    """[(options, choice)]: the choices in turn, so that over the varieties each comes on each device."""
+    return [(options, choices[k % len(choices)]) for k, options in enumerate(VARIETIES)]
+
+
+@pytest.mark.parametrize(("options", "dtype"), turns("float32", "float32", "float64"), ids=str)
 def test_an_exact_plan_is_eager_bit_for_bit(backend, options, dtype):
     eager, captured = (adam_game(backend, dtype, **options) for _ in range(2))
-    np.testing.assert_array_equal(
-        play(captured, backend, dtype=dtype, captured=True, passes=EXACT), play(eager, backend, dtype=dtype)
-    )
+    batches = own_batches(eager, 3, dtype)
+    losses, _ = play(captured, backend, batches, captured=True, passes=EXACT)
+    np.testing.assert_array_equal(losses, play(eager, backend, batches)[0])
     assert_same_bits(snapshot(captured), snapshot(eager))
 
 
 @pytest.mark.parametrize("options", VARIETIES, ids=str)
-@pytest.mark.parametrize("captured", [False, True])
-def test_the_strict_device_is_numpy_bit_for_bit(options, captured):
+def test_the_strict_device_is_numpy_bit_for_bit(options):
+    """Eagerly; a plan is eager on either."""
     results = []
     for name in ("numpy", "strict"):
         backend = backends.get(name)
         game = adam_game(backend, "float32", **options)
-        losses = play(game, backend, dtype="float32", captured=captured, passes=EXACT)
+        losses, _ = play(game, backend, own_batches(game, 3, "float32"))
         results.append((losses, snapshot(game)))
     (losses, state), (strict_losses, strict_state) = results
     np.testing.assert_array_equal(strict_losses, losses)
@@ -591,23 +606,21 @@ def row_of(inputs, r):
 
 
 @pytest.mark.parametrize(
-    ("options", "dtype", "captured"),
-    [
-        *((options, "float32", True) for options in VARIETIES),
-        *((options, "float64", captured) for options in VARIETIES[:4] for captured in (False, True)),
-    ],
-    ids=str,
+    ("options", "how"), turns(("float32", True), ("float64", True), ("float64", False)), ids=str
 )
-def test_row_r_of_replicas_trains_as_the_single_game(backend, options, dtype, captured):
+def test_row_r_of_replicas_trains_as_the_single_game(backend, options, how):
     """Rounds with everything on: no replica notices the others, not in the last bit, whatever the plan."""
-    pairs = [(1, 2), (3, 4)]
+    (dtype, captured), pairs = how, [(1, 2), (3, 4)]
     together = adam_game(backend, dtype, replicas=pairs, **options)
     steps = together.discriminator_steps, together.generator_steps
     batches = [inputs_of(together, k, a) for k, a in enumerate(host_batches(2, dtype, (2,), steps))]
-    all_losses = play(together, backend, batches=batches, captured=captured)
-    for r, seeds in enumerate(pairs):
-        alone = adam_game(backend, dtype, seeds=seeds, **options)
-        losses = play(alone, backend, batches=[row_of(inputs, r) for inputs in batches], captured=captured)
+    all_losses, _ = play(together, backend, batches, captured)
+    alone, program = adam_game(backend, dtype, **options), None
+    for r, seeds in enumerate(pairs):  # one single game, captured once, which begins at either's start
+        put_back(backend, alone, snapshot(adam_game(backend, dtype, seeds=seeds, **options)))
+        losses, program = play(
+            alone, backend, [row_of(inputs, r) for inputs in batches], captured, program=program
+        )
         np.testing.assert_array_equal(all_losses[:, :, r], losses)
         for name, ours in snapshot(together).items():
             np.testing.assert_array_equal(ours[r], alone.state[name].numpy(), err_msg=name)
@@ -638,19 +651,16 @@ def test_one_penalty_weight_per_replica(backend, name):
         )
 
 
-@pytest.mark.parametrize("options", VARIETIES, ids=str)
-@pytest.mark.parametrize("captured", [False, True])
-def test_a_restored_state_continues_bit_for_bit(backend, options, captured):
-    whole = adam_game(backend, **options)
-    losses = play(whole, backend, rounds=4, captured=captured)
-    first = adam_game(backend, **options)
-    play(first, backend, rounds=2, captured=captured)
-    second = adam_game(backend, seeds=(90, 91), **options)
-    saved = snapshot(first)
-    assert saved.keys() == second.state.keys()
-    for name, tensor in second.state.items():
-        backend.xp.copyto(tensor.memory, backend.array(saved[name]))
-    np.testing.assert_array_equal(play(second, backend, rounds=4, captured=captured, skip=2), losses[2:])
+@pytest.mark.parametrize(("options", "on_strict"), turns(True, False), ids=str)
+def test_a_restored_state_continues_bit_for_bit(backend, options, on_strict):
+    """Captured on one device and eagerly on the other, in turn."""
+    captured = (backend.name == "strict") == on_strict
+    whole, second = (adam_game(backend, seeds=seeds, **options) for seeds in ((1, 2), (90, 91)))
+    batches = own_batches(whole, 4)
+    _, program = play(whole, backend, batches[:2], captured)
+    put_back(backend, second, snapshot(whole))
+    losses, _ = play(whole, backend, batches[2:], captured, program=program)
+    np.testing.assert_array_equal(play(second, backend, batches[2:], captured)[0], losses)
     assert_same_bits(snapshot(second), snapshot(whole))
 
 
