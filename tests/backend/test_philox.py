@@ -14,7 +14,7 @@ from minigan.testing.cuda_on_cpu import HostModule
 
 HERE = backends.numpy_backend
 ONES = 2**32 - 1
-MANY = 10_000_000
+MANY = 4_000_000
 
 
 def draw(distribution="normal", shape=(6,), steps=range(3), on=HERE, **options):

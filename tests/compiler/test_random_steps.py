@@ -6,8 +6,6 @@ products, views, assignments to all kinds of state between uses of it, and outpu
 or views. What is reused too early shows on a later replay.
 """
 
-import math
-
 import numpy as np
 import pytest
 
@@ -223,7 +221,7 @@ def disagreement(expected, received):
     )
 
 
-@pytest.mark.parametrize("chunk", range(5))
+@pytest.mark.parametrize("chunk", range(3))
 def test_all_passes_agree_to_rounding(chunk):
     for seed in range(25 * chunk, 25 * chunk + 25):
         expected, received, program = eager_and_planned(seed, PASSES)
@@ -234,7 +232,7 @@ def test_all_passes_agree_to_rounding(chunk):
 @pytest.mark.parametrize("passes", [(), EXACT, EXACT[:1], EXACT[1:]], ids=["none", "exact", "fold", "stack"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_exact_passes_keep_every_bit(passes, dtype):
-    for seed in range(5000, 5015):
+    for seed in range(5000, 5008):
         expected, received, program = eager_and_planned(seed, passes, dtype)
         for before, after in zip(expected, received, strict=True):
             for a, b in zip(before, after, strict=True):
@@ -243,20 +241,19 @@ def test_exact_passes_keep_every_bit(passes, dtype):
 
 @pytest.mark.parametrize("length", range(1, len(PASSES)))
 def test_every_prefix_of_the_passes_agrees(length):
-    for seed in range(8000, 8015):
+    for seed in range(8000, 8006):
         expected, received, _ = eager_and_planned(seed, PASSES[:length])
         assert disagreement(expected, received) <= TOLERANCE, seed
 
 
 def test_the_steps_are_what_they_are_to_be():
     """Most are planned, most of their plans are shorter, and they contain what plans are made of."""
-    programs = [eager_and_planned(seed, PASSES)[2] for seed in range(60)]
+    programs = [eager_and_planned(seed, PASSES)[2] for seed in range(25)]
     plans = [program.plan for program in programs if program.plan is not None]
     assert len(plans) >= 0.9 * len(programs)
     operations = {node.op for plan in plans for node in plan.graph.nodes}
     assert {"pack", "stack", "ones", "part", "head", "dot", "sum", "primitive", "store", "load"} <= operations
     assert np.mean([len(plan) < len(program) for plan, program in zip(plans, programs, strict=False)]) > 0.5
-    assert math.isfinite(max(disagreement(*eager_and_planned(seed, PASSES)[:2]) for seed in range(5)))
 
 
 @pytest.mark.parametrize("broken", ["fold", "batch", "bias_gradients", "stack", "factors"])
@@ -275,7 +272,7 @@ def test_an_error_of_one_in_a_billion_in_a_pass_is_found(broken):
         return run
 
     passes = tuple(careless(p) if p.name == broken else p for p in PASSES)
-    assert max(disagreement(*eager_and_planned(seed, passes)[:2]) for seed in range(25)) > TOLERANCE
+    assert any(disagreement(*eager_and_planned(seed, passes)[:2]) > TOLERANCE for seed in range(25))
 
 
 @pytest.mark.parametrize("execution", ["launches", "block"])

@@ -365,7 +365,7 @@ def failed():
     """The findings of each failing run; which seeds collapse hangs on the last bits, so one is sought."""
     found = {name: findings(preset, *sets) for name, (preset, sets) in RUNS.items() if name != "collapse"}
     preset, sets = RUNS["collapse"]
-    for seed in range(20):
+    for seed in (5, *range(20)):
         found["collapse"] = findings(preset, *sets, f"seed={seed}")
         if "collapse" in {finding.name for finding in found["collapse"]}:
             RUNS["collapse"] = preset, (*sets, f"seed={seed}")
@@ -388,7 +388,7 @@ def test_the_first_remedy_tried_once_ends_the_failure(failed, name):
     assert findings(preset, *sets, *settings_of(failed[name][0].remedy)) == ()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_default_is_silent(seed):
     assert findings(None, *SMALL, "steps=240", "eval_every=30", f"seed={seed}") == ()
 

@@ -291,11 +291,10 @@ def test_the_oracle_knows_every_penalty():
     assert METHODS["all penalties"].keys() == PENALTIES.keys()
 
 
-@pytest.mark.parametrize("rule", ["sgd", "adam"])
-@pytest.mark.parametrize("name", METHODS)
-def test_every_method(backend, name, rule):
-    """With Adam the extragradient round is Gidel's ExtraAdam: both steps feed the moments."""
-    check(backend, rule=rule, **METHODS[name])
+@pytest.mark.parametrize(("name", "first"), [(name, k % 2) for k, name in enumerate(METHODS)])
+def test_every_method(backend, name, first):
+    """With SGD on one device, with Adam on the others, where extragradient is Gidel's ExtraAdam."""
+    check(backend, rule="sgd" if (backend.name == "numpy") == first else "adam", **METHODS[name])
 
 
 @pytest.mark.parametrize(
