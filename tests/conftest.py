@@ -3,6 +3,7 @@
 import ast
 import gc
 import os
+from contextlib import contextmanager
 from functools import cache, lru_cache, partial
 from pathlib import Path
 
@@ -83,18 +84,32 @@ def syntax_trees():
     return {path: ast.parse(path.read_text(encoding="utf-8")) for path in files}
 
 
-@pytest.fixture(scope="module")
-def brief_judge():
-    """Judgements of several features or modes, which take a second, take a moment and are less exact."""
+@pytest.fixture(scope="session")
+def briefly():
+    """Within it judgements of several features or modes, which take a second, are quick and less exact."""
     from minigan.evaluation import features, one_feature
 
-    with pytest.MonkeyPatch.context() as patched:
-        brief = partial(classifier_two_sample_test, steps=20)
-        patched.setattr("minigan.training.metrics.classifier_two_sample_test", brief)
-        patched.setattr(features, "DRAWN", 500)
-        patched.setattr(one_feature, "REPLICATES", 1000)
-        for module, name in ((features, "_drawn"), (one_feature, "_remembered")):  # not to be found later
-            patched.setattr(module, name, lru_cache(getattr(module, name).__wrapped__))
+    places = ((features, "_drawn"), (one_feature, "_remembered"))
+    remembered = [lru_cache(getattr(*place).__wrapped__) for place in places]  # not to be found elsewhere
+
+    @contextmanager
+    def within():
+        with pytest.MonkeyPatch.context() as patched:
+            brief = partial(classifier_two_sample_test, steps=20)
+            patched.setattr("minigan.training.metrics.classifier_two_sample_test", brief)
+            patched.setattr(features, "DRAWN", 500)
+            patched.setattr(one_feature, "REPLICATES", 1000)
+            for (module, name), own in zip(places, remembered, strict=True):
+                patched.setattr(module, name, own)
+            yield
+
+    return within
+
+
+@pytest.fixture
+def brief_judge(briefly):
+    """For a test that is not about the judgement of several features or modes in which its runs end."""
+    with briefly():
         yield
 
 

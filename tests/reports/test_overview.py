@@ -57,7 +57,7 @@ def trained(root, *sets, preset=None):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, brief_judge):
+def runs(tmp_path_factory, briefly):
     """One finished run of each kind, by name."""
     root = tmp_path_factory.mktemp("runs")
     rng = np.random.default_rng(5)
@@ -65,23 +65,25 @@ def runs(tmp_path_factory, brief_judge):
     np.savetxt(root / "one.csv", pair[:, 0], header=ODD, comments="", delimiter=",")
     np.savetxt(root / "two.csv", pair, header=f"{ODD},速度", comments="", delimiter=",")
     np.savetxt(root / "six.csv", rng.normal(size=(600, 6)), header="a,b,c,d,e,f", comments="", delimiter=",")
-    yield {
-        "normal": trained(root, "target=normal(4, 1.25)"),
-        "mixture": trained(root, "target=0.33*normal(-1,0.25)+0.67*normal(2,1.4)", "latent.size=2"),
-        "heavy": trained(root, "target=student(0.4)"),
-        "tiny": trained(root, "target=normal(0, 1e-9)", "objective=minimax"),
-        "short": trained(root, "steps=1"),
-        "one": trained(root, f"data={root / 'one.csv'}"),
-        "two": trained(root, f"data={root / 'two.csv'}", "latent.size=2"),
-        "six": trained(root, f"data={root / 'six.csv'}", "latent.size=6"),
-        "ring": trained(root, "target=ring(8, 1, 0.01)"),
-        "spiral": trained(root, "target=spiral(1, 0.05)", "dtype=float64"),
-        "dirac": trained(
-            root, "r1=0.5", "generator.widths=[]", "discriminator.widths=[]", preset="dirac-gan"
-        ),
-        "affine": trained(root, f"target={MIXTURE}", "generator.widths=[]", "objective=kl"),
-        "images": trained(root, "target=galaxies(8, 0.1)", "latent.size=2"),
-    }
+    with briefly():
+        kinds = {
+            "normal": trained(root, "target=normal(4, 1.25)"),
+            "mixture": trained(root, "target=0.33*normal(-1,0.25)+0.67*normal(2,1.4)", "latent.size=2"),
+            "heavy": trained(root, "target=student(0.4)"),
+            "tiny": trained(root, "target=normal(0, 1e-9)", "objective=minimax"),
+            "short": trained(root, "steps=1"),
+            "one": trained(root, f"data={root / 'one.csv'}"),
+            "two": trained(root, f"data={root / 'two.csv'}", "latent.size=2"),
+            "six": trained(root, f"data={root / 'six.csv'}", "latent.size=6"),
+            "ring": trained(root, "target=ring(8, 1, 0.01)"),
+            "spiral": trained(root, "target=spiral(1, 0.05)", "dtype=float64"),
+            "dirac": trained(
+                root, "r1=0.5", "generator.widths=[]", "discriminator.widths=[]", preset="dirac-gan"
+            ),
+            "affine": trained(root, f"target={MIXTURE}", "generator.widths=[]", "objective=kl"),
+            "images": trained(root, "target=galaxies(8, 0.1)", "latent.size=2"),
+        }
+    yield kinds
     made.cache_clear()
 
 
