@@ -226,6 +226,7 @@ class Form:
     def _with_row_names(self, header: list[str]) -> list[str]:
         """The header with a field for what rows have more: R's names of rows, or an end after a mark."""
         row = next((self.split(*line) for line in self._opening[:1]), header)
+        header = self._parted_otherwise(header, len(row))
         if len(row) != len(header) + 1:
             return header
         if not row[-1].strip():
@@ -234,6 +235,14 @@ class Form:
         # Beside commas a number may be a decimal comma's first half: R writes its names of rows in quotes.
         named = self.mark != "," or raw.startswith('"') or self.is_text(row[0])
         return ["", *header] if named else header
+
+    def _parted_otherwise(self, header: list[str], width: int) -> list[str]:
+        """The header parted by another mark than the rows, where that gives a name for each column."""
+        line = (self.mark or " ").join(header)
+        if len(header) == width and not (self.blanks and all(name[-1] in ",;|" for name in header[:-1])):
+            return header
+        ways = [line.split(mark) for mark in MARKS if mark != self.mark]  # a title has blanks too
+        return next((names for names in ways if len(names) == width > 1), header)
 
     def _note_pairs(self) -> None:
         """A note where every line may be one number with a comma: 12,345 of thousands, or of decimals."""

@@ -332,6 +332,20 @@ def test_a_first_row_with_text_beside_numbers_is_a_header_with_a_note(read):
     assert read(flowers, columns=[0, 1], header=False).values.shape == (3, 2)
 
 
+def test_a_header_parted_otherwise_than_the_rows_has_its_names(read):
+    rows = "".join(f"{x},{y},{x + y}\n" for x, y in ROWS.tolist())
+    for head in ("a,b,c", "a;b;c", "a\tb\tc", "a, b, c", "a; b; c"):
+        for mark in (",", ";", "\t", " "):
+            for width in (3, 2):
+                lines = [line.rsplit(",", 3 - width)[0].replace(",", mark) for line in rows.splitlines()]
+                name = head[: head.index("c")].rstrip(" ,;\t") if width == 2 else head
+                data = read("\n".join([name, *lines]))
+                assert data.names == ("a", "b", "c")[:width] and data.values.shape == (60, width), (
+                    name,
+                    mark,
+                )
+
+
 def test_an_integer_that_is_no_index_is_a_name(read):
     np.testing.assert_array_equal(read(f"2001,2002\n{BODY}", columns=[2002]).values, ROWS[:, 1:])
 
@@ -541,6 +555,9 @@ def test_points_for_thousands_beside_semicolons_are_refused_and_decimals_are_not
         ('"12,345"', "thousands"), ("1'234", "thousands"), ("1\u202f234", "thousands"),
         ('"1,5"', "decimal point"), ("−5", "write '-'"), ("5%", "unit"), ("$5", "unit"), ("€1.50", "unit"),
         ("1d5", "with e"), ("1_0", "'_'"), ("False", "1 and 0"), ("#DIV/0!", "spreadsheet"), ("3\0", "NUL"),
+        ("5 mV", "unit"), ("2024-01-31", "times"), ("31.1.2024", "times"), ("12:30", "times"),
+        ("<0.01", "alone"),
+        ("1.5 ± 0.1", "alone"), ("[5", "brackets"), ("5)", "brackets"), ("=A1+1", "formulas"),
         ("0x10", "correct"), ("1+2j", "correct"), ("-", "empty"),
         ("..", "empty"), ("n.a.", "empty"), ("'5'", 'quotes are "'),
     ],
