@@ -41,6 +41,7 @@ discriminator.widths = [8]
 [vary]
 seed = "0:{runs}"
 """
+CUT_RUNS, CUT_STEPS, CUT_SECONDS = 2, 1800, 2.0
 NO_PAGE = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")  # some of its pages stay, for all to see
 PLAIN = """
 import asyncio, sys
@@ -56,12 +57,12 @@ async def accepted(address):
 async def main():
     return await asyncio.gather(*map(accepted, sys.argv[1:]))
 
-sys.exit(", ".join(filter(None, asyncio.run(main()))) or None)
+print(*filter(None, asyncio.run(main())))
 """
 
 
 def measure(count):
-    """A sweep of ``count`` runs, in two namespaces where that is possible."""
+    """A sweep of ``count`` runs, in two namespaces where that is possible, there after one with a cut."""
     tally = Tally(*KINDS)
     with tempfile.TemporaryDirectory() as root, contextlib.ExitStack() as stack:
         namespaces = why_no_namespaces() is None
@@ -70,6 +71,7 @@ def measure(count):
         workers = [cluster.worker(0), cluster.worker(1)]
         figures = {
             "network": "two network namespaces, TLS" if namespaces else "loopback, TLS",
+            **(sweep_with_cut(cluster, tally) if namespaces else {}),
             **sweep_with_kill(cluster, workers, count, tally),
             "refused": refuse(cluster, workers[0], tally),
             "listening": listening(cluster, workers[0], tally),
@@ -250,7 +252,7 @@ def wait(condition, what, seconds=TIMEOUT):
             return found
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {seconds} s for {what}")
-        time.sleep(0.002)
+        time.sleep(0.01)
 
 
 def trained_by(process, path):
@@ -268,6 +270,29 @@ def trained_by(process, path):
 # ── the promises
 
 
+def sweep_with_cut(cluster, tally):
+    """The cable between scheduler and driver, and one of two workers, pulled while they train."""
+    out, file = cluster.folder / "cut", write_sweep(cluster.folder / "cut.toml", CUT_RUNS, CUT_STEPS)
+    driver = cluster.sweep(file, "--out", out, "--quiet", log="cut")
+    path = wait(lambda: next(out.glob("*/runs"), None), "the sweep").parent
+    wait(lambda: len(list(path.glob("runs/*/metrics.jsonl"))) == CUT_RUNS, "runs that train")
+    cluster.network.cable("down")
+    time.sleep(CUT_SECONDS)
+    cluster.network.cable("up")
+    _check_end(cluster, driver, "cut", tally)
+    equal = sum(same_as_alone(path, number, tally) for number in range(CUT_RUNS))
+    return {"cut_seconds": CUT_SECONDS, "runs_of_the_cut": CUT_RUNS, "of_them_equal_to_the_run_alone": equal}
+
+
+def _check_end(cluster, driver, log, tally):
+    """Count what is wrong with how a driver ends."""
+    code, told = driver.wait(TIMEOUT), (cluster.folder / f"{log}.log").read_text()
+    if code:
+        tally.add("another exit code", f"{code}: {told}")
+    if "Traceback" in told or "distributed" in told:
+        tally.add("noise on stderr", told)
+
+
 def sweep_with_kill(cluster, workers, count, tally):
     """One worker killed while it trains; the figures of the sweep."""
     out = cluster.folder / "sweeps"
@@ -275,15 +300,10 @@ def sweep_with_kill(cluster, workers, count, tally):
     started = time.perf_counter()
     driver = cluster.sweep(file, "--out", out, "--quiet")
     killed = kill_one(workers[1:], wait(lambda: next(out.glob("*/runs"), None), "the sweep").parent, driver)
-    code = driver.wait(TIMEOUT)
+    _check_end(cluster, driver, "driver", tally)
     seconds = time.perf_counter() - started
     if not killed:
         tally.add("no worker was killed while it trained", cluster.folder)
-    told = (cluster.folder / "driver.log").read_text()
-    if code:
-        tally.add("another exit code", f"{code}: {told}")
-    if "Traceback" in told or "distributed" in told:
-        tally.add("noise on stderr", told)
     (path,) = out.iterdir()
     equal = sum(same_as_alone(path, number, tally) for number in range(count))
     return {
@@ -303,7 +323,7 @@ def kill_one(workers, path, driver):
                 worker.kill()
                 worker.wait(TIMEOUT)
                 return found
-        time.sleep(0.001)
+        time.sleep(0.01)
     return set()
 
 
@@ -338,15 +358,14 @@ def content(path):
 def refuse(cluster, worker, tally):
     """Clients without our certificates, each of which must be refused."""
     refused = []
-    for what, process in (
-        ("plain TCP to the scheduler", cluster.scheduler),
-        ("plain TCP to a worker", worker),
-    ):
-        addresses = [f"tcp://{cluster.network.hosts[0]}:{port}" for _, port in sockets(process)]
-        command = [*cluster.network.prefixes[1], sys.executable, "-c", PLAIN, *addresses]
-        done = subprocess.run(command, capture_output=True, timeout=TIMEOUT)
-        if done.returncode:
-            tally.add("plain TCP accepted", f"{what}: {done.stderr.decode()[-300:]}")
+    addresses = {
+        f"plain TCP to {what}": [f"tcp://{cluster.network.hosts[0]}:{port}" for _, port in sockets(process)]
+        for what, process in (("the scheduler", cluster.scheduler), ("a worker", worker))
+    }
+    taken = accepted(cluster, sum(addresses.values(), []))
+    for what, urls in addresses.items():
+        if taken.intersection(urls):
+            tally.add("plain TCP accepted", f"{what}: {sorted(taken)}")
         else:
             refused.append(what)
     others = certificates(cluster.folder / "others", "another")
@@ -358,6 +377,13 @@ def refuse(cluster, worker, tally):
     else:
         refused.append("a certificate of another authority")
     return refused
+
+
+def accepted(cluster, urls):
+    """Those of the addresses that take a client without certificates, on the second machine."""
+    command = [*cluster.network.prefixes[1], sys.executable, "-c", PLAIN, *urls]
+    done = subprocess.run(command, check=True, capture_output=True, timeout=TIMEOUT, text=True)
+    return set(done.stdout.split())
 
 
 def listening(cluster, worker, tally):
