@@ -21,6 +21,7 @@ from minigan.probability._numerics import host
 from minigan.probability.long_calls import principal_axes
 
 MIN_ROWS = 10  # of each sample: fewer cannot be split in three
+MOST_ROWS = 200_000  # of each sample: more would not be looked at in 2000 steps
 FAR = 6.0  # standard deviations beyond which all values look alike to the judge
 OCTAVES = 6  # of waves along each axis …
 FEATURES = 512  # … as long as there are no more features than this
@@ -66,7 +67,7 @@ def classifier_two_sample_test(
     """Accuracy of an MLP that tells held-out rows of a from rows of b; ½ if both are of one distribution.
 
     ``held_out`` of each sample is kept for the test; of the rest a fifth decides when training has gone far
-    enough. The larger sample gives as many rows as the smaller one has, drawn at random.
+    enough. The larger sample gives as many rows as the smaller one has, at most 200 000, drawn at random.
 
     What the judge sees of a row is computed without the labels from all rows alike, so that it cannot favour
     one sample: the coordinates z along the principal axes in units of their deviations, which makes faint
@@ -89,10 +90,10 @@ def classifier_two_sample_test(
         raise ValueError(f"held_out is a share between 0 and 1; received {held_out}")
     if steps < 1 or batch < 1:
         raise ValueError(f"steps and batch are whole numbers ≥ 1; received {steps} and {batch}")
-    n = min(len(a), len(b))
+    n = min(len(a), len(b), MOST_ROWS)
     n_test = min(max(round(held_out * n), 1), n - 2)
     n_validation = max((n - n_test) // 5, 1)
-    rows = np.concatenate([rng.permutation(x)[:n] for x in (a, b)])
+    rows = np.concatenate([_drawn(x, n, rng) for x in (a, b)])
     seen = _features(rows).astype("float32").reshape(2, n, -1)  # sample, row, feature
     test, validation, training = np.split(seen, [n_test, n_test + n_validation], axis=1)
     judge = _train(_labelled(training), _labelled(validation), rng, widths, steps, batch, rate, backend)
@@ -116,6 +117,11 @@ def _sample(x, what):
     if x.ndim != 2 or len(x) < MIN_ROWS:
         raise ValueError(f"the {what} needs rows (n, p), at least {MIN_ROWS}; received shape {x.shape}")
     return x
+
+
+def _drawn(x, n, rng):
+    """n of the rows in random order."""
+    return rng.permutation(x)[:n] if len(x) <= MOST_ROWS else x[rng.choice(len(x), n, replace=False)]
 
 
 def _features(rows):

@@ -34,6 +34,7 @@ from minigan.evaluation.two_sample import (
 from minigan.probability.distributions import NORMAL_IQR, Normal, location_scale
 from minigan.probability.estimators import histogram_edges
 from minigan.probability.information import js_rows
+from minigan.probability.long_calls import ordered
 
 AD_MEDIAN, AD_VARIANCE = 0.7742, 2 * math.pi**2 / 3 - 6  # of the asymptotic Anderson-Darling statistic
 SIMULATED = 400  # values of a perfect sampler with modes: how its tails hang together changes little beyond
@@ -41,6 +42,7 @@ REPLICATES = 10_000  # of it
 FEW = 50  # values: about as many as a stated difference needs
 FLOORS = 100  # replicates behind the medians that are shown for information, of at most …
 LARGEST = 10_000  # … so many values
+FLOOR_ROWS = 10**6  # of real values behind the median of W1
 TESTS = "Kolmogorov-Smirnov, Anderson-Darling"
 LOCATION, SPREAD = "location, normal scores", "spread, normal scores"
 
@@ -155,19 +157,20 @@ def evidence_on_sample(
     n, m, sd = len(sample), len(real), real.std(ddof=1)
     if real.min() == real.max():
         raise ValueError(f"the real data are constant ({real[0]:.6g}); nothing can be compared with them")
-    size, ks = n * m / (n + m), ks_two_sample(sample, real)
+    a, b = ordered(sample), ordered(real)  # once for all that asks for ranks
+    size, ks = n * m / (n + m), ks_two_sample(a, b)
     joint = pit_joint(size)
     (location, location_sd), (spread, spread_sd) = rank_scores(sample, real)
-    edges = histogram_edges(real)
-    js, js_floor = _js_of_two(sample, real, edges, rng, replicates)
+    edges = histogram_edges(b)
+    js, js_floor = _js_of_two(a, b, edges, rng, replicates)
     kolmogorov = KolmogorovTail(size)
     tails = kolmogorov, ZolotarevTail(), NormalTail(location_sd), NormalTail(spread_sd)
     measures = (
         Measure("KS", ks.statistic, kolmogorov.inverse(0.5), kolmogorov),
-        Measure("Anderson-Darling", anderson_two_sample(sample, real), AD_MEDIAN, tails[1]),
+        Measure("Anderson-Darling", anderson_two_sample(a, b), AD_MEDIAN, tails[1]),
         Measure(LOCATION, location, 0.0, tails[2], 0.0),
         Measure(SPREAD, spread, 1.0, tails[3], 1.0),
-        Measure("W1", wasserstein1(sample, real) / sd, _w1_floor(real, n, rng) / sd, unit="sd of the data"),
+        Measure("W1", wasserstein1(a, b) / sd, _w1_floor(real, n, rng) / sd, unit="sd of the data"),
         Measure("JS", js, js_floor, unit="nats"),
         Measure("mean", sample.mean(), real.mean(), None, real.mean()),
         Measure("sd", sample.std(ddof=1), sd, None, sd),
@@ -204,11 +207,11 @@ def anderson_two_sample(a: np.ndarray, b: np.ndarray) -> float:
 
     Source:  Scholz & Stephens 1987, equations 7 and 4
     """
+    a, b = ordered(a), ordered(b)
     n, m = len(a), len(b)
-    N, x = n + m, np.unique(np.concatenate([a, b]))
-    below, until = (
-        [np.searchsorted(np.sort(s), x, side=side) for s in (a, b)] for side in ("left", "right")
-    )  # fmt: skip
+    N, x = n + m, np.sort(np.concatenate([a, b]), kind="stable")  # which merges runs that are in order
+    x = x[np.diff(x, prepend=-np.inf) > 0]
+    below, until = ([np.searchsorted(s, x, side=side) for s in (a, b)] for side in ("left", "right"))
     mine, of_all = 0.5 * (below[0] + until[0]), 0.5 * (sum(below) + sum(until))
     ties = sum(until) - sum(below)
     weight = ties / N / (of_all * (N - of_all) - 0.25 * N * ties)
@@ -314,20 +317,23 @@ def _cached(function, target, n):
         return function(target, n)
 
 
-def _js_of_two(sample, real, edges, rng, replicates):
-    """JS of two samples over the bins, and its median between random splits of the pooled counts."""
-    counts = [
-        np.bincount(np.searchsorted(edges, s, side="left"), minlength=len(edges) + 1) for s in (sample, real)
-    ]
-    n, m = len(sample), len(real)
+def _js_of_two(a, b, edges, rng, replicates):
+    """JS of two ordered samples over the bins, and its median between random splits of the pooled counts."""
+    n, m = len(a), len(b)
+    counts = [np.diff(np.searchsorted(s, edges, side="right"), prepend=0, append=len(s)) for s in (a, b)]
     splits = rng.multivariate_hypergeometric(counts[0] + counts[1], n, size=replicates, method="marginals")
     js = js_rows(splits / n, (counts[0] + counts[1] - splits) / m)
     return float(js_rows(counts[0] / n, counts[1] / m)), float(np.median(js))
 
 
 def _w1_floor(real, n, rng):
-    """The median W1 of a resample of the data of m values, widened to what two samples of n and m show."""
+    """The median W1 of a resample of the data of m values, widened to what two samples of n and m show.
+
+    Of very many values, of so many of them drawn at random.
+    """
     m = len(real)
     size = min(m, LARGEST)
-    distances = [wasserstein1(rng.choice(real, size), real) for _ in range(20)]
+    some = real if m <= FLOOR_ROWS else rng.choice(real, FLOOR_ROWS)
+    whole = ordered(some)
+    distances = [wasserstein1(rng.choice(some, size), whole) for _ in range(20)]
     return float(np.median(distances)) * math.sqrt(size * (1 / n + 1 / m))

@@ -13,7 +13,6 @@ import numpy as np
 from minigan.arguments import FRACTION, POSITIVE, instance, number, whole
 from minigan.evaluation.ks_pvalue import one_sample, two_sample
 from minigan.probability._numerics import epsilon, host, host_sample
-from minigan.probability.long_calls import ordered
 
 _CHUNK = 2**21  # entries of a kernel matrix held at once
 _REMEMBERED = 2**17  # quantiles of a distribution, at most
@@ -208,7 +207,7 @@ def wasserstein1(a, b) -> float:
     a, b = host_sample(a, "first sample"), host_sample(b, "second sample")
     if len(a) == len(b):
         return float(np.abs(a - b).mean())
-    x = ordered(np.concatenate([a, b]))
+    x = np.sort(np.concatenate([a, b]), kind="stable")  # which merges runs that are in order
     difference = np.searchsorted(a, x[:-1], side="right") / len(a) - np.searchsorted(
         b, x[:-1], side="right"
     ) / len(b)

@@ -7,6 +7,7 @@ What is measured is in ``one_feature`` and ``features``, how it becomes one judg
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from minigan.evaluation.rows import Row, Verdict, format_count
 from minigan.probability._numerics import host, host_sample
 from minigan.probability.distributions import Distribution
 from minigan.probability.empirical import Empirical
+from minigan.probability.long_calls import answering
 from minigan.probability.multivariate import MultivariateDistribution
 
 __all__ = ["LEVEL", "Power", "Row", "Verdict", "judge", "judge_two_sample", "share_that_passes", "wilson"]
@@ -76,7 +78,7 @@ def judge(
     if hasattr(target, "cdf"):
         x = host_sample(_column(host(sample)))
         _check_sizes(replicates, len(x))
-        return evidence_on_distribution(x, target).conclude()
+        return answering(partial(evidence_on_distribution, x, target), x.size).conclude()
     rows, p = host(sample, "sample", finite=True), target.features
     if rows.ndim != 2 or rows.shape[1] != p:
         raise ValueError(f"{target} judges rows of {p} features, (n, {p}); received shape {rows.shape}")
@@ -85,7 +87,8 @@ def judge(
     real = target.sample(rng, (len(rows),))
     # of images many samples would take long: they are compared as data are
     known = target if p <= FEATURES_SHOWN else None
-    return evidence_on_rows(rows, real, rng, names, str(target), known).conclude()
+    made = partial(evidence_on_rows, rows, real, rng, names, str(target), known)
+    return answering(made, rows.size).conclude()
 
 
 def judge_two_sample(
@@ -117,9 +120,11 @@ def judge_two_sample(
     _check_sizes(replicates, len(sample), len(real))
     against = against or f"the {format_count(len(real))} real ones"
     if sample.ndim == 1:
-        return evidence_on_sample(sample, real, rng, replicates, against).conclude()
-    names = _feature_names(names, sample.shape[1])
-    return evidence_on_rows(sample, real, rng, names, against).conclude()
+        made = partial(evidence_on_sample, sample, real, rng, replicates, against)
+    else:
+        names = _feature_names(names, sample.shape[1])
+        made = partial(evidence_on_rows, sample, real, rng, names, against)
+    return answering(made, sample.size + real.size).conclude()
 
 
 # ── private ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-"""Principal axes and sorts of very many numbers, while which a signal can still end the program."""
+"""Work on very many numbers, as principal axes and sorts, while which a signal can still end the program."""
 
 import contextvars
 import threading
@@ -45,13 +45,18 @@ def interruptible(f: Callable[[np.ndarray], Any], x: np.ndarray, least: int = LO
     Python calls a handler between two of its own instructions, and a factorisation or a sort is one of them.
     So it has a thread of its own, for which the main one waits; what a handler raises leaves that behind.
     """
-    if x.size < least or threading.current_thread() is not threading.main_thread():
-        return f(x)
+    return answering(partial(f, x), x.size, least)
+
+
+def answering(f: Callable[[], Any], size: int, least: int = MANY) -> Any:
+    """``f()``, which handles ``size`` numbers, as ``interruptible`` calls."""
+    if size < least or threading.current_thread() is not threading.main_thread():
+        return f()
     given: list[Any] = []
 
     def work() -> None:
         try:
-            given.append(f(x))
+            given.append(f())
         except Exception as error:
             given.append(error)
 
