@@ -1,12 +1,16 @@
-"""Ctrl-C while the command line is still being imported: it leaves at once, with 130 and one word.
+"""Signals while the command line is still being imported: it leaves at once, with 128 + number and one word.
 
-The package imports this first; in a program that is not the command line it does nothing.
+Those are SIGINT (Ctrl-C), SIGTERM and SIGHUP. The package imports this first; in a program that is not the
+command line it does nothing.
 """
 
 import os
 import signal
 import sys
 from contextlib import suppress
+
+# How each acts in a process that was told nothing else: under nohup SIGHUP is ignored, and stays so.
+USUAL = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
 
 
 def is_command(argv: list[str], original: list[str]) -> bool:
@@ -28,6 +32,14 @@ def leave(number: int, frame: object) -> None:
     os._exit(128 + number)
 
 
-if is_command(sys.argv, sys.orig_argv) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    with suppress(ValueError):  # not in the main thread
-        signal.signal(signal.SIGINT, leave)
+def attend() -> None:
+    """Have the signals answered by ``leave``, where nothing else answers them."""
+    for name, usual in USUAL.items():
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) == usual:
+            with suppress(ValueError):  # not in the main thread
+                signal.signal(number, leave)
+
+
+if is_command(sys.argv, sys.orig_argv):
+    attend()

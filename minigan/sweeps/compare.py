@@ -22,7 +22,7 @@ RESULTS = ("ks", "ks_p", "w1", "mean", "sd", "modes", "hq", "reverse_kl", "secon
 RENAMED = {"pvalue": "ks_p", "std": "sd"}  # columns by the names that older sweeps have for them
 OF_VERDICT = {"w1": "W1", "mean": "mean", "sd": "sd"}  # rows of the verdict on one feature
 LARGEST = 1e300  # of a number that is believed
-MAX_FOLDERS = 10_000  # that are looked into for runs
+MAX_FOLDERS = 2000  # that are looked into for runs
 
 
 @dataclass(frozen=True)
@@ -118,31 +118,35 @@ def compare(paths: Iterable[str | os.PathLike[str]]) -> Comparison:
 
 def run_directories(folder: str | os.PathLike[str]) -> list[Path]:
     """The run directories in ``folder``, oldest first by their names; none where it cannot be read."""
-    try:
-        return sorted(Path(entry.path) for entry in os.scandir(folder) if _is_run(entry.path))
-    except (OSError, ValueError):  # ValueError: a NUL in the name
-        return []
+    return _runs_and_others(folder)[0]
+
+
+def _runs_and_others(folder: str | os.PathLike[str]) -> tuple[list[Path], list[str]]:
+    """The run directories in ``folder``, and the directories that may hold some: no links, no hidden ones."""
+    runs, others = list[Path](), list[str]()
+    with suppress(OSError, ValueError), os.scandir(folder) as entries:  # ValueError: a NUL in the name
+        for entry in entries:
+            if entry.is_dir() and _is_run(entry.path):
+                runs.append(Path(entry.path))
+            elif entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+                others.append(entry.path)
+    return sorted(runs), sorted(others)
 
 
 def _runs_below(folder: str | os.PathLike[str], notes: list[str]) -> list[Path]:
-    """The run directories in ``folder`` and in those that it contains, but for links and hidden ones."""
-    found, left, waiting = list[Path](), MAX_FOLDERS, [os.fspath(folder)]
-    while waiting and left:
-        left -= 1
-        place = waiting.pop(0)
-        found += run_directories(place)
-        with suppress(OSError, ValueError):
-            inside = sorted(entry.path for entry in os.scandir(place) if _may_hold_runs(entry))
-            waiting += [path for path in inside if not _is_run(path)]
-    if waiting:
+    """The run directories in ``folder`` and in those that it contains, the nearest first."""
+    found, waiting, more = list[Path](), [os.fspath(folder)], False
+    for place in waiting:  # which grows meanwhile
+        runs, others = _runs_and_others(place)
+        found += runs
+        room = MAX_FOLDERS - len(waiting)
+        more |= len(others) > room
+        waiting += others[:room]
+    if more:
         notes.append(
             f"{quoted(str(folder))} holds more than {MAX_FOLDERS} directories; the others are left out"
         )
     return found
-
-
-def _may_hold_runs(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
 
 
 def _is_run(path: str | os.PathLike[str]) -> bool:

@@ -55,7 +55,12 @@ class Observer:
         self.experiment, self._wants_best = experiment, best
         self._frames: list[dict[str, Any]] = []
         self._best: dict[str, np.ndarray] = {}
-        self._grid = _grid(experiment) if experiment.features == 1 else None
+        held = [] if experiment.held_out is None else list(experiment.held_out.T)
+        self._judges = [(ordered(column), column.std()) for column in held]  # in order, once for all rows
+        one, real = experiment.features == 1, experiment.distribution
+        # as smooth as the data's own estimate
+        self._bandwidth = _bandwidth(real.values) if one and isinstance(real, Empirical) else None
+        self._grid = _grid(experiment, self._bandwidth) if one else None
         self._modes = modes_of(experiment.distribution)
         self._axes = _axes(experiment)
         self._one = False  # whether the generator in training is its average, and seen as one
@@ -128,9 +133,9 @@ class Observer:
             scale = float(np.squeeze(e.scale)) if not math.isfinite(e.distribution.sd) else e.distribution.sd
             w1 = wasserstein1_to(x, e.distribution) / scale if math.isfinite(e.distribution.mean) else None
             return _row(ks.statistic, ks.pvalue, w1, js_histogram(x, e.distribution), sample[:, 0])
-        columns = [(sample[:, j], e.held_out[:, j]) for j in range(e.features)]
+        columns = [(ordered(sample[:, j]), b) for j, (b, _) in enumerate(self._judges)]
         worst = ks_two_sample(*max(columns, key=lambda pair: ks_statistic(*pair)))
-        varied = [(a, b, b.std()) for a, b in columns]
+        varied = [(a, b, sd) for (a, b), (_, sd) in zip(columns, self._judges, strict=True)]
         w1 = float(np.mean([wasserstein1(a, b) / sd for a, b, sd in varied if sd > 0]))
         distance = float(np.mean([js_histogram(a, b) for a, b, sd in varied if sd > 0]))
         ks_p = min(1.0, len(columns) * worst.pvalue)  # Bonferroni's
@@ -171,10 +176,7 @@ class Observer:
         )
         if latent != "one" and not isinstance(e.distribution, Empirical):
             return generated_density(generate, latent, edges)
-        like = (
-            e.distribution.values if isinstance(e.distribution, Empirical) else None
-        )  # as smooth as the data's own estimate
-        return _kde(e.sample(KDE_ROWS, e.step, averaged=averaged)[:, 0], edges, like)
+        return _kde(e.sample(KDE_ROWS, e.step, averaged=averaged)[:, 0], edges, self._bandwidth)
 
     def _frame(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Keep the curves of this moment; returns p and q as probabilities: of the bins, and of the rest."""
@@ -343,7 +345,7 @@ def _axes(e: Experiment) -> np.ndarray | None:
     return np.array([[1.0 / scale]]) if name == "sd" else None
 
 
-def _grid(e: Experiment) -> tuple[np.ndarray, np.ndarray]:
+def _grid(e: Experiment, bandwidth: float | None) -> tuple[np.ndarray, np.ndarray]:
     """Edges of the bins of all frames, and the density of the data over them."""
     if isinstance(e.distribution, Empirical):
         low, high = e.distribution.support
@@ -353,7 +355,7 @@ def _grid(e: Experiment) -> tuple[np.ndarray, np.ndarray]:
     margin = 0.15 * (high - low)
     edges = np.linspace(low - margin, high + margin, BINS + 1)
     if isinstance(e.distribution, Empirical):
-        return edges, _kde(e.distribution.values, edges)
+        return edges, _kde(e.distribution.values, edges, bandwidth)
     return edges, np.diff(e.distribution.cdf(edges)) / np.diff(edges)
 
 
@@ -377,20 +379,23 @@ def _probabilities(density: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.append(density * width, max(0.0, 1 - inside)) / max(1.0, inside)
 
 
-def _kde(values: np.ndarray, edges: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
-    """Gaussian kernel density estimate, the mean over each bin, for distributions without a density.
+def _bandwidth(values: np.ndarray) -> float:
+    """Of a kernel density estimate; infinite for values that are all equal.
 
-    The bandwidth is Silverman's for ``values``, or for the data set ``like``.
     Source:  Silverman 1986, equation 3.31
     """
+    low, high = np.quantile(values, [0.25, 0.75])
+    spread = min(s for s in (values.std(), (high - low) / NORMAL_IQR, np.inf) if s > 0)
+    return float(0.9 * spread * len(values) ** -0.2)
+
+
+def _kde(values: np.ndarray, edges: np.ndarray, bandwidth: float | None = None) -> np.ndarray:
+    """Gaussian kernel density estimate, the mean over each bin, for distributions without a density."""
     from scipy.special import ndtr
 
-    rows = values if like is None else like
-    low, high = np.quantile(rows, [0.25, 0.75])
-    spread = min(s for s in (rows.std(), (high - low) / NORMAL_IQR, np.inf) if s > 0)
-    if not math.isfinite(spread):
+    bandwidth = _bandwidth(values) if bandwidth is None else bandwidth
+    if not math.isfinite(bandwidth):
         return np.zeros(len(edges) - 1)
-    bandwidth = 0.9 * spread * len(rows) ** -0.2
     values = values[:: max(1, len(values) // KDE_ROWS)]
     cdf = ndtr((edges[:, None] - values) / bandwidth).mean(axis=1)
     return np.diff(cdf) / np.diff(edges)

@@ -8,16 +8,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 import minigan
 from minigan import cli
-from minigan._interrupt import is_command
+from minigan._interrupt import attend, is_command
 from minigan.cli import streams
 from minigan.cli.streams import PLAIN, ShownStream, plain
+from minigan.training.signals import STOPPING, handled
 
 ENCODINGS = ("latin1", "cp437", "ascii", "shift_jis")
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
@@ -298,7 +298,8 @@ def test_only_the_command_line_minds_ctrl_c_during_its_imports(argv, original, c
 
 
 @POSIX
-def test_ctrl_c_during_imports_is_one_word(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_during_imports_is_one_word(tmp_path, number):
     """NumPy is the first import that takes its time: here it takes as long as the test needs."""
     slow = tmp_path / "numpy"
     slow.mkdir()
@@ -309,7 +310,16 @@ def test_ctrl_c_during_imports_is_one_word(tmp_path):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout.readline() == "here\n"
-    time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (130, "", "stopped\n")
+    assert (process.returncode, out, err) == (128 + number, "", "stopped\n")
+
+
+@POSIX
+def test_what_is_ignored_or_answered_already_stays_so():
+    """As SIGHUP under nohup, and all in a program with handlers of its own."""
+    answered = lambda number, frame: None  # noqa: E731
+    with handled(answered):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        attend()
+        assert [signal.getsignal(number) for number in STOPPING] == [answered, answered, signal.SIG_IGN]

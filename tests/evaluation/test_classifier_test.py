@@ -149,3 +149,11 @@ def test_sizes_and_shares():
 def test_unusable_arguments_are_refused(a, b, arguments, message):
     with pytest.raises(ValueError, match=message):
         judged(a, b, **arguments)
+
+
+def test_of_very_many_rows_a_part_is_drawn(monkeypatch):
+    monkeypatch.setattr("minigan.evaluation.classifier_test.MOST_ROWS", 40)
+    a, b = np.random.default_rng(0).normal(size=(2, 100, 2)) + [[[0.0]], [[5.0]]]
+    for x, y in ((a, b), (a[:30], b), (a, b[:40])):
+        found = classifier_two_sample_test(x, y, np.random.default_rng(0), steps=30)
+        assert found.n_test == min(len(x), 40) and found.accuracy > 0.9

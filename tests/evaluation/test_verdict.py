@@ -9,7 +9,16 @@ import pytest
 from scipy.stats import anderson_ksamp, binom, binomtest, chi2, kstwo, norm
 
 from minigan import backend
-from minigan.evaluation import Row, judge, judge_two_sample, ks_two_sample, wasserstein1, wasserstein1_to
+from minigan.evaluation import (
+    Row,
+    judge,
+    judge_two_sample,
+    ks_two_sample,
+    one_feature,
+    verdict,
+    wasserstein1,
+    wasserstein1_to,
+)
 from minigan.evaluation.joint import (
     GammaTail,
     GuessTail,
@@ -535,3 +544,26 @@ def test_the_interval_of_a_share_is_wilsons(successes, count):
     assert wilson(successes, count) == pytest.approx(expected, abs=1e-5)  # z is 1.96, not 1.959964
     low, high = wilson(successes, count)
     assert 0.0 <= low <= successes / count <= high <= 1.0
+
+
+def test_very_many_values_are_judged_within_reach_of_signals(monkeypatch):
+    """Not by the main thread, which waits; the median of W1 then is of a random part of the real values."""
+    rng, sizes, answer = np.random.default_rng(0), [], verdict.answering
+
+    def counted(judged, size):
+        sizes.append(size)
+        return answer(judged, size, least=1)
+
+    monkeypatch.setattr(verdict, "answering", counted)
+    a, b = rng.normal(size=(2, 300))
+    usual = judge_two_sample(a, b, np.random.default_rng(1))
+    rows = rng.normal(size=(2, 40, 2))
+    judge(a, Normal(), rng)
+    judge_two_sample(*rows, rng)
+    assert sizes == [600, 300, 160]
+    monkeypatch.setattr(one_feature, "FLOOR_ROWS", 200)
+    fewer = judge_two_sample(a, b, np.random.default_rng(1))
+    differ = {row.name for row, other in zip(usual.rows, fewer.rows, strict=True) if repr(row) != repr(other)}
+    assert differ == {"W1"} and fewer.rows[4].perfect == pytest.approx(usual.rows[4].perfect, rel=0.5)
+    with pytest.raises(ValueError, match="constant"):
+        judge_two_sample(a, np.ones(300), rng)

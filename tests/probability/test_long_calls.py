@@ -64,3 +64,10 @@ def test_a_handler_ends_the_wait(monkeypatch):
 def test_long_sorts_are_sorts(shape):
     values = np.random.default_rng(2).normal(size=shape)
     np.testing.assert_array_equal(ordered(values), np.sort(values, axis=0))
+
+
+@pytest.mark.parametrize("values", [[], [2.0], [1.0, 1.0, 2.0], [2.0, 1.0]])
+def test_what_is_in_order_is_copied(values):
+    x = np.array(values)
+    found = ordered(x)
+    assert found is not x and not np.shares_memory(found, x) and found.tolist() == sorted(values)
