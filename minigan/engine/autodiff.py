@@ -1,6 +1,6 @@
 """Reverse-mode differentiation, and the one mutation there is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import setitem
 from typing import Any, NoReturn
 
@@ -60,7 +60,7 @@ def grad(
 
 
 def _checked(y: Tensor, wrt: Iterable[Tensor], unreached: str) -> list[Tensor]:
-    if type(y) is not Tensor or isinstance(wrt, Tensor) or not isinstance(wrt, Iterable):
+    if type(y) is not Tensor or isinstance(wrt, (Tensor, Mapping)) or not isinstance(wrt, Iterable):
         way = "a Tensor y and a list of Tensors wrt, as [x] or net.parameters"
         raise TypeError(f"grad(y, wrt) takes {way}; received {type(y).__name__} and {type(wrt).__name__}")
     for k, x in enumerate(wrt := list(wrt)):

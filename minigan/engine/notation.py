@@ -77,7 +77,7 @@ _in_place = _refused(
     "a Tensor is not changed in place; use assign(target, value), or x = x + y for a new one"
 )
 _ELSEWHERE = {  # what does here what attributes do elsewhere
-    "minigan.grad(loss, [x, …]) returns the gradients": "backward grad requires_grad zero_grad",
+    "minigan.grad(loss, [x, …]) returns the gradients": "backward grad requires_grad requires_grad_",
     "minigan.constant(t) is t cut from its history": "detach data clone",
     "use minigan.reshape(t, shape=…)": "reshape view flatten squeeze unsqueeze",
     "use minigan.constant(t, dtype='float64')": "astype to float double",
@@ -163,5 +163,5 @@ class Notation:
 
 for _way, _names in _ELSEWHERE.items():
     for _name in _names.split():
-        _reason = f"a Tensor has no {_name!r}, and keeps no gradient; {_way}"
-        setattr(Notation, _name, property(_refused(_reason, AttributeError)))
+        _refuse = _refused(f"a Tensor has no {_name!r}, and keeps no gradient; {_way}", AttributeError)
+        setattr(Notation, _name, property(_refuse, _refuse))

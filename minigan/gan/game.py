@@ -22,12 +22,13 @@ from minigan.gan.penalties import Penalty, interpolate
 from minigan.nn.layers import identity
 from minigan.nn.network import Network
 from minigan.nn.optim import Optimizer
+from minigan.nn.parameters import Kept
 from minigan.nn.schedules import Average
 
 __all__ = ["Game", "best_response"]
 
 
-class Game:
+class Game(Kept):
     """Generator against discriminator: one round is k_D steps of D and k_G steps of G.    Source:  [T14]
 
     objective  a row of OBJECTIVES by name, or an Objective

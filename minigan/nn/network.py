@@ -14,12 +14,12 @@ from minigan.engine.tensor import Tensor
 from minigan.nn.initializers import INITIALIZERS
 from minigan.nn.layers import Dense, identity
 from minigan.nn.layers import activation as activation_called
-from minigan.nn.parameters import Parameters, require_room
+from minigan.nn.parameters import Kept, Parameters, refuse_names, require_room
 
 __all__ = ["Network", "mlp"]
 
 
-class Network:
+class Network(Kept):
     """x ↦ layerₙ(… layer₁(x)).
 
     Shapes:  x (…, B, inputs) → (…, B, outputs), "…" being the replicas of the parameters
@@ -83,6 +83,18 @@ class Network:
             rows.append(("replicas", " × ".join(map(str, self.parameters.replicas)), ""))
         widths = [max(len(row[k]) for row in rows) for k in range(3)]
         return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}".rstrip() for a, b, c in rows)
+
+
+refuse_names(
+    Network,
+    {
+        "parameters.arrays() has its numbers, parameters.load takes them": "state_dict load_state_dict",
+        "it computes the same in training and after": "train eval",
+        "mlp(…, backend=get_backend('cupy'), dtype=…) makes one there": "to cuda cpu double half",
+        "call it, net(x)": "forward predict",
+        "grad(loss, net.parameters) returns the gradients, none are kept": "zero_grad backward",
+    },
+)
 
 
 def mlp(

@@ -9,7 +9,7 @@ from minigan.arguments import FRACTION, NOT_NEGATIVE, POSITIVE, instance, listed
 from minigan.engine.autodiff import assign, filled
 from minigan.engine.primitives import sqrt, square
 from minigan.engine.tensor import Tensor
-from minigan.nn.parameters import Parameters
+from minigan.nn.parameters import Kept, Parameters, refuse_names
 
 __all__ = [
     "OPTIMIZERS", "SGD", "Adam", "Momentum", "OptimisticAdam", "OptimisticSGD", "Optimizer", "RMSProp",
@@ -19,7 +19,7 @@ __all__ = [
 Rate: TypeAlias = float | Sequence[float] | np.ndarray[Any, Any]  # one number, or one per replica
 
 
-class Optimizer:
+class Optimizer(Kept):
     """θ ← θ − rate · factor · direction(g); subclasses say which direction.
 
     rate    a number, or one per replica as a list: a tensor of shape (…, 1), so that a captured step can
@@ -88,6 +88,8 @@ class Optimizer:
         """
         if not isinstance(factor, Tensor):
             number("the factor of the rate", factor, NOT_NEGATIVE)
+        elif factor.shape[-1:] not in ((), (1,)):
+            raise ValueError(f"a factor of the rate is one number, or (…, 1); received shape {factor.shape}")
         gradients = listed("gradients", gradients, "Tensors")
         if len(gradients) != len(self._slots):
             raise ValueError(
@@ -100,6 +102,16 @@ class Optimizer:
     def direction(self, g: Tensor) -> Tensor:
         """The step for a rate of 1."""
         raise NotImplementedError
+
+
+refuse_names(
+    Optimizer,
+    {
+        "set_rate(rate) changes its rate": "lr learning_rate param_groups",
+        "grad(loss, net.parameters) returns the gradients, none are kept": "zero_grad minimize",
+        "state holds its tensors, for capture and to assign to": "state_dict load_state_dict",
+    },
+)
 
 
 class SGD(Optimizer):

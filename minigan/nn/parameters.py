@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -11,12 +12,43 @@ from minigan.backend import Array, Backend
 from minigan.engine.autodiff import assign
 from minigan.engine.tensor import Tensor, variable
 
-__all__ = ["ROOM_FOR", "Parameters", "require_room"]
+__all__ = ["ROOM_FOR", "Kept", "Parameters", "refuse_names", "require_room"]
 
 ROOM_FOR = 2**26  # bytes that are taken without asking whether they are free
 
 
-class Parameters:
+class Kept:
+    """What keeps its parts: a captured step, or what else was made of them, would not notice others.
+
+    Private parts and new names can be set.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        old = vars(self).get(name, value)
+        if old is not value and not name.startswith("_"):
+            kind = type(self).__name__
+            raise TypeError(
+                f"{kind} keeps its {name}, for what was made of it would not notice another; write values by "
+                f"assign, parameters.update(flat) or set_rate(rate), or make another {kind}"
+            )
+        object.__setattr__(self, name, value)
+
+
+def refuse_names(kind: type, ways: Mapping[str, str]) -> None:
+    """Let what other libraries call so say what to write here.
+
+    ways  {what to write: "names that are asked for"}
+    """
+    for way, names in ways.items():
+        for name in names.split():
+
+            def refuse(*_: object, says: str = f"{kind.__name__} has no {name!r}; {way}") -> NoReturn:
+                raise AttributeError(says)
+
+            setattr(kind, name, property(refuse, refuse))
+
+
+class Parameters(Kept):
     """Named variables that are views of one flat buffer, one row per replica.
 
     An optimiser works on ``flat`` with a handful of calls, whatever the number of layers; a gradient is asked
@@ -45,7 +77,12 @@ class Parameters:
         require_room(backend, np.dtype(dtype).itemsize * numbers, f"{numbers:,} parameters in {dtype}")
         self.flat = Tensor(backend.xp.zeros((*self.replicas, self.count), dtype))
         views = map(Tensor, self.views_of(self.flat.memory))
-        self.views = dict(zip(self.shapes, map(variable, views), strict=True))
+        self._views = dict(zip(self.shapes, map(variable, views), strict=True))
+
+    @property
+    def views(self) -> Mapping[str, Tensor]:
+        """{name: variable} in declared order."""
+        return MappingProxyType(self._views)
 
     def views_of(self, flat: Array) -> list[Array]:
         """Arrays in the shapes of the parameters that look into ``flat``, an array shaped like ours."""

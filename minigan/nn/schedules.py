@@ -13,7 +13,7 @@ import numpy as np
 from minigan.arguments import FRACTION, SHARE, Rule, instance, named, number, shown, whole
 from minigan.engine.autodiff import assign
 from minigan.engine.tensor import Tensor
-from minigan.nn.parameters import Parameters
+from minigan.nn.parameters import Kept, Parameters
 
 __all__ = ["AVERAGES", "SCHEDULES", "Average", "Averaging", "Factors", "Schedule"]
 
@@ -99,7 +99,7 @@ class Averaging:
         return AVERAGES[self.name](k, self.decay)
 
 
-class Average:
+class Average(Kept):
     """A running average of parameters: what is sampled from, while the newest ones are trained.
 
     Source:  Yazıcı et al. 2019 for averages of GAN generators
@@ -118,6 +118,8 @@ class Average:
         """θ̄ ← θ̄ + w (θ − θ̄); weight a number in [0, 1], or a tensor of shape (1,)."""
         if not isinstance(weight, Tensor):
             number("the weight of the newest parameters", weight, SHARE)
+        elif weight.shape[-1:] not in ((), (1,)):
+            raise ValueError(f"a weight is one number, or (…, 1); received shape {weight.shape}")
         mean = self.parameters.flat
         assign(mean, mean + weight * (self.newest.flat - mean))
 
