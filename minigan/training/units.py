@@ -13,7 +13,6 @@ from minigan.errors import ConfigError, DataError, quoted
 from minigan.probability.distributions import Distribution, location_scale
 from minigan.probability.empirical import Empirical
 from minigan.probability.multivariate import MultivariateDistribution
-from minigan.probability.positive import LogNormal
 from minigan.probability.text_form import parse
 from minigan.training.config import Config
 from minigan.training.data import Data
@@ -98,10 +97,9 @@ def read_distribution(text: str) -> Distribution | MultivariateDistribution:
     )
     for location, scale in zip(*np.atleast_1d(*moments), strict=True):
         if not np.isfinite(location):
-            logs = isinstance(distribution, LogNormal)
             raise ConfigError(
                 f"the target {distribution} has a mean beyond 1.8e308, the largest number of float64; give "
-                f"smaller numbers" + "; its mu and sigma are the mean and sd of log x" * logs
+                "smaller numbers"
             )
         if _extreme(location, scale):
             raise ConfigError(
