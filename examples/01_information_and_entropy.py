@@ -1,5 +1,7 @@
 """How much a value tells, and a whole distribution: self-information and entropy, in nats [T1, T2].
 
+Takes a second.
+
 Draws information_and_entropy.png into the directory in which it is started.
 """
 

@@ -1,5 +1,7 @@
 """A generative and a discriminative model of the same rows [T8 to T11], and what only one of them can do.
 
+Takes two seconds.
+
 Draws generative_and_discriminative.png into the directory in which it is started.
 """
 

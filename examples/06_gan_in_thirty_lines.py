@@ -1,4 +1,7 @@
-"""A GAN with the engine: networks, optimisers, a game, a verdict. The command line does this and more."""
+"""A GAN with the engine: networks, optimisers, a game, a verdict. The command line does this and more.
+
+Takes three seconds, and ends with a verdict that cannot tell the values from N(4, 1.25).
+"""
 
 import numpy as np
 

@@ -2,6 +2,8 @@
 
 Three generators at once, on the replica axis: one far from the data, one near, one that makes the data.
 
+Takes three seconds.
+
 Draws d_against_d_star.png into the directory in which it is started.
 """
 

@@ -4,6 +4,8 @@ With the signs of [T14], V = E[−ln D(x)] + E[−ln(1 − D(G(z)))]: D minimise
 falls as p and q part. G's best is JS = 0, where V = ln 4. With the opposite signs D maximises, G minimises,
 and the same statement reads 2 JS − ln 4. Any other D has a larger V: (ln 4 − V)/2 never overstates JS.
 
+Takes five seconds.
+
 Draws v_and_js.png into the directory in which it is started.
 """
 

@@ -3,8 +3,10 @@
 A generator that can make every distribution ends at p = q under each of them. One that cannot shows their
 taste: here G is linear, so it makes normal distributions, and the data have two modes. "In theory" lets G
 move by small gradient steps against the exact best D of each objective; "trained" is a GAN, whose D is small
-and always somewhat late: it ends near theory. Two end beside it, as their D is not the best one:
-Wasserstein's is clipped, and total variation's best is a step, which R1 and R2 forbid. Takes half a minute.
+and always somewhat late: it ends near theory, mean and sd within 0.1 of it. Two end beside it, as their D is
+not the best one: Wasserstein's is clipped, and total variation's best is a step, which R1 and R2 forbid.
+
+Takes half a minute, with a line as each objective is done.
 
 Draws divergence_zoo.png into the directory in which it is started.
 """
@@ -67,6 +69,10 @@ def main(steps=6000, moves=1000, figure="divergence_zoo.png"):
         found[name] = in_theory(objective, distribution, moves), trained(name, steps)
         costs = f"{cost(objective, 1.0):12.4f}{cost(objective, 3.0):14.4f}"
         print(f"{name:<20}{costs}", *(f"{mean:12.2f}{sd:5.2f}" for mean, sd in found[name]), flush=True)
+    off = {name: np.abs(np.subtract(*ends)).max() for name, ends in found.items() if name not in OWN}
+    worst = max(off, key=off.get)
+    held = "as said" if off[worst] < 0.1 else "NOT as said"
+    print(f"{held}: within 0.1 of theory; farthest is {worst} by {off[worst]:.2f}")
     if figure:
         draw(figure, found)
         print(f"drawn into {figure}")

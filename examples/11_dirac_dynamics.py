@@ -75,7 +75,7 @@ def main(steps=STEPS, figure="dirac.png"):
     print(
         f"steps of {RATE} from ψ = {START[0]:g}, θ = {START[1]:g}; after {steps}, their distance from rest:"
     )
-    print(f"{'method':<17} {'γ':>4}  {'eigenvalues':<16} {'near rest':<11}", *(f"{o:>18}" for o in COLOURS))
+    print(f"{'method':<17} {'γ':>4}  {'eigenvalues':<16} {'flow':<11}", *(f"{o:>18}" for o in COLOURS))
     for name, row in DIRAC.items():
         game = row.game(row.γ)
         for order in COLOURS:

@@ -4,6 +4,8 @@ Its generator makes images without noise; the sky's known noise is added before 
 (Bora, Price & Dimakis 2018), so that no network has to imitate it. With your own images, N rows of size²
 pixels in an .npy file, `minigan train --data FILE --set observation_noise=SD` does the same.
 
+Takes about three minutes: two of training, one in which Sérsic profiles are fitted.
+
 Draws galaxies.png into the directory in which it is started.
 """
 
@@ -29,7 +31,7 @@ def main(steps=None, count=10_000, fitted=1000, figure="galaxies.png"):
     """Train, measure real and generated images, draw; returns {name: KS} with the judge's "accuracy"."""
     config = resolve("galaxy-images", environ={}, sets=() if steps is None else (f"steps={steps}",))
     experiment, rng = Experiment(config), np.random.default_rng(1)
-    print(f"training for {config.steps} steps …")
+    print(f"training for {config.steps} steps, about two minutes …", flush=True)
     experiment.advance(config.steps)
     made, real = experiment.sample(count), parse(config.target).fresh(rng, count)
 

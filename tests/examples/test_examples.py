@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -79,6 +80,25 @@ def test_without_a_picture_nothing_is_left(name, tmp_path, monkeypatch):
 def test_an_example_does_nothing_when_it_is_read(name, capsys):
     runpy.run_path(str(EXAMPLES[name]))
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_says_how_long_it_takes(name):
+    said = ast.get_docstring(ast.parse(EXAMPLES[name].read_text(encoding="utf-8")))
+    assert re.search(r"^(.* )?Takes [\w ]*(seconds?|minutes?)\b", said, re.MULTILINE), said
+
+
+def test_what_the_example_of_collapse_says_is_held_against_its_numbers():
+    collapse = load(EXAMPLES["mode_collapse"])
+
+    def ends(captured, quality):
+        return SimpleNamespace(captured=np.array(captured), high_quality=np.array(quality))
+
+    bad, good = ends([3, 0, 8], [0.2, 0.0, 0.8]), ends([8, 8, 8], [0.95, 0.96, 0.97])
+    assert [holds for _, holds in collapse.claims({"minimax": bad, "R1 + R2": good})] == [True, True]
+    assert [holds for _, holds in collapse.claims({"minimax": good, "R1 + R2": good})] == [True, False]
+    assert [holds for _, holds in collapse.claims({"minimax": bad, "R1 + R2": bad})] == [False, True]
+    assert [holds for _, holds in collapse.claims({"R1 + R2": ends([8, 8], [0.95, 0.7])})] == [False]
 
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in PLAIN])
