@@ -212,13 +212,13 @@ PRESETS = {
         "is this real sample more real than that generated one? with R1 and R2: R3GAN",
         {"objective": "relativistic"},
         seconds=3,
-        held=None,
+        held=18,
     ),
     "alpha": Preset(
         "the (0.5, 1)-GAN: an exponential loss for D, the cross-entropy for G",
         {"objective": "alpha(0.5, 1)"},
         seconds=3,
-        held=None,
+        held=17,
     ),
     "fgan-kl": Preset(
         "a normal distribution nearest to a mixture in KL(p, q): it covers both modes",
@@ -246,7 +246,7 @@ PRESETS = {
         {**UNIVARIATE, "objective": "jeffrey"},
         seconds=3,
         shows=_near(1.3249, 1.7023),
-        held=None,
+        held=20,
     ),
     "fgan-pearson": Preset(
         "… in Pearson's chi-square divergence",
@@ -274,13 +274,13 @@ PRESETS = {
         "no penalties: what the default owes to R1 and R2",
         FREE,
         seconds=3,
-        held=None,
+        held=12,
     ),
     "simultaneous": Preset(
         "both players move at once instead of in turn",
         {"order": "simultaneous"},
         seconds=3,
-        held=None,
+        held=12,
     ),
     "extragradient": Preset(
         "both look a step ahead, return, and move along what they saw",
@@ -292,7 +292,7 @@ PRESETS = {
         "a step against the gradient expected next",
         {**_both(name="optimistic_adam", rate=0.002), **FREE},
         seconds=3,
-        held=None,
+        held=19,
     ),
     "consensus": Preset(
         "both players also make the gradients of both small",
@@ -304,19 +304,19 @@ PRESETS = {
         "noise on all that D sees, fading over the run",
         {"instance_noise": 0.5, **FREE},
         seconds=3,
-        held=None,
+        held=14,
     ),
     "zero-gp": Preset(
         "D is made flat between real and generated data",
         {"zero_gp": 1.0, **FREE},
         seconds=3,
-        held=None,
+        held=18,
     ),
     "unrolled": Preset(
         "G is judged by D as it would be three steps later",
         {"unrolled": 3, **FREE, "steps": 2000},
         seconds=3,
-        held=None,
+        held=18,
     ),
     "packing": Preset(
         "D judges four samples together",
@@ -395,14 +395,14 @@ PRESETS = {
         {**DIRAC, "instance_noise": 1.5},
         seconds=3,
         shows=ARRIVES,
-        held=None,
+        held=19,
     ),
     "dirac-consensus": Preset(
-        "… with consensus optimisation: it arrives",
+        "… with consensus optimisation: it arrives, unless D is sure before, where all gradients are small",
         {**DIRAC, "order": "simultaneous", "consensus": 1.0},
         seconds=3,
         shows=ARRIVES,
-        held=None,
+        held=18,
     ),
     "dirac-extragradient": Preset(
         "… with extragradient steps, and larger ones: it arrives",
@@ -414,7 +414,7 @@ PRESETS = {
         },
         seconds=3,
         shows=ARRIVES,
-        held=None,
+        held=20,
     ),
     # ── real and physical data
     "galaxies": Preset(
