@@ -81,7 +81,7 @@ class HostModule:
             self.path = compiled(text, (*LIBRARY, *options))
             self._library = ctypes.CDLL(str(self.path))
         else:
-            threads = ("-O1", "-g1", "-pthread", "-DMINIGAN_THREADS", *SANITIZERS[sanitizer])
+            threads = ("-g1", "-pthread", "-DMINIGAN_THREADS", *SANITIZERS[sanitizer])
             self.path = compiled(text, (*threads, *options))
             listed = watched(self.path)
             if listed.returncode:

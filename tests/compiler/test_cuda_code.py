@@ -126,7 +126,7 @@ def test_every_method_as_a_block(method):
 
 @pytest.mark.parametrize("method", ["alternating", "WGAN-GP", "unrolled", "consensus"], indirect=True)
 def test_methods_as_launches(method):
-    check("launches", noisy=True, **method)
+    check("launches", noisy=True, sizes=((2, 5, 1), (5, 6, 1)), **method)
 
 
 CASES = [  # every objective, activation and optimiser once at least, without penalties: less to compile

@@ -155,7 +155,7 @@ class Names:
 
 @pytest.mark.parametrize("method", ["alternating", "consensus", "WGAN-GP"], indirect=True)
 def test_every_call_of_a_round_is_watched(monkeypatch, method):
-    """A NaN at the k-th call of a whole round is found at the k-th call: every k, of many every third."""
+    """A NaN at the k-th call of a whole round is found at the k-th call; of many k some are tried."""
     game = game_of(**method)
     batch, kind = batch_of(game), numpy_backend.array_type
     names, count, target = Names(), 0, None
@@ -178,7 +178,7 @@ def test_every_call_of_a_round_is_watched(monkeypatch, method):
             monkeypatch.setitem(primitive._functions, kind, failing(primitive._functions[kind]))
     assert len(names.calls) > 100 and {d for _, d in names.calls} == {"forward", "backward"}
     state = {name: t.numpy() for name, t in game.state.items()}
-    every = 3 if len(names.calls) > 400 else 1
+    every = 1 + len(names.calls) // 200
     for target, expected in list(enumerate(names.calls))[::every]:
         for name, t in game.state.items():
             assign(t, constant(state[name]))
@@ -205,18 +205,19 @@ def same_with_and_without(**options):
     assert left[0] == left[1]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_no_method_is_accused(method, dtype):
-    same_with_and_without(dtype=dtype, **method)
+def test_no_method_is_accused(method):
+    same_with_and_without(dtype="float32", **method)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_no_objective_is_accused(objective):
-    same_with_and_without(objective=objective)
+    same_with_and_without(objective=objective, dtype="float64")
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(  # each once at least
+    ("optimizer", "activation"),
+    [(list(OPTIMIZERS)[k % len(OPTIMIZERS)], activation) for k, activation in enumerate(ACTIVATIONS)],
+)
 def test_no_optimiser_or_activation_is_accused(optimizer, activation):
     same_with_and_without(optimizer=optimizer, activation=activation)
 

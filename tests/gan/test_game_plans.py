@@ -144,8 +144,12 @@ def test_every_activation(name):
 @pytest.mark.parametrize(("latent", "features"), [(1, 1), (2, 3), (3, 2)])
 @pytest.mark.parametrize("hidden", [(), (5,), (5, 5), (6, 4), (5, 5, 5), (4, 6, 6), (1, 1)], ids=str)
 def test_every_shape(latent, features, hidden):
-    check(sizes=((latent, *hidden, features), (*hidden, 1)), packing=features, rows=6)
-    check(sizes=((latent, 4, features), (*hidden, 1)), rows=6, replicas=2, activation=("silu", "leaky_relu"))
+    """Both players so, or D alone and in replicas, in turn."""
+    if (latent + len(hidden)) % 2:
+        check(sizes=((latent, *hidden, features), (*hidden, 1)), packing=features, rows=6)
+    else:
+        options = {"replicas": 2, "activation": ("silu", "leaky_relu")}
+        check(sizes=((latent, 4, features), (*hidden, 1)), rows=6, **options)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 7])
@@ -160,19 +164,27 @@ def test_every_prefix_of_the_passes(method, length):
     check(passes=PASSES[:length], **method)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_blocks_of_rows(method, threads, monkeypatch):
+@pytest.fixture
+def small_blocks(monkeypatch):
     """Every batch counts as large, so that the work on rows is cut in blocks wherever it can be."""
     for name, value in {"CACHE": 0, "SHARED": 0, "ROWS": 4}.items():
         monkeypatch.setattr(row_blocks, name, value)
+
+
+def test_blocks_of_rows(method, small_blocks):
+    check(rows=16, sizes=((2, 6, 1), (6, 6, 1)), **method)
+
+
+@pytest.mark.parametrize(
+    "method", ["alternating", "packs of 2", "extragradient", "all at once", "unrolled with zero-GP"],
+    indirect=True,
+)  # fmt: skip
+def test_blocks_of_rows_on_two_threads(method, small_blocks):
     linear = {"sizes": ((1, 4, 1), (1,)), "activation": ("silu", "leaky_relu")}
-    deep = {"sizes": ((2, 6, 1), (6, 6, 1))}
-    check(rows=16, threads=threads, **(linear if threads == 2 else deep), **method)
+    check(rows=16, threads=2, **linear, **method)
 
 
-def test_blocks_are_cut_where_they_can_be(monkeypatch):
-    for name, value in {"CACHE": 0, "SHARED": 0, "ROWS": 4}.items():
-        monkeypatch.setattr(row_blocks, name, value)
+def test_blocks_are_cut_where_they_can_be(small_blocks):
     program = check(rows=16, penalties=())
     assert any(node.op == "segment" for node in program.plan.graph.nodes)
 

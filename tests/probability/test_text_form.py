@@ -187,7 +187,7 @@ def test_any_near_miss_is_a_distribution_or_one_sentence(text):
 
 
 @given(text=st.text(max_size=60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_text_is_a_distribution_or_a_value_error(text):
     try:
         assert isinstance(parse(text), Distribution | MultivariateDistribution)  # as of 'spiral()'
