@@ -190,7 +190,7 @@ def test_a_whole_run_with_its_figure_in_a_process(place, tiny):
 
 
 @POSIX
-@pytest.mark.parametrize(("count", "reader", "read"), [(100_000, "head -n 2", 2), (50, "true", 0)])
+@pytest.mark.parametrize(("count", "reader", "read"), [(20_000, "head -n 2", 2), (50, "true", 0)])
 def test_a_reader_that_leaves_early_ends_the_command_quietly(place, trained, count, reader, read):
     """With few rows the failure comes from the last flush, which the interpreter would repeat at its end."""
     sample = f'"{sys.executable}" -m minigan sample "{trained}" -n {count}'

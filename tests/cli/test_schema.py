@@ -33,9 +33,9 @@ r1 = [0.1, 0.5]
 
 
 @pytest.fixture(scope="module")
-def outputs(tiny, trained, tmp_path_factory):
+def outputs(tiny, trained, tmp_path_factory, briefly):
     """{what was run: the object it printed} of every command with --json."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, briefly():
         patch.chdir(tmp_path_factory.mktemp("outputs"))
         patch.setattr("minigan.profiling.explain.SECONDS", 0.01)
         patch.setattr("minigan.cli.figures.save_overview", drawn)

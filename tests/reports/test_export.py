@@ -53,7 +53,7 @@ def by_hand(file, player, x):
      *[(f"generator.activation={name}", f"discriminator.activation={name}") for name in FORMULAS]],
     ids=str,
 )  # fmt: skip
-def test_numpy_alone_computes_what_minigan_computes(tmp_path, sets):
+def test_numpy_alone_computes_what_minigan_computes(tmp_path, sets, brief_judge):
     experiment, path = made(tmp_path, *sets)
     model, notes = read_model(path)
     with np.load(io.BytesIO(as_npz(model)), allow_pickle=False) as file:

@@ -352,7 +352,7 @@ def test_a_sweep_is_not_a_run_and_says_how_it_goes_on(tmp_path):
 
 
 @pytest.mark.parametrize("target", ["normal(4, 1.25)", "ring(8)"])
-def test_the_first_of_many_rows_are_those_of_few(tmp_path, target):
+def test_the_first_of_many_rows_are_those_of_few(tmp_path, target, brief_judge):
     """Bit for bit: a product of matrices rounds a row as its number of rows wants it."""
     path = made(tmp_path, "steps=20", "generator.widths=[32, 32]", f"target={target}")
     generator = read_generator(path)
