@@ -8,6 +8,7 @@ import runpy
 import struct
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 import minigan
+from minigan.evaluation.classifier_test import classifier_two_sample_test
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = {re.sub(r"^[0-9]+_", "", p.stem): p for p in sorted((ROOT / "examples").glob("*.py"))}
@@ -35,7 +37,10 @@ SHORT = {  # arguments of main that make it short
 }
 
 
-SMALLER = {"dirac_dynamics": {"SHOWN": ("GAN", "R1")}}  # each portrait takes a third of a second
+SMALLER = {  # names of the module that make it short
+    "dirac_dynamics": {"SHOWN": ("GAN", "R1")},  # each portrait takes a third of a second
+    "galaxies": {"classifier_two_sample_test": partial(classifier_two_sample_test, steps=50)},
+}
 PLAIN = ("gan_in_thirty_lines", "open_in_pytorch")  # those that draw nothing
 
 
@@ -58,8 +63,8 @@ def test_an_example_says_something_and_draws_its_picture(name, capsys, tmp_path,
     monkeypatch.chdir(tmp_path)
     example = load(EXAMPLES[name])
     path, main = tmp_path / "picture.png", example.main
-    for constant, value in SMALLER.get(name, {}).items():
-        monkeypatch.setattr(example, constant, value)
+    for own, value in SMALLER.get(name, {}).items():
+        monkeypatch.setattr(example, own, value)
     if name == "backprop_by_hand":
         found = main(["--steps", "3", "--figure", str(path)])
     else:
