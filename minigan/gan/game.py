@@ -3,6 +3,7 @@
 What is a choice stands in a table beside it: objectives.py, penalties.py, orders.py.
 """
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,7 +14,7 @@ from minigan.backend import Array
 from minigan.compiler.capture import capture
 from minigan.engine.autodiff import grad
 from minigan.engine.primitives import maximum, minimum, reshape
-from minigan.engine.tensor import Tensor, constant, is_tracked, variable
+from minigan.engine.tensor import Tensor, constant, is_tracked, observer, variable
 from minigan.gan.objectives import Objective
 from minigan.gan.objectives import objective as objective_called
 from minigan.gan.orders import Batch, Losses, Order
@@ -26,6 +27,21 @@ from minigan.nn.parameters import Kept
 from minigan.nn.schedules import Average
 
 __all__ = ["Game", "best_response"]
+
+
+def _warn_of_nan(losses: Losses) -> None:
+    """Warn of a round whose losses are not finite; on NumPy alone, where a look at them waits for nothing."""
+    values = [loss.array for loss in losses if isinstance(loss.array, np.ndarray)]
+    if all(np.isfinite(value).all() for value in values):
+        return
+    worst = [float(value.flat[np.argmin(np.isfinite(value))]) for value in values]
+    said = ", ".join(f"{player} {loss:.3g}" for player, loss in zip("DG", worst, strict=True))
+    warnings.warn(
+        f"the losses of this round are not finite ({said}); use smaller rates or weaker penalties, and "
+        "minigan.detect_anomaly() to learn which operation it was",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 class Game(Kept):
@@ -274,9 +290,12 @@ class Game(Kept):
         batch = self._checked(batch)
         if batch.noise_x is not None:
             batch = batch._replace(real=batch.real + batch.noise_x, noise_x=None)
-        losses = self.order.play(self, batch, factor)
+        with np.errstate(all="ignore"):  # NumPy would warn of the engine's lines, which are not the caller's
+            losses = self.order.play(self, batch, factor)
         if self.average is not None:
             self.average.step(weight)
+        if observer.get() is None:  # not while a program is recorded, or every operation watched
+            _warn_of_nan(losses)
         return Losses(*map(constant, losses))
 
     def _checked(self, batch: Batch) -> Batch:

@@ -686,6 +686,18 @@ def test_the_factor_scales_both_players_steps(backend):
         np.testing.assert_allclose(half.state[name].numpy(), other.state[name].numpy(), rtol=1e-14)
 
 
+def test_a_round_that_ends_in_nan_says_so_once_at_the_callers_line():
+    G, D = players(backends.get("numpy"))
+    game = Game(G, D, SGD(G.parameters, 1e300), SGD(D.parameters, 1e300), objective="kl")
+    batch = batch_of(backends.get("numpy"), next(host_batches(1)))
+    batch = batch._replace(real=constant(batch.real.numpy() * 1e200))
+    with pytest.warns(RuntimeWarning) as caught:
+        game.round(batch)
+    (warning,) = caught
+    assert "the losses of this round are not finite (D " in str(warning.message)
+    assert "minigan.detect_anomaly()" in str(warning.message) and warning.filename == __file__
+
+
 # ── refusals ──────────────────────────────────────────────────────────────────────────────────────
 def built(backend, **options):
     G, D = options.pop("G", None), options.pop("D", None)
