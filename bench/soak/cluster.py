@@ -362,15 +362,15 @@ def refuse(cluster, worker, tally):
         f"plain TCP to {what}": [f"tcp://{cluster.network.hosts[0]}:{port}" for _, port in sockets(process)]
         for what, process in (("the scheduler", cluster.scheduler), ("a worker", worker))
     }
-    taken = accepted(cluster, sum(addresses.values(), []))
+    others = certificates(cluster.folder / "others", "another")
+    file = write_sweep(cluster.folder / "foreign.toml", 1)
+    driver = cluster.sweep(file, "--out", cluster.folder / "foreign", files=others, log="foreign")
+    taken = accepted(cluster, sum(addresses.values(), []))  # both wait for an answer, at the same time
     for what, urls in addresses.items():
         if taken.intersection(urls):
             tally.add("plain TCP accepted", f"{what}: {sorted(taken)}")
         else:
             refused.append(what)
-    others = certificates(cluster.folder / "others", "another")
-    file = write_sweep(cluster.folder / "foreign.toml", 1)
-    driver = cluster.sweep(file, "--out", cluster.folder / "foreign", files=others, log="foreign")
     code, told = driver.wait(TIMEOUT), (cluster.folder / "foreign.log").read_text()
     if code != 6 or told.count("\n") != 1 or (cluster.folder / "foreign").exists():
         tally.add("another authority accepted", f"{code}: {told}")
