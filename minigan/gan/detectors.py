@@ -22,7 +22,7 @@ from minigan.probability.long_calls import principal_axes
 __all__ = [
     "ASSUMED", "COLLAPSED", "COLUMNS", "DETECTORS", "Finding", "LARGE_RATE", "LATELY", "MIN_ROWS",
     "MIN_STEPS", "OVERTAKEN", "R1_R2", "RATES", "REMEDIES", "SATURATED", "STIFF", "TAIL", "THROWN",
-    "DISTINGUISHABLE", "VANISHED", "diagnose", "remedy", "separation", "spread", "spread_axes",
+    "DISTINGUISHABLE", "USUAL", "VANISHED", "diagnose", "remedy", "separation", "spread", "spread_axes",
 ]  # fmt: skip
 
 COLLAPSED = 0.25  # of the data's spread: a perfect sampler of n values has 1 ± √(½/n), ± 0.05 even at n = 100

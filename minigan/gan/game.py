@@ -66,6 +66,15 @@ class Game(Kept):
              TypeError – for an argument of another kind
     """
 
+    kept = (
+        "generator",
+        "discriminator",
+        "generator_optimizer",
+        "discriminator_optimizer",
+        "objective",
+        "order",
+    )
+
     def __init__(
         self,
         generator: Network,

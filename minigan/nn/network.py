@@ -28,6 +28,8 @@ class Network(Kept):
              width
     """
 
+    kept = ("layers", "parameters")
+
     def __init__(self, layers: Iterable[Dense], parameters: Parameters | Mapping[str, Tensor]) -> None:
         self.layers: tuple[Dense, ...] = tuple(listed("layers", layers, "Dense layers"))
         _require_fit(self.layers, parameters)

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigan.arguments import FRACTION, NOT_NEGATIVE, POSITIVE, instance, listed, number
+from minigan.arguments import FRACTION, NOT_NEGATIVE, POSITIVE, instance, listed, number, shown
 from minigan.engine.autodiff import assign, filled
 from minigan.engine.primitives import sqrt, square
 from minigan.engine.tensor import Tensor
@@ -27,6 +27,8 @@ class Optimizer(Kept):
     state   the tensors that a step reads and writes besides the parameters: what capture and a checkpoint
             need
     """
+
+    kept = ("parameters", "rate", "g", "state")
 
     def __init__(self, parameters: Parameters, rate: Rate) -> None:
         instance(
@@ -97,7 +99,13 @@ class Optimizer(Kept):
             )
         for slot, g in zip(self._slots, gradients, strict=True):
             assign(slot, g)
-        self.parameters.update(self.parameters.flat - (self.rate * factor) * self.direction(self.g))
+        direction, θ = self.direction(self.g), self.parameters.flat
+        if type(direction) is not Tensor or direction.shape != θ.shape:
+            raise ValueError(
+                f"the direction of an optimiser is a Tensor of shape {θ.shape}, a number per parameter; "
+                f"received {shown(direction)}"
+            )
+        self.parameters.update(θ - (self.rate * factor) * direction)
 
     def direction(self, g: Tensor) -> Tensor:
         """The step for a rate of 1."""

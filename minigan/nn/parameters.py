@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -20,12 +20,15 @@ ROOM_FOR = 2**26  # bytes that are taken without asking whether they are free
 class Kept:
     """What keeps its parts: a captured step, or what else was made of them, would not notice others.
 
-    Private parts and new names can be set.
+    Private parts and new names can be set; in a class of one's own, all but what ``kept`` names.
     """
+
+    kept: ClassVar[tuple[str, ...]] = ()
 
     def __setattr__(self, name: str, value: Any) -> None:
         old = vars(self).get(name, value)
-        if old is not value and not name.startswith("_"):
+        own = not type(self).__module__.startswith("minigan.") and name not in self.kept
+        if old is not value and not name.startswith("_") and not own:
             kind = type(self).__name__
             raise TypeError(
                 f"{kind} keeps its {name}, for what was made of it would not notice another; write values by "
@@ -59,6 +62,8 @@ class Parameters(Kept):
              or float64
              MemoryError – for more numbers than there is room for
     """
+
+    kept = ("shapes", "replicas", "backend", "count", "flat")
 
     def __init__(
         self,

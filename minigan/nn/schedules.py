@@ -105,6 +105,8 @@ class Average(Kept):
     Source:  Yazıcı et al. 2019 for averages of GAN generators
     """
 
+    kept = ("newest", "parameters")
+
     def __init__(self, parameters: Parameters) -> None:
         instance(
             "an average follows a network's parameters", parameters, Parameters, "give it network.parameters"

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from minigan.arguments import named, shown
+from minigan.arguments import named
 from minigan.probability._numerics import integrate
-from minigan.probability.information import DIVERGENT, LN2, kl_integrand
+from minigan.probability.information import DIVERGENT, LN2, kl_integrand, require_densities
 
 
 def f_divergence(f, p, q) -> float:
@@ -27,9 +27,7 @@ def f_divergence(f, p, q) -> float:
     """
     what = "an f-divergence is a function of p/q, or"
     term, at_zero, slope = _term_of(f) if callable(f) else named(what, f, F_DIVERGENCES)
-    for distribution in (p, q):
-        if not hasattr(distribution, "log_density"):
-            raise TypeError(f"f_divergence compares two distributions; received {shown(distribution)}")
+    require_densities("f_divergence", p, q)
     infinite = False
 
     def integrand(x):

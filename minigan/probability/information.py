@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan.arguments import shown
 from minigan.backend import Array
 from minigan.probability._numerics import epsilon, host, integrate
 from minigan.probability.distributions import SUM_TOLERANCE, entropy_quadrature
@@ -144,6 +145,7 @@ def kl_quadrature(p: Array, q: Array) -> float:
     Units:   nats
     Source:  [T3]
     """
+    require_densities("kl_quadrature", p, q)
     (p_low, p_high), (q_low, q_high) = p.support, q.support
     if p_low < q_low or p_high > q_high:
         return math.inf
@@ -170,6 +172,8 @@ def js_quadrature(p: Array, q: Array) -> float:
     Source:  [T6]
     """
 
+    require_densities("js_quadrature", p, q)
+
     def integrand(x: Array) -> np.ndarray:
         log_p, log_q = p.log_density(x), q.log_density(x)
         log_m = np.logaddexp(log_p, log_q) - LN2
@@ -181,7 +185,22 @@ def js_quadrature(p: Array, q: Array) -> float:
 # ── the terms of the sums ───────────────────────────────────────────────────────────────────────────────────
 
 
+def require_densities(what: str, *given: Any) -> None:
+    """Refuse what is no distribution, its class and its text among it.    Raises:  TypeError – naming both"""
+    for distribution in given:
+        if isinstance(distribution, type) or not hasattr(distribution, "log_density"):
+            raise TypeError(
+                f"{what} compares two distributions, as Normal(0, 1) or parse(text) makes them; "
+                f"received {shown(distribution)}"
+            )
+
+
 def _probabilities(p: Array, name: str) -> np.ndarray:
+    if hasattr(p, "log_density"):
+        raise TypeError(
+            f"{name} is an array of probabilities; received {shown(p)}, for which there are entropy(), "
+            "kl_quadrature and js_quadrature"
+        )
     tolerance, p = max(_rounding(p), SUM_TOLERANCE), host(p, name)
     total = math.fsum(p.ravel())
     if p.min() < 0:

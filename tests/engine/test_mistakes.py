@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
+from minigan import probability
 
 MISTAKES = [
     # ── gradients of nothing
@@ -212,6 +213,11 @@ MISTAKES = [
     ("mg.Mixture([0.5j, 0.5], [mg.Normal(), mg.Normal()])", TypeError, "weights must hold real numbers"),
     ("mg.entropy(np.array([0.5, 0.5], object))", TypeError, "real numbers; received values of type object"),
     ("mg.Normal().cdf(p)", TypeError, r"use tensor.numpy\(\)"),
+    ("P.kl_quadrature(mg.Normal, mg.Normal())", TypeError, "received the class Normal"),
+    ("P.js_quadrature('normal(0, 1)', mg.Normal())", TypeError, "parse.text. makes them; received 'normal"),
+    ("P.f_divergence('kl', mg.Normal(), 1.0)", TypeError, "f_divergence compares two distributions"),
+    ("P.kl(mg.Normal(), mg.Normal())", TypeError, "array of probabilities; received Normal, .* kl_quad"),
+    ("mg.entropy(mg.Normal())", TypeError, "p is an array of probabilities"),
     # ── copies
     ("copy.deepcopy(mg.mean(net(x)))", TypeError, r"of a computed Tensor take constant\(t\)"),
     ("copy.deepcopy({'w': w, 'loss': loss})", TypeError, "of a computed Tensor"),
@@ -237,8 +243,9 @@ def names():
     p, w = mg.variable(np.arange(5.0), "float32"), mg.variable([1.0, 2.0])
     program = mg.capture(lambda x: net(x), x, state=[net.parameters.flat])
     return {
+        **{"P": probability, "step": step, "program": program, "p": p, "w": w},
         **{"mg": mg, "np": np, "copy": copy, "pickle": pickle, "net": net, "G": G, "D": net, "x": x, "z": x},
-        **{"step": step, "program": program, "p": p, "w": w, "other": mg.variable(np.ones(5), "float32")},
+        **{"other": mg.variable(np.ones(5), "float32")},
         **{"column": mg.variable(np.ones((5, 1)), "float32"), "loss": mg.mean(net(x))},
         **{"flat": net.parameters.flat, "arrays": net.parameters.arrays(), "cubed": mg.sum(w * w * w)},
         **{"game": mg.Game(G, net, mg.SGD(G.parameters, 0.1), mg.SGD(net.parameters, 0.1))},

@@ -8,9 +8,18 @@ import pytest
 from minigan.compiler.capture import capture
 from minigan.compiler.planner import EXACT
 from minigan.engine.autodiff import grad
-from minigan.engine.primitives import square, sum_over
+from minigan.engine.primitives import mean, square, sum_over
 from minigan.engine.tensor import Tensor
-from minigan.nn.optim import OPTIMIZERS, SGD, Adam, Momentum, OptimisticAdam, OptimisticSGD, RMSProp
+from minigan.nn.optim import (
+    OPTIMIZERS,
+    SGD,
+    Adam,
+    Momentum,
+    OptimisticAdam,
+    OptimisticSGD,
+    Optimizer,
+    RMSProp,
+)
 from minigan.nn.parameters import Parameters
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "small_gan.npz"
@@ -339,6 +348,39 @@ def test_a_gradient_too_few_or_of_another_shape_is_refused(backend):
     for gradients in ([W], [W, b, b], [b, W]):
         with pytest.raises(ValueError):
             SGD(parameters, 0.1).step(gradients)
+    np.testing.assert_array_equal(parameters.flat.numpy(), 0.0)
+
+
+class Counting(Optimizer):
+    """As people write one: what it remembers are attributes, changed in Python, so it is for eager steps."""
+
+    def __init__(self, parameters, rate, shape=lambda g: g):
+        super().__init__(parameters, rate)
+        self.count, self.u, self.shape = 0, 0.0, shape
+
+    def direction(self, g):
+        self.count += 1
+        self.u = 0.5 * self.u + g
+        return self.shape(self.u * (1.0 / self.count))
+
+
+def test_an_optimiser_of_ones_own_changes_its_parts_and_keeps_those_of_all(backend):
+    optimizer = Counting(parameters_of(backend, np.zeros(6)), 1.0)
+    path = follow(optimizer, np.ones((2, 6)))
+    np.testing.assert_array_equal(path, [[-1.0] * 6, [-1.75] * 6])
+    for name in ("rate", "parameters", "g", "state"):
+        with pytest.raises(TypeError, match=f"Counting keeps its {name}, "):
+            setattr(optimizer, name, getattr(SGD(parameters_of(backend, np.zeros(6)), 0.1), name))
+
+
+@pytest.mark.parametrize("shape", [mean, lambda g: g.numpy(), lambda g: None], ids="sum array none".split())
+def test_a_direction_has_a_number_for_each_parameter(backend, shape):
+    """The sum of all moved each parameter alike, without a word."""
+    parameters = parameters_of(backend, np.zeros(6))
+    with pytest.raises(
+        ValueError, match=r"direction of an optimiser is a Tensor of shape \(6,\), .*; received"
+    ):
+        follow(Counting(parameters, 1.0, shape), np.ones((1, 6)))
     np.testing.assert_array_equal(parameters.flat.numpy(), 0.0)
 
 
