@@ -51,13 +51,16 @@ def draw_discriminator(figure: Figure, cell: SubplotSpec, run: FinishedRun) -> N
         step = int(frames["step"][k])
         when = "end" if k == moments[-1] else "then" if k != moments[0] else "early" if step else "start"
         ax.set_ylabel(f"{when}:\nstep {format_count(step)}", fontsize=8.5)
+        if ax is axes[-1]:
+            ax.set_xlabel(format_text(run.names[0], 60))
         set_ticks(ax.xaxis)
-        ax.tick_params(labelbottom=ax is axes[-1])
+        if ax is not axes[-1]:
+            ax.tick_params(labelbottom=False)
+            ax.set_xlabel("")
         if tells:
             ax.set_yticks((0, 0.5, 1), ("0", "½", "1"))
         else:
             set_ticks(ax.yaxis, 3)
-    axes[-1].set_xlabel(format_text(run.names[0], 60))
     learned = _draw_learning(axes[0], run) if tells else []
     said = {Line2D([], [], color=D, linewidth=2): "D(x) of the game" if tells else "a(x), what D says"}
     best_of = {Line2D([], [], color=THEORY, linewidth=1.2, linestyle="--"): _name_best(run)}

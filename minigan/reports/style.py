@@ -28,6 +28,7 @@ THEORY, CHANCE, START = "black", "#8C8C8C", "#E69F00"
 GOOD, BAD = "#1B6E3C", "#A50F15"
 
 SIZE, DPI = (15.0, 9.0), 110  # inches, dots per inch
+NARROW = 1e4  # times a panel's range, from which on its middle is taken off the ticks
 NEAR = 0.03  # how far D may be from ½ on average, or V from its levels in nats, to be called near
 
 ABOVE: dict[str, Any] = {  # a legend between panel and title
@@ -95,14 +96,22 @@ def draw_legend_below(ax: Axes, handles: Sequence[Any], names: Sequence[str], co
 
 
 def set_ticks(axis: Axis, count: int = 6) -> None:
-    """Few ticks, each written out; a power of ten goes to the label, since an offset is easily overlooked."""
-    power = math.floor(math.log10(max(*map(abs, axis.get_view_interval()), 1e-300)))
+    """Few ticks, each written out; a power of ten, or what all numbers have in common, goes to the label."""
+    low, high = sorted(axis.get_view_interval())
+    middle, step = 0.5 * (low + high), 10.0 ** math.floor(math.log10(max(high - low, 1e-300)))
+    common = round(middle / step) * step if abs(middle) > NARROW * (high - low) else 0.0
+    power = math.floor(math.log10(max(abs(low - common), abs(high - common), 1e-300)))
     power = 0 if -4 < power < 6 else power
+    if common:
+        axis.set_label_text(f"{axis.get_label_text()} − {common:.12g}".replace("− -", "+ "))
     if power:
-        axis.set_label_text(f"{axis.get_label_text()} / 10{str(power).translate(SUPERSCRIPTS)}")
+        text = axis.get_label_text()
+        axis.set_label_text(f"{f'({text})' if common else text} / 10{str(power).translate(SUPERSCRIPTS)}")
     unit = 10.0**power
     axis.set_major_locator(MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit:.10g}".replace("-", "−")))
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{round((value - common) / unit, 9):.10g}".replace("-", "−"))
+    )
 
 
 def patch(colour: str) -> Patch:

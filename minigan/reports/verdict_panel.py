@@ -5,7 +5,7 @@ import re
 import textwrap
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,6 +17,8 @@ from minigan.reports.style import BAD, CHANCE, GENERATED, GOOD, THEORY, format_t
 
 LEVELS = 300  # of a Q-Q plot between its tails
 TAIL = 30  # values at each end that a Q-Q plot shows one by one
+LEGEND = (0.65, 0.25)  # shares of a panel that the legend of a Q-Q plot takes
+FAR = 1e8  # times its range, from which on a true value is taken off the numbers of its row
 HEIGHT = 248  # points that sentence and table may take
 MODES = ("modes captured", "high-quality share", "reverse KL, modes")  # rows of the verdict
 COLUMNS = (0.43, 0.59, 0.79)  # right ends, as shares of the width
@@ -59,7 +61,17 @@ def draw_quantiles(ax: Axes, run: FinishedRun, table: Columns) -> None:
     ax.set_title("Q-Q plot" + (" of the largest KS" if run.several else "") + ": on the line, tails too?")
     set_ticks(ax.xaxis)
     set_ticks(ax.yaxis)
-    ax.legend(loc="best", framealpha=0.85, borderpad=0.3)
+    line = np.linspace(first, last, LEVELS)
+    corner = _free_corner(ax, np.append(target, line), np.append(generated, line))
+    ax.legend(loc=corner, framealpha=0.85, borderpad=0.3)
+
+
+def _free_corner(ax: Axes, x: np.ndarray, y: np.ndarray) -> Literal["upper left", "lower right"]:
+    """The corner in which the legend of a Q-Q plot covers the fewest of these points."""
+    across, up = ax.transAxes.inverted().transform(ax.transData.transform(np.column_stack([x, y]))).T
+    upper = np.sum((across < LEGEND[0]) & (up > 1 - LEGEND[1]))
+    lower = np.sum((across > 1 - LEGEND[0]) & (up < LEGEND[1]))
+    return "lower right" if lower < upper else "upper left"
 
 
 def draw_verdict(ax: Axes, run: FinishedRun) -> None:
@@ -89,7 +101,7 @@ def draw_verdict(ax: Axes, run: FinishedRun) -> None:
         write(x, y, text, ha="right", color="#444444")
     y += 27
     rows = _in_front(v.rows, max(2, int(HEIGHT - y - 40) // 14), modes=run.modes is not None)
-    for row in rows:
+    for row in map(_without_target, rows):
         name, unit = row.name.removesuffix(" (the largest)"), f" ({row.unit})" if row.unit else ""
         write(
             0.0, y, format_text(name + unit if len(name + unit) < 20 else name.replace("normal s", "s"), 20)
@@ -107,6 +119,14 @@ def draw_verdict(ax: Axes, run: FinishedRun) -> None:
         "95 % of perfect samplers are inside in all rows with a range",
     ]
     write(0.0, y + 5, "\n".join(notes), fontsize=8, color="#555555", linespacing=1.3)
+
+
+def _without_target(row: Row) -> Row:
+    """A row whose true value has more digits than there is room for, as the difference from it."""
+    if row.target is None or not row.judges or abs(row.target) < FAR * row.bound or row.bound <= 0:
+        return row
+    name, value = f"{row.name} − {row.target:.7g}", row.value - row.target
+    return Row(name, value, row.perfect - row.target, row.bound, 0.0, row.unit)
 
 
 def _in_front(rows: tuple[Row, ...], room: int, *, modes: bool) -> tuple[Row, ...]:

@@ -31,7 +31,7 @@ from minigan.reports import overview as page
 from minigan.reports.discriminator import draw_discriminator
 from minigan.reports.finished_run import read_finished_run
 from minigan.reports.one_feature import draw_densities
-from minigan.reports.verdict_panel import _in_front, draw_verdict, format_row
+from minigan.reports.verdict_panel import _free_corner, _in_front, _without_target, draw_verdict, format_row
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import to_json
@@ -71,7 +71,7 @@ def runs(tmp_path_factory, briefly):
             "mixture": trained(root, "target=0.33*normal(-1,0.25)+0.67*normal(2,1.4)", "latent.size=2"),
             "heavy": trained(root, "target=student(0.4)"),
             "tiny": trained(root, "target=normal(0, 1e-9)", "objective=minimax"),
-            "short": trained(root, "steps=1"),
+            "short": trained(root, "steps=1", "target=normal(1e6, 1e-3)"),
             "one": trained(root, f"data={root / 'one.csv'}"),
             "two": trained(root, f"data={root / 'two.csv'}", "latent.size=2"),
             "six": trained(root, f"data={root / 'six.csv'}", "latent.size=6"),
@@ -545,6 +545,28 @@ def test_table_marks_rows_in_words_and_in_the_verdicts_digits(copy):
 )
 def test_digits_are_those_that_mean_something(row, cells):
     assert format_row(row) == cells
+
+
+def test_numbers_far_from_zero_are_told_from_their_true_value(runs):
+    far, near = Row("mean", 1e6 + 2e-5, 1e6, 5e-5, target=1e6), Row("mean", 4.01, 4.0, 0.02, target=4.0)
+    shown = _without_target(far)
+    assert (shown.name, format_row(shown)) == ("mean − 1000000", ("0.000020", "0.000000", "± 0.000050"))
+    assert shown.within == far.within and _without_target(near) is near
+    figure = overview(runs, "short")
+    for title in ("Densities", "Q-Q"):
+        ax = panel(figure, title)
+        assert ax.get_xlabel().endswith("x − 1000000")
+        ticks = [ax.xaxis.get_major_formatter()(t, 0) for t in ax.get_xticks()]
+        assert "0" in ticks and max(map(len, ticks)) < 8
+    d = moments_of_d(figure)
+    assert [ax.get_xlabel() for ax in d] == [""] * (len(d) - 1) + ["x − 1000000"]
+
+
+def test_the_legend_of_a_q_q_plot_is_in_the_corner_that_is_free():
+    ax = Figure().add_subplot()
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    assert _free_corner(ax, np.array([0.1, 0.9]), np.array([0.1, 0.9])) == "upper left"
+    assert _free_corner(ax, np.array([0.1, 0.2]), np.array([0.9, 0.95])) == "lower right"
 
 
 # ── names, sizes, styles ────────────────────────────────────────────────────────────────────────────────────
