@@ -258,7 +258,7 @@ MISTAKES = {
         lambda: game().round(batch(width=3)),
     "as many rows of both; received 1 and 4": lambda: game(objective="relativistic").round(batch(rows=1)),
     "as many rows of both; received 2 and 4": lambda: game(penalties=[mg.ZeroGP(1)]).round(
-        batch(rows=2, mix=np.ones((1, 4, 1), "f"))),
+        batch(rows=2, mix=np.ones((1, 2, 1), "f"))),
     "the optimiser moves other parameters than D's": lambda: best(G_ADAM),
     "D is a Network; received Parameters": lambda: best(D=D.parameters),
     "a batch for each step; received list and ndarray": lambda: best(real=[[1.0]]),
