@@ -228,7 +228,7 @@ def imported():
     "sets",
     [
         (), ("dtype=float64", "batch=2000", "r1=0", "r2=0"), ("discriminator_steps=3", "instance_noise=0.1"),
-        ("generator_steps=4", "latent.size=50"), ("order=extragradient",), ("unrolled=2",),
+        ("generator_steps=4", "latent.size=50"), ("unrolled=2",),
         ("target=ring(8,1,0.1)", "eval_samples=200000"),
         ("data=wide.csv", "latent.size=100", "wgan_gp=1"),
     ],

@@ -590,11 +590,12 @@ SETTINGS = [
 @pytest.mark.usefixtures("brief_judge")
 @pytest.mark.parametrize("sets", SETTINGS, ids=" ".join)
 def test_from_every_checkpoint_a_run_goes_on_to_the_same_bits(tmp_path, sets):
+    every = 3 if sets else 1  # of all, in the plain case
     sets = (*sets, "checkpoint_seconds=0", "checkpoint_keep=100", "eval_every=20")
     whole, _ = trained(tmp_path / "whole", *sets)
     names = sorted(p.name for p in (whole.path / "checkpoints").glob("step-*"))
     assert len(names) >= 5
-    for name in names[:: 3 if sets[0] in SETTINGS[1:] else 1]:
+    for name in names[::every]:
         path = tmp_path / name
         shutil.copytree(whole.path, path)
         for later in names[names.index(name) + 1 :]:
@@ -659,10 +660,23 @@ def test_metrics_after_the_checkpoint_are_written_again(finished, tmp_path):
     same_results(resume(run.path).path, finished[0].path)
 
 
-def test_lost_metrics_are_noted_and_not_needed(tmp_path):
-    experiment, run = start(tmp_path)
+@pytest.fixture(scope="module")
+def stopped_at_15(tmp_path_factory):
+    """A run that a signal has stopped after step 15; to be copied by whoever goes on with it."""
+    experiment, run = start(tmp_path_factory.mktemp("stopped"))
     with run, pytest.raises(Interrupted):
         train(experiment, run, on_step=lambda step: step == 15 and signal.raise_signal(signal.SIGTERM))
+    return run.path
+
+
+@pytest.fixture
+def stopped(stopped_at_15, tmp_path):
+    """A copy of it, open for reading."""
+    return RunDirectory.open(shutil.copytree(stopped_at_15, tmp_path / "stopped"))
+
+
+def test_lost_metrics_are_noted_and_not_needed(stopped):
+    run = stopped
     (run.path / "metrics.jsonl").unlink()
     assert [row["step"] for row in metrics(resume(run.path).path)] == [30, 60]
     assert "note: 5 lines of metrics are lost" in (run.path / "log.txt").read_text()
@@ -677,10 +691,8 @@ def test_lost_metrics_are_noted_and_not_needed(tmp_path):
         ("blas", None, "blas None then, "),
     ],
 )
-def test_what_would_not_go_on_bitwise_is_refused_with_a_way_out(tmp_path, name, there, told):
-    experiment, run = start(tmp_path)
-    with run, pytest.raises(Interrupted):
-        train(experiment, run, on_step=lambda step: step == 15 and signal.raise_signal(signal.SIGTERM))
+def test_what_would_not_go_on_bitwise_is_refused_with_a_way_out(stopped, name, there, told):
+    run = stopped
     newest = checkpoint.latest(run)
     state = {**newest.state, "environment": {**newest.state["environment"], name: there}}
     checkpoint.save(newest.path, newest.arrays, state)
@@ -694,10 +706,8 @@ def test_what_would_not_go_on_bitwise_is_refused_with_a_way_out(tmp_path, name, 
     ("part", "value"),
     [("best", "x"), ("seconds", None), ("rows", {}), ("frames.q", np.zeros((2, 3))), ("frames.step", None)],
 )
-def test_a_checkpoint_whose_state_is_not_of_this_run_is_refused(tmp_path, part, value):
-    experiment, run = start(tmp_path)
-    with run, pytest.raises(Interrupted):
-        train(experiment, run, on_step=lambda step: step == 15 and signal.raise_signal(signal.SIGTERM))
+def test_a_checkpoint_whose_state_is_not_of_this_run_is_refused(stopped, part, value):
+    run = stopped
     newest = checkpoint.latest(run)
     arrays, state = dict(newest.arrays), dict(newest.state)
     (arrays if part.startswith("frames.") else state)[part] = value
