@@ -2,7 +2,9 @@
 
 style.py               the look of all figures, and the file that is written
 finished_run.py        what a finished run left, read and checked
-overview.py            its page: panels of one_feature.py or several_features.py, course.py, verdict_panel.py
+overview.py            its page: panels of course.py and verdict_panel.py, and of the kind of target
+                       one_feature.py, discriminator.py, orbit.py (of a Dirac-GAN); several_features.py,
+                       modes_found.py, images.py
 sweep_figure.py        a sweep by setting
 inspection.py          what checkpoints hold
 export.py              the networks for other programs
