@@ -24,9 +24,17 @@ class Progress:
     """Announces a run, then follows it by ``on_row`` and ``on_step``; a context manager around training."""
 
     def __init__(
-        self, console: Any, run: RunDirectory, experiment: Experiment, *, quiet: bool = False
+        self,
+        console: Any,
+        run: RunDirectory,
+        experiment: Experiment,
+        *,
+        quiet: bool = False,
+        logged: bool = True,
     ) -> None:
+        """logged  whether what is said goes to the run's log too, as all but of a run that is over"""
         self._console, self._run, self._experiment, self._quiet = console, run, experiment, quiet
+        self._logged = logged
         self._live = _is_live(console)
         self._bar: Any = None
         self._task: Any = None
@@ -61,7 +69,8 @@ class Progress:
     def note(self, text: str) -> None:
         """One line, to the screen and to the log; the names in it may come from anyone."""
         text = printable(text)
-        self._run.log(text)
+        if self._logged:
+            self._run.log(text)
         if not self._quiet:
             self._console.print(text, markup=False)
 

@@ -114,7 +114,8 @@ def train(
     experiment.watched = detect_anomaly
     started_at = experiment.step if resumed else None
     with run:
-        progress = Progress(console(ctx, err=True), run, experiment, quiet=ctx.obj["quiet"])
+        over = run.previous == "finished" and experiment.step == experiment.config.steps
+        progress = Progress(console(ctx, err=True), run, experiment, quiet=ctx.obj["quiet"], logged=not over)
         for note in resumed.notes if resumed else ():
             progress.note(f"note: {note}")
         try:
@@ -134,13 +135,13 @@ def train(
             raise
         files = dict(outcome.files)
         try:
-            files["figure"] = figures.save_overview(run)
+            if outcome.new or not files["figure"].exists():
+                files["figure"] = figures.save_overview(run)
         except UnavailableError as error:
             del files["figure"]
             progress.note(f"no figure: {error}")
-        run.log(outcome.verdict.sentence)
-        for finding in outcome.findings:
-            run.log(f"{finding.name}, since step {finding.since_step}: {finding.evidence} {finding.remedy}")
+        if outcome.new:
+            _log_end(run, outcome)
     if as_json:
         print_json(
             run=str(outcome.path),
@@ -159,6 +160,13 @@ def train(
         for name, path in {"run": outcome.path, **files}.items():
             click.echo(f"  {name:8} {path}")
     require_quality(outcome.verdict, require_ks)
+
+
+def _log_end(run: Any, outcome: Any) -> None:
+    """What a run has come to, in its log."""
+    run.log(outcome.verdict.sentence)
+    for finding in outcome.findings:
+        run.log(f"{finding.name}, since step {finding.since_step}: {finding.evidence} {finding.remedy}")
 
 
 def _describe_end(config: Any, outcome: Any, run: Any) -> Iterator[str]:

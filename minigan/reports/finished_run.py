@@ -15,7 +15,7 @@ from minigan.storage.directory import RunDirectory
 from minigan.training.config import Config, NetworkConfig
 from minigan.training.draws import stream
 from minigan.training.experiment import Experiment
-from minigan.training.saved import read_verdict
+from minigan.training.saved import not_finite, read_verdict
 from minigan.training.settings import from_json
 from minigan.training.units import Units, standard_units, user_units
 
@@ -83,6 +83,11 @@ def read_finished_run(run: RunDirectory) -> FinishedRun:
     verdict = read_verdict(run.path / "verdict.json")
     metrics = _read_metrics(run, config.objective)
     frames, _ = checkpoint.load(run.path / "frames.safetensors")
+    if bad := not_finite(frames):
+        raise DataError(
+            f"{quoted(str(run.path / 'frames.safetensors'))} holds numbers that are not finite, in "
+            f"{quoted(bad)}; make it anew with `minigan train --resume`"
+        )
     distribution, modes, real, names, units = _read_target(config)
     sample = _take_sample(frames, run, len(names))
     if sample.shape[1] == 1:

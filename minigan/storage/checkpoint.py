@@ -259,7 +259,7 @@ def _plain(name: str, array: np.ndarray) -> np.ndarray:
     """``array`` as safetensors stores it: in C order, little-endian."""
     if not isinstance(name, str) or not name or not name.isprintable() or name == "__metadata__":
         raise ValueError(f"a checkpoint's arrays have printable names, received {name!r}")
-    if array.dtype not in NAMES:
+    if array.dtype.newbyteorder("=") not in NAMES:
         raise TypeError(f"a checkpoint holds {', '.join(DTYPES.values())}; received {array.dtype} for {name}")
     return np.array(array, array.dtype.newbyteorder("<"), order="C")
 
@@ -304,6 +304,11 @@ def _read(path: Path, with_arrays: bool) -> tuple[Header, dict[str, str], bytes]
             status = os.fstat(file.fileno())  # by now the name may be that of a newer file
             prefix = file.read(8)
             length = int.from_bytes(prefix, "little")
+            if not 2 <= length <= MAX_HEADER and file.read(1) not in (b"{", b""):  # with which one begins
+                raise CheckpointError(
+                    f"{quoted(str(path))} is no checkpoint; give one from a run's checkpoints"
+                )
+            file.seek(8)
             if len(prefix) < 8 or length > status.st_size - 8:
                 raise _damaged(what, f"it ends within its header, at byte {status.st_size}")
             if length > MAX_HEADER:

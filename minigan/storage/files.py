@@ -219,9 +219,9 @@ def storage_error(error: Exception, path: Path) -> StorageError:
     reason = getattr(error, "strerror", None) or str(error)
     code = getattr(error, "errno", None)
     if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        advice = f"; {_free_space(path)}make room or choose another directory with --out"
+        advice = f"; {_free_space(path)}make room or write it elsewhere"
     else:
-        advice = "; choose another directory with --out"
+        advice = "; write it elsewhere"
     return StorageError(f"{quoted(str(path))} cannot be written: {reason}{advice}")
 
 

@@ -57,6 +57,7 @@ class Outcome:
     findings: tuple[Finding, ...]
     files: dict[str, Path]
     seconds: float
+    new: bool = True  # else it was there before, and is read back
 
 
 class Session:
@@ -117,8 +118,10 @@ class Session:
         paths = self._paths()
         try:
             judged, rows = read_verdict(paths["verdict"]), run.read_metrics().rows
-            checkpoint.load(paths["frames"])
+            frames, _ = checkpoint.load(paths["frames"])
         except MiniganError:
+            return None
+        if not_finite(frames):
             return None
         seconds: Any = run.read_status().get("seconds", resumed.state.get("seconds"))
         needed = [
@@ -127,7 +130,8 @@ class Session:
         ]
         if not all(isinstance(number, (int, float)) for number in needed):
             return None
-        return Outcome(run.path, rows[-1], judged, find_failures(run, experiment), paths, float(seconds))
+        found = find_failures(run, experiment)
+        return Outcome(run.path, rows[-1], judged, found, paths, float(seconds), new=False)
 
     def resume(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
         """Go on from a checkpoint, whose arrays the experiment has; from the beginning where there is none.

@@ -90,6 +90,7 @@ def test_a_name_that_leads_nowhere_is_damage(minigan_, place, trained, text):
 def test_what_is_no_checkpoint_is_refused(minigan_, subject):
     code, out, err = minigan_("inspect", subject)
     assert code == 3 and out == "" and err.startswith("error: ") and err.count("\n") == 1
+    assert "damaged" not in err
 
 
 def test_nothing_of_a_checkpoint_reaches_the_terminal_raw(minigan_, place):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -369,3 +370,14 @@ def test_names_in_data_reach_the_terminal_and_the_log_as_text(minigan_, place, t
         assert "[red]y" in out
     (log,) = (place / "runs").glob("*/log.txt")
     assert "\x1b" not in log.read_text()
+
+
+def test_a_finished_run_that_is_shown_again_is_left_as_it_is(minigan_, place, trained):
+    run = Path(shutil.copytree(trained, place / "run"))
+    (run / "plots/overview.png").touch()
+    before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in run.rglob("*.*")}
+    code, out, err = minigan_("train", "--resume", run)
+    assert code == 0 and "Trained in" in out and "nothing is trained" in err
+    assert {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in before} == before
+    (run / "verdict.json").unlink()
+    assert minigan_("train", "--resume", run)[0] == 0 and (run / "verdict.json").exists()

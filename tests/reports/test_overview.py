@@ -655,6 +655,7 @@ def test_damaged_frames_are_refused(copy):
         (lambda f: f.update(q=f["q"][:, 1:]), "do not fit"),
         (lambda f: f.update(edges=f["p"]), "do not fit"),
         (lambda f: f.pop("step"), "do not fit"),
+        (lambda f: f.update(q=f["q"] * np.nan), "not finite, in 'q'"),
     ],
 )
 def test_frames_that_do_not_fit_are_refused(copy, change, message):

@@ -289,11 +289,16 @@ def test_a_finished_run_is_neither_judged_nor_timed_again(trained, tmp_path, mon
     assert outcome.row == RunDirectory.open(path).read_metrics().rows[-1]
 
 
-@pytest.mark.parametrize("name", ["verdict.json", "frames.safetensors"])
+@pytest.mark.parametrize("name", ["verdict.json", "frames.safetensors", "frames.safetensors, by NaN"])
 def test_what_of_a_finished_run_is_gone_is_made_again(trained, tmp_path, name):
     path = Path(shutil.copytree(trained, tmp_path / "run"))
+    name, _, how = name.partition(", ")
     before = content(path / name)
-    (path / name).write_bytes(b"torn")
+    if how:
+        arrays, state = checkpoint.load(path / name)
+        checkpoint.save(path / name, arrays | {"sample": arrays["sample"] * np.nan}, state)
+    else:
+        (path / name).write_bytes(b"torn")
     resumed = reopen(path, lock=True)
     with resumed.run as run:
         train(resumed.experiment, run, resumed=resumed)
