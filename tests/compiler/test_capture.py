@@ -91,7 +91,7 @@ def test_a_captured_game_is_the_eager_game_bit_for_bit(backend, dtype, options):
     """Second-order penalty, Adam's running averages, schedules and averaged weights included."""
     eager, captured = (game_of(backend, dtype, "adam", **options) for _ in range(2))
     program = None
-    for inputs in batches(backend, dtype, 8, options.get("discriminator_steps", 1)):
+    for inputs in batches(backend, dtype, 4, options.get("discriminator_steps", 1)):
         expected = eager.round(*inputs)
         if program is None:
             program = capture(captured.round, *inputs, state=captured.state.values(), passes=EXACT)

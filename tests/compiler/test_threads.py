@@ -81,7 +81,7 @@ def step(game):
 
 @pytest.mark.parametrize("captured", [True, False], ids=["captured", "eager"])
 def test_two_games_in_two_threads(captured):
-    jobs = [(name, 200, captured) for name in ("non-saturating", "WGAN-GP")]
+    jobs = [(name, 100, captured) for name in ("non-saturating", "WGAN-GP")]
     alone = [train(*job) for job in jobs]
     assert in_threads(*(lambda job=job: train(*job) for job in jobs)) == alone
     assert alone[0] != alone[1]
