@@ -116,7 +116,8 @@ def start(folder, *arguments, log="driver"):
     with open(folder / f"{log}.log", "ab") as file:
         return subprocess.Popen(
             [sys.executable, "-m", "minigan", "sweep", *map(str, arguments)], stdout=file, stderr=file,
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "JOBLIB_TEMP_FOLDER": str(folder)},
+            start_new_session=True,
         )  # fmt: skip
 
 
