@@ -328,13 +328,14 @@ def of_game(
         )
     D, G = game.discriminator.parameters, game.generator.parameters
     player, on = copy.copy(game), D.backend
-    player.penalties = tuple(
+    parts = vars(player)  # which it does not keep as a game does: it is ours alone
+    parts["penalties"] = tuple(
         replace(p, weight=p.weight.item()) if isinstance(p.weight, Tensor) else p for p in game.penalties
     )
 
     def plain(ψ: Tensor, θ: Tensor) -> tuple[Tensor, Tensor]:
-        player.discriminator = game.discriminator.with_parameters(_named(D.shapes, ψ))
-        player.generator = game.generator.with_parameters(_named(G.shapes, θ))
+        parts["discriminator"] = game.discriminator.with_parameters(_named(D.shapes, ψ))
+        parts["generator"] = game.generator.with_parameters(_named(G.shapes, θ))
 
         def own(a: ArrayLike) -> Tensor:
             """Each point has its own copy of the batch, or its slopes would be summed over the points."""
