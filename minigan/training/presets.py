@@ -267,7 +267,7 @@ PRESETS = {
         {**UNIVARIATE, "objective": "total_variation"},
         seconds=4,
         shows=(Condition("KS", low=0.25, best=0.185),),
-        held=None,
+        held=15,
     ),
     # ── methods, on N(4, 1.25)
     "plain": Preset(
@@ -286,7 +286,7 @@ PRESETS = {
         "both look a step ahead, return, and move along what they saw",
         {"order": "extragradient", **FREE},
         seconds=4,
-        held=None,
+        held=20,
     ),
     "optimistic": Preset(
         "a step against the gradient expected next",
@@ -421,7 +421,7 @@ PRESETS = {
         "the velocities of 82 galaxies, which train and judge: one that repeats them would pass",
         {"data": str(DATASETS / "galaxies.csv")},
         seconds=4,
-        held=None,
+        held=20,
     ),
     "galaxy-images": Preset(
         "images of galaxies, 16 × 16 pixels: G makes them without the sky's noise, which is added to them",
