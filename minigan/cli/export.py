@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from minigan.cli.common import at_option, json_option, print_json, print_notes, run_argument, say
-from minigan.errors import ConfigError
+from minigan.errors import ConfigError, printable
 
 
 @click.command()
@@ -31,4 +31,4 @@ def export(ctx: click.Context, run: str, npz: str | None, at: str, as_json: bool
         }
         print_json(run=run, file=npz, step=model.step, arrays=arrays, architecture=model.architecture)
     elif not ctx.obj["quiet"]:
-        say(f"{len(model.arrays)} arrays of {run} (step {model.step}) in {npz}", 0)
+        say(printable(f"{len(model.arrays)} arrays of {run} (step {model.step}) in {npz}"), 0)

@@ -6,7 +6,7 @@ import click
 
 from minigan.cli.common import at_option, print_notes, run_argument
 from minigan.cli.options import Whole
-from minigan.errors import ConfigError
+from minigan.errors import ConfigError, printable
 
 
 @click.command()
@@ -57,4 +57,6 @@ def sample(ctx: click.Context, run: str, count: int, output: str | None, index: 
             write_atomic(output, text.encode())
     if output is not None and not ctx.obj["quiet"]:
         rows_of = f"{count} rows of {features} feature{'s' if features > 1 else ''}"
-        click.echo(f"{rows_of} from {trained.run.path} (step {trained.step}) in {output}", err=True)
+        click.echo(
+            printable(f"{rows_of} from {trained.run.path} (step {trained.step}) in {output}"), err=True
+        )

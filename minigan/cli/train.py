@@ -20,7 +20,7 @@ from minigan.cli.common import (
     source_argument,
 )
 from minigan.cli.completion import complete_run, complete_value
-from minigan.errors import ConfigError, MiniganError, UnavailableError, quoted
+from minigan.errors import ConfigError, MiniganError, UnavailableError, printable, quoted
 
 
 @click.command()
@@ -158,7 +158,7 @@ def train(
             click.echo(f"\n{said}")
         click.echo(f"Trained in {outcome.seconds:.1f} s. Files:")
         for name, path in {"run": outcome.path, **files}.items():
-            click.echo(f"  {name:8} {path}")
+            click.echo(printable(f"  {name:8} {path}"))
     require_quality(outcome.verdict, require_ks)
 
 

@@ -32,7 +32,7 @@ from minigan.sweeps.compare import RENAMED, RESULTS, compare, unknown_column
 from minigan.training.config import Config, fields, to_json
 from minigan.training.limits import check
 from minigan.training.settings import RENAMED as RENAMED_SETTINGS
-from minigan.training.settings import build, named, read_file
+from minigan.training.settings import build, from_json, named, read_file
 from minigan.training.spellings import meant
 
 SCHEMA = 1  # of sweep.json
@@ -318,6 +318,27 @@ def is_done(path: str | Path, number: int) -> bool:
         return RunDirectory.open(run_path(path, number)).read_status().get("status") in DONE
     except MiniganError:
         return False
+
+
+def refuse_others(path: str | Path, sweep: Sweep) -> None:
+    """Refuse a directory in the place of a run that holds another one, as after it was moved or copied there.
+
+    Raises:  DataError – with its name
+    """
+    from minigan.storage.files import read_bounded
+
+    for number, config in enumerate(sweep.configs):
+        file = run_path(path, number) / "config.json"
+        try:
+            text = read_bounded(file)
+            if text == to_json(config) or from_json(text) == config:
+                continue
+        except MiniganError:  # it is missing or damaged, which is told when it is opened
+            continue
+        raise DataError(
+            f"{quoted(str(file.parent))} holds another run than run {number} of the sweep; move it away, and "
+            "the run is trained anew"
+        )
 
 
 # ── the results

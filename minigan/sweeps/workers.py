@@ -17,7 +17,17 @@ from typing import Any
 import numpy as np
 
 from minigan.errors import BusyError, CheckpointError, ConfigError, MiniganError, UnavailableError, quoted
-from minigan.sweeps.sweep import Results, Sweep, data_of, features_of, is_done, load, run_path, write_results
+from minigan.sweeps.sweep import (
+    Results,
+    Sweep,
+    data_of,
+    features_of,
+    is_done,
+    load,
+    refuse_others,
+    run_path,
+    write_results,
+)  # fmt: skip
 from minigan.training.config import Config, to_json
 from minigan.training.limits import memory_estimate
 
@@ -245,6 +255,7 @@ def run_sweep(
     from minigan.training.signals import Interrupted
 
     sweep, failures = load(path), list[str]()
+    refuse_others(path, sweep)
     lock = acquire(Path(path))
     try:
         left, fruitless = len(sweep.configs) + 1, 0
@@ -476,8 +487,7 @@ def _children(name: str) -> list[str]:
 
 
 def _first_sentence(error: BaseException) -> str:
-    text = str(error) or type(error).__name__
-    return text.split("\n")[0].split(". ")[0]
+    return (str(error) or type(error).__name__).split("\n")[0].split(". ")[0]
 
 
 def _imported(module: str, extra: str) -> Any:

@@ -118,7 +118,7 @@ def reopen(
     try:
         if not lock:
             _refuse_diverged(run, at)
-        stored = from_json(run.read_config())
+        stored = _config_of(run)
         config = stored if steps is None else _longer(stored, steps)
         unused = at is None or lock and not checkpoint.paths(run)
         found = None if unused else checkpoint.find(run, str(at))
@@ -156,7 +156,7 @@ def read_generator(path: str | os.PathLike[str], at: str = "latest") -> Trained:
     """
     run = RunDirectory.open(path)
     _refuse_diverged(run, at)
-    config, found = from_json(run.read_config()), checkpoint.find(run, at)
+    config, found = _config_of(run), checkpoint.find(run, at)
     _compared(run, found, config, config)
     try:
         trained = _trained(run, config, found)
@@ -233,6 +233,14 @@ def offer(run: RunDirectory, config: Config, step: int) -> str:
 
 
 # ── configurations
+
+
+def _config_of(run: RunDirectory) -> Config:
+    """Raises:  ConfigError – with the name of the run"""
+    try:
+        return from_json(run.read_config())
+    except ConfigError as error:
+        raise ConfigError(f"{quoted(str(run.path))} has no readable config.json: {error}") from None
 
 
 def _longer(stored: Config, steps: int) -> Config:

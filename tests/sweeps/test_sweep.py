@@ -433,6 +433,18 @@ def test_a_failure_is_told_and_not_tried_again_and_again(tmp_path, monkeypatch):
     assert failures == [] and not found.missing
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_another_run_in_the_place_of_one_is_no_result(done, tmp_path, linked):
+    path = shutil.copytree(done[0], tmp_path / "sweep")
+    shutil.rmtree(run_path(path, 0))
+    if linked:
+        run_path(path, 0).symlink_to(run_path(path, 1).resolve())
+    else:
+        run_path(path, 1).rename(run_path(path, 0))
+    with pytest.raises(DataError, match="0000.* holds another run than run 0 of the sweep; move it away"):
+        run_sweep(path, local())
+
+
 def test_a_sweep_has_one_driver(tmp_path):
     path = create(tmp_path / "sweeps", plan(tmp_path, SMALL))
     lock = acquire(path)
