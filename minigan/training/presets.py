@@ -206,7 +206,8 @@ PRESETS = {
             "discriminator_optimizer": {"rate": 0.003},
         },
         seconds=5,
-        held=None,
+        shows=(Condition("KS", high=0.025),),
+        held=20,
     ),
     "relativistic": Preset(
         "is this real sample more real than that generated one? with R1 and R2: R3GAN",
@@ -266,7 +267,7 @@ PRESETS = {
         "… in the total variation distance, whose slopes vanish where D is sure: hardly a fit",
         {**UNIVARIATE, "objective": "total_variation"},
         seconds=4,
-        shows=(Condition("KS", low=0.25, best=0.185),),
+        shows=(Condition("KS", low=0.25),),
         held=15,
     ),
     # ── methods, on N(4, 1.25)
