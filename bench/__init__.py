@@ -1,1 +1,1 @@
-"""Measurements: each module is a command that prints its table and writes JSON under bench/results/."""
+"""Measurements: each module is a command that prints its table and, with --write, keeps it in results/."""

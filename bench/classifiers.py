@@ -154,12 +154,12 @@ def efron_table(content):
 
 
 def main(arguments=None):
-    """Print the tables and write bench/results/classifiers.json."""
+    """Print the tables; with --write also bench/results/classifiers.json."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--efron-seeds", type=int, default=2000)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args(arguments)
     results = {}
     for name, settings in PROBLEMS.items():
@@ -170,7 +170,7 @@ def main(arguments=None):
     efron = {str(Δ): efficiency(Δ, 2000, options.efron_seeds) for Δ in EFRON}
     content = {"sizes": list(options.sizes), "seeds": options.seeds, "results": results, "efron": efron}
     print(posterior_table(content), accuracy_table(content), efron_table(content), sep="\n\n")
-    if not options.no_write:
+    if options.write:
         print(write("classifiers", content), file=sys.stderr)
 
 

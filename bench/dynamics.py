@@ -128,21 +128,21 @@ def interval_table(rows):
 
 
 def main(arguments=None):
-    """Print both tables and write bench/results/dynamics.json."""
+    """Print both tables; with --write also bench/results/dynamics.json."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--starts", type=int, default=500)
     parser.add_argument("--steps", type=int, default=3000, help="of the generator, per start")
     parser.add_argument("--rate", type=float, default=0.1, help="of both players, in both tables")
     parser.add_argument("--tolerance", type=float, default=0.1, help="for each mean, in standard deviations")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args(arguments)
     dirac = dirac_rows(options.rate)
     print(dirac_table(dirac), end="\n\n", flush=True)
     settings = {name: getattr(options, name) for name in ("starts", "rate", "steps", "tolerance", "seed")}
     intervals = interval_rows(**settings)
     print(interval_table(intervals))
-    if not options.no_write:
+    if options.write:
         settings |= {"truth": two_gaussians.TRUTH, "means": "uniform on ±1", "edges": "uniform on ±2, sorted"}
         print(
             write("dynamics", {"settings": settings, "dirac": dirac, "intervals": intervals}), file=sys.stderr

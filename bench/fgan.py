@@ -171,7 +171,7 @@ def merged(results):
 
 
 def main(arguments=None):
-    """Print the table and write bench/results/fgan.json."""
+    """Print the table; with --write also bench/results/fgan.json."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--steps", type=int, default=STEPS)
@@ -179,7 +179,7 @@ def main(arguments=None):
         "--only", action="append", choices=LINES, metavar="LINE", help="measure this line anew"
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args(arguments)
     lines = [line for line in LINES if line in (options.only or LINES)]
     results = []
@@ -190,7 +190,7 @@ def main(arguments=None):
             results.append(result)
             print("  ".join(map(str, cells(result))), file=sys.stderr, flush=True)
     print(table(HEADER, [cells(result) for result in results]))
-    if not options.no_write:
+    if options.write:
         settings = {
             "steps": options.steps,
             "batch": BATCH,

@@ -75,7 +75,7 @@ def cells(r):
 
 
 def main(arguments=None):
-    """Print the table and write bench/results/galaxies.json."""
+    """Print the table; with --write also bench/results/galaxies.json."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
@@ -86,7 +86,7 @@ def main(arguments=None):
         "--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="change the preset"
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="seeds at once, each on one core")
-    parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args(arguments)
     config = resolve(PRESET, environ={}, sets=options.sets)
     distribution, rng = parse(config.target), np.random.default_rng(0)
@@ -105,7 +105,7 @@ def main(arguments=None):
     bands = [perfect_ks_band(n, n)[1] for n in (options.count, fitted)]
     print(f"95 % of perfect samplers: accuracy below {perfect['bound']:.3f}, "
           f"KS below {bands[0]:.3f}, of the fitted ones below {bands[1]:.3f}")  # fmt: skip
-    if not options.no_write:
+    if options.write:
         settings = {"preset": PRESET, "sets": options.sets, "count": options.count, "fitted": fitted,
                     "jobs": options.jobs, "steps": config.steps, "target": config.target}  # fmt: skip
         print(write("galaxies", {"settings": settings, "results": results}), file=sys.stderr)

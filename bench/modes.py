@@ -105,7 +105,7 @@ def cells(r):
 
 
 def main(arguments=None):
-    """Print the table and write bench/results/modes-NAME.json, one file for each line."""
+    """Print the table; with --write also bench/results/modes-NAME.json, one file for each line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, help="of each line, instead of 200 and 100")
     parser.add_argument("--only", action="append", choices=LINES, help="measure this line only; repeatable")
@@ -113,7 +113,7 @@ def main(arguments=None):
         "--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="change the preset"
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args(arguments)
     results = []
     with ProcessPoolExecutor(options.jobs) as pool:
@@ -137,7 +137,7 @@ def main(arguments=None):
                 {},
             )
             results += [own, floor]
-            if not options.no_write:
+            if options.write:
                 path = write(f"modes-{name}", {"group": GROUP, "jobs": options.jobs, "results": [own, floor]})
                 print(path, file=sys.stderr)
     print(table(HEADER, [cells(result) for result in results]))

@@ -127,7 +127,7 @@ def cells(row):
 
 
 def main(arguments=None):
-    """Print the table and write bench/results/optimal_discriminator.json."""
+    """Print the table; with --write also bench/results/optimal_discriminator.json."""
     from threadpoolctl import threadpool_limits
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -137,7 +137,7 @@ def main(arguments=None):
     parser.add_argument(
         "--count", type=int, default=100_000, help="samples of each distribution for the sampled JS"
     )
-    parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args(arguments)
     settings = {name: getattr(options, name) for name in ("seeds", "steps", "batch", "count")}
     rows = []
@@ -151,7 +151,7 @@ def main(arguments=None):
         f"\n{within} of {options.seeds * len(rows)} seeds: |D − D*| ≤ {BAR['distance']} on average, "
         f"and the implied JS within {BAR['js']:.0%}"
     )
-    if not options.no_write:
+    if options.write:
         settings |= {"widths": WIDTHS, "activation": "tanh", "rate": RATE, "schedule": "cosine", "bar": BAR}
         print(write("optimal_discriminator", {"settings": settings, "results": rows}), file=sys.stderr)
 

@@ -1,13 +1,13 @@
 """Every preset over 20 seeds: whether it shows what it promises, how long a run takes, what else comes of it.
 
-    python -m bench.presets                all of them, the quickest first
-    python -m bench.presets --only hinge   one, in its place among the stored ones
-    python -m bench.presets --missing      those that are not stored with all their seeds
+    python -m bench.presets                        all of them, the quickest first
+    python -m bench.presets --only hinge --write   one, in its place among the stored ones
+    python -m bench.presets --missing --write      those that are not stored with all their seeds
 
 What is measured are the quantities of the verdict at the end of the run, and for the Dirac-GANs what is left
 of the circle, beside what theory says of the same start ("best"). Seeds train together on the replica axis,
 each bitwise as `minigan train NAME --seed S`; seconds are those of one run of that command, on one processor.
-Each preset is stored as soon as it is measured.
+With --write each preset is stored as soon as it is measured.
 
 The promise of a preset is its line here: what it shows, and in how many of 20 seeds. Measured elsewhere, with
 other bits, it is kept where the share is not below the interval's lower end; else the exit code is 1.
@@ -171,7 +171,7 @@ def stored():
 
 
 def main(arguments=None):
-    """Print the table and write bench/results/presets.json."""
+    """Print the table; with --write also bench/results/presets.json."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", action="append", choices=PRESETS, help="measure this one; repeatable")
     parser.add_argument("--missing", action="store_true", help="leave out those that are stored")
@@ -180,7 +180,7 @@ def main(arguments=None):
         "--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="change the presets"
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args(arguments)
     names = sorted(options.only or PRESETS, key=lambda name: PRESETS[name].seconds)
     if options.missing:
@@ -197,10 +197,10 @@ def main(arguments=None):
             ]
             results.append({"name": name, "seconds": time_.result(), "sets": options.sets, "rows": rows})
             print("  ".join(map(str, cells(results[-1]))), file=sys.stderr, flush=True)
-            if not options.no_write:
+            if options.write:
                 path = write("presets", {"group": GROUP, "results": merged(results)})
     print(table(HEADER, [cells(result) for result in results]))
-    if results and not options.no_write:
+    if results and options.write:
         print(path, file=sys.stderr)
     broken = [result["name"] for result in results if not kept(result)]
     if broken:

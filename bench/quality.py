@@ -164,7 +164,7 @@ def merged(name, order, results):
 
 
 def main(arguments=None):
-    """Print the table and write bench/results/quality.json or ablation.json."""
+    """Print the table; with --write also bench/results/quality.json or ablation.json."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, help="of each line, instead of 100 and 20")
     parser.add_argument("--ablation", action="store_true", help="vary the method instead of the target")
@@ -173,7 +173,7 @@ def main(arguments=None):
         "--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="change the default"
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args(arguments)
     default = resolve(environ={}, sets=options.sets)
     count = options.seeds or TARGET_SEEDS
@@ -194,7 +194,7 @@ def main(arguments=None):
             print("  ".join(map(str, cells(results[-1]))), file=sys.stderr, flush=True)
     results.append(summary(PERFECT, perfect(default.target, default.eval_samples)))
     print(table(HEADER, [cells(result) for result in results]))
-    if not options.no_write:
+    if options.write:
         settings = {
             "sets": options.sets,
             "eval_samples": default.eval_samples,

@@ -73,12 +73,12 @@ def read(name):
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         why = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise Refused(f"{path} {why}; make it by: {command}") from None
+        raise Refused(f"{path} {why}; make it by: {command} --write") from None
     except ValueError:
         record = None
     complete = isinstance(record, dict) and "environment" in record
     if not complete or (name in COMMANDS and not record.get("results")):
-        raise Refused(f"{path} holds no results; make it anew by: {command}")
+        raise Refused(f"{path} holds no results; make it anew by: {command} --write")
     return record
 
 

@@ -42,11 +42,11 @@ def default_run(folder):
 
 
 def main(arguments=None):
-    """Print the table and write bench/results/startup.json."""
+    """Print the table; with --write also bench/results/startup.json."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args(arguments)
     for command in COMMANDS.values():
         seconds(command)  # once to warm the file cache and compile
@@ -65,7 +65,7 @@ def main(arguments=None):
         m - n for m, n in zip(times["import minigan"], times["import numpy"], strict=True)
     )
     print(f"import minigan beyond NumPy: {beyond:.3f} s (median of paired differences)")
-    if not options.no_write:
+    if options.write:
         print(write("startup", {"seconds": times, "import_beyond_numpy": beyond}), file=sys.stderr)
 
 

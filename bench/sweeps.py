@@ -61,11 +61,11 @@ def measure(runs, eval_samples, folder):
 
 
 def main(arguments=None):
-    """Print the table and write bench/results/sweeps.json."""
+    """Print the table; with --write also bench/results/sweeps.json."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=512)
     parser.add_argument("--eval-samples", type=int, nargs="+", default=[100, 1000, 10_000])
-    parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args(arguments)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -79,7 +79,7 @@ def main(arguments=None):
             [(n, f"{c:.1f}", f"{w:.1f}") for n, c, w in rows],
         )
     )
-    if not options.no_write:
+    if options.write:
         names = "eval_samples", "processor_ms", "wall_ms"
         found = {
             "runs": options.runs,

@@ -1,8 +1,9 @@
 """How the verdict judges perfect samplers and slightly wrong ones: the share that passes, at each size.
 
-    python -m bench.verdict               5000 draws of each perfect sampler, 1000 of each wrong one
-    python -m bench.verdict --draws 500   fewer
-    python -m bench.verdict --only "82 real values"   one line, in its place among the stored ones
+    python -m bench.verdict                  5000 draws of each perfect sampler, 1000 of each wrong one
+    python -m bench.verdict --draws 500      fewer
+    python -m bench.verdict --only "82 real values" --write
+                                             one line, in its place among the stored ones
 
 A perfect sampler passes in 95 % of cases by definition. The wrong ones are those that the verdict's own
 sentence speaks of: a shift, a scale, a part or a mode that is missing. In every draw rows and headline are
@@ -138,14 +139,14 @@ def cells(r):
 
 
 def main(arguments=None):
-    """Print the table and write bench/results/verdict.json."""
+    """Print the table; with --write also bench/results/verdict.json."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--draws", type=int, default=5000, help="of each perfect sampler")
     parser.add_argument("--wrong", type=int, default=1000, help="of each wrong one")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--only", action="append", help="this line; repeatable")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args(arguments)
     plan = [(name, n, options.draws // (5 if name == DEAR else 1)) for name in PERFECT for n in options.sizes]
     plan += [(name, max(options.sizes), options.wrong) for name in WRONG]
@@ -155,10 +156,10 @@ def main(arguments=None):
             if not options.only or name in options.only:
                 results.append(measure(pool, name, n, draws))
                 print("  ".join(map(str, cells(results[-1]))), file=sys.stderr, flush=True)
-                if not options.no_write:
+                if options.write:
                     path = write("verdict", {"results": merged(results)})
     print(table(HEADER, [cells(result) for result in results]))
-    if not options.no_write:
+    if options.write:
         print(path, file=sys.stderr)
 
 

@@ -281,7 +281,7 @@ def size(text):
 
 
 def main(arguments=None):
-    """Print the table; write bench/results/peers-THREADS.json, or peers-replicas-THREADS, or peers-whole."""
+    """Print the table; with --write also bench/results/peers-….json."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sizes", nargs="+", type=size, metavar="B,H", help="batch and width, several")
     parser.add_argument("--threads", type=int, default=1, help="of every peer")
@@ -292,7 +292,7 @@ def main(arguments=None):
     parser.add_argument("--quick", action="store_true", help="a few very short bursts: to see that it works")
     parser.add_argument("--whole", action="store_true", help="start, memory, growth of whole processes")
     parser.add_argument("--runs", type=int, default=5, help="with --whole: processes of each variant")
-    parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args(arguments)
     unknown = set(options.peers) - set(PEERS)
     if unknown:
@@ -330,7 +330,7 @@ def main(arguments=None):
         print(f"{disturbed} bursts stayed disturbed after {REPEATS} trials: the machine is busy")
     for failure in failures:
         print("failed: " + ", ".join(failure))
-    if not options.no_write:
+    if options.write:
         say(write(name, record | {"results": results, "failures": failures}))
 
 

@@ -1,4 +1,4 @@
-"""Run the long forms, print a line per figure, and write bench/results/soak-NAME.json.
+"""Run the long forms and print a line per figure; with --write keep them in bench/results/soak-NAME.json.
 
     python -m bench.soak all                  every one, at its full length
     python -m bench.soak damage --count 1000  one of them, shorter
@@ -32,7 +32,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__.split("\n")[0])
     parser.add_argument("name", choices=[*SOAKS, "all"])
     parser.add_argument("--count", type=int, help="instead of the length of the long form")
-    parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args(arguments)
     failed = []
     for name in SOAKS if options.name == "all" else [options.name]:
@@ -41,7 +41,7 @@ def main(arguments=None):
         result = importlib.import_module(module).measure(options.count or count)
         result = {"seconds": round(time.perf_counter() - started, 1), **result}
         print(*lines(name, result), sep="\n", flush=True)
-        if not options.no_write:
+        if options.write:
             print(write(f"soak-{name}", result), file=sys.stderr)
         if any(result["failures"].values()):
             failed.append(name)

@@ -35,9 +35,7 @@ def lines(text):
 
 def test_quality_prints_a_line_for_every_target_and_a_perfect_sampler(bench, capsys):
     quality = bench("quality")
-    quality.main(
-        ["--seeds", "2", "--jobs", "1", "--no-write", *(part for s in TINY for part in ("--set", s))]
-    )
+    quality.main(["--seeds", "2", "--jobs", "1", *(part for s in TINY for part in ("--set", s))])
     rows = lines(capsys.readouterr().out)
     names = [row[0] for row in rows]
     assert names == ["", "normal(4, 1.25)", *quality.TARGETS, "the preset mixture", "a perfect sampler"]
@@ -48,9 +46,7 @@ def test_quality_prints_a_line_for_every_target_and_a_perfect_sampler(bench, cap
 
 def test_quality_of_chosen_lines_of_the_method(bench, capsys):
     sets = [part for s in TINY for part in ("--set", s)]
-    bench("quality").main(
-        ["--ablation", "--only", "G tanh", "--seeds", "1", "--jobs", "1", "--no-write", *sets]
-    )
+    bench("quality").main(["--ablation", "--only", "G tanh", "--seeds", "1", "--jobs", "1", *sets])
     assert [row[0] for row in lines(capsys.readouterr().out)] == ["", "G tanh", "a perfect sampler"]
 
 
@@ -102,7 +98,7 @@ def test_startup_times_every_command(bench, capsys, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     for name, value in {"STEPS": "3", "EVAL_SAMPLES": "100", "BATCH": "4"}.items():
         monkeypatch.setenv(f"MINIGAN_{name}", value)
-    startup.main(["--repeats", "1", "--runs", "1", "--no-write"])
+    startup.main(["--repeats", "1", "--runs", "1"])
     out = capsys.readouterr().out
     names = [row[0] for row in lines(out)]
     assert names == ["", *startup.COMMANDS, "minigan train, first metric line", "minigan train, to the end"]
@@ -113,14 +109,14 @@ def test_startup_without_runs_still_prints_the_rest(bench, capsys, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     startup = bench("startup")
     monkeypatch.setattr(startup, "seconds", lambda arguments: 0.5)
-    startup.main(["--repeats", "2", "--runs", "0", "--no-write"])
+    startup.main(["--repeats", "2", "--runs", "0"])
     assert [row[0] for row in lines(capsys.readouterr().out)] == ["", *startup.COMMANDS]
 
 
 def test_sweeps_tells_what_a_run_costs_beside_its_steps(bench, capsys, monkeypatch):
     for name, value in {"BATCH": "4", "GENERATOR__WIDTHS": "[2]", "DISCRIMINATOR__WIDTHS": "[2]"}.items():
         monkeypatch.setenv(f"MINIGAN_{name}", value)
-    bench("sweeps").main(["--runs", "2", "--eval-samples", "100", "200", "--no-write"])
+    bench("sweeps").main(["--runs", "2", "--eval-samples", "100", "200"])
     _, *rows = lines(capsys.readouterr().out)
     assert [row[0] for row in rows] == ["100", "200"] and all(float(row[1]) > 0 for row in rows)
 

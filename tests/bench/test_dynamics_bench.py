@@ -20,7 +20,7 @@ def bench(monkeypatch, tmp_path):
 
 
 def test_both_tables_are_printed(bench, capsys):
-    bench.main(["--starts", "5", "--steps", "40", "--no-write"])
+    bench.main(["--starts", "5", "--steps", "40"])
     rows = [
         line.split("|")[1].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("| ")
     ]

@@ -96,10 +96,10 @@ def test_the_command_prints_its_lines_and_keeps_the_others(fgan, capsys, tmp_pat
 
     monkeypatch.setattr(fgan, "ProcessPoolExecutor", Here)
     arguments = ["--seeds", "1", "--steps", "2"]
-    fgan.main([*arguments, "--only", "spike, kl", "--no-write"])
-    assert not list(tmp_path.iterdir())
     fgan.main([*arguments, "--only", "spike, kl"])
-    fgan.main([*arguments, "--only", "paper, js", "--only", "paper, kl"])
+    assert not list(tmp_path.iterdir())
+    fgan.main([*arguments, "--write", "--only", "spike, kl"])
+    fgan.main([*arguments, "--write", "--only", "paper, js", "--only", "paper, kl"])
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
     assert sum(row.startswith("| paper, kl") for row in rows) == 1
     record = json.loads((tmp_path / "fgan.json").read_text())

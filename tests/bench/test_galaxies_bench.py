@@ -24,7 +24,7 @@ def test_it_prints_a_line_for_each_seed_and_a_perfect_sampler(galaxies, capsys, 
     brief = partial(galaxies.classifier_two_sample_test, steps=200)
     monkeypatch.setattr(galaxies, "classifier_two_sample_test", brief)
     sets = [part for s in TINY for part in ("--set", s)]
-    galaxies.main(["--seeds", "2", "--count", "300", "--jobs", "1", "--no-write", *sets])
+    galaxies.main(["--seeds", "2", "--count", "300", "--jobs", "1", *sets])
     out = capsys.readouterr().out
     rows = [
         [cell.strip() for cell in row.split("|")[1:-1]] for row in out.splitlines() if row.startswith("| ")

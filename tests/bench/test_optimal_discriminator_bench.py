@@ -22,7 +22,7 @@ def bench(monkeypatch, tmp_path):
 
 
 def test_it_prints_a_line_for_each_pair_and_the_bar(bench, capsys):
-    bench.main(["--seeds", "2", "--steps", "3", "--batch", "8", "--count", "50", "--no-write"])
+    bench.main(["--seeds", "2", "--steps", "3", "--batch", "8", "--count", "50"])
     out = capsys.readouterr().out
     rows = [row for row in out.splitlines() if row.startswith("| ")]
     assert len(rows) == 1 + len(bench.PAIRS) >= 7

@@ -205,7 +205,7 @@ def run(peers, capsys, monkeypatch):
     driver = peers("__main__")
 
     def run(*arguments):
-        driver.main(["--quick", "--no-write", *arguments])
+        driver.main(["--quick", *arguments])
         return capsys.readouterr().out
 
     return run
@@ -271,7 +271,7 @@ def test_a_peer_that_computes_something_else_is_not_timed(peers, capsys, monkeyp
             self.bursts.append(2e-5)
 
     monkeypatch.setattr(driver, "Process", Process)
-    driver.main(["--sizes", "16,4", "--peers", "ours", "--bursts", "2", "--no-write"])
+    driver.main(["--sizes", "16,4", "--peers", "ours", "--bursts", "2"])
     out = capsys.readouterr().out
     assert rows(out)[1:] == ["numpy_by_hand, whole batch"]
     assert "failed: (16, 4), ours, captured, its generator's mean is 5.000" in out

@@ -290,7 +290,7 @@ def test_a_missing_result_is_named_with_the_command_that_makes_it(report, capsys
     out, error = capsys.readouterr()
     assert out == ""
     command = report.COMMANDS[name]
-    assert error == f"{tmp_path / 'results' / name}.json is missing; make it by: {command}\n"
+    assert error == f"{tmp_path / 'results' / name}.json is missing; make it by: {command} --write\n"
 
 
 def test_the_commands_make_those_files(report, monkeypatch, tmp_path):
@@ -302,7 +302,7 @@ def test_the_commands_make_those_files(report, monkeypatch, tmp_path):
     monkeypatch.setattr(driver, "whole", lambda *_: ([], [], ""))
     for command in report.COMMANDS.values():
         assert command.startswith("python -m bench.peers")
-        driver.main(command.split()[3:])
+        driver.main([*command.split()[3:], "--write"])
     assert made == list(report.COMMANDS)
 
 
@@ -333,4 +333,6 @@ def test_the_command_ends_with_2(tmp_path):
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.count("\n") == 1 and done.stderr.endswith("make it by: python -m bench.peers\n")
+    assert done.stderr.count("\n") == 1 and done.stderr.endswith(
+        "make it by: python -m bench.peers --write\n"
+    )

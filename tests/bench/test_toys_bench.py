@@ -35,7 +35,9 @@ def bench(monkeypatch, tmp_path):
 def test_the_verdict_is_measured_on_perfect_and_on_wrong_samplers(bench, capsys, tmp_path):
     module = bench("verdict")
     lines = ["--only", "normal(4, 1.25)", "--only", "a scale of 1.05"]
-    module.main(["--draws", "60", "--wrong", "4", "--sizes", "100", "10000", "--jobs", "1", *lines])
+    module.main(
+        ["--draws", "60", "--wrong", "4", "--sizes", "100", "10000", "--jobs", "1", "--write", *lines]
+    )
     assert "| normal(4, 1.25) |" in capsys.readouterr().out
     found = json.loads((tmp_path / "results" / "verdict.json").read_text())["results"]
     assert [(r["name"], r["n"]) for r in found] == [
@@ -43,14 +45,14 @@ def test_the_verdict_is_measured_on_perfect_and_on_wrong_samplers(bench, capsys,
     ]  # fmt: skip
     assert all(r["disagreed"] == 0 for r in found)
     assert found[0]["passed"] >= 46 and found[2]["passed"] == 0  # binomial: 46 of 60 with 10⁻⁶
-    module.main(["--draws", "2", "--sizes", "100", "--jobs", "1", "--only", "82 real values"])
+    module.main(["--draws", "2", "--sizes", "100", "--jobs", "1", "--write", "--only", "82 real values"])
     assert len(json.loads((tmp_path / "results" / "verdict.json").read_text())["results"]) == 4
 
 
 def test_modes_are_counted_over_seeds(bench, capsys, tmp_path):
     module = bench("modes")
     sets = ["--set", "steps=2", "--set", "eval_samples=1000"]
-    module.main(["--only", "ring8", "--seeds", "5", "--jobs", "1", *sets])
+    module.main(["--only", "ring8", "--seeds", "5", "--jobs", "1", "--write", *sets])
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ring8 ")]
     assert len(lines) == 1 and " 0.0% " in lines[0]
     own, floor = json.loads((tmp_path / "results" / "modes-ring8.json").read_text())["results"]
@@ -77,14 +79,14 @@ def test_presets_are_measured_over_seeds(bench, capsys, tmp_path):
     module = bench("presets")
     lines = ["--only", "dirac-r1", "--only", "galaxies", "--seeds", "6", "--jobs", "1"]
     tiny = ["--set", "steps=4", "--set", "eval_every=2", "--set", "eval_samples=200"]
-    assert module.main([*lines, *tiny]) == 1  # after 4 steps nothing has arrived
+    assert module.main([*lines, *tiny, "--write"]) == 1  # after 4 steps nothing has arrived
     out, err = capsys.readouterr()
     assert "| `galaxies`" in out and "promises not kept: dirac-r1" in err
     circle, galaxies = json.loads((tmp_path / "results" / "presets.json").read_text())["results"]
     assert (circle["name"], galaxies["name"]) == ("dirac-r1", "galaxies")
     assert [row["seed"] for row in circle["rows"]] == [*range(6)] and circle["seconds"] > 0
     assert all(row["values"]["circle left"] == row["theory"] == 1 for row in circle["rows"])
-    module.main([*lines[2:], "--missing", "--only", "galaxies", "--no-write"])
+    module.main([*lines[2:], "--missing", "--only", "galaxies"])
     assert "galaxies" not in capsys.readouterr().out  # it is stored with as many seeds
 
 

@@ -459,7 +459,7 @@ def _root_on_the_path(monkeypatch):
 
 def test_the_bench_prints_its_tables(capsys):
     bench = load_bench()
-    bench.main(["--seeds", "1", "--efron-seeds", "3", "--sizes", "300", "3000", "--no-write"])
+    bench.main(["--seeds", "1", "--efron-seeds", "3", "--sizes", "300", "3000"])
     out = capsys.readouterr().out
     assert out.count("shared to discriminative") == len(bench.PROBLEMS) and "Efron" in out
 

@@ -246,12 +246,12 @@ def test_the_command_leaves_with_1_if_a_promise_was_broken(monkeypatch, capsys, 
     monkeypatch.setitem(sys.modules, "a_soak", soak)
     monkeypatch.setattr(command, "SOAKS", {"one": ("a_soak", 7), "other": ("absent", 7)})
     monkeypatch.setattr(command, "write", lambda name, result: tmp_path / name)
-    assert command.main(["one"]) == code
+    assert command.main(["one", "--write"]) == code
     out, err = capsys.readouterr()
     assert "one: tried: 7\n" in out and "soak-one" in err
     assert ("one: failed, lost: 3, for example k\n" in out) == bool(count)
     assert ("one: none of 1 ways to fail happened\n" in out) == (not count)
-    assert command.main(["one", "--count", "2", "--no-write"]) == code
+    assert command.main(["one", "--count", "2"]) == code
     out, err = capsys.readouterr()
     assert "one: tried: 2\n" in out and err == ""
 
