@@ -1,6 +1,9 @@
 """What a run of a sweep costs beside its steps, by the size of its evaluations: many seeds, five steps each.
 
-python -m bench.sweeps [--runs 512] [--eval-samples 100 1000 10000]
+    python -m bench.sweeps [--runs 512] [--eval-samples 100 1000 10000]
+
+Evaluations and the verdict are what the run costs alone as well; the rest is directories, settings, networks,
+checkpoints and records. Recording the step counts as a step: once per structure.
 """
 
 import argparse
@@ -8,56 +11,68 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 from bench.common import table, write
 from minigan.sweeps.sweep import create, read_sweep
 from minigan.sweeps.workers import local, run_sweep
+from minigan.training import trainer
+from minigan.training.metrics import Observer
 from minigan.training.steps import Steps
 
 STEPS = 5
+PARTS = {"steps": ((Steps, "advance"),), "evaluations": ((Observer, "row"), (trainer, "verdict"))}
+TIMES = ("evaluations_ms", "rest_ms", "evaluations_wall_ms", "rest_wall_ms")
+HEADER = ("values of an evaluation", "evaluations, ms", "the rest, ms", "evaluations, wall", "the rest, wall")
 
 
-class Clock:
-    """Seconds of the processor and of the wall since it was made, without those within ``outside``."""
+def now():
+    """Seconds of the processor and of the wall."""
+    return time.process_time(), time.perf_counter()
 
-    def __init__(self):
-        self._began, self._outside = self._now(), (0.0, 0.0)
 
-    @staticmethod
-    def _now():
-        return time.process_time(), time.perf_counter()
+def clocked(function, spent):
+    """The function, whose seconds are added to ``spent``."""
 
-    def outside(self, function):
-        """The function, whose time does not count."""
+    def timed(*arguments):
+        began = now()
+        result = function(*arguments)
+        spent[:] = (total + end - start for total, end, start in zip(spent, now(), began, strict=True))
+        return result
 
-        def timed(*arguments):
-            began = self._now()
-            function(*arguments)
-            spent = (now - before for now, before in zip(self._now(), began, strict=True))
-            self._outside = tuple(a + b for a, b in zip(self._outside, spent, strict=True))
-
-        return timed
-
-    def read(self):
-        """(processor, wall)."""
-        spent = zip(self._now(), self._began, self._outside, strict=True)
-        return tuple(now - before - outside for now, before, outside in spent)
+    return timed
 
 
 def measure(runs, eval_samples, folder):
-    """Milliseconds a run beside its steps, of the processor and of the wall; recording counts as a step."""
+    """Milliseconds a run of evaluations and of the rest, each of the processor and of the wall."""
     plan = Path(folder) / "plan.toml"
     plan.write_text(f'[set]\nsteps = {STEPS}\neval_samples = {eval_samples}\n[vary]\nseed = "0:{runs}"\n')
-    path, advance = create(folder, read_sweep(plan)), Steps.advance
-    clock = Clock()
-    Steps.advance = clock.outside(advance)
+    path, spent, began = create(folder, read_sweep(plan)), {part: [0.0, 0.0] for part in PARTS}, now()
+    patches = [
+        patch.object(owner, name, clocked(getattr(owner, name), spent[part]))
+        for part, places in PARTS.items()
+        for owner, name in places
+    ]
     try:
+        for each in patches:
+            each.start()
         _, failures = run_sweep(path, local())
     finally:
-        Steps.advance = advance
+        for each in patches:
+            each.stop()
     if failures:
         raise SystemExit("\n".join(failures))
-    return tuple(1000 * seconds / runs for seconds in clock.read())
+    total = [end - start for end, start in zip(now(), began, strict=True)]
+    rest = [a - b - c for a, b, c in zip(total, *spent.values(), strict=True)]
+    return [
+        1000 * seconds / runs
+        for seconds in (spent["evaluations"][0], rest[0], spent["evaluations"][1], rest[1])
+    ]
+
+
+def cells(result):
+    """The cells of one size of evaluations."""
+    return (result["eval_samples"], *(f"{result[name]:.1f}" for name in TIMES))
 
 
 def main(arguments=None):
@@ -67,26 +82,17 @@ def main(arguments=None):
     parser.add_argument("--eval-samples", type=int, nargs="+", default=[100, 1000, 10_000])
     parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args(arguments)
-    rows = []
+    results = []
     with tempfile.TemporaryDirectory() as folder:
         measure(2, 100, folder)  # imports
         for size in options.eval_samples:
-            rows.append((size, *measure(options.runs, size, folder)))
-    print(f"{options.runs} runs of {STEPS} steps, ms a run beside them")
-    print(
-        table(
-            ("values of an evaluation", "processor", "wall"),
-            [(n, f"{c:.1f}", f"{w:.1f}") for n, c, w in rows],
-        )
-    )
+            times = measure(options.runs, size, folder)
+            results.append({"eval_samples": size, **dict(zip(TIMES, times, strict=True))})
+    print(f"{options.runs} runs of {STEPS} steps, a run beside them, of the processor and of the wall")
+    print(table(HEADER, [cells(result) for result in results]))
     if options.write:
-        names = "eval_samples", "processor_ms", "wall_ms"
-        found = {
-            "runs": options.runs,
-            "steps": STEPS,
-            "rows": [dict(zip(names, row, strict=True)) for row in rows],
-        }
-        print(write("sweeps", found), file=sys.stderr)
+        content = {"runs": options.runs, "steps": STEPS, "results": results}
+        print(write("sweeps", content), file=sys.stderr)
 
 
 if __name__ == "__main__":

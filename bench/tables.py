@@ -16,6 +16,7 @@ from bench import (
     optimal_discriminator,
     presets,
     quality,
+    sweeps,
     verdict,
 )
 from bench.common import table
@@ -44,11 +45,12 @@ def of_modes(*records):
 
 SOAKS = {  # what was injected; the figures are those of the result of that name
     "kills": "{kills} times SIGKILL at a random moment of runs with a checkpoint every few ms; weights, "
-    "metrics, frames and verdict as in a run that was never stopped",
+    "best, metrics, frames and verdict as in a run that was never stopped",
     "operations": "a kill at each of the {kills} file operations of a save, {errors} errors of four kinds "
     "there, {power_cuts} power cuts, full disks {full_disks[tmpfs]} times each in four ways",
-    "signals": "{SIGINT_sent} SIGINT and {SIGTERM_sent} SIGTERM at random moments: the slowest end took "
-    "{SIGTERM_seconds_to_the_slowest_end} s, and each went on to the same bits",
+    "signals": "{SIGINT_sent} SIGINT, {SIGTERM_sent} SIGTERM and {SIGHUP_sent} SIGHUP at random moments: the "
+    "slowest ends took {SIGINT_seconds_to_the_slowest_end}, {SIGTERM_seconds_to_the_slowest_end} and "
+    "{SIGHUP_seconds_to_the_slowest_end} s, and each went on to the same bits",
     "writers": "{starts} starts on directories that were taken: the slowest refusal took "
     "{slowest_refusal_seconds} s; {reads} reads while {steps_meanwhile} steps were written",
     "damage": "of a checkpoint of {file_bytes} bytes every truncation, every bit ({bit_of_the_header} of the "
@@ -102,6 +104,7 @@ TABLES = {  # name: (the results that it is made of, function of their contents)
     "verdict": (("verdict",), lambda r: rows_of(verdict, r)),
     "presets": (("presets",), lambda r: rows_of(presets, r)),
     "startup": (("startup",), of_startup),
+    "sweeps": (("sweeps",), lambda r: rows_of(sweeps, r)),
     "modes": (MODES, of_modes),
     "fgan": (("fgan",), lambda r: rows_of(fgan, r)),
     "optimal_discriminator": (("optimal_discriminator",), lambda r: rows_of(optimal_discriminator, r)),

@@ -11,7 +11,7 @@ from bench.soak import SOAKS
 ROOT = Path(__file__).parents[2]
 CLAIMS = {  # figures that are at least so large, beside zero failures
     "kills": {"kills": 1000},
-    "signals": {"SIGINT_sent": 200, "SIGTERM_sent": 200},
+    "signals": {"SIGINT_sent": 200, "SIGTERM_sent": 200, "SIGHUP_sent": 200},
     "writers": {"starts": 200, "reads": 500},
     "operations": {"kills": 30, "errors": 100, "power_cuts": 30},
     "damage": {"mutant": 1_000_000},

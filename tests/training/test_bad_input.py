@@ -454,14 +454,14 @@ def test_a_file_system_mounted_read_only_leaves_with_8(place):
     else:
         pytest.skip("nothing can be mounted here")
     assert done.returncode == 8 and done.stdout == "", done.stderr
-    assert "Read-only file system" in done.stderr and "--out" in done.stderr
+    assert "Read-only file system" in done.stderr and "write it elsewhere" in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 3 and list((place / "ro").iterdir()) == []
 
 
 @pytest.mark.parametrize("out", ["file", "file/below", "x" * 300, "a/" + "y" * 300, "/dev/null/runs", "\0"])
 def test_a_place_that_cannot_be_leaves_with_8_and_nothing_behind(run, place, out):
     (place / "file").write_text("x")
-    refused(run("train", *TINY, "--out", out), 8, ("cannot be written", "--out"))
+    refused(run("train", *TINY, "--out", out), 8, ("cannot be written", "write it elsewhere"))
     assert {p.name for p in place.rglob("*")} <= {"file", "a"}
 
 
