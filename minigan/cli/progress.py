@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from minigan.errors import MiniganError, printable
+from minigan.evaluation.rows import format_target
 from minigan.evaluation.two_sample import perfect_ks_band
 from minigan.probability.empirical import Empirical
 from minigan.storage.directory import RunDirectory
@@ -49,7 +50,7 @@ class Progress:
         if isinstance(e.distribution, Empirical) and e.held_out is not None:
             what = f"{c.data} ({len(e.distribution.values)} rows to learn, {len(e.held_out)} to judge)"
         else:
-            what = str(e.distribution)
+            what = format_target(str(e.distribution))
         G = "-".join(map(str, (e.latent_size, *c.generator.widths, e.features)))
         D = "-".join(map(str, (e.features, *c.discriminator.widths, 1)))
         networks = f"G {G} {c.generator.activation}, D {D} {c.discriminator.activation}"

@@ -23,7 +23,7 @@ from minigan.evaluation.joint import (
 )
 from minigan.evaluation.modes import Modes, modes_of
 from minigan.evaluation.power import Power, found, needed, slopes
-from minigan.evaluation.rows import Evidence, Measure, format_count
+from minigan.evaluation.rows import Evidence, Measure, format_count, format_target
 from minigan.evaluation.two_sample import (
     inner_quantiles,
     ks_one_sample,
@@ -98,8 +98,8 @@ def evidence_on_distribution(x: np.ndarray, target: Any) -> Evidence:
         *judged, *found_modes, *shown,
     )  # fmt: skip
     return Evidence(
-        measures, joint, ks, f"{TESTS}, {last}", f"{format_count(n)} values", str(target), power,
-        enough=n >= power.needed, lacks=_describe_lacking(target),
+        measures, joint, ks, f"{TESTS}, {last}", f"{format_count(n)} values", format_target(str(target)),
+        power, enough=n >= power.needed, lacks=_describe_lacking(target),
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """What a verdict is made of: measures with their tails, the rows shown of them, the conclusion."""
 
 import math
+import re
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -186,6 +187,11 @@ class Verdict:
 
 
 HEADLINES = {True: "cannot be told apart", False: "can be told apart", None: "too few values to tell"}
+
+
+def format_target(text: str) -> str:
+    """The text of a distribution with seven digits of numbers that have many: 1.414214 for √2 in full."""
+    return re.sub(r"(?<!\d)\d{1,3}\.\d{7,}", lambda number: f"{float(number[0]):.7g}", text)
 
 
 def format_count(count: int) -> str:

@@ -15,7 +15,7 @@ from minigan.evaluation.features import FEATURES_SHOWN, evidence_on_rows
 from minigan.evaluation.joint import LEVEL
 from minigan.evaluation.one_feature import evidence_on_distribution, evidence_on_sample
 from minigan.evaluation.power import Power
-from minigan.evaluation.rows import Row, Verdict, format_count
+from minigan.evaluation.rows import Row, Verdict, format_count, format_target
 from minigan.probability._numerics import host, host_sample
 from minigan.probability.distributions import Distribution
 from minigan.probability.empirical import Empirical
@@ -87,7 +87,7 @@ def judge(
     real = target.sample(rng, (len(rows),))
     # of images many samples would take long: they are compared as data are
     known = target if p <= FEATURES_SHOWN else None
-    made = partial(evidence_on_rows, rows, real, rng, names, str(target), known)
+    made = partial(evidence_on_rows, rows, real, rng, names, format_target(str(target)), known)
     return answering(made, rows.size).conclude()
 
 

@@ -1,5 +1,6 @@
 """What a finished run left on disk, read and checked: all that its page shows."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,12 @@ class FinishedRun:
     def several(self) -> bool:
         """Whether it has more than one feature."""
         return self.sample.shape[1] > 1
+
+    @property
+    def lines(self) -> Iterator[dict[str, float]]:
+        """The lines of its metrics, NaN where there was nothing."""
+        for values in zip(*self.metrics.values(), strict=True):
+            yield dict(zip(self.metrics, map(float, values), strict=True))
 
     @property
     def rows(self) -> Columns:

@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
+from minigan.evaluation.rows import format_target
 from minigan.reports.course import draw_distance, draw_losses
 from minigan.reports.discriminator import draw_discriminator
 from minigan.reports.finished_run import FinishedRun, read_finished_run
@@ -14,10 +15,11 @@ from minigan.reports.modes_found import draw_beside, draw_mode_course, draw_mode
 from minigan.reports.one_feature import draw_densities
 from minigan.reports.orbit import draw_mean, draw_orbit, is_dirac
 from minigan.reports.several_features import draw_features, draw_plane, draw_scatter
-from minigan.reports.style import DPI, SIZE, format_count, format_text, save, style
+from minigan.reports.style import BAD, DPI, GOOD, SIZE, format_count, format_text, save, style
 from minigan.reports.verdict_panel import describe_outcome, draw_quantiles, draw_verdict, outcome_colour
 from minigan.storage.directory import RunDirectory
 from minigan.storage.files import storage_error
+from minigan.training.settings import shown_by
 
 
 def overview(run: RunDirectory) -> Figure:
@@ -102,7 +104,7 @@ def save_overview(run: RunDirectory) -> Path:
 
 def _draw_heading(figure: Figure, run: FinishedRun) -> None:
     c = run.config
-    what = f"data {Path(c.data).name}" if c.data is not None else f"target {c.target}"
+    what = f"data {Path(c.data).name}" if c.data is not None else f"target {format_target(c.target)}"
     facts = [format_text(what, 90), f"{format_count(run.metrics['step'][-1])} steps", f"seed {c.seed}"]
     seconds = run.status.get("seconds")
     if isinstance(seconds, int | float):
@@ -112,3 +114,7 @@ def _draw_heading(figure: Figure, run: FinishedRun) -> None:
     figure.text(0.05, 0.93, "   ·   ".join(facts), ha="left", va="top", fontsize=11, color="#333333")
     outcome, colour = describe_outcome(run), outcome_colour(run)
     figure.text(0.98, 0.965, outcome, ha="right", fontsize=14, color=colour, **top)
+    if shown := shown_by(c, run.verdict, run.lines):
+        does, colour = ("shows", GOOD) if shown.holds else ("does not show", BAD)
+        said = f"{does} what its preset sets out to: {shown.wanted}"
+        figure.text(0.98, 0.93, format_text(said, 90), ha="right", va="top", fontsize=11, color=colour)

@@ -7,7 +7,7 @@ how near a fit is to the best that its generator can reach, or what is left of a
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 SEEDS = 20  # of every promise: 0 to 19
 TURN = 200  # steps, more than the slowest turn of the presets dirac-…
@@ -60,7 +60,7 @@ def found_in(verdict: Any, metrics: Iterable[Mapping[str, Any]] = ()) -> dict[st
     """
     found = {row.name: row.value for row in verdict.rows[:SHOWN]}
     found |= {"p": verdict.pvalue, "KS": verdict.ks.statistic}  # of several features the largest
-    rows = [row for row in metrics if row.get("mean") is not None]
+    rows = [row for row in metrics if row.get("mean") is not None and not math.isnan(row["mean"])]
     circle = (
         {RADIUS: circle_left([row["step"] for row in rows], [row["mean"] for row in rows])} if rows else {}
     )
@@ -85,13 +85,18 @@ def describe_conditions(conditions: Iterable[Condition]) -> str:
     return ", ".join(condition.describe() for condition in conditions)
 
 
-def describe_outcome(name: str, conditions: Sequence[Condition], found: Mapping[str, float]) -> str:
-    """Whether a run shows what its preset sets out to show; empty where that is the verdict itself."""
+class Shown(NamedTuple):
+    """What a preset sets out to show, whether a run shows it, and the run's own quantities."""
+
+    wanted: str
+    holds: bool
+    values: str
+
+
+def find_shown(conditions: Sequence[Condition], found: Mapping[str, float]) -> Shown | None:
+    """Whether a run shows what its preset sets out to show; None where that is the verdict itself."""
     if all(condition.quantity == "p" for condition in conditions):
-        return ""
-    shown = all(condition.holds(found) for condition in conditions)
+        return None
+    holds = all(condition.holds(found) for condition in conditions)
     values = ", ".join(f"{c.quantity} {found.get(c.quantity, math.nan):.4g}" for c in conditions)
-    return (
-        f"The preset {name} sets out to show: {describe_conditions(conditions)}. This run "
-        f"{'does' if shown else 'does not'}: {values}."
-    )
+    return Shown(describe_conditions(conditions), holds, values)

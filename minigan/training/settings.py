@@ -22,7 +22,7 @@ from minigan.training.config import MAX_BYTES, Config, fields, flatten, replace
 from minigan.training.limits import check
 from minigan.training.presets import PRESETS, Preset
 from minigan.training.presets import preset as get_preset
-from minigan.training.promises import describe_outcome, found_in
+from minigan.training.promises import Shown, find_shown, found_in
 from minigan.training.spellings import (
     advice_on_file,
     advice_on_group,
@@ -87,14 +87,23 @@ def preset_of(config: Config) -> Preset | None:
     return preset if replace(config, **{name: getattr(same, name) for name in OWN}) == same else None
 
 
-def describe_shown(config: Config, verdict: Any, metrics: Iterable[Mapping[str, Any]] = ()) -> str:
-    """Whether a finished run shows what its preset sets out to show; empty for others, and where that is the
-    verdict itself.
+def shown_by(config: Config, verdict: Any, metrics: Iterable[Mapping[str, Any]] = ()) -> Shown | None:
+    """What the preset of a finished run sets out to show, and whether the run does; None for others, and
+    where that is the verdict itself.
 
     metrics  the lines of its metrics.jsonl
     """
     preset = preset_of(config)
-    return "" if preset is None else describe_outcome(config.name, preset.shows, found_in(verdict, metrics))
+    return None if preset is None else find_shown(preset.shows, found_in(verdict, metrics))
+
+
+def describe_shown(config: Config, verdict: Any, metrics: Iterable[Mapping[str, Any]] = ()) -> str:
+    """``shown_by`` in a sentence; empty where it is None."""
+    shown = shown_by(config, verdict, metrics)
+    if shown is None:
+        return ""
+    does = "does" if shown.holds else "does not"
+    return f"The preset {config.name} sets out to show: {shown.wanted}. This run {does}: {shown.values}."
 
 
 def resolve_with_sources(

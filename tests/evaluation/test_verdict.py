@@ -31,7 +31,7 @@ from minigan.evaluation.joint import (
     simulate_pit,
 )
 from minigan.evaluation.one_feature import AD_VARIANCE, anderson_two_sample
-from minigan.evaluation.rows import Measure
+from minigan.evaluation.rows import Measure, format_target
 from minigan.evaluation.verdict import Power, share_that_passes, wilson
 from minigan.probability import (
     Empirical,
@@ -567,3 +567,12 @@ def test_very_many_values_are_judged_within_reach_of_signals(monkeypatch):
     assert differ == {"W1"} and fewer.rows[4].perfect == pytest.approx(usual.rows[4].perfect, rel=0.5)
     with pytest.raises(ValueError, match="constant"):
         judge_two_sample(a, np.ones(300), rng)
+
+
+def test_a_distribution_is_told_with_seven_digits_of_long_numbers():
+    assert format_target("0.5*normal(-1, 2.25) + 0.5*normal(2, 1.4142135623730951)") == (
+        "0.5*normal(-1, 2.25) + 0.5*normal(2, 1.414214)"
+    )
+    assert format_target("normal(0, 1.23456789e-09)") == "normal(0, 1.234568e-09)"
+    for text in ("normal(0, 0.123456)", "normal(1234567.12345678, 1)"):
+        assert format_target(text) == text

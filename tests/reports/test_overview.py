@@ -37,6 +37,7 @@ from minigan.storage.directory import RunDirectory
 from minigan.training.config import to_json
 from minigan.training.data import read_data
 from minigan.training.experiment import Experiment
+from minigan.training.promises import Shown
 from minigan.training.settings import resolve
 from minigan.training.trainer import train
 
@@ -316,6 +317,22 @@ def test_a_dirac_gan_shows_its_orbit_beside_theory(runs):
     drawn = line(panel(figure, "Orbit"), "theory")
     assert np.array_equal(np.transpose(drawn.get_data()), theory)
     assert "Distance" not in texts(figure) and "Q-Q" not in texts(figure)
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_preset_is_told_by_what_it_sets_out_to_show(runs, monkeypatch, holds):
+    run = read_finished_run(RunDirectory.open(runs["dirac"]))
+    seen, shown = [], Shown("5 % or less of its circle is left", holds, "")
+    monkeypatch.setattr(page, "shown_by", lambda *about: seen.append(about) or shown)
+    figure = Figure()
+    page._draw_heading(figure, run)
+    said = [text.get_text() for text in figure.texts if "preset" in text.get_text()]
+    does = "shows" if holds else "does not show"
+    assert said == [f"{does} what its preset sets out to: 5 % or less of its circle is left"]
+    ((config, verdict, lines),) = seen
+    means = {row["step"]: row["mean"] for row in lines}
+    assert config is run.config and verdict is run.verdict
+    assert means == dict(zip(run.metrics["step"], run.metrics["mean"], strict=True))
 
 
 def test_a_normal_generator_is_shown_beside_the_best_normal_distribution(runs):
