@@ -168,7 +168,7 @@ PRESETS = {
         },
         seconds=6,
         shows=(Condition("modes captured", low=2), Condition("KS", high=0.03)),
-        held=None,
+        held=19,
     ),
     # ── objectives, on N(4, 1.25)
     "saturating": Preset(
@@ -299,7 +299,7 @@ PRESETS = {
         "both players also make the gradients of both small",
         {"order": "simultaneous", "consensus": 1.0, **FREE},
         seconds=6,
-        held=None,
+        held=10,
     ),
     "instance-noise": Preset(
         "noise on all that D sees, fading over the run",
@@ -331,7 +331,7 @@ PRESETS = {
         RING,
         seconds=7,
         shows=_modes(8, 0.95),
-        held=None,
+        held=20,
     ),
     "ring8-saturating": Preset(
         "the ring by the plain saturating game",
@@ -352,14 +352,14 @@ PRESETS = {
         GRID,
         seconds=21,
         shows=_modes(25, 0.94),
-        held=None,
+        held=20,
     ),
     "spiral": Preset(
         "a noisy curve",
         {**RING, "target": "spiral(2, 0.02)"},
         seconds=7,
         shows=(Condition("KS", high=0.05),),
-        held=None,
+        held=20,
     ),
     # ── one point: local convergence as theory has it
     "dirac-gan": Preset(
