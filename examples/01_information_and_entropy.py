@@ -1,5 +1,7 @@
 """How much a value tells, and a whole distribution: self-information and entropy, in nats [T1, T2].
 
+By formula, by integral and as a mean over values: all three agree within what a sample of values scatters.
+
 Takes a second.
 
 Draws information_and_entropy.png into the directory in which it is started.

@@ -1,5 +1,7 @@
 """How far two distributions are apart, by formula, integral and sample: KL, JS and KS [T3 to T7].
 
+KL is not symmetric and has no bound; JS is and stays below ln 2; a sample's KS is near the exact one.
+
 Takes two seconds.
 
 Draws kl_js_ks.png into the directory in which it is started.

@@ -1,5 +1,8 @@
 """A generative and a discriminative model of the same rows [T8 to T11], and what only one of them can do.
 
+Both come to the accuracy of the exact log-odds within a hundredth; only the generative one makes new rows,
+and tells a row that belongs to no class.
+
 Takes two seconds.
 
 Draws generative_and_discriminative.png into the directory in which it is started.

@@ -87,3 +87,29 @@ def test_a_generator_against_d_star_comes_to_the_closest_distribution(name):
     np.testing.assert_allclose(found, (expected.mean, expected.sd), atol=1e-4)
     if name == "kl":  # [T12]: the moments of the data
         np.testing.assert_allclose(found, (distribution.mean, distribution.sd), atol=1e-6)
+
+
+def test_two_models_of_the_same_rows_end_at_the_exact_log_odds(capsys):
+    """[T10], [T11]: accuracies as printed, those of two fits beside that of the exact line."""
+    load("generative_and_discriminative").main(figure=None)
+    out = capsys.readouterr().out
+    exact, *fitted = (float(share) for share in re.findall(r"accuracy ([\d.]+)%$", out, re.MULTILINE))
+    assert len(fitted) == 2 and all(abs(share - exact) < 1 for share in fitted)
+    (rows,) = re.findall(r"makes new rows: (.*)", out)
+    assert len(re.findall(r"\[[^]]+\]", rows)) == 3
+    (log_p,) = re.findall(r"ln p\(x\) = (-\d+)", out)
+    assert float(log_p) < -1000
+
+
+def test_three_ways_to_the_most_likely_normal_distribution():
+    """[T12], [T13]: formula, gradients and a game end at the mean and sd of the data; KL(q‖p) at a mode."""
+    found = load("maximum_likelihood").main(steps=1200)
+    fit = found["maximum likelihood, closed form"]
+    assert -2 < fit.mean < 2 and fit.sd > 1.8  # between the modes, over both
+    for name, bound in {
+        "maximum likelihood, by the engine": 1e-3, "a GAN that plays for the KL": 0.2,
+        "least KL(p‖q), exactly": 0.1,
+    }.items():  # fmt: skip
+        assert abs(found[name].mean - fit.mean) < bound and abs(found[name].sd - fit.sd) < bound, name
+    mode = found["least KL(q‖p), exactly"]
+    assert abs(mode.mean - 2) < 0.1 and abs(mode.sd - 0.8) < 0.1
