@@ -445,7 +445,7 @@ PRESETS = {
         },
         seconds=101,
         shows=(Condition("classifier accuracy", high=0.55, best=0.5),),
-        held=None,
+        held=20,
     ),
 }
 
