@@ -174,7 +174,7 @@ def read_data(
         raise DataError(f"{what} cannot be read: {error}") from None
     except MemoryError:
         raise DataError(f"{what} does not fit into the free memory; thin it out") from None
-    values, more = _vetted(table, what, drop_nonfinite, allow_constant)
+    values, more = vetted(table, what, drop_nonfinite, allow_constant)
     return Data(values, table.names, (*table.notes, *more), str(path))
 
 
@@ -216,7 +216,7 @@ def _read_npy(file: BinaryIO, what: str, columns: Sequence[int | str] | None, he
     raw = raw.reshape(-1, 1) if raw.ndim == 1 else raw
     names = default_names(raw.shape[1])
     selected = select(columns, names, what, has_header=False)
-    _require_memory(raw.shape[0] * len(selected) * 8, what)
+    require_memory(raw.shape[0] * len(selected) * 8, what)
     every = selected == list(range(len(names)))
     with np.errstate(invalid="ignore"):  # of a signalling NaN, which is refused or dropped with all others
         values = np.array(raw if every else raw[:, selected], np.float64, order="C")
@@ -247,7 +247,8 @@ def _npy_header(file: BinaryIO, what: str) -> tuple[tuple[int, ...], np.dtype[An
     return shape, dtype
 
 
-def _require_memory(size: int, what: str) -> None:
+def require_memory(size: int, what: str) -> None:
+    """Refuse a table of so many bytes that the free memory does not hold.    Raises:  DataError"""
     from minigan.machine import available_memory
 
     available = available_memory()
@@ -258,17 +259,21 @@ def _require_memory(size: int, what: str) -> None:
         )
 
 
-def _vetted(
+def vetted(
     table: Table, what: str, drop_nonfinite: bool, allow_constant: bool
 ) -> tuple[np.ndarray, list[str]]:
-    """The rows that can be learned, and notes about them."""
+    """The rows that can be learned, and notes about them.    Raises:  DataError – as ``read_data``"""
     notes, values, names = list[str](), table.values, table.names
     empty = np.isnan(values).all(axis=0) if len(values) else np.zeros(len(names), bool)
     if empty.any():
         j, filled = int(np.argmax(empty)), [int(k) for k in np.flatnonzero(~empty)]
         raise DataError(
             f"{what}: column {quoted(names[j])} (number {j} from 0) has no value in {len(values)} rows"
-            + (f"; leave it out with {columns_setting(names, filled)}" if filled else ", nor has any other")
+            + (
+                f"; leave it out with {columns_setting(names, filled, table.code)}"
+                if filled
+                else ", nor has any other"
+            )
         )
     finite = np.isfinite(values).all(axis=1)
     bad = len(values) - int(np.count_nonzero(finite))
@@ -278,7 +283,7 @@ def _vetted(
         raise DataError(
             f"{what} has {bad} row{'s' * (bad > 1)} with values that are missing, NaN or infinite, the first "
             f"is row {first + 1} of {len(values)} ({', '.join(where)}); correct them, or drop them with "
-            "--set drop_nonfinite=true"
+            + ("drop_nonfinite=True" if table.code else "--set drop_nonfinite=true")
         )
     if bad:
         notes.append(f"{bad} of {len(values)} rows with values that are not finite were dropped")
@@ -317,7 +322,7 @@ def _index_notes(table: Table) -> list[str]:
             known = column[np.isfinite(column)]
             what = "has no name and whole numbers" if (known == np.floor(known)).all() else ""
         if what:
-            others = columns_setting(names, [k for k in range(len(names)) if k != j])
+            others = columns_setting(names, [k for k in range(len(names)) if k != j], table.code)
             notes.append(
                 f"column {quoted(name)} (number {j} from 0) {what}, as an index does, and is learned as a "
                 f"feature; {others} leaves it out"

@@ -274,8 +274,14 @@ def default_names(count: int) -> tuple[str, ...]:
     return ("x",) if count == 1 else tuple(f"x{i}" for i in range(count))
 
 
-def columns_setting(names: Sequence[str], chosen: Sequence[int]) -> str:
-    """The setting that selects some columns: by name where these are plain and unique, else by index."""
+def columns_setting(names: Sequence[str], chosen: Sequence[int], code: bool = False) -> str:
+    """The setting that selects some columns: by name where these are plain and unique, else by index.
+
+    code  whether as an argument in Python
+    """
+    if code:
+        by_name = all(list(names).count(names[i]) == 1 for i in chosen)
+        return f"columns={quoted([names[i] for i in chosen] if by_name else list(chosen))}"
     plain = all(_SIMPLE.fullmatch(names[i]) and list(names).count(names[i]) == 1 for i in chosen)
     texts = [names[i] if plain else str(i) for i in chosen]
     shown = texts[: max(1, sum(1 for k in range(len(texts)) if sum(map(len, texts[: k + 1])) < 150))]

@@ -58,12 +58,16 @@ _ADVICE = (  # what to do about a field that is no number, by its form
 
 
 class Table(NamedTuple):
-    """What a file holds: values (n, p), column names, notes, and which columns its header does not name."""
+    """What a file holds: values (n, p), column names, notes, and which columns its header does not name.
+
+    code  whether it is no file but came from a program, so that advice is written in Python
+    """
 
     values: np.ndarray
     names: tuple[str, ...]
     notes: list[str]
     unnamed: tuple[int, ...] = ()
+    code: bool = False
 
 
 def read_text(file: BinaryIO, what: str, columns: Sequence[int | str] | None, header: bool | None) -> Table:

@@ -159,7 +159,7 @@ def test_configurations_that_raise_or_change_are_found(monkeypatch):
 def test_data_that_are_not_finite_are_found(monkeypatch):
     from minigan.training import data
 
-    monkeypatch.setattr(data, "_vetted", lambda table, *_: (table.values, []))
+    monkeypatch.setattr(data, "vetted", lambda table, *_: (table.values, []))
     assert "data: a wrong result" in fuzzed("data")
 
 
