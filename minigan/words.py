@@ -93,6 +93,11 @@ VALUES = {  # of a choice, by the last part of its name that says what it is
         Synonyms("cpu np default", "numpy"),
         Synonyms("gpu cuda curand", "philox"),
     ),
+    "draws": (
+        Synonyms("iid random mc monte_carlo plain", "independent"),
+        Synonyms("strata stratify stratification quantile quantiles qmc quasi quasi_monte_carlo sobol halton "
+                 "lhs latin latin_hypercube antithetic", "stratified"),
+    ),
     "execution": (
         Synonyms("fast fastest default best", "auto"),
         Synonyms("compiled jit plan compile", "planned"),

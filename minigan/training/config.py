@@ -191,6 +191,13 @@ class Config(Penalised, frozen=True, kw_only=True, forbid_unknown_fields=True):
     discriminator_steps: Annotated[Updates, Meta(description="updates of D in one step")] = 1
     generator_steps: Annotated[Updates, Meta(description="updates of G in one step")] = 1
     batch: Annotated[int, Meta(ge=2, le=2**24, description="samples of each kind in one update")] = 256
+    draws: Annotated[
+        str,
+        one_of(
+            ("independent", "stratified"),
+            "rows and latents of a batch: independent, or one from each of as many slices of probability",
+        ),
+    ] = "independent"
     steps: Annotated[int, Meta(ge=1, le=10**9, description="length of the run, in steps")] = 5000
 
     dtype: Annotated[str, one_of(("float32", "float64"), "number format of parameters and data")] = "float32"

@@ -13,13 +13,15 @@ import numpy as np
 from minigan.backend import Backend, philox
 from minigan.gan.penalties import PENALTIES
 from minigan.nn.schedules import Averaging, Schedule
-from minigan.probability.distributions import Normal
+from minigan.probability.distributions import Normal, Uniform
+from minigan.probability.strata import stratified
 from minigan.training.config import Config
 from minigan.training.units import Units
 
 STREAMS = ("init", "data", "latent", "eval", "scale", "split", "verdict", "best", "noise", "held")
 COUNTED = ("real", "latent_d", "latent_g", "mix", "noise_x", "noise_d", "noise_g")  # the streams of Philox
 SHARED = ("factor", "weight")  # functions of the step alone
+LATENT = {"normal": Normal(0, 1), "uniform": Uniform(-1, 1)}  # of each latent number that is not constant
 BLOCK = 50  # steps whose random numbers are drawn at once, fewer if they are large
 BLOCK_NUMBERS = 2**23
 
@@ -60,15 +62,12 @@ class Draws:
         t = block * K + np.arange(K)
         numbers: dict[str, np.ndarray] = {}
         if c.random == "numpy" or not self.normal_target:
-            rows = self.distribution.sample(
-                stream(c.seed, "data", block), (K, c.discriminator_steps, c.batch)
-            )
-            scaled = self.units.to_network(rows.reshape(*rows.shape[:3], self.distribution.features))
-            numbers["real"] = scaled.astype(c.dtype)
+            rng, shape = stream(c.seed, "data", block), (K, c.discriminator_steps, c.batch)
+            numbers["real"] = self.real(rng, shape, c.packing)
         if c.random == "numpy" or c.latent.distribution == "one":
             latent = stream(c.seed, "latent", block)
-            numbers["latent_d"] = self.latent(latent, (K, c.discriminator_steps, c.batch))
-            numbers["latent_g"] = self.latent(latent, (K, c.generator_steps, c.batch))
+            numbers["latent_d"] = self.latent(latent, (K, c.discriminator_steps, c.batch), c.packing)
+            numbers["latent_g"] = self.latent(latent, (K, c.generator_steps, c.batch), c.packing)
         if c.random == "numpy":
             numbers |= self._noise(stream(c.seed, "noise", block), t)
         numbers["factor"] = self.schedule(t).astype(c.dtype)[:, None]
@@ -105,9 +104,21 @@ class Draws:
             numbers[name] = (sd * rng.standard_normal(shape, dtype=dtype)).astype(dtype)
         return numbers
 
-    def latent(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Latent vectors of the configured distribution.    Shapes:  → (*shape, n)"""
-        return draw_latent(self.config, self.latent_size, rng, shape)
+    def real(self, rng: np.random.Generator, shape: tuple[int, ...], packing: int = 1) -> np.ndarray:
+        """Real rows of the batches along the last axis, in the network's units.    Shapes:  → (*shape, p)"""
+        if self.config.draws == "stratified" and self.distribution.features == 1:
+            rows = stratified(self.distribution, rng, shape, packing)
+        else:
+            rows = self.distribution.sample(rng, shape)
+        scaled = self.units.to_network(rows.reshape(*shape, self.distribution.features))
+        return scaled.astype(self.config.dtype)
+
+    def latent(self, rng: np.random.Generator, shape: tuple[int, ...], packing: int = 1) -> np.ndarray:
+        """Latent vectors of the batches along the last axis.    Shapes:  → (*shape, n)"""
+        c, distribution = self.config, LATENT.get(self.config.latent.distribution)
+        if c.draws == "stratified" and distribution is not None:
+            return stratified(distribution, rng, shape, packing, self.latent_size).astype(c.dtype)
+        return draw_latent(c, self.latent_size, rng, shape)
 
 
 def draw_latent(config: Config, size: int, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

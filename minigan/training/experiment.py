@@ -28,7 +28,7 @@ from minigan.nn.schedules import Average, Averaging, Schedule
 from minigan.probability.empirical import Empirical
 from minigan.training.config import Config, NetworkConfig, OptimizerConfig, replace, to_json
 from minigan.training.data import Data
-from minigan.training.draws import Draws, block_length, block_together, stream
+from minigan.training.draws import Draws, block_length, block_together, draw_latent, stream
 from minigan.training.sampler import Sampler, apply
 from minigan.training.steps import Steps
 from minigan.training.units import (
@@ -147,7 +147,7 @@ class Experiment(Steps):
 
     def draw_latent(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Latent vectors of the configured distribution.    Shapes:  → (*shape, n)"""
-        return self.draws.latent(rng, shape)
+        return draw_latent(self.config, self.latent_size, rng, shape)
 
     # ── looking at it ───────────────────────────────────────────────────────────────────────────────────
 
@@ -182,11 +182,11 @@ class Experiment(Steps):
         """
         steps = after[-1]
         rng, count = stream(self.config.seed, "best", self.step), steps * batch
-        rows = self.distribution.sample(rng, (count,)).reshape(count, self.features)
-        sampler = self.sampler(averaged=False)
-        made = sampler.observed(sampler.generate(sampler.latent(rng, (count,))), rng)
-        scaled = [self.units.to_network(a).astype(self.config.dtype) for a in (rows, made)]
-        batches = [self.backend.array(a.reshape(steps, batch, self.features)) for a in scaled]
+        rows, sampler = self.draws.real(rng, (steps, batch)), self.sampler(averaged=False)
+        latent = self.draws.latent(rng, (steps, batch)).reshape(count, self.latent_size)
+        made = self.units.to_network(sampler.observed(sampler.generate(latent), rng))
+        made = made.reshape(rows.shape).astype(self.config.dtype)
+        batches = [self.backend.array(a) for a in (rows, made)]
         D = make_network(self.config, self.config.discriminator, self.backend, rng, self.features, 1)
         optimizer, logits = OPTIMIZERS["adam"](D.parameters, 0.005), []
         for start, end in pairwise((0, *after)):

@@ -48,6 +48,7 @@ OWN = (  # of a run, whatever its preset
     "checkpoint_seconds", "checkpoint_keep",
 )  # fmt: skip
 RENAMED = {"latent.law": "latent.distribution"}  # settings that configurations of older runs have
+BEFORE = {"draws": "independent"}  # what runs did that are older than a setting, whatever its default is now
 
 
 @cache
@@ -60,8 +61,8 @@ def from_json(text: bytes) -> Config:
 
     Raises:  ConfigError – if it is not a valid configuration
     """
-    stored = named(_parse(text, ".json", "the file"), stored=True)
-    return build({name: (value, "the file") for name, value in stored})
+    stored = BEFORE | dict(named(_parse(text, ".json", "the file"), stored=True))
+    return build({name: (value, "the file") for name, value in stored.items()})
 
 
 def resolve(

@@ -43,6 +43,8 @@ NAMES = (  # of settings; a player's name beside a word, as in lr_d or critic.lr
     Synonyms("g_steps gen_steps g_iters n_gen ngen k_g kg g_updates n_g", "generator_steps"),
     Synonyms("bs b batches batch_size batchsize batch_sizes minibatch mini_batch minibatch_size mb "
              "mb_size bsz bsize samples_per_batch train_batch_size", "batch"),
+    Synonyms("stratified stratify stratification strata sampling sampling_method qmc sobol lhs "
+             "latin_hypercube antithetic", "draws", "independent or stratified"),
     Synonyms("gpu gpus cuda use_gpu use_cuda no_cuda no_gpu cpu device devices accelerator gpu_id gpu_ids "
              "platform mps cuda_visible_devices",
              "backend", "cupy is an NVIDIA GPU, numpy the CPU; or train --device cuda"),

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import tomllib
 from pathlib import Path
 
@@ -538,6 +539,15 @@ def test_the_methods_round_trip():
     )  # fmt: skip
     assert from_json(to_json(config)) == config
     assert (config.wgan_gp, config.clip, config.unrolled, config.packing) == (10.0, 0.01, 5, 2)
+
+
+def test_a_stored_configuration_without_a_setting_is_of_the_time_before_it(monkeypatch):
+    text = to_json(Config(draws="stratified"))
+    older = re.sub(rb' *"draws": "stratified",\n', b"", text)
+    assert from_json(text).draws == "stratified" and len(older) < len(text)
+    assert from_json(older).draws == "independent"
+    monkeypatch.setattr("minigan.training.settings.BEFORE", {"draws": "stratified"})
+    assert from_json(older).draws == "stratified"
 
 
 def test_the_methods_are_off_by_default():

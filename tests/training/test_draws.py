@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
+from minigan.errors import ConfigError
 from minigan.training.data import Data
 from minigan.training.draws import BLOCK, BLOCK_NUMBERS, STREAMS, step_numbers, stream
 from minigan.training.experiment import Ensemble, Experiment
@@ -175,6 +177,79 @@ def test_both_noises_add_as_squares():
     numbers = e._draw(0)
     assert numbers["noise_x"][0].std() == pytest.approx(0.3, rel=0.02)
     assert numbers["noise_d"][0].std() == pytest.approx(0.5, rel=0.02)
+
+
+# Strata
+
+
+STRATIFIED = [
+    (), ("discriminator_steps=2", "generator_steps=2", "latent.distribution=uniform"),
+    ("target=0.5*normal(-3, 1) + 0.5*normal(3, 1)", "objective=relativistic", "standardise=false"),
+    ("packing=2", "latent.size=3", "dtype=float64", "wgan_gp=1"), ("target=ring(8,1,0.1)",),
+    ("latent.distribution=one", "target=cauchy(0, 1)"),
+]  # fmt: skip
+
+
+def in_slices(levels, n):
+    """Whether each of n slices holds one level of each column."""
+    return (np.sort(np.clip(np.floor(levels * n + 1e-5), 0, n - 1), axis=-2) == np.arange(n)[:, None]).all()
+
+
+@pytest.mark.parametrize("sets", STRATIFIED, ids=" ".join)
+def test_stratified_batches_have_one_row_and_one_latent_in_each_slice(sets):
+    plain, e = experiment(*sets), experiment("draws=stratified", *sets)
+    for block in (0, 3):
+        drawn, independent = e.draw(block, 5), plain.draw(block, 5)
+        assert {name: (a.shape, a.dtype) for name, a in drawn.items()} == {
+            name: (a.shape, a.dtype) for name, a in independent.items()
+        }
+        packs = (e.config.batch // e.config.packing, -1)
+        latents = {"normal": ndtr, "uniform": lambda z: (z + 1) / 2}.get(e.config.latent.distribution)
+        for name in BATCHES:
+            x = drawn[name].astype("float64")
+            levels = e.distribution.cdf(e.units.to_user(x)) if name == "real" and e.features == 1 else None
+            levels = latents(x) if latents and name != "real" else levels
+            if levels is not None:
+                assert in_slices(levels.reshape(*x.shape[:2], *packs), packs[0]), name
+                # of each pair of updates the order is another
+                orders = levels.reshape(-1, e.config.batch, x.shape[-1])[..., 0].argsort(axis=-1)
+                assert len({order.tobytes() for order in orders}) == len(orders), name
+
+
+@pytest.mark.parametrize("sets", STRATIFIED[2:4], ids=" ".join)
+def test_of_stratified_draws_a_replica_is_the_single_run_and_resumes_bit_for_bit(sets):
+    seeds = [3, 0]
+    together = ensemble("draws=stratified", *sets, seeds=seeds)
+    together.advance(BLOCK + 3)
+    for seed, replica in zip(seeds, together.experiments, strict=True):
+        alone, resumed = (experiment("draws=stratified", *sets, f"seed={seed}") for _ in range(2))
+        alone.advance(BLOCK - 2)
+        resumed.load(alone.arrays(), BLOCK - 2)
+        for e in (alone, resumed):
+            e.advance(5)
+            equal_bits(replica.arrays(), e.arrays())
+
+
+def test_stratified_draws_of_data_are_of_the_training_rows():
+    e = experiment("draws=stratified", "batch=50", data=table(600))
+    rows = e.units.to_user(e.draw(0, 40)["real"].astype("float64"))
+    ordered = np.sort(e.distribution.values)
+    near = np.abs(rows.reshape(-1, 1) - ordered)
+    assert near.min(axis=1).max() < 1e-5 and len(set(near.argmin(axis=1))) > 450
+    means = rows.mean(axis=(1, 2, 3))  # of 50 independent ones the sd would be 0.14 sd
+    assert means.std() < 0.03 * ordered.std()
+
+
+def test_a_best_response_has_stratified_draws_too():
+    at = np.linspace(-2, 8, 9)[:, None]
+    plain, e = experiment(), experiment("draws=stratified")
+    found = [one.best_response(at, (20,), batch=8) for one in (plain, e, e)]
+    assert found[1].tobytes() == found[2].tobytes() != found[0].tobytes()
+
+
+def test_stratified_draws_by_philox_are_refused():
+    with pytest.raises(ConfigError, match="set random=numpy, or draws=independent"):
+        configured("draws=stratified", "random=philox")
 
 
 # Philox

@@ -1,0 +1,90 @@
+"""Stratified draws: one value from each of n slices of equal probability, in random order.
+
+Each value alone has its distribution, and together they are no longer independent: no slice is missed or met
+twice, so that a mean of them varies far less.
+
+Source:  McKay, Beckman, Conover 1979, whose Latin hypercube this is where there are several columns
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from minigan.probability.distributions import Distribution
+from minigan.probability.empirical import Empirical
+
+CELLS = 2**14  # of a table of quantiles, at least
+TAIL = 2.0**-10  # the mass at each end with a finer table, whose steps shrink with the distance to the end
+OCTAVE, LAST = 64, -52  # steps of it for each halving of that distance; the last halving
+GAP = 4.0  # a cell this many times wider than both beside it spans a gap, in which no value is
+
+
+def slices(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The slices of n values in each column, a random order of 0 … n − 1, and where in its slice each is.
+
+    That is uniform, and strictly between 0 and 1. Columns are independent of each other.
+
+    Shapes:  (…, n, columns) → (…, n, columns) twice
+    """
+    order = rng.permuted(np.broadcast_to(np.arange(shape[-2])[:, None], shape), axis=-2)
+    return order, rng.random(shape, dtype=np.float32) + 2.0**-25  # in float64
+
+
+class Quantiles:
+    """The quantiles of a distribution at (k + v)/n, k being one of n slices and v in (0, 1) a place in it.
+
+    By linear interpolation in a table whose cells do not cross the ends of slices. It is a draw's rounding in
+    float32 off, and never more than one cell of probability: in cells that a gap crosses, all have their left
+    end. The tables end at 2⁻⁵² from 0 and from 1, so that values are finite.
+
+    Shapes:  k, v (…) → (…)
+    """
+
+    def __init__(self, distribution: Distribution, n: int) -> None:
+        self.n, self.cells = n, -(-CELLS // n)
+        count = n * self.cells
+        levels = TAIL * 2.0 ** -(np.arange((-LAST - 10) * OCTAVE + 1) / OCTAVE)
+        self.levels = np.concatenate([levels[::-1], 1 - levels])
+        inner = np.arange(count + 1) / count
+        found = distribution.quantile(np.concatenate([self.levels, inner[1:-1]]))
+        self.far, inner = found[: len(self.levels)], found[len(self.levels) :]
+        ends = np.concatenate([self.far[:1], inner, self.far[-1:]])
+        self.left, width = ends[:-1], np.diff(ends)
+        beside = np.maximum(np.append(width[1:], np.inf), np.append(np.inf, width[:-1]))
+        self.width = np.where(width > GAP * beside, 0.0, width)
+
+    def __call__(self, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+        place = k + v
+        at = place * self.cells
+        cell = at.astype(np.intp)
+        at -= cell
+        x = self.width.take(cell)
+        x *= at
+        x += self.left.take(cell)
+        place *= 1 / self.n
+        far = np.flatnonzero(np.abs(place - 0.5) > 0.5 - TAIL)
+        x.reshape(-1)[far] = np.interp(place.reshape(-1)[far], self.levels, self.far)
+        return x
+
+
+@lru_cache(maxsize=8)
+def _table(distribution: Distribution, n: int) -> Quantiles:
+    return Quantiles(distribution, n)
+
+
+def stratified(
+    distribution: Any, rng: np.random.Generator, shape: tuple[int, ...], packing: int = 1, columns: int = 1
+) -> np.ndarray:
+    """Stratified draws along the last axis, in each of some columns; one feature of a distribution.
+
+    Rows that one after another make a pack are columns as well, and so independent: of B rows in packs of m
+    each is from one of B/m slices.
+
+    Shapes:  → (*shape, columns)
+    """
+    n = shape[-1] // packing
+    k, v = slices(rng, (*shape[:-1], n, packing * columns))
+    rows = isinstance(distribution, Empirical)  # whose quantiles are a table already
+    x: np.ndarray = distribution.quantile((k + v) / n) if rows else _table(distribution, n)(k, v)
+    return x.reshape(*shape, columns)
