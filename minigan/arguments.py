@@ -44,8 +44,8 @@ def number(what: str, value: object, rule: Rule = POSITIVE) -> float:
 
     Raises:  TypeError – for what is no number, a bool and text among it;  ValueError – outside the interval
     """
-    given = _scalar(value)
-    if isinstance(given, bool) or not isinstance(given, Real):
+    given = value if type(value) is float else _scalar(value)
+    if type(given) is not float and (isinstance(given, bool) or not isinstance(given, Real)):
         raise TypeError(f"{what} is {rule.says}; received {shown(value)}")
     try:
         found = float(given)
@@ -111,6 +111,8 @@ def listed(what: str, values: object, of: str) -> list[Any]:
 
     Raises:  TypeError – for text, sets, dictionaries and what has no items
     """
+    if type(values) is list:  # most often, and asked sooner than whether it is of an abstract class
+        return list(values)
     if isinstance(values, (str, bytes, set, frozenset, Mapping)) or not isinstance(values, Iterable):
         raise TypeError(f"{what} is a list of {of}; received {shown(values)}")
     return list(values)

@@ -182,4 +182,5 @@ def automatic() -> tuple[Backend, str | None]:
 
 def owner(array: Array) -> Array:
     """The array that owns the memory which ``array`` looks at: itself, or the one it is a view of."""
-    return array if array.base is None or type(array.base) is not type(array) else array.base
+    base = array.base
+    return base if type(base) is type(array) else array

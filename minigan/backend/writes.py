@@ -15,7 +15,9 @@ last = 0  # the time of the newest write to any memory
 
 def mark_written(array: backend.Array) -> None:
     """Note that the memory of ``array`` was overwritten now."""
-    mark_replayed((written_memory(array),))
+    global last
+    memory, time = written_memory(array), next(clock)
+    _written[memory], last = time, max(time, last)  # another thread may have come first
 
 
 def written_memory(array: backend.Array) -> int:
@@ -31,7 +33,7 @@ def mark_replayed(memories: Iterable[int]) -> None:
     global last
     time = next(clock)
     _written.update(dict.fromkeys(memories, time))
-    last = max(time, last)  # another thread may have come first
+    last = max(time, last)
 
 
 def last_to(array: backend.Array) -> int:

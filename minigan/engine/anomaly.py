@@ -2,13 +2,12 @@
 
 import linecache
 import sys
-from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from minigan import backend
-from minigan.engine.autodiff import grad
+from minigan.engine.autodiff import _pass_back
 from minigan.engine.tensor import CaptureError, Primitive, Tensor, observer, refusal
 
 __all__ = ["AnomalyError", "detect_anomaly"]
@@ -84,12 +83,12 @@ def _calling_line() -> str:
 
 def _anomaly(primitive: Primitive, inputs: list[Any], made: Any) -> AnomalyError:
     e, where = AnomalyError(), "in the forward pass"
-    frame: FrameType | None = sys._getframe()
+    frame: Any = sys._getframe()
     e.primitive, e.line = primitive.name, _calling_line()
     e.input = k = next((k for k, x in enumerate(inputs) if _not_finite(x)), None)
     x = made if k is None else inputs[k]
     what = f"{primitive} made" if k is None else f"input {k} of {primitive} was already not finite:"
-    while frame is not None and frame.f_code is not grad.__code__:
+    while frame is not None and frame.f_code is not _pass_back.__code__:
         frame = frame.f_back
     if frame is not None:
         call = frame.f_locals["call"]  # whose derivative is being taken

@@ -1,6 +1,7 @@
 """Reverse-mode differentiation, and the one mutation there is."""
 
 from collections.abc import Iterable, Mapping
+from contextvars import copy_context
 from operator import setitem
 from typing import Any, NoReturn
 
@@ -8,7 +9,7 @@ from minigan import backend
 from minigan.backend import writes
 from minigan.engine.primitives import sum_to
 from minigan.engine.show import history
-from minigan.engine.tensor import Primitive, StaleTensorError, Tensor, cut, flat, is_tracked, leaf, observer
+from minigan.engine.tensor import Primitive, StaleTensorError, Tensor, cut, flat, is_tracked, observer, taping
 
 __all__ = ["assign", "filled", "grad"]
 
@@ -34,29 +35,33 @@ def grad(
     way, made = _between(asked, y)
     if unreached != "zeros" and not asked <= way:
         _refuse_unreached(y, wrt, way)
+    within = copy_context()
+    within.run(taping.set, create_graph)
+    within.run(_pass_back, made, asked, way, cotangent)
+    gradients = [cotangent[x] if x in cotangent else filled(x, 0.0) for x in wrt]
+    kind = flat if create_graph else cut  # one that depends on nothing can be differentiated too
+    return [g if g.call else Tensor(g.memory, kind) for g in gradients]
+
+
+def _pass_back(made: list[Tensor], asked: set[Tensor], way: set[Tensor], cotangent: dict[Any, Any]) -> None:
+    """From the youngest on, each tensor's cotangent adds to those of what it was made of."""
     for t in reversed(made):
         if t not in cotangent:  # y sees t only via steps, slope 0
             continue
         call: Any = t.call
         if call.age < writes.last:
             _refuse_stale(t, call)
-        g = cotangent[t] if t in asked else cotangent.pop(t)
-        vjps, seen, inputs = call.primitive.vjps, t, call.inputs
-        if not create_graph:  # constants have no history, so the rules record nothing more
-            seen, inputs = Tensor(t.memory), [Tensor(x.memory) if type(x) is Tensor else x for x in inputs]
+        g, vjps = cotangent[t] if t in asked else cotangent.pop(t), call.primitive.vjps
         for k, x in enumerate(call.inputs):
             if type(x) is Tensor and x in way:
                 if k >= len(vjps):
-                    what = f"{call.primitive} has no derivative with respect to its input {k}"
-                    raise TypeError(f"{what}; pass a Python number there")
+                    what = f"has no derivative with respect to its input {k}; pass a Python number there"
+                    raise TypeError(f"{call.primitive} {what}")
                 if (vjp := vjps[k]) is not None:
-                    gx = vjp(g, seen, *inputs, **call.params)
+                    gx = vjp(g, t, *call.inputs, **call.params)
                     if gx.memory.shape != x.memory.shape:
                         gx = sum_to(gx, x.memory.shape)
                     cotangent[x] = cotangent[x] + gx if x in cotangent else gx
-    gradients = [cotangent[x] if x in cotangent else filled(x, 0.0) for x in wrt]
-    kind = flat if create_graph else cut  # one that depends on nothing can be differentiated too
-    return [g if g.call else Tensor(g.memory, kind) for g in gradients]
 
 
 def _checked(y: Tensor, wrt: Iterable[Tensor], unreached: str) -> list[Tensor]:
@@ -87,19 +92,15 @@ def _refuse_unreached(y: Tensor, wrt: list[Tensor], way: set[Tensor]) -> NoRetur
 
 
 def _between(asked: set[Tensor], y: Tensor) -> tuple[set[Tensor], list[Tensor]]:
-    """The tensors on the way from ``asked`` to y; and those made of others there, oldest first.
-
-    Only the rules between them need to run.
-    """
-    before = history(y)
-    way, made, lost = asked.intersection(before), list[Tensor](), {t for t in before if t.call is cut}
+    """The tensors on the way from ``asked`` to y, and those made of others there, whose rules are to run."""
+    way, made, lost = asked.intersection(before := history(y)), list[Tensor](), set[Tensor]()
     for t in before:
-        inputs = () if t.call is None else t.call.inputs
-        if not way.isdisjoint(inputs):
-            way.add(t)
-            made.append(t)
-        if lost and t not in asked and not lost.isdisjoint(inputs):
-            lost.add(t)
+        if (call := t.call) is not None:
+            if not way.isdisjoint(call.inputs):
+                way.add(t)
+                made.append(t)
+            if call is cut or lost and t not in asked and not lost.isdisjoint(call.inputs):
+                lost.add(t)
     if y in lost:
         what = "y was computed from a gradient g without its history; take that by grad(…, create_graph=True)"
         raise ValueError(f"{what}, or constant(g) where no history is meant")
@@ -125,23 +126,22 @@ _assignment = Primitive("assign", lambda xp, value, out: setitem(out, ..., value
 
 
 def assign(target: Tensor, value: Tensor) -> None:
-    """target ← value: the only mutation there is.
-
-    What was computed from the old value can no longer be differentiated.
+    """target ← value, the only mutation; what was computed from the old value is not differentiated again.
 
     Raises:  ValueError – unless shapes and dtypes are equal (nothing is broadcast or cast silently)
              TypeError – unless both are Tensors, the target a variable or a constant and no result
     """
     if type(target) is not Tensor or type(value) is not Tensor:
-        received = f"{type(target).__name__} and {type(value).__name__}"
-        raise TypeError(f"assign(target, value) takes two Tensors; received {received}")
-    if target.call is not None and target.call is not leaf:
+        kinds = f"{type(target).__name__} and {type(value).__name__}"
+        raise TypeError(f"assign(target, value) takes two Tensors; received {kinds}")
+    if target.call is not None and target.call.primitive.name != "variable":
         made = f"{target.call.primitive} made this of values that would stay as they are"
         raise TypeError(f"assign writes a variable or a constant; {made}, take constant(t) to write into t")
-    if target.shape != value.shape or target.dtype != value.dtype:
+    to, new = target.memory, value.memory
+    if to.shape != new.shape or to.dtype != new.dtype:
         received = f"{value.dtype}{list(value.shape)}"
         raise ValueError(f"assign writes {target.dtype}{list(target.shape)}; received {received}")
     if (watching := observer.get()) is not None:
-        watching.record(_assignment, [value.memory], {}, target)  # first, because it may refuse
-    target.memory[...] = value.memory
-    writes.mark_written(target.memory)
+        watching.record(_assignment, [new], {}, target)  # first, because it may refuse
+    to[...] = new
+    writes.mark_written(to)

@@ -40,19 +40,17 @@ def _compared(compare: Callable[[Any, Any], Any]) -> Callable[[Any, object], boo
 
     def compared(a: Any, b: object) -> bool:
         if isinstance(b, Notation) and a is not b:
-            raise TypeError(
-                "Tensors are not compared; say a is b, maximum(a, b), or use a.numpy(), b.numpy()"
-            )
+            raise TypeError("Tensors are not compared; say a is b, maximum(a, b), or compare a.numpy()")
         return compare(a.item(), b) if isinstance(b, Real) else NotImplemented
 
     return compared
 
 
 def _axes(x: Any, axis: Any, others: dict[str, Any]) -> tuple[int, ...]:
-    axes = axis if isinstance(axis, Iterable) else (axis,)
     if isinstance(x, Notation) and not others:
         if axis is None:
             return (-2, -1)[max(0, 2 - x.ndim) :]
+        axes = axis if isinstance(axis, Iterable) else (axis,)
         if all(hasattr(a, "__index__") and not isinstance(a, bool) for a in axes):
             return tuple(map(operator.index, axes))
     given = ({} if axis is None else {"axis": axis}) | others
@@ -73,9 +71,7 @@ def _refused(reason: str, error: type[Exception] = TypeError) -> Callable[..., N
     return refuse
 
 
-_in_place = _refused(
-    "a Tensor is not changed in place; use assign(target, value), or x = x + y for a new one"
-)
+_in_place = _refused("a Tensor is not changed in place; use assign(target, value), or x = x + y")
 _ELSEWHERE = {  # what does here what attributes do elsewhere
     "minigan.grad(loss, [x, …]) returns the gradients": "backward grad requires_grad requires_grad_",
     "minigan.constant(t) is t cut from its history": "detach data clone",

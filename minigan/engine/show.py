@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import count
+from operator import attrgetter
 
 from minigan.engine.tensor import Tensor
 
@@ -18,7 +19,8 @@ def history(y: Tensor) -> list[Tensor]:
                 if type(x) is Tensor and x not in seen:
                     seen[x] = x.call
                     stack.append(x.call)
-    return sorted(seen, key=lambda t: -1 if t.call is None else t.call.age)
+    made = sorted([t for t, call in seen.items() if call is not None], key=attrgetter("call.age"))
+    return [t for t, call in seen.items() if call is None] + made
 
 
 def _labels(y: Tensor, names: Mapping[str, Tensor] | None) -> dict[Tensor, str]:

@@ -20,11 +20,11 @@ from minigan.backend.writes import clock
 from minigan.engine.notation import Notation
 
 __all__ = ["VJP", "Call", "CaptureError", "Operand", "Primitive", "StaleTensorError", "Tensor", "constant",
-           "cut", "flat", "is_tracked", "leaf", "observer", "refusal", "variable"]  # fmt: skip
-
+           "cut", "flat", "is_tracked", "leaf", "observer", "refusal", "taping", "variable"]  # fmt: skip
 
 # What the dispatch shows every call to: the Program under capture, or a detect_anomaly. One per thread.
 observer: ContextVar[Any] = ContextVar("observer", default=None)
+taping = ContextVar("taping", default=True)  # whether calls are kept for gradients
 
 
 class CaptureError(RuntimeError):
@@ -169,7 +169,7 @@ class Primitive:
             array = backend.of(first).xp.asarray(array)  # a full reduction, which NumPy makes a scalar
         y = _new(Tensor)  # sooner than by __init__
         y.memory = array
-        y.call = history if history is None or history is cut else Call(self, inputs, params)
+        y.call = history and (Call(self, inputs, params) if history is not cut and taping.get() else cut)
         if (watching := observer.get()) is not None:
             watching.record(self, arrays, params, y)
         return y
@@ -211,6 +211,8 @@ leaf, flat, cut = (Call(Primitive(name, abs), (), {}) for name in ("variable", "
 
 def _array(values: Any, dtype: Any) -> backend.Array:
     array, to = values.memory if type(values) is Tensor else values, dtype
+    if array is not values and dtype is None:
+        return array
     if isinstance(values, (Real, list, tuple)):
         to = dtype or "float32"
         try:
@@ -222,15 +224,16 @@ def _array(values: Any, dtype: Any) -> backend.Array:
     if array.dtype.kind not in "fiub" or to.kind != "f":
         what = f"tensors are floating point; received {array.dtype if to.kind == 'f' else to}"
         raise TypeError(f"{what}, give real numbers within float64, whole ones by dtype='float32'")
+    if to == array.dtype:
+        return array if type(values) is Tensor else array.astype(to)
     with np.errstate(all="ignore"):
-        made = array.astype(to, copy=type(values) is not Tensor)
-        if to != array.dtype:
-            lost = home.xp.isfinite(made) != home.xp.isfinite(array)
-            if dtype is None and array.dtype.kind in "iu":  # a dtype that was asked for may round
-                lost = made.astype(array.dtype) != array
-            if (lost := home.to_host(lost)).any():
-                number = home.to_host(array)[lost][0]
-                raise ValueError(f"{to} cannot hold {number}; give dtype='float64', or scale the numbers")
+        made = array.astype(to)
+        lost = home.xp.isfinite(made) != home.xp.isfinite(array)
+        if dtype is None and array.dtype.kind in "iu":  # a dtype that was asked for may round
+            lost = made.astype(array.dtype) != array
+    if (lost := home.to_host(lost)).any():
+        number = home.to_host(array)[lost][0]
+        raise ValueError(f"{to} cannot hold {number}; give dtype='float64', or scale the numbers")
     return made
 
 

@@ -50,7 +50,7 @@ class Network(Kept):
         return self.layers[-1].m
 
     def __call__(self, x: Tensor) -> Tensor:
-        if type(x) is not Tensor or x.ndim < 2 or x.shape[-1] != self.inputs:
+        if type(x) is not Tensor or len(x.memory.shape) < 2 or x.memory.shape[-1] != self.layers[0].n:
             raise self._refusal(x)
         for layer, p in self._bound:
             x = layer(p, x)
