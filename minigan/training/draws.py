@@ -20,6 +20,7 @@ from minigan.training.units import Units
 
 STREAMS = ("init", "data", "latent", "eval", "scale", "split", "verdict", "best", "noise", "held")
 COUNTED = ("real", "latent_d", "latent_g", "mix", "noise_x", "noise_d", "noise_g")  # the streams of Philox
+STRATIFIED = ("real", "latent_d", "latent_g")  # what draws=stratified stratifies; all else is independent
 SHARED = ("factor", "weight")  # functions of the step alone
 LATENT = {"normal": Normal(0, 1), "uniform": Uniform(-1, 1)}  # of each latent number that is not constant
 BLOCK = 50  # steps whose random numbers are drawn at once, fewer if they are large
@@ -160,9 +161,11 @@ def _by_philox(
     c, xp, seeds = first.config, backend.xp, [own.config.seed for own in draws]
 
     def draw(distribution: Any, name: str, rows: int, n: int) -> Any:
+        in_strata = c.draws == "stratified" and name in STRATIFIED
         return distribution(
             backend, (updates_of(c, name), rows, n), seed=seeds if replicated else seeds[0],
             stream=COUNTED.index(name), steps=steps, axis=1, dtype=c.dtype,
+            columns=c.packing * n if in_strata else 0,
         )  # fmt: skip
 
     def numbers(own: list[np.ndarray]) -> Any:

@@ -37,8 +37,6 @@ def check(config: Config, features: int | None = None, available: int | None = N
         raise ConfigError(
             f"packing {config.packing} must divide the batch of {config.batch}; choose a multiple as batch"
         )
-    if config.draws == "stratified" and config.random == "philox":
-        raise ConfigError("stratified draws are NumPy's; set random=numpy, or draws=independent for philox")
     if config.columns is not None and config.data is None:
         raise ConfigError(
             f"columns selects {quoted(list(config.columns))} of data, but data is null; set data"

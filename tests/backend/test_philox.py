@@ -133,7 +133,8 @@ def test_shapes_without_elements_and_with_one(shape):
 @pytest.mark.parametrize(("options", "words"), [
     ({"dtype": "float16"}, "float32 or float64"), ({"steps": range(0, 4, 2)}, "without gaps"),
     ({"steps": range(-1, 3)}, "below 2⁶⁴"), ({"stream": -1}, "below 2³²"), ({"stream": 2**32}, "below 2³²"),
-    ({"seed": [1, 2], "replicas": 3}, "2 seeds for 3 replicas"),
+    ({"seed": [1, 2], "replicas": 3}, "2 seeds for 3 replicas"), ({"columns": 4}, "4 columns must divide 6"),
+    ({"columns": 2, "stream": 2**16}, "below 2¹⁶"),
 ])  # fmt: skip
 def test_refusals(options, words):
     with pytest.raises(ValueError, match=words):
@@ -154,6 +155,27 @@ def test_every_backend_draws_the_same_bits(backend, distribution, dtype):
         numbers = draw(distribution, on=backend, **options)
         assert type(numbers) is backend.array_type
         np.testing.assert_array_equal(bits(backend.to_host(numbers)), bits(draw(distribution, **options)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("distribution", ["uniform", "normal"])
+def test_stratified_numbers_have_the_same_bits_alone_together_and_everywhere(backend, distribution, dtype):
+    for shape, columns in (
+        ((2, 256, 1), 1),
+        ((1, 12, 3), 6),
+        ((3, 5, 1), 1),
+        ((2, 12, 1), 12),
+        ((1, 300), 1),
+    ):
+        options = {
+            "shape": shape, "columns": columns, "axis": 1, "dtype": dtype, "seed": [3, 2**40 + 1],
+            "steps": range(2**32 - 1, 2**32 + 2),
+        }  # fmt: skip
+        every = draw(distribution, **options)
+        there = backend.to_host(draw(distribution, on=backend, **options))
+        np.testing.assert_array_equal(bits(there), bits(every))
+        alone = draw(distribution, **options | {"seed": 2**40 + 1, "steps": range(2**32, 2**32 + 1)})
+        np.testing.assert_array_equal(bits(alone[0]), bits(every[1, :, 1]))
 
 
 ENDS = r"""
@@ -222,6 +244,49 @@ def test_in_float64_against_mpmath():
             worst = max(abs(mpmath.mpf(float(f)) - e) / mpmath.mpf(float(np.spacing(float(e)))) for f, e in
                         zip(found, exact, strict=True) if e)  # fmt: skip
             assert worst < 2.5
+
+
+@pytest.mark.parametrize(("dtype", "worst"), [("float32", 6), ("float64", 8)])
+def test_normal_quantiles(dtype, worst):
+    """Against SciPy's; its own error in float64 counts with ours."""
+    levels = np.concatenate(
+        [np.linspace(0, 1, 40_001)[1:-1], 2.0 ** -np.arange(1, 52), [0.075, 0.925, 1e-12]]
+    )
+    found, exact = philox._quantiles(levels, np.dtype(dtype)), special.ndtri(levels)
+    away = np.abs(exact) > 1e-3
+    assert ulps(found[away], exact[away]) < worst and np.abs(found - exact)[~away].max() < 1e-9
+    upper = philox._quantiles(1 - levels[levels > 1e-9], np.dtype(dtype))
+    np.testing.assert_allclose(upper, -special.ndtri(1 - (1 - levels[levels > 1e-9])), rtol=1e-5, atol=1e-9)
+
+
+# Strata
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 100, 256])
+def test_a_shuffle_is_one_and_its_places_and_pairs_are_uniform(n):
+    """8000 shuffles; chi-squared of a few places, and of how far two rows end apart, 1e-7 each."""
+    words = np.random.default_rng(n).integers(0, 2**32, (4, 8000, 1, 1), np.uint32)
+    x = philox._shuffled(n, list(words))[..., 0].astype(int)
+    assert (np.sort(x, axis=1) == np.arange(n)).all()
+    for i in {0, n // 2, n - 1}:
+        assert n == 1 or stats.chisquare(np.bincount(x[:, i], minlength=n)).pvalue > 1e-7
+        j = (i + 1) % n
+        apart = np.bincount((x[:, j] - x[:, i]) % n, minlength=n)
+        assert n < 3 or (apart[0] == 0 and stats.chisquare(apart[1:]).pvalue > 1e-7)
+
+
+@pytest.mark.parametrize(("distribution", "cdf"), [("uniform", lambda u: u), ("normal", special.ndtr)])
+def test_stratified_numbers_have_one_in_each_slice_and_each_its_distribution(distribution, cdf):
+    levels = cdf(draw(distribution, (2, 16, 3), range(500), axis=1, columns=3, dtype="float64"))
+    assert (np.sort((levels * 16 - 1e-11).astype(int), axis=2) == np.arange(16)[:, None]).all()
+    for place in (levels.ravel(), levels[:, 0, 3, 0], levels[:, 1, 11, 2]):
+        assert stats.kstest(place, "uniform").pvalue > 1e-7
+    r = np.corrcoef(levels.reshape(-1, 3).T)[np.triu_indices(3, 1)]
+    assert abs(r).max() < 6 / np.sqrt(16_000)
+    orders = levels.argsort(axis=2).transpose(0, 1, 3, 2).reshape(-1, 16)
+    assert len(np.unique(orders, axis=0)) == len(orders)
+    alone = draw(distribution, (900, 1, 1), range(1), axis=1, columns=1)  # a slice of all
+    assert stats.kstest(cdf(alone.ravel()), "uniform").pvalue > 1e-7
 
 
 # The distributions

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from minigan.errors import ConfigError
 from minigan.training.data import Data
 from minigan.training.draws import BLOCK, BLOCK_NUMBERS, STREAMS, step_numbers, stream
 from minigan.training.experiment import Ensemble, Experiment
@@ -195,7 +194,9 @@ def in_slices(levels, n):
     return (np.sort(np.clip(np.floor(levels * n + 1e-5), 0, n - 1), axis=-2) == np.arange(n)[:, None]).all()
 
 
-@pytest.mark.parametrize("sets", STRATIFIED, ids=" ".join)
+@pytest.mark.parametrize(
+    "sets", [*STRATIFIED, *(("random=philox", *sets) for sets in STRATIFIED)], ids=" ".join
+)
 def test_stratified_batches_have_one_row_and_one_latent_in_each_slice(sets):
     plain, e = experiment(*sets), experiment("draws=stratified", *sets)
     for block in (0, 3):
@@ -216,7 +217,7 @@ def test_stratified_batches_have_one_row_and_one_latent_in_each_slice(sets):
                 assert len({order.tobytes() for order in orders}) == len(orders), name
 
 
-@pytest.mark.parametrize("sets", STRATIFIED[2:4], ids=" ".join)
+@pytest.mark.parametrize("sets", [*STRATIFIED[2:4], ("random=philox", *STRATIFIED[1])], ids=" ".join)
 def test_of_stratified_draws_a_replica_is_the_single_run_and_resumes_bit_for_bit(sets):
     seeds = [3, 0]
     together = ensemble("draws=stratified", *sets, seeds=seeds)
@@ -247,11 +248,6 @@ def test_a_best_response_has_stratified_draws_too():
     assert found[1].tobytes() == found[2].tobytes() != found[0].tobytes()
 
 
-def test_stratified_draws_by_philox_are_refused():
-    with pytest.raises(ConfigError, match="set random=numpy, or draws=independent"):
-        configured("draws=stratified", "random=philox")
-
-
 # Philox
 
 
@@ -261,6 +257,8 @@ PHILOX = [
     ("target=laplace(0,1)", "latent.distribution=one", "wgan_gp=1", "discriminator_steps=2",
      "observation_noise=0.1"),
     ("target=ring(8,1,0.1)", "instance_noise=0.2"),
+    ("draws=stratified", "packing=2", "latent.size=2"),
+    ("draws=stratified", "latent.distribution=uniform", "dtype=float64", "discriminator_steps=2"),
 ]  # fmt: skip
 
 

@@ -3,7 +3,8 @@
 // Uniform and normal numbers have the same bits here and in NumPy: they are made of +, -, *, / and sqrt, each
 // rounded once, in the order that is written. The rn_ functions are never contracted into a fused operation.
 // Source: J. K. Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (2011); the logarithm after
-// FreeBSD's msun; the coefficients of the sine are minimax.
+// FreeBSD's msun; the coefficients of the sine are minimax; the shuffle: Hoang, Morris, Rogaway 2012; normal
+// quantiles: Wichura 1988, algorithm AS 241.
 
 __device__ __forceinline__ float rn_add(float a, float b) { return __fadd_rn(a, b); }
 __device__ __forceinline__ float rn_sub(float a, float b) { return __fsub_rn(a, b); }
@@ -32,6 +33,13 @@ __device__ __forceinline__ uint4 philox(uint4 counter, uint2 key) {
 __device__ __forceinline__ uint4 philox_words(unsigned block, unsigned stream, unsigned long long step,
                                               uint2 key) {
     return philox(make_uint4(block, stream, unsigned(step), unsigned(step >> 32)), key);
+}
+
+// A polynomial, the highest power first, by Horner's scheme.
+template <typename T> __device__ __forceinline__ T philox_series(T z, T y) { return y; }
+template <typename T, typename... More>
+__device__ __forceinline__ T philox_series(T z, T y, T next, More... more) {
+    return philox_series(z, rn_add(rn_mul(y, z), next), more...);
 }
 
 template <typename T> struct Philox;
@@ -66,6 +74,18 @@ template <> struct Philox<float> {
         y = rn_add(rn_mul(y, z), 0.07968818f);
         y = rn_add(rn_mul(y, z), -0.64596343f);
         return rn_add(rn_mul(y, z), 0.5707963f);
+    }
+    static __device__ __forceinline__ float middle(float r) {
+        return rn_div(philox_series(r, 59.10937472f, 159.29113202f, 50.434271938f, 3.3871327179f),
+                      philox_series(r, 67.1875636f, 78.757757664f, 17.895169469f, 1.0f));
+    }
+    static __device__ __forceinline__ float tail(float r) {
+        return rn_div(philox_series(r, 0.17023821103f, 1.3067284816f, 2.75681539f, 1.4234372777f),
+                      philox_series(r, 0.12021132975f, 0.7370016425f, 1.0f));
+    }
+    static __device__ __forceinline__ float far(float r) {
+        return rn_div(philox_series(r, 0.017337203997f, 0.42868294337f, 3.081226386f, 6.6579051150f),
+                      philox_series(r, 0.012258202635f, 0.24197894225f, 1.0f));
     }
     static __device__ __forceinline__ void uniforms(uint4 w, float* out) {
         out[0] = uniform(w.x), out[1] = uniform(w.y), out[2] = uniform(w.z), out[3] = uniform(w.w);
@@ -108,6 +128,33 @@ template <> struct Philox<double> {
         y = rn_add(rn_mul(y, z), -0.6459640975062523);
         return rn_add(rn_mul(y, z), 0.5707963267948967);
     }
+    static __device__ __forceinline__ double middle(double r) {
+        return rn_div(
+            philox_series(r, 2509.0809287301226727, 33430.575583588128105, 67265.770927008700853,
+                          45921.953931549871457, 13731.693765509461125, 1971.5909503065514427,
+                          133.14166789178437745, 3.387132872796366608),
+            philox_series(r, 5226.495278852854561, 28729.085735721942674, 39307.89580009271061,
+                          21213.794301586595867, 5394.1960214247511077, 687.1870074920579083,
+                          42.313330701600911252, 1.0));
+    }
+    static __device__ __forceinline__ double tail(double r) {
+        return rn_div(
+            philox_series(r, 7.7454501427834140764e-4, 0.0227238449892691845833, 0.24178072517745061177,
+                          1.27045825245236838258, 3.64784832476320460504, 5.7694972214606914055,
+                          4.6303378461565452959, 1.42343711074968357734),
+            philox_series(r, 1.05075007164441684324e-9, 5.475938084995344946e-4, 0.0151986665636164571966,
+                          0.14810397642748007459, 0.68976733498510000455, 1.6763848301838038494,
+                          2.05319162663775882187, 1.0));
+    }
+    static __device__ __forceinline__ double far(double r) {
+        return rn_div(
+            philox_series(r, 2.01033439929228813265e-7, 2.71155556874348757815e-5, 0.0012426609473880784386,
+                          0.026532189526576123093, 0.29656057182850489123, 1.7848265399172913358,
+                          5.4637849111641143699, 6.6579046435011037772),
+            philox_series(r, 2.04426310338993978564e-15, 1.4215117583164458887e-7, 1.8463183175100546818e-5,
+                          7.868691311456132591e-4, 0.0148753612908506148525, 0.13692988092273580531,
+                          0.59983220655588793769, 1.0));
+    }
     static __device__ __forceinline__ unsigned long long join(unsigned low, unsigned high) {
         return (unsigned long long)high << 32 | low;
     }
@@ -149,26 +196,59 @@ __device__ __forceinline__ void Philox<double>::normals(uint4 w, double* out) {
     philox_pair(open_zero(join(w.x, w.y)), uniform(join(w.z, w.w) << 2), w.w >> 31, w.w >> 30 & 1, out);
 }
 
+// Where a swap-or-not shuffle takes one of n rows; its keys are the words, rotated.
+__device__ __forceinline__ unsigned philox_rotated(unsigned word, unsigned bits) {
+    return bits ? word << bits | word >> (32 - bits) : word;
+}
+__device__ __forceinline__ unsigned philox_shuffled(unsigned x, unsigned n, uint4 words) {
+    const unsigned w[4] = {words.x, words.y, words.z, words.w};
+    #pragma unroll
+    for (unsigned k = 0; k < 16; k++) {
+        const unsigned a = philox_rotated(w[k % 4], k / 4 * 8), difference = __umulhi(a, n) - x;
+        const unsigned other = min(difference, difference + n);  // modulo n
+        if (((max(x, other) ^ a) * (w[(k + 1) % 4] | 1u)) >> 31) x = other;
+    }
+    x += __umulhi(w[0] ^ philox_rotated(w[1], 4) ^ philox_rotated(w[2], 12) ^ philox_rotated(w[3], 20), n);
+    return min(x, x - n);
+}
+
+// The normal quantile at a level in (0, 1).
+template <typename T> __device__ __forceinline__ T philox_quantile(double level) {
+    const T q = T(rn_sub(level, 0.5));
+    if (q <= T(0.425) && q >= T(-0.425)) return rn_mul(q, Philox<T>::middle(rn_sub(T(0.180625), rn_mul(q, q))));
+    const T r = rn_mul(philox_radius(T(q < T(0) ? level : rn_sub(1.0, level))), T(0.70710678118654752440));
+    const T z = r > T(5) ? Philox<T>::far(rn_sub(r, T(5))) : Philox<T>::tail(rn_sub(r, T(1.6)));
+    return q < T(0) ? -z : z;
+}
+
 // A block of steps of all replicas: out[step][outer][replica][inner]; an element's index is outer·inner's.
-// A thread makes what one counter makes.
+// A thread makes what one counter makes. With columns, the elements of each are stratified.
 template <typename T, bool NORMAL>
 __device__ __forceinline__ void philox_fill(T* out, const unsigned* keys, unsigned long long first_step,
                                             unsigned stream, long long steps, long long replicas,
-                                            long long size, long long inner) {
+                                            long long size, long long inner, long long columns = 0) {
     constexpr int N = Philox<T>::PER_BLOCK;
     const long long blocks = (size + N - 1) / N, i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= steps * replicas * blocks) return;
     const long long block = i % blocks, replica = i / blocks % replicas, step = i / blocks / replicas;
-    const uint4 words = philox_words(unsigned(block), stream, first_step + step,
-                                     make_uint2(keys[2 * replica], keys[2 * replica + 1]));
+    const uint2 key = make_uint2(keys[2 * replica], keys[2 * replica + 1]);
+    const uint4 words = philox_words(unsigned(block), stream, first_step + step, key);
     T made[N];
-    if (NORMAL)
+    if (NORMAL && !columns)
         Philox<T>::normals(words, made);
     else
         Philox<T>::uniforms(words, made);
     #pragma unroll
     for (int k = 0; k < N; k++) {
         const long long element = block * N + k, outer = element / inner;
+        if (element < size && columns) {
+            const long long n = inner / columns, row = element % inner / columns;
+            const uint4 shuffle = philox_words(unsigned(outer * columns + element % columns), stream + 65536u,
+                                               first_step + step, key);
+            const double place = rn_add(double(philox_shuffled(unsigned(row), unsigned(n), shuffle)), double(made[k]));
+            const double level = rn_div(place, double(n));
+            made[k] = NORMAL ? philox_quantile<T>(level) : T(level);
+        }
         if (element < size)
             out[step * replicas * size + (outer * replicas + replica) * inner + element % inner] = made[k];
     }
@@ -193,4 +273,28 @@ extern "C" __global__ void __launch_bounds__(256)
 philox_normal_float64(double* out, const unsigned* keys, unsigned long long first_step, unsigned stream,
                       long long steps, long long replicas, long long size, long long inner) {
     philox_fill<double, true>(out, keys, first_step, stream, steps, replicas, size, inner);
+}
+extern "C" __global__ void __launch_bounds__(256)
+philox_stratified_uniform_float32(float* out, const unsigned* keys, unsigned long long first_step, unsigned stream,
+                                  long long steps, long long replicas, long long size, long long inner,
+                                  long long columns) {
+    philox_fill<float, false>(out, keys, first_step, stream, steps, replicas, size, inner, columns);
+}
+extern "C" __global__ void __launch_bounds__(256)
+philox_stratified_uniform_float64(double* out, const unsigned* keys, unsigned long long first_step, unsigned stream,
+                                  long long steps, long long replicas, long long size, long long inner,
+                                  long long columns) {
+    philox_fill<double, false>(out, keys, first_step, stream, steps, replicas, size, inner, columns);
+}
+extern "C" __global__ void __launch_bounds__(256)
+philox_stratified_normal_float32(float* out, const unsigned* keys, unsigned long long first_step, unsigned stream,
+                                 long long steps, long long replicas, long long size, long long inner,
+                                 long long columns) {
+    philox_fill<float, true>(out, keys, first_step, stream, steps, replicas, size, inner, columns);
+}
+extern "C" __global__ void __launch_bounds__(256)
+philox_stratified_normal_float64(double* out, const unsigned* keys, unsigned long long first_step, unsigned stream,
+                                 long long steps, long long replicas, long long size, long long inner,
+                                 long long columns) {
+    philox_fill<double, true>(out, keys, first_step, stream, steps, replicas, size, inner, columns);
 }
