@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import owner
-from minigan.compiler.cuda_code import EXPRESSION, CudaCode
+from minigan.compiler.cuda_code import CudaCode
+from minigan.compiler.expressions import EXPRESSION
 from minigan.compiler.memory import view_of
 from minigan.compiler.stages import Target, base
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minigan import backend as backends
-from minigan.compiler import cuda_code, executions, stages
+from minigan.compiler import cuda_code, executions, expressions, stages
 from minigan.compiler.capture import CaptureError, capture
 from minigan.compiler.cuda_launches import Launches, fastest
 from minigan.engine.autodiff import assign
@@ -230,7 +230,7 @@ def test_every_elementwise_primitive_has_numpys_values_in_cuda(dtype):
 
 def test_an_elementwise_primitive_without_cuda_is_recorded_or_refused(monkeypatch):
     """It is no silent fall-back: the table is asked before anything is written."""
-    monkeypatch.delitem(cuda_code.EXPRESSION, "tanh")
+    monkeypatch.delitem(expressions.EXPRESSION, "tanh")
     x = backends.get("strict").array(np.ones((2, 2)))
     with pytest.raises(CaptureError, match="cannot be block"):
         capture(lambda x: PRIMITIVES["tanh"](x), x, execution="block")

@@ -5,8 +5,8 @@ import pytest
 
 from minigan.backend import numpy_backend
 from minigan.compiler.capture import capture
-from minigan.compiler.cuda_code import EXPRESSION
 from minigan.compiler.cuda_launches import Block, Launches, arrange
+from minigan.compiler.expressions import EXPRESSION
 from minigan.compiler.graph import Node, UnplannableError, is_ufunc
 from minigan.compiler.passes.replica_groups import replicas_of
 from minigan.compiler.shadow import stages_of
