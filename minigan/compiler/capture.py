@@ -4,6 +4,7 @@ Capture is closed-world: an array that is neither an input, nor state, nor the o
 is refused at the line that uses it. The step is recorded twice, and refused at the line where it differs.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -36,12 +37,15 @@ def capture(
     state   the arrays or Tensors that the step reads and assigns, a list or {name: …}: parameters, optimiser
             state (the checkpoint's list); a printed program calls them by these names
     execution  how it is run again: "recorded", one call or launch per instruction; "planned" (NumPy), by
-            ``passes`` on ``threads``; on a GPU "launches", a graph of one fused launch per depth, or "block",
-            one launch for many steps, a thread block per replica; "auto" takes what should be fastest
+            ``passes`` on ``threads``; "native", C code made by the machine's compiler, replicas on
+            ``threads``; on a GPU "launches", a graph of one fused launch per depth, or "block", one launch
+            for many steps, a thread block per replica; "auto" takes what should be fastest. Native code is
+            compared with the eager step first; where there is no compiler, or it differs, the step is
+            planned, with a RuntimeWarning that says why
 
     Bits: every run, the first one too, has the same bits for the same inputs and state. They are the eager
-    step's when "recorded", and when "planned" with ``passes=EXACT`` of planner.py. All passes, and the fused
-    executions, take sums in another order, so that results differ from the eager step's by rounding: in the
+    step's when "recorded", and when "planned" with ``passes=EXACT`` of planner.py. All passes, native and
+    fused executions take sums in another order, so that results differ from the eager step's by rounding: in the
     default step by up to about 6e-8 of the value in float32, more where terms cancel.
 
     What freezes: Python runs while recording and never again. The step is called twice, the second time on
@@ -74,16 +78,25 @@ def capture(
     before, undone = [(array, copy_of(array)) for array in outside], writes.undone(outside)
     try:
         first = Trace(outside).run(step, own)
+        between = [(array, copy_of(array)) for array in outside] if execution == "native" else []
         _put_back(before[: len(buffers)])
         with np.errstate(all="ignore"):  # its values are not asked for
             second = Trace(outside, earlier=first).run(step, own)
         program = Program(own, lasting, second, passes, threads, execution)
+        if program.execution == "native":
+            from minigan.compiler.self_check import refusal_of
+
+            if why := refusal_of(program, second, between):
+                program = Program(own, lasting, second, passes, threads, "planned")
+                program.note = f"the step runs as {program.execution}, not as native code: {why}"
         _put_back(before)
         program(*own)
     except BaseException:
         _put_back(before)
         undone()
         raise
+    if program.note:
+        warnings.warn(program.note, RuntimeWarning, stacklevel=2)
     return program
 
 

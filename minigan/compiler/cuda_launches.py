@@ -5,7 +5,6 @@ and what a barrier is (the next launch, or __syncthreads).
 """
 
 import math
-import re
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from minigan.backend import owner
 from minigan.compiler.cuda_code import CudaCode
 from minigan.compiler.expressions import EXPRESSION
 from minigan.compiler.memory import view_of
+from minigan.compiler.places import arrange, bounds, names_of
 from minigan.compiler.stages import Target, base
 
 LARGE = 2**22  # multiplications of a product, above which cuBLAS is worth a launch of its own
@@ -32,50 +32,11 @@ def fastest(program):
     return "block" if work <= SMALL * min(count, MANY) else "launches"
 
 
-# ── memory ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def bounds(array):
-    """The first byte of the memory that an array looks into, and the one after its last."""
-    whole = array if array.base is None else array.base
-    first = whole.__array_interface__["data"][0]
-    return first, first + whole.nbytes
-
-
-def arrange(wishes, limit=math.inf):
-    """Places for pieces of memory, each needed for some time; those that fit in no place are left out.
-
-    wishes  [(key, length, first time, last time)], the most urgent first
-    limit   the length of all the memory
-
-    Returns {key: offset} and the length that is used.
-    """
-    placed, offsets = [], {}
-    for key, length, first, last in wishes:
-        offset = 0
-        for low, high, begin, end in sorted(placed):
-            if begin <= last and first <= end and low < offset + length and offset < high:
-                offset = high
-        if offset + length <= limit:
-            placed.append((offset, offset + length, first, last))
-            offsets[key] = offset
-    return offsets, max((high for _, high, _, _ in placed), default=0)
-
-
 def _wishes(stages, nodes):
     """Scratch memory as `arrange` takes it: in elements, rounded up to 16 bytes, small pieces first."""
     step = 16 // stages.dtype.itemsize
     sizes = {node: -(-_length(stages.arrays[node]) // step) * step for node in nodes}
     return [(node, sizes[node], *stages.spans[node]) for node in sorted(nodes, key=sizes.get)]
-
-
-def _names(externals):
-    """{external: its name in CUDA C}."""
-    names = {}
-    for e in externals:
-        name = re.sub(r"^(?=\d)|[^A-Za-z0-9]", "_", e.name) + "_"
-        names[e] = f"{name}{len(names)}" if name in names.values() else name
-    return names
 
 
 def _length(array):
@@ -99,7 +60,7 @@ class Launches:
         self.inputs = [e for e in stages.externals if e.is_input]
         self.kept = [e for e in stages.externals if not e.is_input]
         self.offsets, self.length = arrange(_wishes(stages, stages.own))
-        names = _names((*self.kept, *self.inputs))
+        names = names_of((*self.kept, *self.inputs))
         regions = [(*e.bounds, f"m.{name}", 0) for e, name in names.items()]
         regions += [(*bounds(stages.arrays[node]), "m.scratch", at) for node, at in self.offsets.items()]
         self.code = CudaCode(stages, regions)
@@ -216,7 +177,7 @@ class Block:
         self.shared, self.shared_length = arrange(wishes, limit)
         outside = [node for node in stages.own if node not in self.shared]
         self.outside, self.length = arrange(_wishes(stages, outside))
-        names = _names((*self.kept, *self.inputs))
+        names = names_of((*self.kept, *self.inputs))
         regions = [(*e.bounds, f"m.{name}", 0) for e, name in names.items()]
         for place, name in ((self.shared, "m.shared"), (self.outside, "m.scratch")):
             nodes = [(node, offset) for node, offset in place.items() if node in stages.spans]

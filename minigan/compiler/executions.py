@@ -1,7 +1,7 @@
 """The ways in which a recorded step can be run again: one table.
 
 NumPy plans a step, a GPU fuses it; both can also repeat it as it was recorded. How a step is captured stands
-in capture.py; a plan is made in planner.py, fused code in cuda_launches.py.
+in capture.py; a plan is made in planner.py, fused code in cuda_launches.py, code for the CPU in native.py.
 """
 
 from collections.abc import Callable
@@ -60,9 +60,18 @@ def _fused(name):
     return lambda program, home, passes, threads: fuse(program, name, home).load()
 
 
+def _native(program, home, passes, threads):
+    from minigan.compiler.native import Native
+    from minigan.compiler.shadow import stages_of
+
+    return Native(home, stages_of(program, home, Native.target), threads).load()
+
+
 EXECUTIONS = {row.name: row for row in (
     Execution("planned",  ("cpu",),       "line",        _planned,
               "NumPy code from a graph of the step, rewritten by passes"),
+    Execution("native",   ("cpu",),       "stage",       _native,
+              "C code of the step, compiled by the machine's compiler"),
     Execution("launches", ("gpu",),       "launch",      _fused("launches"),
               "a CUDA graph of one fused launch per depth of the step"),
     Execution("block",    ("gpu",),       "launch",      _fused("block"),
@@ -112,21 +121,27 @@ def fastest(program: Any, home: Any) -> str:
 
 def make(
     program: Any, home: Any, execution: str, passes: tuple[Any, ...], threads: int, exact: bool
-) -> tuple[str, Any]:
-    """(name, runner): the execution that was asked for, or the fastest, or the program as it was recorded.
+) -> tuple[str, Any, str]:
+    """(name, runner, note): the execution that was asked for, or the fastest, or the program as recorded.
 
     exact  whether the eager step's bits are wanted, so that "auto" repeats the recorded calls
+
+    A step that cannot be native, or a machine without a compiler, runs as planned, and the note says why.
 
     Raises:  CaptureError – if the backend has no such execution, or the step cannot be run so
     """
     if refusal := refused(execution, home):
         raise CaptureError(refusal)
-    name = execution
+    name, note = execution, ""
     if execution == "auto":
         name = "recorded" if exact and "planned" not in available(home) else fastest(program, home)
     try:
-        return name, EXECUTIONS[name].make(program, home, passes, threads)
-    except UnplannableError:
+        return name, EXECUTIONS[name].make(program, home, passes, threads), note
+    except UnplannableError as error:
+        if name == "native":
+            why = str(error) or "it does what only NumPy can"
+            name, runner, _ = make(program, home, "planned", passes, threads, exact)
+            return name, runner, f"the step runs as {name}, not as native code: {why}"
         if execution not in ("auto", "planned"):
             raise CaptureError(f"this step cannot be {execution}: capture it with execution='auto'") from None
-    return "recorded", Recorded(program, home)
+    return "recorded", Recorded(program, home), note

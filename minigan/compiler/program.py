@@ -43,7 +43,8 @@ class Program:
     outputs       what the step returned: the same tensors for every replay, which overwrites them; a call
                   returns copies of them
     instructions  the recorded calls, in order
-    execution     how it is run: "recorded", "planned", "launches" or "block"
+    execution     how it is run: "recorded", "planned", "native", "launches" or "block"
+    note          why it is not run as was asked for; else ""
     plan          what the execution made of the instructions, printable; None where it runs them as recorded
     """
 
@@ -70,7 +71,9 @@ class Program:
         overwritten = [i.output for i in work if i.primitive.name == "assign"] + self.returned
         self._overwrites, self._running = set(map(written_memory, overwritten)), Lock()
         home = backend.of(next(iter((*self.inputs, *self.state.values())), work[0].output))
-        self.execution, runner = executions.make(self, home, execution, passes, threads, passes != PASSES)
+        self.execution, runner, self.note = executions.make(
+            self, home, execution, passes, threads, passes != PASSES
+        )
         self.plan: Any = None if self.execution == "recorded" else runner
         self._run = runner.each
         if self.plan is not None:

@@ -15,7 +15,6 @@ from minigan.compiler.graph import VIEWS, Node, UnplannableError, is_ufunc, same
 from minigan.compiler.memory import view_of
 
 COST = {"exp": 8, "expm1": 10, "log": 8, "logaddexp": 20, "tanh": 12, "divide": 6, "sqrt": 6, "power": 20}
-RECOMPUTE = 30  # up to this cost a value that several stages need is computed in each of them
 LONG, PART = 64, 16  # a sum of more terms than this may be taken in parts, none of fewer terms than that
 MOST = 2**30  # elements of a value: kernels count them by 32 bits
 TILE = 4  # rows and columns of a product that one thread computes
@@ -30,6 +29,7 @@ class Target(NamedTuple):
     large       from how many multiplications on a product is made by a library
     padded      whether rows begin in different banks of shared memory
     functions   the elementwise functions that its code writer knows
+    recompute   up to this cost a value that several stages need is computed in each of them
     """
 
     by_replica: bool
@@ -37,6 +37,7 @@ class Target(NamedTuple):
     large: float
     padded: bool
     functions: Collection[str]
+    recompute: int = 30
 
 
 def base(x):
@@ -91,7 +92,7 @@ class Stages:
             raise UnplannableError
         (self.dtype,), self.padded = kinds, target.padded
         self.users, self.at = self.graph.users(), {node: k for k, node in enumerate(self.graph.nodes)}
-        self.saved = self._saved()
+        self.saved = self._saved(target.recompute)
         self.home, self.reads, self.stages = {}, {}, []
         self.depth_of_store, self.direct, self.kept = {}, {}, set()
         for node in self.graph.nodes:
@@ -113,7 +114,7 @@ class Stages:
 
     # ── what is computed where ──────────────────────────────────────────────────────────────────────────
 
-    def _saved(self):
+    def _saved(self, recompute):
         """The elementwise nodes that go to memory: operands, stored values, bases of views, dear ones."""
         saved, cost, loads, overwritten = set(), {}, {}, {}
         for node in self.graph.nodes:
@@ -136,7 +137,7 @@ class Stages:
             loads[node] = {x for x in xs if x.op == "load"}.union(*(loads[x] for x in inner))
             users = self._readers(node)
             gone = min((overwritten[x] for x in loads[node]), default=math.inf)
-            if cost[node] > RECOMPUTE and len(users) > 1 or any(self.at[u] > gone for u in users):
+            if cost[node] > recompute and len(users) > 1 or any(self.at[u] > gone for u in users):
                 saved.add(node)
         return {node for node in saved if is_ufunc(node.op)}
 

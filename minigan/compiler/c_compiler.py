@@ -1,0 +1,262 @@
+"""The machine's C compiler: which one there is, what it is told, and what it made before.
+
+A library that was made is kept in the user's cache, under a name made of its source, the compiler and its
+version, the flags and the processor, and of the library's own bytes: what is not as it was written is made
+anew. Nothing here is run that `find` did not find, and nothing of data or of files reaches the text.
+"""
+
+import ctypes
+import hashlib
+import importlib.util
+import os
+import platform
+import re
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from minigan.compiler.graph import UnplannableError
+
+# Meaning is IEEE's: NaN, infinities and the order of sums are kept, products and sums may be fused.
+FLAGS = (
+    "-std=gnu11", "-O3", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast",
+    "-fPIC", "-shared", "-w",
+)  # fmt: skip
+PROCESSOR = {"x86_64": ("-march=native", "-mprefer-vector-width=512"), "amd64": ("-march=native",)}
+OLDEST = {"gcc": 9, "clang": 15}  # gcc 12 was measured; clang 14 makes code of half the speed
+SECONDS = 60.0  # for one source; a second is usual
+ENTRY = "train"
+KEPT = 200  # libraries in the cache; the oldest ones go
+
+
+class CompilerError(UnplannableError):
+    """Why there is no native code, in a sentence."""
+
+
+class Compiler(NamedTuple):
+    """A C compiler.
+
+    command  how it is called
+    kind     "gcc" or "clang"
+    version  the first line of what it says
+    """
+
+    command: tuple[str, ...]
+    kind: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{' '.join(self.command)}: {self.version}"
+
+
+# ── which one
+
+
+def find() -> Compiler:
+    """The first that works and is new enough: of CC, cc, gcc, clang, and zig, as the extra `native` has it.
+
+    Raises:  CompilerError – if there is none, with what there is
+    """
+    return _find(os.environ.get("CC", ""), os.environ.get("PATH", ""))
+
+
+@cache
+def _find(chosen: str, path: str) -> Compiler:
+    reasons = []
+    for command in _candidates(chosen):
+        try:
+            return _asked(command)
+        except CompilerError as error:
+            reasons.append(str(error))
+    why = "; ".join(reasons) or "none of cc, gcc and clang is on the PATH"
+    raise CompilerError(
+        f"there is no C compiler for native code ({why}); install gcc, or pip install 'minigan[native]'"
+    )
+
+
+def _candidates(chosen: str) -> list[tuple[str, ...]]:
+    try:
+        own = tuple(shlex.split(chosen))
+    except ValueError:
+        raise CompilerError(f"CC is {chosen[:60]!r}, which is no command; set it as CC=gcc") from None
+    if own:
+        return [own]
+    found: list[tuple[str, ...]] = [(name,) for name in ("cc", "gcc", "clang") if shutil.which(name)]
+    if importlib.util.find_spec("ziglang") is not None:
+        found.append((sys.executable, "-m", "ziglang", "cc"))
+    return found
+
+
+def _asked(command: tuple[str, ...]) -> Compiler:
+    """Raises:  CompilerError – if it does not say that it is a compiler which is new enough"""
+    name = " ".join(command)[-60:]
+    said = _run((*command, "--version"), name, seconds=20.0).splitlines()[:1]
+    first = said[0] if said else ""
+    kind = "clang" if "clang" in first else "gcc"
+    found = re.search(r"version (\d+)" if kind == "clang" else r"\) (\d+)\.\d|\b(\d+)\.\d+\.\d+", first)
+    if found is None:
+        raise CompilerError(f"{name} does not say which version it is of")
+    if int(found[1] or found[2]) < OLDEST[kind]:
+        raise CompilerError(f"{name} is {first[:60]}, and {kind} is wanted from version {OLDEST[kind]} on")
+    return Compiler(command, kind, first)
+
+
+def _run(command: tuple[str, ...], name: str, seconds: float, folder: str | None = None) -> str:
+    """What a command says.    Raises:  CompilerError – if it cannot be run, fails, or does not end"""
+    options = {"text": True, "errors": "replace", "stdin": subprocess.DEVNULL, "cwd": folder, "check": False}
+    try:
+        done = subprocess.run(list(command), capture_output=True, timeout=seconds, **options)  # type: ignore[call-overload]
+    except subprocess.TimeoutExpired:
+        raise CompilerError(f"{name} did not end within {seconds:g} s") from None
+    except OSError as error:
+        raise CompilerError(f"{name} cannot be run: {error.strerror}") from None
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        wrong = next((line for line in said if "error" in line), said[0] if said else "it does not say why")
+        raise CompilerError(f"{name} failed: {wrong.strip()[:200]}")
+    return str(done.stdout)
+
+
+# ── what was made before
+
+
+def flags() -> tuple[str, ...]:
+    """What a compiler is told beside the source, on this processor."""
+    return (*FLAGS, *PROCESSOR.get(platform.machine().lower(), ("-mcpu=native",)))
+
+
+def key_of(source: str, compiler: Compiler) -> str:
+    """The name under which what a compiler makes of a source is kept: -march=native is not in the text."""
+    parts = [source, *compiler.command, compiler.version, *flags(), _processor()]
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+
+
+@cache
+def _processor() -> str:
+    """What the machine says of its processor: the model, and what it can."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    lines = re.findall(r"^(?:model name|flags|Features|CPU part)\s*:.*$", text, re.MULTILINE)
+    return "\n".join(sorted(set(lines))) or platform.machine()
+
+
+def folder() -> Path:
+    """Where libraries are kept: `minigan/native` in the user's cache."""
+    if os.name == "nt":
+        root = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    else:
+        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "minigan" / "native"
+
+
+def cache_folder() -> Path:
+    """The folder, made if it is not there.    Raises:  CompilerError – if it may not be trusted or used"""
+    try:
+        place = folder()
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = place.lstat()
+    except (OSError, RuntimeError) as error:
+        raise CompilerError(f"the cache of native code cannot be made: {error}") from None
+    if not stat.S_ISDIR(found.st_mode):
+        raise CompilerError(f"the cache of native code, {place}, is no directory")
+    if os.name == "posix" and (found.st_uid != os.geteuid() or found.st_mode & 0o077):
+        raise CompilerError(f"the cache of native code, {place}, is open to others: chmod 700, or remove it")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise CompilerError(f"the cache of native code, {place}, cannot be written")
+    return place
+
+
+def _kept(place: Path, key: str) -> Path | None:
+    """The library of this key, if all of its bytes are those that were written."""
+    for path in sorted(place.glob(f"{key}-*.so")):
+        try:
+            if stat.S_ISREG(path.lstat().st_mode) and path.stem == f"{key}-{_digest(path)}":
+                os.utime(path)
+                return path
+            path.unlink()
+        except OSError:
+            continue
+    return None
+
+
+def _digest(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def _clean(place: Path) -> None:
+    """Forget the libraries that were not used for the longest time."""
+    try:
+        found = sorted(place.glob("*.so"), key=lambda path: path.stat().st_mtime)
+        for path in found[:-KEPT]:
+            path.unlink()
+    except OSError:
+        pass  # another process was faster
+
+
+# ── compiling
+
+
+def compiled(source: str) -> tuple[Path, tempfile.TemporaryDirectory[str] | None]:
+    """The library of a source, from the cache or made now; without a cache, in a folder that goes with it.
+
+    Raises:  CompilerError – with the compiler's first complaint
+    """
+    compiler = find()
+    key, own = key_of(source, compiler), None
+    try:
+        place = cache_folder()
+    except CompilerError:
+        own = tempfile.TemporaryDirectory(prefix="minigan-native-", ignore_cleanup_errors=True)
+        place = Path(own.name)
+    if own is None and (path := _kept(place, key)) is not None:
+        return path, None
+    with tempfile.TemporaryDirectory(prefix="minigan-cc-", ignore_cleanup_errors=True) as work:
+        made = _make(source, compiler, work)
+        target = place / f"{key}-{_digest(made)}.so"
+        try:
+            shutil.copyfile(made, part := place / f"{key}.{os.getpid()}.part")
+            os.chmod(part, 0o700)
+            os.replace(part, target)
+        except OSError as error:
+            raise CompilerError(f"native code cannot be kept: {error.strerror}") from None
+    _clean(place)
+    return target, own
+
+
+def _make(source: str, compiler: Compiler, work: str) -> Path:
+    """A library that a process of its own could load.    Raises:  CompilerError"""
+    (Path(work) / "step.c").write_text(source, encoding="utf-8")
+    name, made = compiler.command[0], Path(work) / "step.so"
+    _run((*compiler.command, *flags(), "step.c", "-o", "step.so", "-lm"), name, SECONDS, work)
+    if not made.is_file():
+        raise CompilerError(f"{name} said that it was done, and made nothing")
+    test = f"import ctypes, sys; ctypes.CDLL(sys.argv[1]).{ENTRY}"
+    try:  # elsewhere, since what is cut short ends the process that looks into it
+        _run((sys.executable, "-I", "-S", "-c", test, str(made)), name, SECONDS)
+    except CompilerError:
+        raise CompilerError(f"what {name} made is no library that can be loaded") from None
+    return made
+
+
+def load(source: str):
+    """The function `train` of a source.
+
+    Raises:  CompilerError – if there is no compiler, or it fails, with a reason in one sentence
+    """
+    path, own = compiled(source)
+    try:
+        function = getattr(ctypes.CDLL(str(path)), ENTRY)
+    except (OSError, AttributeError):
+        raise CompilerError(f"the native code in {path} cannot be loaded") from None
+    pointer, number = ctypes.c_void_p, ctypes.c_longlong
+    function.argtypes, function.restype = [pointer] * 5 + [number] * 3, None
+    function.folder = own  # it goes when the function does
+    return function

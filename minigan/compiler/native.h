@@ -1,0 +1,181 @@
+// What the loops of a step are made of on a CPU: T is float or double.
+// Compiled without -ffast-math: NaN and infinities mean what they mean, only products and sums are fused.
+#include <stddef.h>
+#include <string.h>
+
+typedef ptrdiff_t Index;  // of 32 bits the loops are slower, and gcc 12 got one of them wrong
+#if defined _WIN32
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 20")
+
+INLINE T maximum(T a, T b) { return a >= b || a != a ? a : b; }
+INLINE T minimum(T a, T b) { return a <= b || a != a ? a : b; }
+INLINE T square(T x) { return x * x; }
+INLINE T sign(T x) { return x != x ? x : (T)((x > 0) - (x < 0)); }
+INLINE T absolute(T x) { return x < 0 ? -x : x + 0; }  // −0 + 0 = 0
+
+#ifdef DOUBLE
+typedef long long Bits;
+enum { MANTISSA = 52, BIAS = 1023, TERMS = 13, SERIES = 11, SERIES1P = 17 };
+#define MAGIC 6755399441055744.0
+#define LOWEST -746.0
+#define HIGHEST 710.0
+#define LN2_HIGH 0.693147180369123816490
+#define LN2_LOW 1.90821492927058770002e-10
+#define sqrt __builtin_sqrt
+#define pow __builtin_pow
+#else
+typedef int Bits;
+enum { MANTISSA = 23, BIAS = 127, TERMS = 7, SERIES = 5, SERIES1P = 8 };
+#define MAGIC 12582912.0f
+#define LOWEST -104.0f
+#define HIGHEST 89.0f
+#define LN2_HIGH 0.693145751953125f
+#define LN2_LOW 1.428606765330187e-06f
+#define sqrt __builtin_sqrtf
+#define pow __builtin_powf
+#endif
+#define INFINITE ((T)__builtin_inf())
+typedef union { T value; Bits bits; } Number;
+
+INLINE T power_of_two(Bits k) { Number n = {.bits = (k + BIAS) << MANTISSA}; return n.value; }
+
+// eʳ − 1 for |r| ≤ ln 2 / 2, by Taylor
+INLINE T small_expm1(T r)
+{
+    T sum = 0, factorial = 1;
+    UNROLL for (int n = 2; n <= TERMS; ++n) factorial *= n;
+    UNROLL for (int n = TERMS; n >= 1; --n) { sum = sum * r + 1 / factorial; factorial /= n; }
+    return sum * r;
+}
+// x = k ln 2 + r
+INLINE T reduced(T x, Bits* k)
+{
+    x = x > HIGHEST ? HIGHEST : x;  // a NaN stays
+    x = x < LOWEST ? LOWEST : x;
+    const T shifted = x * (T)1.44269504088896341 + MAGIC, whole = shifted - MAGIC;
+    const Number n = {.value = shifted}, zero = {.value = MAGIC};
+    *k = n.bits - zero.bits;
+    return (x - whole * LN2_HIGH) - whole * LN2_LOW;
+}
+INLINE T exponential(T x)
+{
+    Bits k;
+    const T r = reduced(x, &k), e = small_expm1(r) + 1;
+    return e * power_of_two(k >> 1) * power_of_two(k - (k >> 1));
+}
+INLINE T exponential_less_one(T x)
+{
+    Bits k;
+    const T r = reduced(x < -40 ? (T)-40 : x, &k), e = small_expm1(r), half = power_of_two(k - 1);
+    return 2 * (half * e + (half - (T)0.5));
+}
+#ifdef DOUBLE
+INLINE T hyperbolic_tangent(T x)
+{
+    const T size = absolute(x), e = exponential_less_one(2 * (size > 22 ? (T)22 : size)), y = e / (e + 2);
+    return x < 0 ? -y : y;
+}
+#else
+// x P(x²) / Q(x²), fitted to 6e-9 where tanh x is not ±1
+INLINE T hyperbolic_tangent(T x)
+{
+    x = x > 7.905f ? 7.905f : x;
+    x = x < -7.905f ? -7.905f : x;
+    const T z = x * x;
+    const T p = (((1.54182381e-08f * z + 2.20169462e-05f) * z + 3.57863095e-03f) * z + 1.34503219e-01f) * z + 1;
+    const T q = (((8.59503101e-07f * z + 3.4230463e-04f) * z + 2.61908815e-02f) * z + 4.67836498e-01f) * z + 1;
+    return x * p / q;
+}
+#endif
+// 2 artanh s = 2 (s + s³/3 + s⁵/5 …)
+INLINE T twice_artanh(T s, int terms)
+{
+    const T z = s * s;
+    T sum = 0;
+    UNROLL for (int n = terms; n >= 1; --n) sum = sum * z + (T)1 / (2 * n + 1);
+    return 2 * (s + s * z * sum);
+}
+INLINE T logarithm(T x)
+{
+    const Number n = {.value = x}, low = {.value = (T)0.70710678118654752};
+    const Bits k = (n.bits - low.bits) >> MANTISSA;
+    const Number m = {.bits = n.bits - k * ((Bits)1 << MANTISSA)};
+    const T y = twice_artanh((m.value - 1) / (m.value + 1), SERIES) + (T)k * LN2_LOW + (T)k * LN2_HIGH;
+    T special = x == INFINITE ? x : y;
+    special = x == 0 ? -INFINITE : special;
+    special = x < 0 ? (T)__builtin_nan("") : special;
+    return x != x ? x : special;
+}
+INLINE T logaddexp(T a, T b)
+{
+    const T high = maximum(a, b), low = minimum(a, b), u = exponential(low - high);
+    return low == high ? high + (T)0.693147180559945309 : high + twice_artanh(u / (2 + u), SERIES1P);
+}
+
+// What the functions of a step are called in CUDA, where the same expressions are compiled.
+#define fabs absolute
+#define exp exponential
+#define expm1 exponential_less_one
+#define log logarithm
+#define tanh hyperbolic_tangent
+
+// ── products of matrices ────────────────────────────────────────────────────────────────────────────────────
+#if defined __AVX512F__
+enum { BYTES = 64, HIGH = 8 };
+#elif defined __AVX__
+enum { BYTES = 32, HIGH = 4 };
+#else
+enum { BYTES = 16, HIGH = 4 };
+#endif
+enum { LANES = BYTES / sizeof(T) };
+typedef T V __attribute__((vector_size(BYTES), aligned(sizeof(T)), may_alias));
+
+// c = a b for R ≤ HIGH rows and C ≤ 2 vectors of columns, in registers; an, ak, bk, cn are strides.
+INLINE void tile(const int R, const int C, const Index K, const T* a, const Index an, const Index ak, const T* b,
+                 const Index bk, T* c, const Index cn)
+{
+    V sum[HIGH][2] = {};
+    for (Index k = 0; k < K; ++k) {
+        V row[2];
+        for (Index q = 0; q < C; ++q) row[q] = *(const V*)(b + k * bk + q * LANES);
+        UNROLL
+        for (Index r = 0; r < R; ++r)
+            for (Index q = 0; q < C; ++q) sum[r][q] += a[r * an + k * ak] * row[q];
+    }
+    UNROLL
+    for (Index r = 0; r < R; ++r)
+        for (Index q = 0; q < C; ++q) *(V*)(c + r * cn + q * LANES) = sum[r][q];
+}
+// R rows of a product with m columns; the last vector may cover columns a second time.
+INLINE void product(const int R, const Index m, const Index K, const T* a, const Index an, const Index ak, const T* b,
+                    const Index bk, T* c)
+{
+    if (m < LANES) {
+        for (Index r = 0; r < R; ++r) {
+            for (Index j = 0; j < m; ++j) c[r * m + j] = 0;
+            for (Index k = 0; k < K; ++k) {
+                #pragma omp simd
+                for (Index j = 0; j < m; ++j) c[r * m + j] += a[r * an + k * ak] * b[k * bk + j];
+            }
+        }
+        return;
+    }
+    Index j = 0;
+    for (; j + 2 * LANES <= m; j += 2 * LANES) tile(R, 2, K, a, an, ak, b + j, bk, c + j, m);
+    if (j + LANES <= m) tile(R, 1, K, a, an, ak, b + j, bk, c + j, m), j += LANES;
+    if (j < m) tile(R, 1, K, a, an, ak, b + m - LANES, bk, c + m - LANES, m);
+}
+
+// out[k][j] = a[j][k] of n rows and m columns, block by block as the cache likes it
+static void transpose(const Index n, const Index m, const T* a, const Index an, const Index am, T* restrict out)
+{
+    for (Index j = 0; j < n; j += 16)
+        for (Index k = 0; k < m; k += 16)
+            for (Index q = k; q < k + 16 && q < m; ++q)
+                for (Index r = j; r < j + 16 && r < n; ++r) out[q * n + r] = a[r * an + q * am];
+}

@@ -1,0 +1,74 @@
+"""A native step held against the eager one before it is believed: a compiler may be wrong without a word.
+
+The step has just run twice as Python runs it; the code repeats the second of the two. What differs by more
+than rounding refuses it, unless rounding of that size can do so much: Adam divides by the root of a gradient
+that may be zero but for rounding. How much it can do is asked of the recorded step, whose every result is
+then disturbed at random (Parker 1997, Monte Carlo arithmetic).
+"""
+
+from typing import Any
+
+import numpy as np
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}  # of the largest number of an array
+TRIALS, DISTURBED, MARGIN = 4, 4.0, 16.0  # runs, units in the last place, times what they do
+
+
+def refusal_of(program: Any, trace: Any, start: list[tuple[Any, Any]]) -> str:
+    """Why a program is not what the eager step is, in a sentence; "" where it is.
+
+    trace  of the eager step, which has just been run
+    start  [(array, content)] of inputs and state before that run
+    """
+    arrays = program.state | {f"output {k}": a for k, a in enumerate(program.returned)}
+    expected = {name: a.copy() for name, a in arrays.items()}
+    _put_back(start)
+    with np.errstate(all="ignore"):
+        program._run([a[None] for a in program.inputs], 1)
+        received = {name: a.copy() for name, a in arrays.items()}
+        wrong = {name for name in arrays if _beyond(expected[name], received[name], None).any()}
+        if not wrong:
+            return ""
+        reach = _reach(trace, start, {name: arrays[name] for name in wrong}, expected)
+        for name in sorted(wrong):
+            bad = _beyond(expected[name], received[name], reach[name])
+            if bad.any():
+                scale = np.max(np.abs(expected[name])) or 1.0
+                apart = np.max(np.abs(expected[name] - received[name])[bad]) / scale
+                return (
+                    f"its {name} is not the eager step's: {np.count_nonzero(bad)} of {bad.size} numbers are "
+                    f"wrong, by up to {apart:.1e} of the largest; this is a bug of minigan or of the compiler"
+                )
+    return ""
+
+
+def _beyond(expected: Any, received: Any, reach: Any) -> Any:
+    """Where two arrays differ by more than rounding, or by more than what rounding reaches."""
+    same = (expected == received) | (np.isnan(expected) & np.isnan(received))
+    finite = np.abs(expected)[np.isfinite(expected)]
+    bound = TOLERANCE[expected.dtype.name] * np.max(finite, initial=0.0)
+    if reach is not None:
+        bound = np.maximum(bound, MARGIN * reach)
+    return ~(same | (np.abs(expected - received) <= bound))
+
+
+def _reach(trace: Any, start: Any, arrays: Any, expected: Any) -> Any:
+    """{name: how far rounding moves each number}."""
+    rng, reach = np.random.default_rng(0), {name: np.zeros(a.shape) for name, a in arrays.items()}
+    for _ in range(TRIALS):
+        _put_back(start)
+        for i in trace.instructions:
+            if i.is_view:
+                continue
+            i.kernel(np, *i.inputs, out=i.output, **i.params)
+            if i.primitive.name != "assign":
+                unit = DISTURBED * np.finfo(i.output.dtype).eps
+                i.output *= (1.0 + unit * rng.uniform(-1.0, 1.0, i.output.shape)).astype(i.output.dtype)
+        for name, a in arrays.items():
+            reach[name] = np.fmax(reach[name], np.abs(a - expected[name]))
+    return reach
+
+
+def _put_back(contents: list[tuple[Any, Any]]) -> None:
+    for array, content in contents:
+        np.copyto(array, content)
