@@ -14,6 +14,7 @@ plot = ["matplotlib>=3.10.7"]  # the figures of a run; everything else works wit
 sweep = ["joblib>=1.5"]  # minigan sweep --jobs: processes that are replaced when one is killed
 cluster = [*sweep, "dask[distributed]>=2025.1"]  # minigan sweep --workers dask: on other machines, by TLS
 bench = ["pytest>=8.1.1", "pytest-benchmark>=5.2"]  # python -m pytest bench/bench_step.py
+native = ["ziglang>=0.13"]  # a C compiler for --set execution=native, where there is none
 test = [
     *plot,
     *cluster,
@@ -37,6 +38,7 @@ setup(
     package_data={
         "minigan": ["py.typed"],
         "minigan.backend": ["kernels/*"],
+        "minigan.compiler": ["native.h"],
         "minigan.cli": ["schema.json"],
         "minigan.testing": ["*.h"],
         "minigan.testing.strict": ["*.json"],
@@ -56,6 +58,7 @@ setup(
         "plot": plot,
         "sweep": sweep,
         "cluster": cluster,
+        "native": native,
         "bench": bench,
         "test": test,
         "dev": dev,

@@ -103,5 +103,6 @@ VALUES = {  # of a choice, by the last part of its name that says what it is
         Synonyms("compiled jit plan compile", "planned"),
         Synonyms("eager record replay", "recorded"),
         Synonyms("graph cuda_graph cudagraph", "launches"),
+        Synonyms("c gcc clang cc machine_code", "native"),
     ),
 }  # fmt: skip

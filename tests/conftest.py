@@ -11,6 +11,7 @@ import pytest
 
 import minigan
 from minigan import backend as backends
+from minigan.compiler import c_compiler
 from minigan.evaluation.classifier_test import classifier_two_sample_test
 from minigan.gan.orders import Consensus
 from minigan.gan.penalties import R1, R2, WGANGP, ZeroGP
@@ -74,6 +75,17 @@ def pytest_configure(config):
 def one_thread_of_blas():
     """As in a run: more than one may sum in another order."""
     with limited(1):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def native_code(tmp_path_factory):
+    """It is kept in a folder of the session, and compiled in a hurry where the flags are not the subject."""
+    place = tmp_path_factory.mktemp("native")
+    place.chmod(0o700)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(c_compiler, "folder", lambda: place)
+        patched.setattr(c_compiler, "FLAGS", ("-O0", *(f for f in c_compiler.FLAGS if f != "-O3")))
         yield
 
 

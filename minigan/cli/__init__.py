@@ -20,6 +20,7 @@ SIGTERM.
 import errno
 import sys
 import traceback
+import warnings
 
 import click
 
@@ -122,6 +123,7 @@ def _run(arguments: list[str]) -> int:
         if argument.encode(errors="replace").decode() != argument:
             return say(f"error: {ascii(argument[:80])} is not UTF-8 text; rename the file or directory", 2)
     debug = "--debug" in arguments
+    warnings.formatwarning = lambda message, *_, **__: f"note: {message}\n"  # without the line of code
     arguments = sorted(arguments, key=lambda a: a not in GLOBAL_FLAGS)
     try:
         with handled(stop):

@@ -1,4 +1,4 @@
-"""graph: how a loss is computed, as text, a picture, a recorded step or CUDA C."""
+"""graph: how a loss is computed, as text, a picture, a recorded step, C or CUDA C."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     type=Named(["launches", "block"]),
     help="Print the training step as CUDA C, as a GPU would run it; needs none.",
 )
+@click.option(
+    "--c", "native", is_flag=True, help="Print the training step as C, as --set execution=native runs it."
+)
 @click.option("-o", "--output", help="Write .dot, .svg, .png or .pdf; without it text goes to stdout.")
 @set_option
 def graph(
@@ -31,6 +34,7 @@ def graph(
     player: str,
     program: bool,
     cuda: str | None,
+    native: bool,
     output: str | None,
     sets: tuple[str, ...],
 ) -> None:
@@ -46,19 +50,22 @@ def graph(
     from minigan.training.draws import stream
     from minigan.training.experiment import Experiment
 
-    if cuda is not None:
-        if program or output is not None:
-            raise ConfigError("--cuda prints a source to stdout; give it without --program and -o")
+    execution = "native" if native else cuda
+    if execution is not None:
+        if program or output is not None or native and cuda is not None:
+            what = "--c" if native else "--cuda"
+            raise ConfigError(f"{what} prints a source to stdout; give it without --program, -o and another")
         sets = (*sets, "backend=numpy", "execution=recorded")
     if output is not None and (program or Path(output).suffix not in (".dot", ".svg", ".png", ".pdf")):
         received = f"{output!r} with --program" if program else repr(output)
         raise ConfigError(f"-o writes the history as .dot, .svg, .png or .pdf; received {received}")
     config, data, _ = configure(source, sets, False, {})
     experiment = Experiment(config, data=data)
-    if program or cuda:
+    if program or execution:
         with np.errstate(all="ignore"):
             experiment.advance(1)
-        click.echo(_format_cuda(experiment.program, cuda) if cuda else str(experiment.program))
+        recorded = experiment.program
+        click.echo(_format_source(recorded, execution) if execution else str(recorded))
         return
     game, rng = experiment.game, stream(config.seed, "latent")
     z = constant(experiment.backend.array(experiment.draw_latent(rng, (config.batch,))))
@@ -80,18 +87,23 @@ def graph(
     write_atomic(output, source_text)
 
 
-def _format_cuda(program: "Program | None", execution: str) -> str:
+def _format_source(program: "Program | None", execution: str) -> str:
     """The stages of a step as comments, and their source."""
     from minigan import backend
     from minigan.compiler.executions import fuse
     from minigan.compiler.graph import UnplannableError
 
+    device = backend.numpy_backend if execution == "native" else backend.get("strict")
     try:
-        fused = fuse(program, execution, backend.numpy_backend, backend.get("strict"))
+        fused = fuse(program, execution, backend.numpy_backend, device)
     except UnplannableError:
-        raise ConfigError(f"this step cannot be {execution}; a GPU runs it as it was recorded") from None
-    head = "".join(f"// {line}\n" for line in str(fused.stages).splitlines())
-    return f"// depth: a stage → what it writes\n{head}\n{fused.source}"
+        otherwise = "it is planned instead" if execution == "native" else "a GPU runs it as it was recorded"
+        raise ConfigError(f"this step cannot be {execution}; {otherwise}") from None
+    lines = ["depth: a stage → what it writes", *str(fused.stages).splitlines()]
+    if execution == "native":
+        lines.append(f"numbers, which are no part of what is compiled: {', '.join(map(repr, fused.numbers))}")
+    head = "".join(f"// {line}\n" for line in lines)
+    return f"{head}\n{fused.source}"
 
 
 def _draw(source: bytes, kind: str) -> bytes:

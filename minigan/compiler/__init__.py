@@ -1,9 +1,10 @@
-"""The compiler: a step recorded as data, planned, and written as NumPy or CUDA code.
+"""The compiler: a step recorded as data, planned, and written as NumPy code, C or CUDA C.
 
 What belongs here: recording (capture, trace, program), the ways to run a recording (executions), the graph of
 values and its rewrites (graph, passes/), where they live (memory), plans for NumPy (planner, numpy_code), and
-fused steps on GPUs (shadow, stages, cuda_code, cuda_launches). It watches the engine through one hook,
-`observer`; the engine knows nothing of it.
+fused steps (shadow, stages, places, expressions): on GPUs (cuda_code, cuda_launches), and as native code of
+the CPU (regions, native_code, native, native.h, c_compiler, self_check). It watches the engine through one
+hook, `observer`; the engine knows nothing of it.
 
 What does not: derivatives and primitives (engine/), arrays and devices (backend/), anything of networks,
 games or training, and what only measures programs (profiling/).

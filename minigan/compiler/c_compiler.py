@@ -17,6 +17,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -246,6 +247,41 @@ def _make(source: str, compiler: Compiler, work: str) -> Path:
     return made
 
 
+HEADER = Path(__file__).with_name("native.h")  # what every source begins with, after the type of its numbers
+TRIAL = """typedef float T;
+{header}
+EXPORT void train(T* const* arrays, const T* numbers, T* scratch, T* own, T* copies,
+                  long long first, long long last, long long steps)
+{{
+    for (long long step = 0; step < steps; ++step)
+        for (Index i = 0; i + HIGH <= 64; i += HIGH)
+            product(HIGH, 64, 64, arrays[0] + i * 64, 64, 1, arrays[1], 64, arrays[2] + i * 64);
+}}
+"""
+
+
+@cache
+def trial() -> tuple[str, float, float]:
+    """(compiler, seconds that it takes for a small source, 10⁹ operations per second of its products).
+
+    Raises:  CompilerError – if there is no native code here
+    """
+    compiler, source = find(), TRIAL.format(header=HEADER.read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory(prefix="minigan-cc-", ignore_cleanup_errors=True) as work:
+        started = time.perf_counter()
+        made = _make(source, compiler, work)
+        took = time.perf_counter() - started
+        multiply, operations = _entry(made), 2 * 64**3
+    memory = [(ctypes.c_float * 64**2)() for _ in range(3)]
+    pointers = (ctypes.c_void_p * 3)(*map(ctypes.addressof, memory))
+    rates = []
+    for _ in range(5):
+        started = time.perf_counter()
+        multiply(pointers, None, None, None, None, 0, 1, 1000)
+        rates.append(1000 * operations / (time.perf_counter() - started) / 1e9)
+    return compiler.version, took, max(rates)
+
+
 def load(source: str):
     """The function `train` of a source.
 
@@ -253,10 +289,18 @@ def load(source: str):
     """
     path, own = compiled(source)
     try:
+        return _entry(path)
+    finally:
+        if own is not None:
+            own.cleanup()  # what is loaded is kept by the system
+
+
+def _entry(path: Path):
+    """The function of a library.    Raises:  CompilerError – if it cannot be loaded"""
+    try:
         function = getattr(ctypes.CDLL(str(path)), ENTRY)
     except (OSError, AttributeError):
         raise CompilerError(f"the native code in {path} cannot be loaded") from None
     pointer, number = ctypes.c_void_p, ctypes.c_longlong
     function.argtypes, function.restype = [pointer] * 5 + [number] * 3, None
-    function.folder = own  # it goes when the function does
     return function

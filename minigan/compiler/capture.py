@@ -45,8 +45,8 @@ def capture(
 
     Bits: every run, the first one too, has the same bits for the same inputs and state. They are the eager
     step's when "recorded", and when "planned" with ``passes=EXACT`` of planner.py. All passes, native and
-    fused executions take sums in another order, so that results differ from the eager step's by rounding: in the
-    default step by up to about 6e-8 of the value in float32, more where terms cancel.
+    fused executions take sums in another order, so that results differ from the eager step's by rounding: in
+    the default step by up to about 6e-8 of the value in float32, more where terms cancel.
 
     What freezes: Python runs while recording and never again. The step is called twice, the second time on
     the state that the first left, and where a number, the order of calls or the arrays differ it is refused;

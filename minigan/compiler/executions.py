@@ -61,10 +61,7 @@ def _fused(name):
 
 
 def _native(program, home, passes, threads):
-    from minigan.compiler.native import Native
-    from minigan.compiler.shadow import stages_of
-
-    return Native(home, stages_of(program, home, Native.target), threads).load()
+    return fuse(program, "native", home, threads=threads).load()
 
 
 EXECUTIONS = {row.name: row for row in (
@@ -81,19 +78,24 @@ EXECUTIONS = {row.name: row for row in (
 )}  # fmt: skip
 
 
-def fuse(program: Any, name: str, home: Any, device: Any = None) -> Any:
-    """A program as CUDA code of "launches" or of a "block": its stages and its source; load() compiles it.
+def fuse(program: Any, name: str, home: Any, device: Any = None, **options: Any) -> Any:
+    """A program as C of "native", or CUDA code of "launches" or "block"; load() compiles it.
 
     home    where the program's arrays are
     device  for which it is written; home if there is no other
 
     Raises:  UnplannableError – if the step cannot be fused so
     """
-    from minigan.compiler.cuda_launches import FUSED
     from minigan.compiler.shadow import stages_of
 
-    kind = FUSED[name]
-    return kind(device or home, stages_of(program, home, kind.target))
+    kind: Any
+    if name == "native":
+        from minigan.compiler.native import Native as kind
+    else:
+        from minigan.compiler.cuda_launches import FUSED
+
+        kind = FUSED[name]
+    return kind(device or home, stages_of(program, home, kind.target), **options)
 
 
 def available(home: Any) -> tuple[str, ...]:
@@ -106,6 +108,18 @@ def refused(execution: str, home: Any) -> str:
     names = ("auto", *available(home))
     known = f"execution is one of {', '.join(names)} on {home.name}; received {execution!r}"
     return "" if execution in names else known
+
+
+def compiler_of(execution: str) -> str | None:
+    """What compiles the code of an execution, on which its bits depend; None where nothing is compiled."""
+    if execution != "native":
+        return None
+    from minigan.compiler import c_compiler
+
+    try:
+        return c_compiler.find().version
+    except c_compiler.CompilerError:
+        return "none"
 
 
 def fastest(program: Any, home: Any) -> str:

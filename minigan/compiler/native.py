@@ -9,7 +9,6 @@ neither on threads nor on how many replicas there are, nor on how many steps a c
 import ctypes
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 
@@ -23,7 +22,6 @@ from minigan.compiler.places import arrange, bounds, names_of
 from minigan.compiler.regions import Regions
 from minigan.compiler.stages import Target, base
 
-HEADER = Path(__file__).with_name("native.h")
 CACHE, LINE = 2**15, 64  # bytes of a block's widest value, and of a line of the cache
 WRITTEN = (0.0, 1.0, -1.0, 0.5, 2.0)  # numbers that stay in the text, since they are the formula's
 
@@ -172,7 +170,7 @@ class Native:
         head = [
             "#define DOUBLE\n" * (self.stages.dtype == np.float64)
             + f"typedef {C_TYPE[self.stages.dtype.name]} T;",
-            HEADER.read_text(encoding="utf-8"),
+            c_compiler.HEADER.read_text(encoding="utf-8"),
             f"typedef struct {{{members} const T* numbers; }} Memory;\n",
         ]
         lines = ["static void step(const Memory* restrict m)", "{", *self._step(timed), "}\n"]
@@ -197,14 +195,15 @@ class Native:
         return "\n".join([*head, *makers, *(f.text for f in self.functions.values()), *lines, ""])
 
     def _step(self, timed):
-        """The lines of a step; timed, each adds to ``spent`` what it takes."""
+        """The lines of a step; timed, each that calls a function adds what it takes to ``spent``."""
         calls = 0
         for phase in range(-1, max(self.regions.phase.values(), default=-1) + 1):
             for line in self._phase(phase):
-                if timed and "(m" in line:
-                    line = f"    const long long t{calls} = now(); {line.strip()} spent[{calls}] += now() - t{calls};"
+                if timed and "(m" in line and "memset" not in line:
+                    yield f"    TIMED({calls}, {line.strip()})"
                     calls += 1
-                yield line
+                else:
+                    yield line
 
     def _phase(self, phase):
         """A region, block by block, then what comes after it; a line per stage."""
@@ -244,9 +243,15 @@ class Native:
         self.stages.devices = {}  # the arrays of the first step are free
         return self
 
+    def _apart(self, block):
+        """A block of inputs that no step overwrites while it is read."""
+        if any(np.may_share_memory(block, e.device) for e in self._names if not e.is_input):
+            return block.copy()
+        return np.ascontiguousarray(block)
+
     def each(self, blocks, count):
         """The step for every first index of the inputs' blocks."""
-        given = {e: np.ascontiguousarray(b) for e, b in zip(self._inputs, blocks, strict=True)}
+        given = {e: self._apart(b) for e, b in zip(self._inputs, blocks, strict=True)}
         arrays = [given[e] if e.is_input else e.device for e in self._names]
         pointers = (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))
         replicas, threads = self.stages.replicas, self.threads

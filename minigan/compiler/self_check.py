@@ -62,8 +62,8 @@ def _reach(trace: Any, start: Any, arrays: Any, expected: Any) -> Any:
                 continue
             i.kernel(np, *i.inputs, out=i.output, **i.params)
             if i.primitive.name != "assign":
-                unit = DISTURBED * np.finfo(i.output.dtype).eps
-                i.output *= (1.0 + unit * rng.uniform(-1.0, 1.0, i.output.shape)).astype(i.output.dtype)
+                noise = DISTURBED * np.finfo(i.output.dtype).eps * rng.uniform(-1.0, 1.0, i.output.shape)
+                np.multiply(i.output, 1.0 + noise, out=i.output, casting="same_kind")
         for name, a in arrays.items():
             reach[name] = np.fmax(reach[name], np.abs(a - expected[name]))
     return reach

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from minigan.backend.cuda import installed
+from minigan.compiler import c_compiler
 from minigan.errors import StorageError
 from minigan.machine import available_memory, environment, version
 from minigan.storage.files import write_atomic
@@ -59,6 +60,7 @@ def diagnose(
         _memory(available_memory()),
         write_finding(Path(runs)),
         *(_extra(extra, name) for extra, name in EXTRAS.items()),
+        native_finding(),
         cupy_finding(installed()),
     ]
 
@@ -162,6 +164,21 @@ def write_finding(runs: Path) -> Diagnosis:
         return Diagnosis("runs", str(runs), False, f"{error.strerror}; choose another directory with --out")
     text = f"{runs}: can be written, {free / 2**30:.3g} GiB free"
     return Diagnosis("runs", text, free >= MIN_FREE, None if free >= MIN_FREE else "make room for the runs")
+
+
+def native_finding(trial: Callable[[], tuple[str, float, float]] = c_compiler.trial) -> Diagnosis:
+    """Which C compiler makes native code, how long one source takes it, and how fast the products are."""
+    try:
+        version, seconds, rate = trial()
+    except c_compiler.CompilerError as error:
+        return Diagnosis("native code", "not to be had (optional)", True, f"runs use NumPy: {error}")
+    text = f"{version}: a source in {seconds:.2g} s, products at {rate:.3g} GFLOP/s"
+    try:
+        if c_compiler.folder().exists():
+            c_compiler.cache_folder()
+    except c_compiler.CompilerError as error:
+        return Diagnosis("native code", text, True, f"it is compiled in every process: {error}")
+    return Diagnosis("native code", text)
 
 
 TRY_GPU = """

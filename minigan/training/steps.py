@@ -125,6 +125,11 @@ class Steps:
         plan = None if self._program is None else self._program.plan
         return 1 if plan is None else plan.threads
 
+    @property
+    def executed(self) -> str | None:
+        """How the recorded step is run, which may be otherwise than the configuration asks; None before."""
+        return None if self._program is None else self._program.execution
+
     def losses(self) -> tuple[np.ndarray, np.ndarray]:
         """What D and G minimised in the last step, one value per replica; NaN before the first.
 

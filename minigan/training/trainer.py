@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan.compiler.executions import compiler_of
 from minigan.errors import CheckpointError, DivergedError, MiniganError, quoted
 from minigan.evaluation.verdict import Verdict
 from minigan.gan.detectors import Finding, diagnose, remedy
@@ -98,6 +99,8 @@ class Session:
         here = environment()
         self._bits = {name: here[name] for name in BITS}
         self._bits["device"] = self.experiment.backend.describe()
+        compiler = compiler_of(self.experiment.config.execution)
+        self._bits |= {} if compiler is None else {"compiler": compiler}
         if resumed is not None:
             drift = _describe_drift(resumed.state, self._bits, self._config)
             if drift and not allow_drift:
@@ -108,7 +111,8 @@ class Session:
             self._watched = resumed.state.get("watched") is True
         self._watched |= self.experiment.watched
         backend = self.experiment.backend.describe()
-        self.run.write_status("running", backend_used=backend, watched=self._watched)
+        more = {} if compiler is None else {"compiler": compiler}
+        self.run.write_status("running", backend_used=backend, watched=self._watched, **more)
 
     def _read_outcome(self, resumed: Reopened) -> Outcome | None:
         """What a run has come to that is at its end, as its files say; None where that is to be made."""
@@ -239,6 +243,7 @@ class Session:
             step=experiment.step,
             seconds=round(seconds, 3),
             program_threads=experiment.program_threads,
+            executed=experiment.executed,
             findings=[finding.as_dict() for finding in findings],
         )
         return Outcome(run.path, self._row, judged, findings, paths, seconds)
@@ -475,8 +480,9 @@ def _describe_drift(state: dict[str, Any], bits: dict[str, Any], config: dict[st
         if isinstance(stored, dict):  # else of an older version
             then |= {name: stored.get(name) for name in names}
             here |= {name: now[name] for name in names}
-    if isinstance(before, dict) and "device" in before:
-        then, here = then | {"device": before["device"]}, here | {"device": bits["device"]}
+    for name in ("device", "compiler"):  # which not every run has
+        if isinstance(before, dict) and name in before and name in bits:
+            then, here = then | {name: before[name]}, here | {name: bits[name]}
     differences = []
     for name, now in here.items():
         old = then[name]

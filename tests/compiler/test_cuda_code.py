@@ -1,6 +1,6 @@
-"""Fused steps on the strict device: every method, as launches and as a block, against the eager engine.
+"""Fused steps: every method, as launches, as a block and as native code, against the eager engine.
 
-The CUDA sources are compiled as C++ and run.
+The CUDA sources are compiled as C++ and run on the strict device, the C runs on NumPy's arrays.
 """
 
 import shutil
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(
     shutil.which("g++") is None, reason="needs g++ to run CUDA sources on the CPU"
 )
 NAMES = ("real", "latent_d", "latent_g", "factor", "weight", "mix", "noise_x", "noise_d", "noise_g")
-FUSED = ("launches", "block")
+FUSED = ("launches", "block", "native")
 TOLERANCE = 1e-11
 BOTH = R1(0.5), R2(0.25)
 SHALLOW = (2, 5, 1), (5, 1)  # one hidden layer: half as much to compile
@@ -40,6 +40,11 @@ def small_scale(monkeypatch):
     """Sums of eight terms are long, and taken in uneven parts; compiling would be most of the time."""
     monkeypatch.setattr(stages, "LONG", 5)
     monkeypatch.setattr(stages, "PART", 3)
+
+
+def home(execution):
+    """The backend of an execution: of native code NumPy's, of CUDA code a GPU that is simulated."""
+    return backends.numpy_backend if execution == "native" else backends.get("strict")
 
 
 def game_of(backend, sizes=((2, 5, 6, 1), (6, 5, 1)), activation="tanh", optimizer="adam", replicas=0,
@@ -92,7 +97,7 @@ def eager(named, **options):
 
 def replayed(named, execution, backend=None, **options):
     """What the same rounds leave behind, the first by capture, the second alone, the others as a block."""
-    backend = backend or backends.get("strict")
+    backend = backend or home(execution)
     game, blocks = game_of(backend, **options), [backend.array(a) for a in named.values()]
 
     def step(*xs):
@@ -120,8 +125,9 @@ def check(execution, rows=8, replicas=0, noisy=False, tolerance=TOLERANCE, **opt
     return program
 
 
-def test_every_method_as_a_block(method):
-    check("block", replicas=2, sizes=SHALLOW, **method)
+@pytest.mark.parametrize("execution", ["block", "native"])
+def test_every_method_as_a_block(method, execution):
+    check(execution, replicas=2, sizes=SHALLOW, **method)
 
 
 @pytest.mark.parametrize("method", ["alternating", "WGAN-GP", "unrolled", "consensus"], indirect=True)
@@ -138,7 +144,8 @@ CASES = [  # every objective, activation and optimiser once at least, without pe
 @pytest.mark.parametrize(("objective", "activation", "optimizer"), CASES)
 def test_every_objective_activation_and_optimiser(objective, activation, optimizer):
     options = {"objective": objective, "activation": activation, "optimizer": optimizer}
-    check("launches" if objective == "minimax" else "block", penalties=(), sizes=SHALLOW, **options)
+    for execution in ("launches" if objective == "minimax" else "block", "native"):
+        check(execution, penalties=(), sizes=SHALLOW, **options)
 
 
 @pytest.mark.parametrize("execution", FUSED)
@@ -162,15 +169,16 @@ def test_what_does_not_fit_in_shared_memory_lies_in_global_memory(monkeypatch, s
     assert program.plan.length and 8 * program.plan.shared_length <= shared
 
 
-def test_a_replica_has_the_bits_it_has_alone():
+@pytest.mark.parametrize("execution", ["block", "native"])
+def test_a_replica_has_the_bits_it_has_alone(execution):
     options = {"dtype": "float32", "penalties": BOTH[:1]}
     named = numbers(game_of(backends.numpy_backend, replicas=3, **options), replicas=3)
-    together, _ = replayed(named, "block", replicas=3, **options)
-    again, _ = replayed(named, "block", replicas=3, **options)
+    together, _ = replayed(named, execution, replicas=3, **options)
+    again, _ = replayed(named, execution, replicas=3, **options)
     assert all(np.array_equal(together[name], again[name]) for name in together)
     for row in range(3):
         one = {name: a[:, :, row] if a.ndim > 3 else a for name, a in named.items()}
-        alone, _ = replayed(one, "block", replicas=3, row=row, **options)
+        alone, _ = replayed(one, execution, replicas=3, row=row, **options)
         assert all(np.array_equal(together[name][row], alone[name]) for name in alone)
 
 
@@ -214,14 +222,15 @@ def elementwise_step(x, y):
     return found
 
 
+@pytest.mark.parametrize("execution", ["block", "native"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_every_elementwise_primitive_has_numpys_values_in_cuda(dtype):
+@pytest.mark.filterwarnings("ignore:(invalid|divide|overflow|underflow):RuntimeWarning")
+def test_every_elementwise_primitive_has_numpys_values_in_cuda(dtype, execution):
     x, y = (np.ascontiguousarray(a).astype(dtype) for a in np.meshgrid(SPECIAL, SPECIAL))
-    strict = backends.get("strict")
+    device = home(execution)
     with np.errstate(all="ignore"):
         expected = {name: t.numpy() for name, t in elementwise_step(Tensor(x), Tensor(y)).items()}
-        program = capture(elementwise_step, strict.array(x), strict.array(y), execution="block")
+        program = capture(elementwise_step, device.array(x), device.array(y), execution=execution)
     assert len(expected) >= 23
     for name, values in expected.items():
         ours, bound = program.outputs[name].numpy(), 8 * np.finfo(dtype).eps
@@ -236,8 +245,9 @@ def test_an_elementwise_primitive_without_cuda_is_recorded_or_refused(monkeypatc
         capture(lambda x: PRIMITIVES["tanh"](x), x, execution="block")
 
 
-def test_names_of_states_become_names_of_c():
-    strict = backends.get("strict")
+@pytest.mark.parametrize("execution", ["block", "native"])
+def test_names_of_states_become_names_of_c(execution):
+    strict = home(execution)
     arrays = [strict.array(np.full((2, 2), float(k))) for k in range(4)]
     state = dict(zip(["0.W", "0 W", "θ); int x(", "T"], arrays, strict=True))
 
@@ -245,7 +255,7 @@ def test_names_of_states_become_names_of_c():
         for k, array in enumerate(state.values()):
             assign(Tensor(array), Tensor(array) * 2.0 + float(k))
 
-    program = capture(step, state=state, execution="block")
+    program = capture(step, state=state, execution=execution)
     program()
     assert [float(strict.to_host(a)[0, 0]) for a in arrays] == [0.0, 4.0 + 3.0, 8.0 + 6.0, 12.0 + 9.0]
     assert "int x" not in program.plan.source
@@ -291,7 +301,7 @@ def test_a_step_may_overwrite_what_it_reads(monkeypatch, execution, case):
                 step()
         return A.numpy(), B.numpy()
 
-    ours = run(backends.get("strict"), 3, execution=execution)
+    ours = run(home(execution), 3, execution=execution)
     for a, b in zip(ours, run(backends.numpy_backend, 3), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
@@ -299,8 +309,9 @@ def test_a_step_may_overwrite_what_it_reads(monkeypatch, execution, case):
 @pytest.mark.parametrize("execution", FUSED)
 @pytest.mark.parametrize("shared", [0, 2**16])
 def test_outputs_and_state_may_be_fed_back(monkeypatch, execution, shared):
-    strict = backends.get("strict")
-    monkeypatch.setattr(strict, "shared_memory", shared)
+    device = home(execution)
+    if execution != "native":
+        monkeypatch.setattr(device, "shared_memory", shared)
     x, W = matrices((6, 6), (6, 6))
     W = 0.4 * W
 
@@ -312,9 +323,9 @@ def test_outputs_and_state_may_be_fed_back(monkeypatch, execution, shared):
 
         return step
 
-    w, v = Tensor(W.copy()), Tensor(strict.array(W))
+    w, v = Tensor(W.copy()), Tensor(device.array(W))
     y = step_on(w)(Tensor(x))
-    program = capture(step_on(v), strict.array(x), state=[v], execution=execution)
+    program = capture(step_on(v), device.array(x), state=[v], execution=execution)
     z = program.outputs
     for _ in range(3):
         y, z = step_on(w)(Tensor(y.numpy())), program(z)
@@ -330,13 +341,14 @@ def test_views_of_values_and_numbers_beyond_float32(execution):
     def step(x):
         return reshape(PRIMITIVES["tanh"](x)[0], shape=(24,)) * 2.0, x * 1e39, x * -1e39
 
-    program = capture(step, backends.get("strict").array(x), execution=execution)
+    with np.errstate(over="ignore"):
+        program = capture(step, home(execution).array(x), execution=execution)
     y, high, low = (t.numpy() for t in program.outputs)
     np.testing.assert_allclose(y, 2 * np.tanh(np.ones(24)), rtol=1e-6)
     assert np.isposinf(high).all() and np.isneginf(low).all()
 
 
-@pytest.mark.parametrize("execution", FUSED)
+@pytest.mark.parametrize("execution", ["launches", "block"])
 def test_memory_far_from_its_pointer_is_reached_by_64_bits(monkeypatch, execution):
     monkeypatch.setattr(cuda_code, "FAR", 0)
     assert "LL)[" in check(execution, penalties=(), sizes=SHALLOW).plan.source

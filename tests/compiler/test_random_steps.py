@@ -6,12 +6,14 @@ products, views, assignments to all kinds of state between uses of it, and outpu
 or views. What is reused too early shows on a later replay.
 """
 
+import shutil
+
 import numpy as np
 import pytest
 
 from minigan import backend as backends
 from minigan.backend import numpy_backend
-from minigan.compiler import stages
+from minigan.compiler import native, stages
 from minigan.compiler.capture import capture
 from minigan.compiler.cuda_launches import Launches
 from minigan.compiler.planner import EXACT, PASSES
@@ -289,3 +291,14 @@ def test_fused_steps_agree_to_rounding(monkeypatch, execution, large):
         expected, received, program = eager_and_planned(seed, backend=strict, execution=execution)
         worst = disagreement(expected, received)
         assert worst <= TOLERANCE, f"seed {seed}: {worst:.3g}\n{program}\n\n{program.plan.stages}"
+
+
+def test_native_steps_agree_to_rounding(monkeypatch):
+    """In blocks of eight rows."""
+    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        pytest.skip("needs a C compiler for native code")
+    monkeypatch.setattr(native, "CACHE", 8)
+    for seed in FUSED:
+        expected, received, program = eager_and_planned(seed, execution="native")
+        worst = disagreement(expected, received)
+        assert program.execution == "native" and worst <= TOLERANCE, f"seed {seed}: {worst:.3g}\n{program}"

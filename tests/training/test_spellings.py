@@ -335,7 +335,7 @@ def test_a_slip_in_a_file_is_named(tmp_path, name, content, advice):
     (["r1=1e-60"], "0 or infinite in float32"),
     (["discriminator_optimizer.epsilon=1e-60"], "0 or infinite in float32"),
     (["target=normal(1e30, 1)"], "beyond what float64 can judge"),
-    (["backend=numpy", "execution=block"], "one of auto, planned, recorded on numpy"),
+    (["backend=numpy", "execution=block"], "one of auto, planned, native, recorded on numpy"),
     (["backend=strict", "execution=planned"], "one of auto, launches, block, recorded on strict"),
     (["wgan_gp=1e39"], "infinite in float32"),
     (["packing=3"], "divide the batch"), (["schedule.warmup=9999"], "schedule.warmup"),
