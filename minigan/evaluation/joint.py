@@ -142,6 +142,49 @@ class ShareTail:
 
 
 @dataclass(frozen=True)
+class RatioTail:
+    """Of |r − 1| for a ratio r of the rms of n scores and of m others, on its side of 1 and counted twice.
+
+    The n have the share n r²/(n r² + m) of the sum of squares. Its mean is n/(n + m), and its sd is known
+    where n of given scores are chosen at random; the beta distribution with both is that of independent
+    normal scores. Of few real values r is far from normal.
+    """
+
+    n: int
+    m: int
+    sd_of_share: float
+    above: bool
+
+    def p(self, deviation):
+        from scipy.special import betainc, betaincc
+
+        r = np.maximum(1 + np.asarray(deviation, float) * (1 if self.above else -1), 0.0)
+        with np.errstate(divide="ignore"):
+            share = 1 / (1 + self.m / (self.n * r * r))
+        return np.minimum(2 * (betaincc if self.above else betainc)(*self._shapes(), share), 1.0)
+
+    def inverse(self, p):
+        away = self._ratio(min(p, 1.0) / 2, self.above) - 1
+        return max(away if self.above else -away, 0.0)
+
+    def found(self, p: float) -> float:
+        """The factor of the n scores at which r exceeds what p/2 reach, as often as ``REACHES`` says."""
+        return self._ratio(p / 2, True) / self._ratio(1 - REACHES, False)
+
+    def _shapes(self):
+        mean = self.n / (self.n + self.m)
+        both = max(mean * (1 - mean) / self.sd_of_share**2 - 1, 1e-6)  # 0 where one score is all of the sum
+        return mean * both, (1 - mean) * both
+
+    def _ratio(self, tail, above):
+        """What so few ratios are above, or below."""
+        from scipy.special import betainccinv, betaincinv
+
+        share = float((betainccinv if above else betaincinv)(*self._shapes(), tail))
+        return math.sqrt(self.m * share / (self.n * (1 - share))) if share < 1 else math.inf
+
+
+@dataclass(frozen=True)
 class GuessTail:
     """Of the share of ``count`` guesses that are right by chance."""
 

@@ -23,6 +23,7 @@ from minigan.evaluation.joint import (
 )
 from minigan.evaluation.modes import Modes, modes_of
 from minigan.evaluation.power import Power, found, needed, slopes
+from minigan.evaluation.ranks import AD_MEDIAN, anderson_two_sample, rank_scores, ranks_joint, ties_of
 from minigan.evaluation.rows import Evidence, Measure, format_count, format_target
 from minigan.evaluation.two_sample import (
     inner_quantiles,
@@ -36,7 +37,6 @@ from minigan.probability.estimators import histogram_edges
 from minigan.probability.information import js_rows
 from minigan.probability.long_calls import ordered
 
-AD_MEDIAN, AD_VARIANCE = 0.7742, 2 * math.pi**2 / 3 - 6  # of the asymptotic Anderson-Darling statistic
 SIMULATED = 400  # values of a perfect sampler with modes: how its tails hang together changes little beyond
 REPLICATES = 10_000  # of it
 FEW = 50  # values: about as many as a stated difference needs
@@ -88,7 +88,9 @@ def evidence_on_distribution(x: np.ndarray, target: Any) -> Evidence:
         found_modes, last = mode_measures(modes, n, modes.coverage(x[:, None])), "location, spread and modes"
     critical = joint.critical(LEVEL)
     apart = pit_joint(FEW).critical(LEVEL) if modes is None else LEVEL / (4 + len(found_modes))
-    power = _power(tails, critical, apart, (1.0, 1.0) if normal else _cached(_slopes, target, 0), sides=1)
+    moves = (1.0, 1.0) if normal else _cached(_slopes, target, 0)
+    wider = found(tails[3].inverse(critical), tails[3].sd)
+    power = _power(tails, critical, apart, moves, wider, sides=1)
     if modes is not None:
         missing = -math.expm1(-mode_tails(modes, n)[1].inverse(critical))
         power = replace(power, missing=missing, part="mode")
@@ -148,23 +150,22 @@ def evidence_on_sample(
 ) -> Evidence:
     """Two-sample KS and Anderson-Darling, and normal scores of the ranks, which no unit and no tail disturbs.
 
-    Between samples of n and m values all of them scatter as those of nm/(n + m) values do about a known
-    distribution. W1, JS, mean and sd are for information.
+    How they hang together between samples of n and m values is as of nm/(n + m) values and a known
+    distribution, unless many of them tie. W1, JS, mean and sd are for information.
 
     Shapes:  sample (n,), real (m,)
-    Source:  Scholz & Stephens 1987; van der Waerden 1952; Klotz 1962
     """
     n, m, sd = len(sample), len(real), real.std(ddof=1)
     if real.min() == real.max():
         raise ValueError(f"the real data are constant ({real[0]:.6g}); nothing can be compared with them")
     a, b = ordered(sample), ordered(real)  # once for all that asks for ranks
     size, ks = n * m / (n + m), ks_two_sample(a, b)
-    joint = pit_joint(size)
-    (location, location_sd), (spread, spread_sd) = rank_scores(sample, real)
+    joint = ranks_joint(ties_of(a, b), n, pit_joint(size))
+    location, spread, location_tail, spread_tail = rank_scores(sample, real)
     edges = histogram_edges(b)
     js, js_floor = _js_of_two(a, b, edges, rng, replicates)
     kolmogorov = KolmogorovTail(size)
-    tails = kolmogorov, ZolotarevTail(), NormalTail(location_sd), NormalTail(spread_sd)
+    tails = kolmogorov, ZolotarevTail(), location_tail, spread_tail
     measures = (
         Measure("KS", ks.statistic, kolmogorov.inverse(0.5), kolmogorov),
         Measure("Anderson-Darling", anderson_two_sample(a, b), AD_MEDIAN, tails[1]),
@@ -175,62 +176,13 @@ def evidence_on_sample(
         Measure("mean", sample.mean(), real.mean(), None, real.mean()),
         Measure("sd", sample.std(ddof=1), sd, None, sd),
     )
-    power = _power(tails, joint.critical(LEVEL), pit_joint(FEW).critical(LEVEL), (1.0, 1.0), sides=2)
+    critical, apart = joint.critical(LEVEL), pit_joint(FEW).critical(LEVEL)
+    wider = None if spread_tail is None else math.log(spread_tail.found(critical))
+    power = _power(tails, critical, apart, (1.0, 1.0), wider, sides=2)
     return Evidence(
         measures, joint, ks, f"{TESTS}, location and spread", f"{format_count(n)} values", against, power,
         enough=2 * size >= power.needed,
     )  # fmt: skip
-
-
-def rank_scores(sample: np.ndarray, real: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Difference of mean, and ratio of rms, of the normal scores of the pooled ranks, each with its sd.
-
-    The sd are those over all ways to choose n of n + m values; ties share their mean score.
-    """
-    n, pooled = len(sample), np.concatenate([sample, real])
-    N = len(pooled)
-    _, inverse, counts = np.unique(pooled, return_inverse=True, return_counts=True)
-    z = scores((np.arange(N) + 0.5) / N)
-    starts = np.cumsum(counts) - counts
-    z = (np.add.reduceat(z, starts) / counts)[inverse]
-    root = math.sqrt(1 / n + 1 / (N - n))
-    square = z * z
-    ratio = math.sqrt(square[:n].mean() / square[n:].mean()) if square[n:].any() else math.inf
-    return (
-        (float(z[:n].mean() - z[n:].mean()), float(z.std(ddof=1)) * root),
-        (ratio, float(0.5 * square.std(ddof=1) / square.mean()) * root),
-    )
-
-
-def anderson_two_sample(a: np.ndarray, b: np.ndarray) -> float:
-    """The Anderson-Darling statistic of two samples with midranks, on the scale of that of one large sample.
-
-    Source:  Scholz & Stephens 1987, equations 7 and 4
-    """
-    a, b = ordered(a), ordered(b)
-    n, m = len(a), len(b)
-    N, x = n + m, np.sort(np.concatenate([a, b]), kind="stable")  # which merges runs that are in order
-    x = x[np.diff(x, prepend=-np.inf) > 0]
-    below, until = ([np.searchsorted(s, x, side=side) for s in (a, b)] for side in ("left", "right"))
-    mine, of_all = 0.5 * (below[0] + until[0]), 0.5 * (sum(below) + sum(until))
-    ties = sum(until) - sum(below)
-    weight = ties / N / (of_all * (N - of_all) - 0.25 * N * ties)
-    value = (N - 1) / N * float(np.sum(weight * (N * mine - n * of_all) ** 2)) * (1 / n + 1 / m)
-    return max(1 + (value - 1) * math.sqrt(AD_VARIANCE / _anderson_variance(n, m)), 0.0)
-
-
-def _anderson_variance(n, m):
-    N, H = n + m, 1 / n + 1 / m
-    if N < 4:
-        return AD_VARIANCE
-    steps = 1 / np.arange(1, N)
-    h = steps.sum()
-    g = float(np.sum(1 / (N - np.arange(1, N - 1)) * np.cumsum(steps[::-1])[: N - 2][::-1]))
-    a = (4 * g - 6) + (10 - 6 * g) * H
-    b = 4 * (2 * g - 4) + 16 * h + (2 * g - 14 * h - 4) * H - 8 * h + 4 * g - 6
-    c = 4 * (6 * h + 2 * g - 2) + 2 * (4 * h - 4 * g + 6) + (2 * h - 6) * H + 4 * h
-    d = 4 * (2 * h + 6) - 8 * h
-    return (a * N**3 + b * N**2 + c * N + d) / ((N - 1) * (N - 2) * (N - 3))
 
 
 def location_scale_of(ordered: np.ndarray, scale_name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -244,16 +196,16 @@ def location_scale_of(ordered: np.ndarray, scale_name: str) -> tuple[np.ndarray,
 # ── private ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _power(tails, critical, apart, moves, sides):
+def _power(tails, critical, apart, moves, wider, sides):
     """``apart`` is the tail that tells where values are few; ``moves`` are those of mean and sd of the scores
-    with a shift in sd, and with the logarithm of a factor.
+    with a shift in sd, and with the logarithm of a factor; ``wider`` is how much of the latter is found.
     """
     slope_location, slope_spread = moves
-    location, spread = (found(t.inverse(critical), t.sd) for t in tails[2:])
+    location = found(tails[2].inverse(critical), tails[2].sd)
     reach = found(NormalTail(1.0).inverse(apart), 1.0)
     return Power(
         shift=location / slope_location,
-        scale=math.exp(spread / slope_spread),
+        scale=None if wider is None else math.exp(wider / slope_spread),
         missing=tails[0].inverse(critical),
         needed=needed(reach, slope_location) * sides,
         sides=sides,

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy.stats import anderson_ksamp, binom, binomtest, chi2, kstwo, norm
+from scipy.stats import anderson_ksamp, binom, binomtest, chi2, f, hypergeom, kstwo, norm
 
 from minigan import backend
 from minigan.evaluation import (
@@ -25,12 +25,19 @@ from minigan.evaluation.joint import (
     Joint,
     KolmogorovTail,
     NormalTail,
+    RatioTail,
     ShareTail,
     ZolotarevTail,
     pit_joint,
     simulate_pit,
 )
-from minigan.evaluation.one_feature import AD_VARIANCE, anderson_two_sample
+from minigan.evaluation.ranks import (
+    AD_VARIANCE,
+    anderson_two_sample,
+    rank_scores,
+    ranks_joint,
+    ties_of,
+)
 from minigan.evaluation.rows import Measure, format_target
 from minigan.evaluation.verdict import Power, share_that_passes, wilson
 from minigan.probability import (
@@ -294,6 +301,7 @@ def test_anderson_darling_of_two_samples_is_scipys():
 TAILS = [
     KolmogorovTail(100), KolmogorovTail(40, 5), ZolotarevTail(), NormalTail(0.3), GammaTail(3.5, 0.01),
     ShareTail(400, 0.9889), ShareTail(60, 0.5),
+    RatioTail(1000, 20, 0.01, True), RatioTail(90, 500, 0.02, False),
 ]  # fmt: skip
 
 
@@ -313,6 +321,60 @@ def test_shares_and_guesses_are_binomial():
     assert guess.p(0.6) == pytest.approx(binom.sf(59, 100, 0.5))
     assert guess.spent(0.0253) == pytest.approx(binom.sf(round(100 * guess.inverse(0.0253)), 100, 0.5))
     assert guess.spent(0.0253) <= 0.0253
+
+
+def test_ratios_of_independent_normal_scores_have_fishers_distribution():
+    n, m = 200, 20
+    sd = math.sqrt(2 * n * m / (n + m + 2)) / (n + m)  # of a beta distribution with n/2 and m/2
+    for r in (0.6, 0.9, 1.1, 1.7):
+        expected = 2 * (f.sf if r > 1 else f.cdf)(r * r, n, m)
+        assert RatioTail(n, m, sd, r > 1).p(abs(r - 1)) == pytest.approx(min(expected, 1.0))
+    wider = RatioTail(n, m, sd, True)
+    assert f.sf(((1 + wider.inverse(0.02)) / wider.found(0.02)) ** 2, n, m) == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(("n", "m"), [(300, 8), (12, 200)])
+def test_the_spread_of_few_values_is_as_often_far_as_its_tail_says(n, m):
+    """Each way: 1/r of few values is far from normal, and was outside seven times as often above as below."""
+    r, draws, far = rng(n), 2000, {True: 0, False: 0}
+    for _ in range(draws):
+        _, ratio, _, tail = rank_scores(*np.split(r.random(n + m), [n]))
+        far[ratio > 1] += abs(ratio - 1) > tail.inverse(0.1)
+    for count in far.values():  # 10⁻⁷ each way, about the 5 % of each side, even if it is wrong by a tenth
+        assert binom.ppf(1e-7, draws, 0.045) <= count <= binom.isf(1e-7, draws, 0.055)
+
+
+@pytest.mark.parametrize(("n", "m", "ones"), [(100, 82, 91), (300, 60, 38)])
+def test_zeros_and_ones_are_told_as_rarely_as_their_steps_allow(n, m, ones):
+    """Exactly: of such data only the count of ones in the sample matters, which is hypergeometric."""
+    rejected, told = 0.0, []
+    for count in range(max(1, ones - m + 1), min(n, ones)):
+        p = hypergeom.pmf(count, n + m, ones, n)
+        if p > 1e-4:
+            a, b = (np.arange(k) < c for k, c in ((n, count), (m, ones - count)))
+            told.append(judge_two_sample(a + 0.0, b + 0.0, rng(), 1).distinguishable)
+            rejected += p * told[-1]
+    assert 0.015 < rejected < 0.055 and told[0] and told[-1]  # 4000 splits: 0.05 ± 0.0035
+    assert told == sorted(told[: len(told) // 2], reverse=True) + sorted(told[len(told) // 2 :])
+
+
+def test_equal_shares_of_zeros_and_ones_are_not_told_apart():
+    """All squares of scores are equal but for rounding, which the spread took for a difference."""
+    for n, m in ((30, 90), (100, 50), (100, 100)):
+        equal = judge_two_sample(np.arange(n) % 2.0, np.arange(m) % 2.0, rng())
+        assert not equal.distinguishable and equal.pvalue > 0.5 and equal.power.scale is None
+        assert not rows_of(equal)["spread, normal scores"].judges
+        json.dumps(equal.as_dict(), allow_nan=False)
+
+
+def test_few_ties_change_nothing_and_many_have_splits_of_their_own():
+    usual, x = pit_joint(50), np.round(np.sort(rng().normal(size=(2, 100))), 2)
+    assert ranks_joint(ties_of(*x), 100, usual) is usual
+    a, b = (np.sort(np.where(rng(k).random(500) < 0.5, 0.0, rng(k).random(500))) for k in (1, 2))
+    ties = ties_of(a, b)
+    assert ties.sum() == 1000 and len(ties) == len(np.unique(np.concatenate([a, b])))
+    joint = ranks_joint(ties, 500, usual)
+    assert joint == ranks_joint(ties, 500, usual) and joint.critical(0.05) < usual.critical(0.05)
 
 
 def test_the_remembered_table_is_what_simulation_gives():
