@@ -38,6 +38,12 @@ def _known(target):
     return lambda n, rng: judge(target.sample(rng, (n,)), target, rng)
 
 
+def _thrown(n, rng):
+    """Judge throws of a die, of which a sixth tie, against ``ROWS`` of them."""
+    sample, real = (rng.integers(1, 7, count).astype(float) for count in (n, ROWS))
+    return judge_two_sample(sample, real, rng)
+
+
 def _data(target, rows):
     return lambda n, rng: judge_two_sample(target.sample(rng, (n,)), target.sample(rng, (rows or n,)), rng)
 
@@ -51,6 +57,8 @@ PERFECT = {
     "5 features": _known(FIVE),
     DEAR: _data(FIVE, None),
     "82 real values": _data(Normal(0, 1), ROWS),
+    "20 real values": _data(Normal(0, 1), 20),
+    "82 throws of a die": _thrown,
 }
 
 
