@@ -2,6 +2,7 @@
 
 pip install -e '.[dev]'
 nox -s newest lowest            # each in an environment of its own, under .nox
+nox -s frames                   # data frames and scikit-learn, with polars and pyarrow as well
 nox -s lowest -- tests/engine   # a part of the suite
 """
 
@@ -30,6 +31,13 @@ def tests(session):
     """The suite on the Python that runs nox."""
     session.install("-e", ".[test]")
     suite(session)
+
+
+@nox.session
+def frames(session):
+    """What reads and makes data frames, with the libraries that are too large for every suite."""
+    session.install("-e", ".[test]", "polars", "pyarrow")
+    session.run("python", "-m", "pytest", "tests/training/test_frames.py", "tests/sklearn", *session.posargs)
 
 
 @nox.session(python="3.13")

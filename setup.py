@@ -13,12 +13,15 @@ version = re.search(r'"(.+)"', Path(__file__).with_name("minigan").joinpath("_ve
 plot = ["matplotlib>=3.10.7"]  # the figures of a run; everything else works without
 sweep = ["joblib>=1.5"]  # minigan sweep --jobs: processes that are replaced when one is killed
 cluster = [*sweep, "dask[distributed]>=2025.1"]  # minigan sweep --workers dask: on other machines, by TLS
+sklearn = ["scikit-learn>=1.6.1"]  # minigan.sklearn: its tags and validate_data are of 1.6
 bench = ["pytest>=8.1.1", "pytest-benchmark>=5.2"]  # python -m pytest bench/bench_step.py
 native = ["ziglang>=0.13"]  # a C compiler for --set execution=native, where there is none
 test = [
     *plot,
     *cluster,
     *bench,
+    *sklearn,
+    "pandas>=2.2.3",  # the data frames that most people have, and what set_output gives; others are in nox
     "setuptools>=77.0.1",  # builds the wheel that the packaging tests open
     "pytest-timeout>=2.3.1",  # a test that hangs fails instead
     "pytest-xdist>=3.6.1",  # a process of tests per core: make test in half the time
@@ -60,6 +63,7 @@ setup(
         "cluster": cluster,
         "native": native,
         "bench": bench,
+        "sklearn": sklearn,
         "test": test,
         "dev": dev,
         # One of the four, never two: CuPy's wheels overwrite each other's files. The bare wheel takes cuBLAS,

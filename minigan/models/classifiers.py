@@ -93,6 +93,10 @@ class Classifier:
             setattr(self, name, value)
         return self
 
+    def __sklearn_tags__(self) -> Any:
+        name = type(self).__name__
+        raise TypeError(f"minigan.models.{name} is no estimator of scikit-learn; minigan.sklearn.{name} is")
+
     def _training_rows(self, X, y):
         """Checked rows and the number of each row's class; learns classes and features."""
         X = _matrix(X)

@@ -102,7 +102,9 @@ class GaussianClassifier(Classifier):
         Units:   nats
         Source:  [T11]
         """
-        X = self._rows(X)
+        return self._log_joint(self._rows(X))
+
+    def _log_joint(self, X):
         with np.errstate(over="ignore"):  # farther than 1e154 sd the log-density is −∞ in float64
             densities = [distribution.log_density(X) for distribution in self.conditionals_]
         return np.stack(densities, axis=1) + np.log(self.priors_)
@@ -163,7 +165,7 @@ class GaussianClassifier(Classifier):
 
     def _scores(self, X):
         if self._fitted_covariance != "shared":
-            return self.log_joint(X)
+            return self._log_joint(X)
         # Without −½ xᵀΣ⁻¹x, which is common to all: far out it would drown what differs between them.
         centre = self.priors_ @ self.means_
         offsets = self.means_ - centre

@@ -1,0 +1,210 @@
+"""minigan.sklearn: scikit-learn's own checks, and an estimator is the run, or the model, that it wraps."""
+
+import inspect
+import pickle
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+sklearn = pytest.importorskip("sklearn")
+
+from sklearn.base import clone, is_classifier  # noqa: E402  without it there is nothing to test
+from sklearn.exceptions import NotFittedError  # noqa: E402
+from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
+from sklearn.utils.estimator_checks import estimator_checks_generator  # noqa: E402
+
+from minigan import models  # noqa: E402
+from minigan.machine import limited  # noqa: E402
+from minigan.sklearn import (  # noqa: E402
+    GANSampler,
+    GaussianClassifier,
+    LogisticRegression,
+    SoftmaxRegression,
+)
+from minigan.sklearn.sampler import LEFT_OUT, SETTINGS  # noqa: E402
+from minigan.training.config import fields  # noqa: E402
+from minigan.training.experiment import Experiment  # noqa: E402
+from minigan.training.frames import read_frame  # noqa: E402
+from minigan.training.sampler import BLOCK  # noqa: E402
+from minigan.training.settings import resolve  # noqa: E402
+
+TINY = {"steps": 5, "batch": 16, "generator__widths": (4,), "discriminator__widths": (4,), "random_state": 1}
+CHECKED = {
+    "GANSampler": GANSampler(**TINY),
+    "shared": GaussianClassifier(),
+    "full": GaussianClassifier(covariance="full", shrinkage=0.5),
+    "diagonal": GaussianClassifier(covariance="diagonal"),
+    "logistic": LogisticRegression(max_steps=20),
+    "softmax": SoftmaxRegression(max_steps=20),
+}
+X = np.random.default_rng(0).normal(size=(120, 2)) * [1.0, 5.0] + [3.0, -2.0]
+Y = np.where(X[:, 0] + np.random.default_rng(1).normal(size=120) > 3, "in", "out")
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_scikit_learns_checks_pass(name):
+    """All of them, but what scikit-learn itself leaves out unless SCIPY_ARRAY_API is set."""
+    passed = 0
+    with warnings.catch_warnings(), limited(1):
+        warnings.simplefilter("ignore")
+        for estimator, check in estimator_checks_generator(CHECKED[name]):
+            try:
+                check(estimator)
+                passed += 1
+            except pytest.skip.Exception as skipped:
+                assert "SCIPY_ARRAY_API" in str(skipped)
+            except Exception as error:
+                if type(error).__name__ != "SkipTest" or "SCIPY_ARRAY_API" not in str(error):
+                    raise
+    assert passed >= (40 if name == "GANSampler" else 54)
+
+
+def test_a_sampler_is_the_run_with_its_settings():
+    """Bitwise: the rows of `minigan sample --index 7` of the run that holds none of its data out."""
+    sampler = GANSampler(**TINY).fit(X)
+    sets = ["steps=5", "batch=16", "generator.widths=[4]", "discriminator.widths=[4]", "holdout=0"]
+    experiment = Experiment(resolve(environ={}, sets=[*sets, "data=X", "seed=1"]), data=read_frame(X))
+    experiment.advance(5)
+    np.testing.assert_array_equal(sampler.sample(30, 7), experiment.sampler().sample(30, 2**32 + 7, BLOCK))
+    np.testing.assert_array_equal(sampler.sample(30), sampler.sample(50, random_state=1)[:30])
+
+
+def test_its_parameters_are_the_settings():
+    signature = inspect.signature(GANSampler)
+    assert {*SETTINGS.values()} | LEFT_OUT == fields().keys() and not {*SETTINGS.values()} & LEFT_OUT
+    assert list(signature.parameters) == ["random_state", *SETTINGS]
+    for parameter, name in SETTINGS.items():
+        assert signature.parameters[parameter].default == fields()[name].default
+        assert f"{parameter} : {fields()[name].rule}" in GANSampler.__doc__
+    sampler = GANSampler(generator__widths=[8])
+    assert sampler.set_params(generator__widths=(16, 16), steps=7).get_params()["generator__widths"] == (
+        16,
+        16,
+    )
+    for wrong in (lambda: GANSampler(step=3), lambda: sampler.set_params(step=3)):
+        with pytest.raises((TypeError, ValueError), match="no parameter 'step'; did you mean 'steps'"):
+            wrong()
+
+
+@pytest.mark.parametrize(("params", "says"), [
+    ({"steps": 0}, "steps must be an integer from 1 to 1000000000, received 0"),
+    ({"generator_optimizer__rate": -1}, "generator_optimizer__rate must be a finite number above 0, receiv"),
+    ({"order": "sideways"}, "order must be one of alternating"),
+    ({"random_state": -1}, "random_state must be an integer from 0"),
+    ({"batch": 10, "packing": 3}, "packing 3 must divide the batch of 10"),
+    ({"generator__widths": (10**9,)}, r"generator__widths\[0\] must be an integer"),
+], ids=lambda part: next(iter(part)) if isinstance(part, dict) else "")  # fmt: skip
+def test_a_refused_parameter_is_a_value_error_with_its_name(params, says):
+    with pytest.raises(ValueError, match=says):
+        GANSampler(**(TINY | params)).fit(X)
+
+
+def test_numbers_of_a_search_are_numbers():
+    """NumPy's kinds, as np.logspace and a list of them give."""
+    params = {
+        "generator_optimizer__rate": np.float64(0.01),
+        "batch": np.int64(16),
+        "generator__widths": np.array([4]),
+    }
+    np.testing.assert_array_equal(
+        GANSampler(**(TINY | params)).fit(X).sample(3),
+        GANSampler(**(TINY | {"generator_optimizer__rate": 0.01})).fit(X).sample(3),
+    )
+
+
+def test_a_sampler_scores_what_it_learned():
+    """A trained one above an untrained one, which is above one for other data; in any unit of the data."""
+    trained = GANSampler(steps=300, batch=64, random_state=0).fit(X)
+    scores = [trained.score(X), GANSampler(**TINY).fit(X).score(X), trained.score(X + 40)]
+    assert scores == sorted(scores, reverse=True) and -0.2 < scores[0] <= 0 and scores[2] < -5
+    assert trained.score(X) == scores[0]
+    scaled = GANSampler(steps=300, batch=64, random_state=0).fit(X * 1024)
+    assert scaled.score(X * 1024) == pytest.approx(scores[0], abs=1e-4)
+
+
+def test_random_states():
+    fixed, free = GANSampler(**TINY).fit(X), GANSampler(**(TINY | {"random_state": None})).fit(X)
+    assert (fixed.sample(4) == fixed.sample(4)).all() and not (free.sample(4) == free.sample(4)).any()
+    assert free.seed_ != GANSampler(**(TINY | {"random_state": None})).fit(X).seed_
+    shared = np.random.RandomState(3)
+    assert GANSampler(**(TINY | {"random_state": shared})).fit(X).seed_ != clone(fixed).set_params(
+        random_state=shared).fit(X).seed_  # fmt: skip
+
+
+def test_a_sampler_survives_a_pickle_a_clone_and_a_pipeline():
+    fitted = GANSampler(**TINY).fit(X)
+    text = pickle.dumps(fitted)
+    assert len(text) < 50_000
+    np.testing.assert_array_equal(pickle.loads(text).sample(5), fitted.sample(5))
+    assert clone(fitted).get_params() == fitted.get_params()
+    with pytest.raises(NotFittedError):
+        clone(fitted).sample(5)
+    pipeline = make_pipeline(StandardScaler(), GANSampler(**TINY)).fit(X)
+    assert np.isfinite(pipeline.score(X))
+    search = GridSearchCV(GANSampler(**TINY), {"generator__widths": [(2,), (4,)]}, cv=2).fit(X)
+    assert search.best_params_["generator__widths"] in ((2,), (4,)) and np.isfinite(search.best_score_)
+    assert np.isfinite(cross_val_score(pipeline, X, cv=2)).all()
+
+
+def test_data_frames_give_their_names():
+    """In and out; another order is refused as scikit-learn's estimators do."""
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X, columns=["height", "width"])
+    fitted = GANSampler(**TINY).fit(frame)
+    assert list(fitted.feature_names_in_) == ["height", "width"] and fitted.n_features_in_ == 2
+    made = fitted.set_output(transform="pandas").sample(3)
+    assert isinstance(made, pd.DataFrame) and list(made.columns) == ["height", "width"]
+    np.testing.assert_array_equal(made.to_numpy(), fitted.set_output(transform="default").sample(3))
+    with sklearn.config_context(transform_output="pandas"):
+        assert list(GANSampler(**TINY).fit(X).sample(3).columns) == ["x0", "x1"]
+    with pytest.raises(ValueError, match="same order"):
+        fitted.score(frame[["width", "height"]])
+    with pytest.raises(ValueError, match="transform is one of default, pandas, polars"):
+        fitted.set_output(transform="arrow")
+    with pytest.raises(ValueError, match="could not convert string to float: 'p'"):
+        GANSampler(**TINY).fit(frame.assign(name="p"))
+    for model in (*map(GaussianClassifier, ("shared", "full", "diagonal")), LogisticRegression()):
+        model.fit(frame, Y)
+        assert list(model.feature_names_in_) == ["height", "width"]
+        assert model.score(frame, Y) > 0.6 and len(model.predict_proba(frame)) == len(frame)
+
+
+def test_polars_frames_are_made():
+    pl = pytest.importorskip("polars")
+    made = GANSampler(**TINY).fit(X[:2]).set_output(transform="polars").sample(2)
+    assert isinstance(made, pl.DataFrame) and made.columns == ["x0", "x1"]
+    np.testing.assert_array_equal(made.to_numpy(), GANSampler(**TINY).fit(X[:2]).sample(2))
+
+
+@pytest.mark.parametrize("name", ["GaussianClassifier", "LogisticRegression", "SoftmaxRegression"])
+def test_a_classifier_is_the_model_that_it_wraps(name):
+    wrapped, model = globals()[name](), getattr(models, name)()
+    assert is_classifier(wrapped) and wrapped.get_params() == model.get_params()
+    wrapped.fit(X, Y), model.fit(X, Y)
+    np.testing.assert_array_equal(wrapped.predict_proba(X), model.predict_proba(X))
+    np.testing.assert_array_equal(wrapped.classes_, model.classes_)
+    assert wrapped.score(X, Y) == model.score(X, Y) and wrapped.log_odds()[1] == model.log_odds()[1]
+    with limited(1):
+        assert cross_val_score(wrapped, X, Y, cv=3).min() > 0.6
+    with pytest.raises(TypeError, match=f"minigan.sklearn.{name} is"):
+        cross_val_score(model, X, Y)
+
+
+def test_two_classes_are_asked_for():
+    three = np.arange(120) % 3
+    with pytest.raises(ValueError, match=r"Only binary classification is supported.*use SoftmaxRegression"):
+        LogisticRegression().fit(X, three)
+    with pytest.raises(ValueError, match="Unknown label type"):
+        SoftmaxRegression().fit(X, X[:, 0])
+
+
+def test_without_scikit_learn_one_sentence_says_what_to_install(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("minigan.sklearn")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ImportError, match=r"pip install 'minigan\[sklearn\]'"):
+        import minigan.sklearn  # noqa: F401
