@@ -1,4 +1,9 @@
-"""How weights start: random matrices on the host, in float64; W has shape (fan_in, fan_out)."""
+"""How weights start: random matrices on the host, in float64; W has shape (fan_in, fan_out).
+
+A unit φ(w·x + b) bends where w·x + b = 0. With all biases at 0 every unit of a first layer bends at the same
+place, and a network of one input has to move its bends to where they are needed; the functions that return
+W and b start with the bends there.
+"""
 
 from __future__ import annotations  # or np.random would be imported for its name
 
@@ -9,8 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 __all__ = [
-    "INITIALIZERS", "Matrix", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal",
-    "orthogonal",
+    "INITIALIZERS", "Matrix", "bends_at_data", "bends_at_latents", "bends_through", "glorot_normal",
+    "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "orthogonal", "spread_biases",
 ]  # fmt: skip
 
 Matrix: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
@@ -57,3 +62,80 @@ def orthogonal(rng: np.random.Generator, shape: tuple[int, int]) -> Matrix:
 INITIALIZERS: dict[str, Callable[[np.random.Generator, tuple[int, int]], Matrix]] = {
     f.__name__: f for f in (glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_normal, orthogonal)
 }
+
+_STEEPEST = 0.01  # width of the narrowest bend, in units of the inputs; 0 would be infinitely steep
+_ENDS = (0.005, 0.995)  # between these quantiles the data's range is covered
+
+
+def bends_at_data(rng: np.random.Generator, units: int, quantiles: Matrix) -> tuple[Matrix, Matrix]:
+    """W and b of a first layer of one input, whose units bend where the data are.
+
+    Half bend at quantiles of the data, each as wide as twice the way to the nearer neighbour: narrow in a
+    narrow mode. The others cover the range evenly and widely, gaps between modes too.
+
+    quantiles  of the data, at equally spaced levels
+    Shapes:  quantiles (n,), ascending → (1, units) twice
+    """
+    at, many = _interpolated(quantiles), max(units // 2, 1)
+    u = (np.arange(many) + rng.random(many)) / many
+    x, step = at(u), 1 / many
+    left = np.where(u < step, np.inf, x - at(u - step))
+    right = np.where(u > 1 - step, np.inf, at(u + step) - x)
+    narrow = np.maximum(2 * np.minimum(left, right), _STEEPEST)
+    low, high = at(np.array(_ENDS))
+    few = units - many
+    evenly = low + (high - low) * (np.arange(few) + rng.random(few)) / max(few, 1)
+    wide = np.full(few, np.clip(4 * (high - low) / max(few, 1), 0.1, 1.0))
+    return _bends(rng, np.append(x, evenly), np.minimum(np.append(narrow, wide), 1 / _STEEPEST))
+
+
+def bends_at_latents(
+    rng: np.random.Generator, units: int, quantiles: Matrix, latent: Callable[[Matrix], Matrix]
+) -> tuple[Matrix, Matrix]:
+    """W and b of a first layer of one input, whose units bend where a map from latents to data bends.
+
+    That map, z ↦ x with the shares of both below them equal, is steep where data are rare. Half bend at the
+    latents of evenly spaced x, as steep there as the map: where the data have a gap there are many steep
+    ones. The others are spread as the latents are, with slope 1.
+
+    quantiles  of the data, at equally spaced levels
+    latent     the latent's quantile function
+    Shapes:  quantiles (n,), ascending → (1, units) twice
+    """
+    at, levels = _interpolated(quantiles), _levels(quantiles)
+    many, near = units // 2, 0.25  # the slope is that between x − near and x + near
+
+    def behind(x: Matrix) -> Matrix:
+        return latent(np.clip(np.interp(x, quantiles, levels), 1e-3, 1 - 1e-3))
+
+    low, high = at(np.array(_ENDS))
+    x = low + (high - low) * (np.arange(many) + rng.random(many)) / max(many, 1)
+    width = np.clip((behind(x + near) - behind(x - near)) / (2 * near), _STEEPEST, 1.0)
+    spread = 1.2 * latent(rng.random(units - many))
+    return _bends(rng, np.append(behind(x), spread), np.append(width, np.ones(units - many)))
+
+
+def bends_through(W: Matrix, rows: Matrix) -> Matrix:
+    """The b of a first layer whose unit j bends at row j.    Shapes:  W (n, m), rows (m, n) → (1, m)"""
+    b: Matrix = -np.einsum("nm,mn->m", W, rows)[None]
+    return b
+
+
+def spread_biases(rng: np.random.Generator, shape: tuple[int, int]) -> Matrix:
+    """U(−a, a), a = 1/√fan_in, for a layer behind the first.    Shapes:  (n, m) → (1, m)"""
+    return rng.uniform(-1.0, 1.0, (1, shape[1])) / math.sqrt(shape[0])
+
+
+def _levels(quantiles: Matrix) -> Matrix:
+    return (np.arange(len(quantiles)) + 0.5) / len(quantiles)
+
+
+def _interpolated(quantiles: Matrix) -> Callable[[Matrix], Matrix]:
+    levels = _levels(quantiles)
+    return lambda u: np.interp(u, levels, quantiles)
+
+
+def _bends(rng: np.random.Generator, at: Matrix, width: Matrix) -> tuple[Matrix, Matrix]:
+    """φ(±(x − at)/width), with either sign."""
+    W = np.where(rng.random(len(at)) < 0.5, -1.0, 1.0) / width
+    return W[None], (-W * at)[None]

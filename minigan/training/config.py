@@ -74,6 +74,10 @@ class NetworkConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     initializer: Annotated[str, one_of(INITIALIZERS, "distribution of the initial weights")] = (
         "glorot_uniform"
     )
+    bends: Annotated[
+        str,
+        one_of(("zero", "data"), "where units bend at first: all at 0, or spread as the data ask for"),
+    ] = "zero"
 
 
 class OptimizerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

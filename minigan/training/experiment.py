@@ -26,6 +26,7 @@ from minigan.nn.optim import OPTIMIZERS, Optimizer
 from minigan.nn.parameters import Parameters
 from minigan.nn.schedules import Average, Averaging, Schedule
 from minigan.probability.empirical import Empirical
+from minigan.training.bends import spread_bends
 from minigan.training.config import Config, NetworkConfig, OptimizerConfig, replace, to_json
 from minigan.training.data import Data
 from minigan.training.draws import Draws, block_length, block_together, draw_latent, stream
@@ -76,6 +77,7 @@ class Experiment(Steps):
             else user_units(self.features)
         )
         self.game = _game([config], self.backend, self.latent_size, self.features)
+        spread_bends(self.game, config, self.distribution, units, self.latent_size)
         self.generator, self.discriminator = self.game.generator, self.game.discriminator
         self.averaged = self.generator.with_parameters(cast(Average, self.game.average).parameters)
         self.schedule, self.averaging = course(config)

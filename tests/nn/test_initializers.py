@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from minigan.nn.initializers import INITIALIZERS, orthogonal
+from minigan.nn.initializers import (
+    INITIALIZERS,
+    bends_at_data,
+    bends_at_latents,
+    bends_through,
+    orthogonal,
+    spread_biases,
+)
 
 FAN_IN, FAN_OUT = 150, 400  # unequal, so that a confusion of the two shows
 VARIANCE = {
@@ -72,3 +79,49 @@ def test_the_generator_decides(name):
     first, again, other = (draw(np.random.default_rng(seed), (3, 4)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+# Where the units of a first layer bend: at −b/W, as wide as 1/|W|
+
+QUANTILES = np.concatenate([stats.norm(at, 0.1).ppf((np.arange(500) + 0.5) / 500) for at in (-1.0, 1.0)])
+
+
+def bends_and_widths(W, b):
+    assert W.shape == b.shape and len(W) == 1 and np.isfinite(W).all() and set(np.sign(W[0])) <= {-1.0, 1.0}
+    return (-b / W)[0], 1 / np.abs(W[0])
+
+
+def test_units_of_d_bend_at_quantiles_narrowly_in_narrow_modes_and_the_others_over_the_gap():
+    at, width = bends_and_widths(*bends_at_data(np.random.default_rng(14), 64, QUANTILES))
+    np.testing.assert_allclose(
+        np.interp(at[:32], QUANTILES, np.arange(1000) / 1000), np.arange(0.5, 32) / 32, atol=0.02
+    )
+    inner = np.abs(np.abs(at[:32]) - 1) < 0.15
+    assert inner.sum() > 24 and width[:32][inner].max() < 0.15  # twice the way to a neighbour of 1/32
+    assert (np.abs(at[32:]) < 0.7).sum() > 10 and width[32:].min() >= 0.1  # none of the data are there
+
+
+def test_units_of_g_bend_steeply_where_the_data_have_a_gap():
+    at, width = bends_and_widths(*bends_at_latents(np.random.default_rng(15), 64, QUANTILES, stats.norm.ppf))
+    walls = width < 0.05
+    assert 12 < walls.sum() < 30 and np.abs(at[walls]).max() < 0.1  # half the mass lies on either side
+    assert width.max() == 1.0 and (np.abs(at[32:]) > 1).any()
+
+
+@pytest.mark.parametrize("units", [1, 2, 3])
+def test_few_units_and_data_of_one_value_have_bends_too(units):
+    for quantiles in (QUANTILES, np.zeros(50)):
+        at, width = bends_and_widths(*bends_at_data(np.random.default_rng(16), units, quantiles))
+        assert len(at) == units and width.min() >= 0.01
+        at, width = bends_and_widths(
+            *bends_at_latents(np.random.default_rng(16), units, quantiles, stats.norm.ppf)
+        )
+        assert len(at) == units and width.min() >= 0.01
+
+
+def test_bends_through_rows_and_spread_biases():
+    rng = np.random.default_rng(17)
+    W, rows = rng.standard_normal((3, 5)), rng.standard_normal((5, 3))
+    np.testing.assert_allclose(np.diag(rows @ W + bends_through(W, rows)), 0.0, atol=1e-14)
+    biases = spread_biases(rng, (100, 4000))
+    assert biases.shape == (1, 4000) and 0.0999 < np.abs(biases).max() <= 0.1
