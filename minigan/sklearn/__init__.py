@@ -4,6 +4,7 @@ Here: what scikit-learn asks of an estimator, around models that are elsewhere. 
 ``minigan.training``, the classifiers are in ``minigan.models`` and need no scikit-learn there.
 
 sampler.py       GANSampler: a GAN that learns the distribution of the rows of X, and draws new ones
+inputs.py        what estimators are given, checked
 classifiers.py   GaussianClassifier, LogisticRegression, SoftmaxRegression
 """
 

@@ -10,9 +10,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from minigan import models
+from minigan.sklearn.inputs import checked
 
 
 class _Estimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -20,7 +21,7 @@ class _Estimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit the model to labelled rows.    Shapes:  X (n, p), y (n,) labels"""
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
+        X, y = checked(self, X, y, least=2)
         check_classification_targets(y)
         kind = type_of_target(y)
         if kind != "binary" and not self.__sklearn_tags__().classifier_tags.multi_class:
@@ -36,7 +37,7 @@ class _Estimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _rows(self, X: Any) -> Any:
         self._require_fit()
-        return validate_data(self, X, dtype=np.float64, reset=False)
+        return checked(self, X, reset=False)
 
 
 class GaussianClassifier(_Estimator, models.GaussianClassifier):

@@ -12,12 +12,13 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from minigan.arguments import whole
 from minigan.errors import ConfigError, DataError, DivergedError, nearest
 from minigan.evaluation.two_sample import energy_test
 from minigan.machine import pinned
+from minigan.sklearn.inputs import checked
 from minigan.training.config import Config, fields
 from minigan.training.data import Data
 from minigan.training.draws import stream
@@ -80,7 +81,7 @@ class GANSampler(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Raises:  ValueError – for X that is no table of finite numbers, or a parameter that is refused;
                  DivergedError – where numbers stop being finite
         """
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        X = checked(self, X, least=2)
         names = tuple(getattr(self, "feature_names_in_", default_names(X.shape[1])))
         seed = _whole(self.random_state)
         try:
@@ -120,7 +121,7 @@ class GANSampler(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Source:  Székely & Rizzo 2004
         """
         check_is_fitted(self, "seed_")
-        X = validate_data(self, X, dtype=np.float64, reset=False, ensure_min_samples=2)
+        X = checked(self, X, reset=False, least=2)
         units, rng = self._sampler.units, stream(self.seed_, "verdict")
         real, made = units.to_network(X), units.to_network(self._draw(max(len(X), SCORED), 0))
         found = energy_test(real, made, rng, permutations=1, rows=SCORED)

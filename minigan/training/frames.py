@@ -167,16 +167,22 @@ def _number(value: Any, row: int, convert: str) -> float:
         raise _NoNumber(f"{quoted(value)} is text, which cannot be learned; {advice}", row)
     if isinstance(value, bool):
         raise _NoNumber(f"truth values cannot be learned; write them as 1 and 0{convert}", row)
+    if isinstance(value, (int, float)):
+        return _float(value)
     if value is None or str(value).lower() in MISSING | {"nan", "nat", "snan"}:
         return float("nan")
     if hasattr(value, "__float__") and not isinstance(value, np.ndarray):
         with suppress(TypeError):
-            try:
-                return float(value)
-            except OverflowError:
-                return float("inf")
+            return _float(value)
     advice = TIMES if hasattr(value, "isoformat") or hasattr(value, "total_seconds") else GIVE
     raise _NoNumber(f"values of type {type(value).__name__} cannot be learned; {advice}", row)
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
 
 
 def _numeric_columns(frame: _Frame, names: tuple[str, ...], wrong: int) -> str:
@@ -201,6 +207,8 @@ def _frame(data: Any) -> _Frame | None:
     if isinstance(data, np.ndarray):
         fields = data.dtype.names
         return None if fields is None else _Frame([data[name] for name in fields], list(map(label, fields)))
+    if _is_sparse(data):
+        return None
     labels = list(data) if isinstance(data, Mapping) else getattr(data, "column_names", None)
     if labels is None:  # unless pyarrow's, whose columns are the arrays themselves
         labels = getattr(data, "columns", None)
@@ -210,6 +218,11 @@ def _frame(data: Any) -> _Frame | None:
     if labels == list(range(len(labels))):  # pandas has numbered what had no names
         labels = []
     return _Frame(columns, [_name(each, k) for k, each in enumerate(labels)])
+
+
+def _is_sparse(data: Any) -> bool:
+    """Whether it is one of SciPy's, of which some are dictionaries."""
+    return hasattr(data, "toarray") and hasattr(data, "nnz")
 
 
 def _columns(data: Any) -> Iterator[Any]:
@@ -263,10 +276,10 @@ def _plain(column: Any) -> np.ndarray:
 
 def _refuse_unreadable(data: Any, what: str) -> None:
     """Refuse what holds no numbers, or holds them in another form, with what to give instead."""
+    if _is_sparse(data):
+        raise DataError(f"{what} is sparse, which networks do not take; give its toarray()")
     if isinstance(data, (Sequence, Mapping)) and not isinstance(data, (str, bytes)):
         return
-    if hasattr(data, "toarray") and hasattr(data, "nnz"):
-        raise DataError(f"{what} is sparse, which networks do not take; give its toarray()")
     for computes in ("collect", "compute"):  # polars, dask
         if hasattr(data, computes) and not hasattr(data, "__array__"):
             raise DataError(f"{what} has not been computed yet; give its {computes}()")

@@ -165,8 +165,14 @@ def test_data_frames_give_their_names():
         fitted.score(frame[["width", "height"]])
     with pytest.raises(ValueError, match="transform is one of default, pandas, polars"):
         fitted.set_output(transform="arrow")
-    with pytest.raises(ValueError, match="could not convert string to float: 'p'"):
-        GANSampler(**TINY).fit(frame.assign(name="p"))
+    for of, column, says in (("name", "p", "'p' is text"), ("day", pd.Timestamp(2020, 1, 1), "dates cannot"),
+                             ("width", np.nan, "values that are missing")):  # fmt: skip
+        for estimator in (GANSampler(**TINY), GaussianClassifier()):
+            with pytest.raises(ValueError, match=says) as caught:
+                estimator.fit(frame.assign(**{of: column}), Y)
+            if of != "width":
+                assert f"column {of!r}" in str(caught.value)
+                assert str(caught.value).endswith("take the columns that are numbers: X[['height', 'width']]")
     for model in (*map(GaussianClassifier, ("shared", "full", "diagonal")), LogisticRegression()):
         model.fit(frame, Y)
         assert list(model.feature_names_in_) == ["height", "width"]

@@ -197,6 +197,7 @@ def test_numbers_that_float64_has_not_are_noted_or_refused():
     (np.zeros((2, 3, 4)), "the array has shape (2, 3, 4); give one axis of values, or rows by columns"),
     (np.array(3.0), "the array has shape ()"),
     (sparse.eye_array(3).tocsr(), "the csr_array is sparse, which networks do not take; give its toarray()"),
+    (sparse.eye_array(3).todok(), "the dok_array is sparse, which"),
     ({1, 2}, "the set is no table; give an array, a list of numbers or of rows, or a data frame"),
     (3, "the int is no table"), (None, "the NoneType is no table"), (iter([1, 2]), "is no table"),
     ([2.0, 2, 2], "column 'x' is constant (2): variance 0"),
