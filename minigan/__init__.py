@@ -58,6 +58,10 @@ from minigan.nn.schedules import Average, Averaging, Schedule
 from minigan.testing.gradcheck import GradientError, check_grads
 
 if _typing.TYPE_CHECKING:
+    from minigan.front.fitting import fit, load
+    from minigan.front.judging import evaluate as eval
+    from minigan.front.run import Run
+    from minigan.front.tensorboard import TensorBoard
     from minigan.probability import (
         Distribution,
         Empirical,
@@ -79,8 +83,11 @@ if _typing.TYPE_CHECKING:
         parse,
         self_information,
     )
+    from minigan.training.signals import Interrupted
 
 __all__ = [
+    # a GAN in three lines, which is imported with its first use
+    "Interrupted", "Run", "TensorBoard", "eval", "fit", "load",
     # tensors, their gradients, and steps that are recorded
     "PRIMITIVES", "Primitive", "Program", "Tensor", "assign", "capture", "check_grads", "constant",
     "detect_anomaly", "get_backend", "grad", "variable",
@@ -110,15 +117,24 @@ def _strict() -> _typing.Any:
 
 
 _register("strict", _strict)
+_LATER = {  # names that bring what takes its time to import, and where they are
+    "Interrupted": ("minigan.training.signals", "Interrupted"),
+    "Run": ("minigan.front.run", "Run"),
+    "TensorBoard": ("minigan.front.tensorboard", "TensorBoard"),
+    "eval": ("minigan.front.judging", "evaluate"),
+    "fit": ("minigan.front.fitting", "fit"),
+    "load": ("minigan.front.fitting", "load"),
+}
 
 if not _typing.TYPE_CHECKING:  # or every name would be there for a type checker
 
     def __getattr__(name):
         if name not in __all__:
             raise AttributeError(f"module 'minigan' has no attribute {name!r}")
-        from minigan import probability
+        from importlib import import_module
 
-        return getattr(probability, name)
+        module, own = _LATER.get(name, ("minigan.probability", name))
+        return getattr(import_module(module), own)
 
     def __dir__():
         return sorted({*globals(), *__all__})

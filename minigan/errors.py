@@ -7,12 +7,17 @@ it without a traceback.
 import difflib
 import reprlib
 from collections.abc import Iterable
+from typing import Any
 
 
 class MiniganError(Exception):
-    """An expected failure of a run; ``exit_code`` is what the process leaves with."""
+    """An expected failure of a run; ``exit_code`` is what the process leaves with.
+
+    run  what was trained until then, where ``fit`` or ``Run.resume`` raised it
+    """
 
     exit_code = 1
+    run: Any = None
 
 
 class ConfigError(MiniganError):

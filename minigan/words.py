@@ -14,6 +14,10 @@ class Synonyms(NamedTuple):
     note: str = ""
 
 
+TABLES = (  # endings of files that hold data, whether they can be read here or not
+    ".csv", ".tsv", ".txt", ".dat", ".data", ".npy", ".npz", ".gz", ".zip", ".parquet", ".xlsx", ".xls",
+    ".h5",
+)  # fmt: skip
 VALUES = {  # of a choice, by the last part of its name that says what it is
     "objective": (
         Synonyms("vanilla bce binary_cross_entropy cross_entropy crossentropy bce_loss bce_with_logits ns "

@@ -32,9 +32,10 @@ FLOORS = {  # of a room, the rooms that it may import, with all below them; __in
     "training": ("gan", "evaluation", "models", "storage"),
     "sweeps": ("training",),
     "reports": ("training", "sweeps"),
+    "front": ("reports",),
     "profiling": ("training", "testing", "reports"),
     "sklearn": ("training",),
-    "cli": ("reports", "profiling"),
+    "cli": ("front", "profiling"),
 }
 
 
@@ -46,6 +47,7 @@ def stands_on(room):
 BELOW = {room: stands_on(room) for room in FLOORS}
 APPLICATION = {
     "cli",
+    "front",
     "machine",
     "profiling",
     "reports",

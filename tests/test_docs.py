@@ -2,10 +2,13 @@
 
 import io
 import re
+import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
+
+import minigan
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -40,24 +43,49 @@ def run(text):
     return printed.getvalue()
 
 
-def test_the_python_of_the_readme_learns(tmp_path, monkeypatch):
-    """Mean 1 and standard deviation 0.5, with a fixed seed; untrained they are 0.0 and below 0.2."""
+@pytest.fixture
+def quick(tmp_path, monkeypatch):
+    """Runs of a tenth of a second, in an empty directory."""
     monkeypatch.chdir(tmp_path)
-    mean, sd = map(float, re.fullmatch(r"mean (\S+), standard deviation (\S+)\n", run(README)).groups())
+    for name, value in {"STEPS": "300", "EVAL_SAMPLES": "1000", "EVAL_EVERY": "100"}.items():
+        monkeypatch.setenv(f"MINIGAN_{name}", value)
+
+
+def test_the_python_of_the_readme_learns(tmp_path, quick):
+    """Mean 1 and standard deviation 0.5, with a fixed seed; untrained they are 0.0 and below 0.2."""
+    said = r"can(?:not)? be told apart \S+\nmean (\S+), standard deviation (\S+)\n"
+    mean, sd = map(float, re.fullmatch(said, run(README)).groups())
     assert abs(mean - 1) < 0.2 and abs(sd - 0.5) < 0.15
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", [name for name, text in PAGES.items() if PYTHON.search(text)])
-def test_the_python_of_a_page_runs(name, tmp_path, monkeypatch):
+def test_the_python_of_a_page_runs(name, tmp_path, quick, brief_judge):
     """And prints what stands in a comment behind a print."""
     for library in NEEDED.get(name, ()):
         pytest.importorskip(library)
-    monkeypatch.chdir(tmp_path)
     printed = run(PAGES[name])
     assert printed.strip() and list(tmp_path.iterdir()) == []
     for said in re.findall(r"^print\(.*\)  # (.*)$", PAGES[name], re.MULTILINE):
         assert said in printed.splitlines()
+
+
+def test_trackers_are_told_what_the_page_says(quick, monkeypatch):
+    """Its examples with other libraries, on stand-ins that keep what they are told."""
+    from unittest.mock import MagicMock
+
+    monkeypatch.setattr("minigan.front.figures.save_overview", lambda run: None)
+    monkeypatch.setattr("minigan.reports.overview.draw_page", lambda finished: None)
+    monkeypatch.setenv("MINIGAN_STEPS", "4")
+    examples, told = re.findall(r"^```py\n(.*?)^```$", PAGES["fit.md"], re.DOTALL | re.MULTILINE), []
+    for source in examples:
+        name = re.match(r"import (\w+)", source)[1]
+        monkeypatch.setitem(sys.modules, name, library := MagicMock())
+        exec(compile(source, name, "exec"), space := {"mg": minigan})
+        assert len(source.splitlines()) <= 13 and len(space["run"].metrics["step"]) == 3
+        told.append([call[0] for call in library.mock_calls])
+    assert told[0].count("log_metrics") == 3 and "log_artifacts" in told[0]
+    assert told[1].count("init().__enter__().log") == 4 and "Image" in told[1]
 
 
 # ── links

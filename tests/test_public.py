@@ -123,6 +123,22 @@ try:
 except (mg.CaptureError, mg.MiniganError) as error:
     print(error)
 print(mg.kl_normal(4.0, 0.5, 0.0, 1.0), mg.entropy([0.5, 0.5]))
+
+
+def on_evaluation(row: dict[str, float]) -> str | None:
+    return "stop" if row["step"] > 1 else None
+
+
+run = mg.fit("normal(4, 1.25)", seed=1, steps=3, batch=4, eval_samples=100, on_evaluation=on_evaluation)
+run = run.resume(4, progress=False)
+made, told = run.sample(10, seed=1), mg.eval([[1.0], [2.0], [4.0]], mg.Normal(2, 1)).indistinguishable
+print(run, run.verdict.pvalue < 0.5, told, run.names[0], run.config.steps, run.settings["batch"])
+print(made.shape, run.score(made), run.density(made), run.cdf(4.0), run.discriminator(made).mean())
+print(run.metrics["ks"][-1], *run.metrics, [finding.name for finding in run.findings], run.path)
+try:
+    mg.load("absent", at="best")
+except mg.MiniganError as error:
+    stopped: mg.Run = error.run
 mg.check_grads(mg.tanh, np.ones((2, 1)))
 """
 WRONG = """
@@ -133,6 +149,8 @@ mg.Sigmoid
 x.backprop()
 x + "1"
 mg.mlp((1, 1), seed=0)
+mg.fit(seed="one")
+mg.fit().sample(4).verdict
 reveal_type(2 * mg.exp(x).T[0] - x)
 """
 
@@ -158,6 +176,8 @@ def test_a_users_script_has_types(tmp_path):
         '"Tensor" has no attribute "backprop"',
         'incompatible type "str"',
         'Unexpected keyword argument "seed"',
+        'Argument "seed" to "fit" has incompatible type "str"',
+        'has no attribute "verdict"',
         'Revealed type is "minigan.engine.tensor.Tensor"',
     ):
         assert words in said

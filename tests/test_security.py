@@ -176,7 +176,7 @@ if os.environ.get("FIGURES") != "1":
     from minigan.errors import UnavailableError
     def none(*_):
         raise UnavailableError("not drawn here")
-    from minigan.cli import figures
+    from minigan.front import figures
     figures.save_overview = figures.save_sweep = none
 NEEDLESS = ("matplotlib.pyplot", "scipy.stats", "tkinter")
 codes = [cli.main(arguments) for arguments in commands]

@@ -14,7 +14,7 @@ TIMEOUT = 120  # seconds after which a process hangs
 
 # A process forked from a server that has imported all of this starts in 10 ms instead of 600.
 CONTEXT = multiprocessing.get_context("forkserver")
-IMPORTED = ("minigan.cli", "minigan.training.trainer", "minigan.reports.overview", "minigan.cli.progress",
+IMPORTED = ("minigan.cli", "minigan.training.trainer", "minigan.reports.overview", "minigan.front.progress",
             "minigan.evaluation.verdict", "safetensors.numpy", "filelock", "threadpoolctl", "rich.console",
             "scipy.special", "bench.soak.operations", "bench.soak.writers", "bench.soak.kills",
             "bench.soak.signals", "bench.soak.broken")  # fmt: skip

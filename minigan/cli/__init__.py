@@ -6,10 +6,10 @@ presets, gradcheck, graph, explain, bench        explain
 doctor, schema, completion                       the machine and the shell
 
 common.py has what several commands share (options, tables, JSON), streams.py what stdout and stderr show and
-what their loss means, progress.py the bar, figures.py the way to what draws, schema.json what --json prints.
-A command reads its options, calls the package and prints; what computes, stores or draws belongs to another
-room. Only click is imported at the top: all else is imported where a command needs it, so that help and
-completion come at once.
+what their loss means, progress.py the bar of a sweep, schema.json what --json prints. A command reads its
+options, calls the package and prints: train, sample and eval call ``front``, as scripts do; what computes,
+stores or draws belongs to another room. Only click is imported at the top: all else is imported where a
+command needs it, so that help and completion come at once.
 
 Results go to stdout, progress and messages to stderr; ``--json`` prints one JSON object. Exit codes: 0 ok, 1
 unexpected failure, 2 usage or configuration, 3 refused input, 4 diverged, 5 quality missed, 6 backend or

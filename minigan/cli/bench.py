@@ -41,7 +41,7 @@ def bench(
     Each variant is warmed, then they take turns, the first one twice as the control. A machine without a GPU
     measures the half that it has.
     """
-    from minigan.cli import figures
+    from minigan.front import figures
     from minigan.profiling import benchmark, results
     from minigan.storage.files import write_atomic
 
@@ -71,7 +71,10 @@ def bench(
     if out is not None:
         write_atomic(out, results.encode(record))
     if figure is not None:
-        figures.save_bench(record, figure)
+        from minigan.profiling.figure import draw_bench
+        from minigan.reports.style import save
+
+        save(draw_bench(record), figure)
     if as_json:
         return print_json(**record.as_dict())
     _print_record(record)

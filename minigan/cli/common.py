@@ -2,10 +2,8 @@
 
 import json
 import os
-import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +11,9 @@ from minigan.cli.completion import complete_run, complete_setting, complete_sour
 from minigan.cli.options import Real
 from minigan.cli.streams import shown
 from minigan.errors import QualityError, printable
+
+if TYPE_CHECKING:
+    from minigan.front.configuration import Request
 
 SCHEMA = 1  # of everything that --json prints
 NARROWEST, WIDE = 80, 10_000  # columns that a table may take on a terminal, at least, and in a file
@@ -41,11 +42,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 def configure(
     source: str | None, sets: tuple[str, ...], fast: bool, options: dict[str, str | None]
-) -> tuple[Any, Any, dict[str, str]]:
+) -> "Request":
     """The configuration that the command line asks for, the data it names, and who set each field."""
-    import msgspec
-
     from minigan.cli.options import options_of, refuse_places, refuse_split, source_of
+    from minigan.front.configuration import settled
     from minigan.training.settings import key_and_value, notes_on, resolve_with_sources
 
     print_notes(notes_on(os.environ))
@@ -56,24 +56,7 @@ def configure(
     made = options_of(fast, options, sets)
     preset, file = source_of(source)
     config, origins = resolve_with_sources(preset=preset, file=file, sets=sets, options=made)
-    if config.backend == "auto" and config.execution not in ("auto", "recorded"):  # as this machine has it
-        from minigan.training.experiment import get_backend, refuse_execution
-
-        refuse_execution(config, get_backend("auto"))
-    data = None
-    if config.data is not None:
-        from minigan.training.data import read_configured
-        from minigan.training.limits import check
-
-        data = read_configured(config)
-        check(config, features=data.values.shape[1])
-        # The run is read again from elsewhere.
-        config = msgspec.structs.replace(config, data=str(Path(config.data).resolve()))
-    if origins["name"] == "default" and {origins["target"], origins["data"]} != {"default"}:
-        subject = config.target if config.data is None else Path(config.data).stem
-        name = re.sub(r"[^A-Za-z0-9]+", "-", subject).strip("-")[:64]
-        config = msgspec.structs.replace(config, name=name or config.name)
-    return config, data, origins
+    return settled(config, origins)
 
 
 def say(text: str, code: int) -> int:

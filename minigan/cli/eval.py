@@ -17,7 +17,7 @@ from minigan.cli.common import (
 )
 from minigan.cli.completion import complete_file
 from minigan.cli.options import Whole, refuse_places
-from minigan.errors import ConfigError, DataError, DivergedError
+from minigan.errors import ConfigError
 
 
 @click.command(name="eval")
@@ -53,28 +53,15 @@ def evaluate(
     refuse_places(target, data)
     shown = ""
     if os.path.isdir(subject):
-        from minigan.machine import available_memory, require_memory
-        from minigan.training.metrics import verdict as judge_run
-        from minigan.training.saved import offer, reopen
-        from minigan.training.settings import describe_shown
-        from minigan.training.trainer import find_failures
+        from minigan.front.fitting import load
 
         if target is not None or data is not None:
             raise ConfigError("a run is judged against what it learned; --target and --data are for files")
-        opened = reopen(subject, at=at)
-        experiment = opened.experiment
-        print_notes(opened.notes)
-        count = count or experiment.config.eval_samples
-        judging, advice = f"judging {count} rows", "reduce -n"
-        require_memory(32 * count * experiment.features, judging, advice, available_memory())
-        try:
-            verdicts = [judge_run(experiment, count, k)[0] for k in range(draws)]
-        except DivergedError as error:
-            instead = offer(opened.run, experiment.config, experiment.step)
-            raise DivergedError(f"{error}; {instead}") from None
-        verdict, findings = verdicts[0], find_failures(opened.run, experiment)
-        if at == "latest":
-            shown = describe_shown(experiment.config, verdict, opened.run.read_metrics().rows)
+        run = load(subject, at=at)
+        print_notes(run.notes)
+        verdicts = [run.judge(count, draw=k) for k in range(draws)]
+        verdict, findings = verdicts[0], run.findings
+        shown = run.describe_shown(verdict) if at == "latest" else ""
     elif at != "latest":
         raise ConfigError("--at chooses a checkpoint of a run; leave it out for a file")
     elif draws > 1:
@@ -110,46 +97,13 @@ def _describe_draws(spread: Any) -> str:
     )
 
 
-def _judge_file(file: str, target: str | None, data: str | None) -> tuple[Any, list[str]]:
+def _judge_file(file: str, target: str | None, data: str | None) -> Any:
     """The verdict on a file of samples, beside a distribution or a data set, and notes on their reading."""
-    from minigan.evaluation.verdict import judge, judge_two_sample
-    from minigan.training.data import names_in, pairing, read_data
-    from minigan.training.draws import stream
-    from minigan.training.metrics import with_classifier
-    from minigan.training.units import names_of, read_distribution, refuse_extremes
+    from minigan.front.configuration import Subject
+    from minigan.front.judging import judged
 
-    distribution: Any = None if target is None else read_distribution(target)
-    if distribution is None and data is None:
+    if target is None and data is None:
         raise ConfigError(
             f"{file} is not a run directory; to judge a file give --target DISTRIBUTION or --data FILE"
         )
-    mine, theirs, pairs = None, None, tuple[str, ...]()
-    if data is not None:
-        mine, theirs, pairs = pairing(file, names_in(file), data, names_in(data))
-    elif {name.lower() for name in names_in(file)} == set(names_of(distribution)):
-        mine = list(names_of(distribution))  # in any case, as columns are selected
-    rng = stream(0, "verdict")
-    rows = read_data(file, columns=mine, allow_constant=True)  # a collapsed sample is judged too
-    notes = [f"{file}: {note}" for note in rows.notes]
-    refuse_extremes(rows)
-    features = rows.values.shape[1]
-    try:
-        if data is not None:
-            other = read_data(data, columns=theirs)
-            notes += [*(f"{data}: {note}" for note in other.notes), *(pairs if features > 1 else ())]
-            refuse_extremes(other)
-            verdict = judge_two_sample(rows.values, other.values, rng, names=other.names)
-            return with_classifier(verdict, rows.values, other.values, rng), notes
-        if distribution is not None and features == distribution.features == 1:
-            return judge(rows.values[:, 0], distribution, rng), notes
-        if distribution is not None and features == distribution.features:
-            verdict = judge(rows.values, distribution, rng, names=rows.names)
-            real = distribution.sample(rng, (len(rows.values),))
-            return with_classifier(verdict, rows.values, real, rng), notes
-        raise DataError(
-            f"{file} has {features} feature{'s' if features > 1 else ''}, and {distribution} judges "
-            f"{distribution.features}; "
-            "give another --target, or --data"
-        )
-    except ValueError as error:
-        raise DataError(str(error)) from None
+    return judged(Subject(path=file), Subject(target=target, path=data))

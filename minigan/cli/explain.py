@@ -24,7 +24,7 @@ def explain(source: str | None, seeds: int, passes: str, sets: tuple[str, ...], 
     """
     from minigan.profiling.explain import explain as take_apart
 
-    config, data, _ = configure(source, sets, False, {})
+    config, data, *_ = configure(source, sets, False, {})
     explanation = take_apart(config, data=data, seeds=seeds, passes=passes)
     if as_json:
         print_json(**explanation.as_dict())

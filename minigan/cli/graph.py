@@ -59,7 +59,7 @@ def graph(
     if output is not None and (program or Path(output).suffix not in (".dot", ".svg", ".png", ".pdf")):
         received = f"{output!r} with --program" if program else repr(output)
         raise ConfigError(f"-o writes the history as .dot, .svg, .png or .pdf; received {received}")
-    config, data, _ = configure(source, sets, False, {})
+    config, data, *_ = configure(source, sets, False, {})
     experiment = Experiment(config, data=data)
     if program or execution:
         with np.errstate(all="ignore"):

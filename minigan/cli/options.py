@@ -11,23 +11,9 @@ from typing import Any
 import click
 
 from minigan.errors import ConfigError, quoted
+from minigan.words import TABLES
 
 QUICK = {"steps": "20", "eval_every": "10", "eval_samples": "1000"}  # of --fast-dev-run
-TABLES = (
-    ".csv",
-    ".tsv",
-    ".txt",
-    ".dat",
-    ".data",
-    ".npy",
-    ".npz",
-    ".gz",
-    ".zip",
-    ".parquet",
-    ".xlsx",
-    ".xls",
-    ".h5",
-)
 
 
 # ── numbers

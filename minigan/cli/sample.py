@@ -25,23 +25,16 @@ def sample(ctx: click.Context, run: str, count: int, output: str | None, index: 
 
     import numpy as np
 
-    from minigan.machine import available_memory, require_memory
+    from minigan.front.fitting import load
     from minigan.storage.files import write_atomic
-    from minigan.training.sampler import BLOCK
-    from minigan.training.saved import read_generator
 
     if output is not None and Path(output).suffix not in (".csv", ".npy"):
         raise ConfigError(f"-o writes .csv or .npy; received {output!r}")
-    trained = read_generator(run, at)
+    trained = load(run, at=at)
     print_notes(trained.notes)
     features = len(trained.names)
-    # Latent vectors, rows and copies in float64, and for CSV their text.
-    size = count * (24 * (trained.sampler.latent_size + features))
-    if output is None or output.endswith(".csv"):
-        size += 60 * count * features
-    advice = "draw fewer at a time, each with another --index"
-    require_memory(size, f"drawing {count} rows", advice, available_memory())
-    rows = trained.sample(count, 2**32 + index, BLOCK)
+    as_text = output is None or output.endswith(".csv")
+    rows = trained.draw(count, index, beside=60 * count * features * as_text)
     if output is not None and output.endswith(".npy"):
         buffer = io.BytesIO()
         np.save(buffer, rows, allow_pickle=False)
@@ -57,6 +50,4 @@ def sample(ctx: click.Context, run: str, count: int, output: str | None, index: 
             write_atomic(output, text.encode())
     if output is not None and not ctx.obj["quiet"]:
         rows_of = f"{count} rows of {features} feature{'s' if features > 1 else ''}"
-        click.echo(
-            printable(f"{rows_of} from {trained.run.path} (step {trained.step}) in {output}"), err=True
-        )
+        click.echo(printable(f"{rows_of} from {trained.path} (step {trained.step}) in {output}"), err=True)

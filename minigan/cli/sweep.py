@@ -62,8 +62,8 @@ def sweep(
     this process, for --jobs of them (needs joblib), or for a Dask cluster. Each run is a directory, bitwise
     what it would be alone.
     """
-    from minigan.cli import figures
     from minigan.cli.progress import SweepProgress
+    from minigan.front import figures
     from minigan.sweeps import sweep as sweeps
     from minigan.sweeps.workers import dask, local, run_sweep
 

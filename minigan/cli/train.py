@@ -1,7 +1,6 @@
 """train: one run and the verdict on it."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -20,7 +19,7 @@ from minigan.cli.common import (
     source_argument,
 )
 from minigan.cli.completion import complete_run, complete_value
-from minigan.errors import ConfigError, MiniganError, UnavailableError, printable, quoted
+from minigan.errors import ConfigError, MiniganError, printable, quoted
 
 
 @click.command()
@@ -46,6 +45,7 @@ from minigan.errors import ConfigError, MiniganError, UnavailableError, printabl
 )
 @click.option("--dtype", shell_complete=complete_value, help="float32 or float64.")
 @click.option("--out", **RUNS, help="Where run directories are made.")
+@click.option("--tensorboard", metavar="DIR", help="Also write what TensorBoard shows, into this directory.")
 @click.option("--fast-dev-run", is_flag=True, help="A few steps through everything, to see that it works.")
 @click.option(
     "--resume",
@@ -73,6 +73,7 @@ def train(
     source: str | None,
     sets: tuple[str, ...],
     out: str,
+    tensorboard: str | None,
     fast_dev_run: bool,
     resume: str | None,
     allow_drift: bool,
@@ -89,99 +90,59 @@ def train(
     every run's config.json can be given back. With --resume a run that was stopped goes on, bitwise as if it
     had not been; --steps then makes it longer.
     """
-    from minigan.cli import figures
-    from minigan.cli.progress import Progress
-    from minigan.training.trainer import train as run_training
+    from minigan.front.fitting import begin, load
+    from minigan.front.tensorboard import TensorBoard
 
-    resumed = None
+    log = None if tensorboard is None else TensorBoard(tensorboard)
     if resume is not None:
-        from minigan.training.saved import reopen
-
         _refuse_settings(ctx)
-        resumed = reopen(resume, lock=True, steps=_as_steps(options["steps"]))
-        run, experiment = resumed.run, resumed.experiment
+        steps, run = _as_steps(options["steps"]), load(resume)
     else:
-        config, data, origins = configure(source, sets, fast_dev_run, options)
+        plan = configure(source, sets, fast_dev_run, options)
         if print_config:
-            return _print_config(config, origins, as_json)
-
-        from minigan.storage.directory import RunDirectory
-        from minigan.training.config import to_json
-        from minigan.training.experiment import Experiment
-
-        experiment = Experiment(config, data=data)
-        run = RunDirectory.create(out, config.name, to_json(config))
-    experiment.watched = detect_anomaly
-    started_at = experiment.step if resumed else None
-    with run:
-        over = run.previous == "finished" and experiment.step == experiment.config.steps
-        progress = Progress(console(ctx, err=True), run, experiment, quiet=ctx.obj["quiet"], logged=not over)
-        for note in resumed.notes if resumed else ():
-            progress.note(f"note: {note}")
-        try:
-            with progress:
-                outcome = run_training(
-                    experiment,
-                    run,
-                    progress.on_row,
-                    progress.on_step,
-                    resumed=resumed,
-                    allow_drift=allow_drift,
-                )
-        except MiniganError:
-            raise
-        except Exception:
-            click.echo(f"the run's log is {run.path / 'log.txt'}", err=True)
-            raise
-        files = dict(outcome.files)
-        try:
-            if outcome.new or not files["figure"].exists():
-                files["figure"] = figures.save_overview(run)
-        except UnavailableError as error:
-            del files["figure"]
-            progress.note(f"no figure: {error}")
-        if outcome.new:
-            _log_end(run, outcome)
+            return _print_config(plan.config, plan.origins, as_json)
+        run = begin(plan, out, detect_anomaly=detect_anomaly)
+    shown = None if ctx.obj["quiet"] else console(ctx, err=True)
+    try:
+        if resume is None:
+            run.train(console=shown, on_evaluation=log)
+        else:
+            run.go_on(
+                steps,
+                console=shown,
+                on_evaluation=log,
+                allow_drift=allow_drift,
+                detect_anomaly=detect_anomaly,
+            )
+    except MiniganError:
+        raise
+    except Exception:
+        click.echo(f"the run's log is {run.directory.path / 'log.txt'}", err=True)
+        raise
+    outcome = run.ended
     if as_json:
         print_json(
             run=str(outcome.path),
-            resumed_from=started_at,
+            resumed_from=run.resumed_from,
             seconds=round(outcome.seconds, 3),
             verdict=outcome.verdict.as_dict(),
             findings=[finding.as_dict() for finding in outcome.findings],
             metrics=outcome.row,
-            files={name: str(path) for name, path in files.items()},
+            files={name: str(path) for name, path in run.files.items()},
         )
     else:
         print_verdict(console(ctx), outcome.verdict, outcome.findings)
-        for said in _describe_end(experiment.config, outcome, run):
+        for said in run.describe_end():
             click.echo(f"\n{said}")
         click.echo(f"Trained in {outcome.seconds:.1f} s. Files:")
-        for name, path in {"run": outcome.path, **files}.items():
+        for name, path in {"run": outcome.path, **run.files}.items():
             click.echo(printable(f"  {name:8} {path}"))
     require_quality(outcome.verdict, require_ks)
 
 
-def _log_end(run: Any, outcome: Any) -> None:
-    """What a run has come to, in its log."""
-    run.log(outcome.verdict.sentence)
-    for finding in outcome.findings:
-        run.log(f"{finding.name}, since step {finding.since_step}: {finding.evidence} {finding.remedy}")
-
-
-def _describe_end(config: Any, outcome: Any, run: Any) -> Iterator[str]:
-    """Whether the run shows what its preset sets out to show, if that is not the verdict; and V."""
-    from minigan.gan.theory.diagnostics import describe_value
-    from minigan.training.settings import describe_shown
-
-    if shown := describe_shown(config, outcome.verdict, run.read_metrics().rows):
-        yield shown
-    yield describe_value(config.objective, outcome.row["value_fn"], config.packing)
-
-
 def _refuse_settings(ctx: click.Context) -> None:
     """A run that goes on keeps its own configuration, but for more steps."""
-    allowed = ("resume", "steps", "allow_drift", "detect_anomaly", "require_ks", "as_json")
+    allowed = ("resume", "steps", "allow_drift", "detect_anomaly", "require_ks", "as_json", "tensorboard")
     for name in ctx.params:
         if name not in allowed and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise ConfigError(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from minigan.probability.distributions import Distribution
 from minigan.probability.text_form import parse
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
+from minigan.storage.memory import MemoryRun
 from minigan.training.config import Config, NetworkConfig
 from minigan.training.draws import stream
 from minigan.training.experiment import Experiment
@@ -31,6 +32,16 @@ class Columns:
     names: tuple[str, ...]
     sample: np.ndarray
     real: np.ndarray
+
+
+class Learned(NamedTuple):
+    """The distribution of one feature, or the modes and rows that judge several; names of features; units."""
+
+    distribution: Distribution | None
+    modes: Modes | None
+    real: np.ndarray
+    names: tuple[str, ...]
+    units: Units
 
 
 @dataclass(frozen=True)
@@ -88,22 +99,45 @@ def read_finished_run(run: RunDirectory) -> FinishedRun:
                 f"{quoted(status.get('status', 'unknown'))}); train the run to its end first"
             )
     verdict = read_verdict(run.path / "verdict.json")
-    metrics = _read_metrics(run, config.objective)
     frames, _ = checkpoint.load(run.path / "frames.safetensors")
     if bad := not_finite(frames):
         raise DataError(
             f"{quoted(str(run.path / 'frames.safetensors'))} holds numbers that are not finite, in "
             f"{quoted(bad)}; make it anew with `minigan train --resume`"
         )
-    distribution, modes, real, names, units = _read_target(config)
-    sample = _take_sample(frames, run, len(names))
+    return _finished(run, status, config, frames, verdict, _read_target(config))
+
+
+def finished_in_memory(run: MemoryRun, experiment: Experiment, verdict: Verdict) -> FinishedRun:
+    """The same of a run that no file has.
+
+    Raises:  DataError – if it is not finished
+    """
+    status = run.read_status()
+    if not run.frames:
+        raise DataError(f"a figure needs a finished run, and this one is {status.get('status')}; resume() it")
+    frames, target = dict(run.frames), _target_of(experiment)
+    return _finished(run, status, experiment.config, frames, verdict, target)
+
+
+def _finished(
+    run: RunDirectory,
+    status: dict[str, Any],
+    config: Config,
+    frames: dict[str, np.ndarray],
+    verdict: Verdict,
+    target: Learned,
+) -> FinishedRun:
+    """What was found of a run, its parts held against each other."""
+    metrics, sample = _read_metrics(run, config.objective), _take_sample(frames, run, len(target.names))
     if sample.shape[1] == 1:
         _check_curves(frames, run)
     if "plane_d" in frames:
         _check_plane(frames, run)
     return FinishedRun(
-        config, status, metrics, frames, sample, verdict, distribution, real, names, modes, units
-    )
+        config, status, metrics, frames, sample, verdict, target.distribution, target.real, target.names,
+        target.modes, target.units,
+    )  # fmt: skip
 
 
 def _read_metrics(run: RunDirectory, objective: str) -> dict[str, np.ndarray]:
@@ -157,14 +191,12 @@ def _check_plane(frames: dict[str, np.ndarray], run: RunDirectory) -> None:
         )
 
 
-def _read_target(
-    config: Config,
-) -> tuple[Distribution | None, Modes | None, np.ndarray, tuple[str, ...], Units]:
-    """The distribution of one feature, or the modes and rows that judge several; names of features; units."""
+def _read_target(config: Config) -> Learned:
+    """What a configuration has its run learn."""
     distribution = None if config.data is not None else parse(config.target)
     if isinstance(distribution, Distribution):
         standard = standard_units(distribution, stream(config.seed, "scale")) if config.standardise else None
-        return distribution, None, np.empty((0, 1)), ("x",), standard or user_units(1)
+        return Learned(distribution, None, np.empty((0, 1)), ("x",), standard or user_units(1))
     import msgspec
 
     from minigan.training.data import read_configured
@@ -173,6 +205,13 @@ def _read_target(
     # Only the rows that judge are wanted: the smallest networks will do, on the backend that is everywhere.
     bare = NetworkConfig(widths=())
     config = msgspec.structs.replace(config, backend="numpy", generator=bare, discriminator=bare)
-    experiment = Experiment(config, data=data)
-    real = np.asarray(experiment.held_out)
-    return None, modes_of(distribution), real, experiment.names, experiment.units
+    return _target_of(Experiment(config, data=data))
+
+
+def _target_of(experiment: Experiment) -> Learned:
+    """What an experiment learns."""
+    known = None if experiment.config.data is not None else experiment.distribution
+    one = known if isinstance(known, Distribution) else None
+    real = np.empty((0, 1)) if one is not None else np.asarray(experiment.held_out)
+    modes = None if one is not None or known is None else modes_of(known)
+    return Learned(one, modes, real, experiment.names, experiment.units)

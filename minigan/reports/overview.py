@@ -1,11 +1,14 @@
 """The page on a finished run that a person understands at a glance."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
+from minigan.errors import ConfigError, nearest, quoted
 from minigan.evaluation.rows import format_target
 from minigan.reports.course import draw_distance, draw_losses
 from minigan.reports.discriminator import draw_discriminator
@@ -15,7 +18,7 @@ from minigan.reports.modes_found import draw_beside, draw_mode_course, draw_mode
 from minigan.reports.one_feature import draw_densities
 from minigan.reports.orbit import draw_mean, draw_orbit, is_dirac
 from minigan.reports.several_features import draw_features, draw_plane, draw_scatter
-from minigan.reports.style import BAD, DPI, GOOD, SIZE, format_count, format_text, save, style
+from minigan.reports.style import BAD, DPI, GOOD, SIZE, Page, format_count, format_text, save, style
 from minigan.reports.verdict_panel import describe_outcome, draw_quantiles, draw_verdict, outcome_colour
 from minigan.storage.directory import RunDirectory
 from minigan.storage.files import storage_error
@@ -27,9 +30,13 @@ def overview(run: RunDirectory) -> Figure:
 
     Raises:  DataError – if the run is not finished, or its files do not fit each other
     """
-    finished = read_finished_run(run)
+    return draw_page(read_finished_run(run))
+
+
+def draw_page(finished: FinishedRun) -> Figure:
+    """``overview`` of what was read."""
     with style():
-        figure = Figure(figsize=SIZE, dpi=DPI)
+        figure = Page(figsize=SIZE, dpi=DPI)
         legends = finished.modes is not None or is_dirac(finished)  # under the lower panels as well
         upper, lower, between = 2.83, 1.97 if legends else 2.83, 1.41  # inches
         grid = figure.add_gridspec(
@@ -46,6 +53,26 @@ def overview(run: RunDirectory) -> Figure:
             _draw_rows(figure, grid, finished)
         draw_verdict(figure.add_subplot(grid[1, 2]), finished)
     return figure
+
+
+def draw_panel(name: str, run: FinishedRun, ax: Axes | None = None) -> Axes:
+    """One panel of the page, on axes of the user's or of a figure of its own.
+
+    Raises:  ConfigError – for a name that is none, or that the run has not
+    """
+    panels: dict[str, Callable[[Axes, FinishedRun], None]] = {
+        "losses": draw_losses,
+        "distance": draw_distance,
+        "quantiles": lambda ax, run: draw_quantiles(ax, run, run.rows),
+        "verdict": draw_verdict,
+        **({"scatter": draw_scatter} if run.several else {"densities": draw_densities}),
+    }
+    if name not in panels:
+        raise ConfigError(f"there is no panel {quoted(name)} of this run; {nearest(str(name), panels)}")
+    with style():
+        ax = Figure(figsize=(6.0, 5.0), dpi=DPI, layout="constrained").add_subplot() if ax is None else ax
+        panels[name](ax, run)
+    return ax
 
 
 def _draw_one_feature(figure: Figure, grid: GridSpec, run: FinishedRun) -> None:

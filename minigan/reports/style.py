@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -73,6 +75,13 @@ def style() -> AbstractContextManager[None]:
     )
 
 
+class Page(Figure):
+    """A figure that a notebook shows by itself, whether or not pyplot is there."""
+
+    def _repr_png_(self) -> bytes:
+        return as_bytes(self, "png")
+
+
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write ``figure`` to a .png, .svg or .pdf file, whole or not at all.
 
@@ -81,12 +90,27 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     kind = Path(path).suffix.lower().removeprefix(".")
     if kind not in METADATA:
         raise ValueError(f"a figure is written as .png, .svg or .pdf; received {quoted(str(path))}")
+    write_atomic(path, as_bytes(figure, kind))
+
+
+def as_bytes(figure: Figure, kind: str) -> bytes:
+    """``figure`` as a png, svg or pdf file has it."""
     buffer = io.BytesIO()
     with style(), warnings.catch_warnings():
         # A column may be named in a script that the font lacks: boxes in a label are no reason to alarm
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(buffer, format=kind, metadata=METADATA[kind])
-    write_atomic(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """``figure`` as an image.    Shapes:  → (height, width, 3), bytes"""
+    canvas = FigureCanvasAgg(figure)
+    with style(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        canvas.draw()
+    image: np.ndarray = np.asarray(canvas.buffer_rgba())[..., :3]
+    return image
 
 
 def draw_legend_below(ax: Axes, handles: Sequence[Any], names: Sequence[str], columns: int = 1) -> None:

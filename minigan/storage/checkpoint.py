@@ -20,6 +20,7 @@ import numpy as np
 from minigan.errors import CheckpointError, DataError, quoted
 from minigan.storage import files
 from minigan.storage.directory import RunDirectory
+from minigan.storage.memory import MemoryRun
 
 SCHEMA = 1
 MAX_FILE = 2**30  # bytes
@@ -141,6 +142,9 @@ def save_step(
         )
     path = path_of(run, step)
     state = {**state, "step": step, "best_step": best}
+    if isinstance(run, MemoryRun):
+        run.keep_moment(step, arrays, state, keep)
+        return path
     save(path, arrays, state)
     write_names(run, path, state)
     kept = {path, best_of(run, state)}
@@ -153,11 +157,24 @@ def save_step(
     return path
 
 
+def save_frames(run: RunDirectory, arrays: Mapping[str, np.ndarray]) -> None:
+    """Keep the curves and the sample of a finished run, in frames.safetensors.
+
+    Raises:  StorageError – if they cannot be written
+    """
+    if isinstance(run, MemoryRun):
+        run.frames = dict(arrays)
+    else:
+        save(run.path / "frames.safetensors", arrays, {"kind": "frames"})
+
+
 def write_names(run: RunDirectory, path: Path, state: Mapping[str, Any]) -> None:
     """Let the files ``latest`` and ``best`` name the checkpoint at ``path`` and the best as its state has it.
 
     Raises:  StorageError – if they cannot be written
     """
+    if isinstance(run, MemoryRun):
+        return
     # Each after the file that it names: a crash in between leaves names of files that are there.
     for name, target in (("latest", path), ("best", best_of(run, state))):
         if target is not None and pointed(run, name) != target:
@@ -172,7 +189,7 @@ def latest(run: RunDirectory) -> Latest:
     warnings: list[str] = []
     for path in reversed(paths(run)):
         try:
-            return Latest(path, *load(path), tuple(warnings))
+            return Latest(path, *_load(run, path), tuple(warnings))
         except CheckpointError as error:
             if path not in paths(run):  # removed since it was listed, by a writer that has newer ones
                 return latest(run)
@@ -200,7 +217,7 @@ def find(run: RunDirectory, which: str) -> Latest:
         there = ", ".join(["latest", *(["best"] if best else []), *named])
         raise CheckpointError(f"{quoted(str(run.path))} has no checkpoint {quoted(which)}; it has {there}")
     try:
-        return Latest(path, *load(path), () if newest is None else newest.warnings)
+        return Latest(path, *_load(run, path), () if newest is None else newest.warnings)
     except CheckpointError:
         if which == "best" and best_of(run, latest(run).state) != path:  # a writer has a better one by now
             return find(run, which)
@@ -216,7 +233,8 @@ def best_of(run: RunDirectory, state: Mapping[str, Any]) -> Path | None:
         return pointed(run, "best")
     step = state["best_step"]
     path = path_of(run, step) if type(step) is int and 0 <= step < 10**10 else None
-    return path if path is not None and path.exists() else None
+    there = path in paths(run) if isinstance(run, MemoryRun) else path is not None and path.exists()
+    return path if there else None
 
 
 def pointed(run: RunDirectory, name: str) -> Path | None:
@@ -235,6 +253,8 @@ def path_of(run: RunDirectory, step: int) -> Path:
 
 def paths(run: RunDirectory) -> list[Path]:
     """The checkpoints of ``run``, oldest first."""
+    if isinstance(run, MemoryRun):
+        return [path_of(run, step) for step in run.moments]
     try:
         found = [entry for entry in run.checkpoints.iterdir() if NAME.fullmatch(entry.name)]
     except OSError:
@@ -245,6 +265,11 @@ def paths(run: RunDirectory) -> list[Path]:
 def step_of(path: Path) -> int:
     """The step in a checkpoint's name."""
     return int(path.name[5:].partition(".")[0])
+
+
+def _load(run: RunDirectory, path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and the state of a checkpoint of ``run``.    Raises:  CheckpointError – as ``load``"""
+    return run.moments[step_of(path)] if isinstance(run, MemoryRun) else load(path)
 
 
 def _verifies(path: Path) -> bool:

@@ -147,6 +147,11 @@ class RunDirectory:
         return STOPPED if status == "running" else status
 
     @property
+    def resuming(self) -> str:
+        """What goes on with the run."""
+        return f"--resume {self.path}"
+
+    @property
     def checkpoints(self) -> Path:
         """Where the checkpoints are."""
         return self.path / "checkpoints"
@@ -236,7 +241,7 @@ class RunDirectory:
                 raise ValueError(
                     f"the columns of the metrics are {columns}, received {tuple(row)}; keep them fixed"
                 )
-            line = json.dumps({key: _plain(key, row[key]) for key in columns}, allow_nan=False)
+            line = json.dumps(plain_row({key: row[key] for key in columns}), allow_nan=False)
             files.append(self._metrics, line.encode() + b"\n")
             self._columns = columns
         except OSError as error:
@@ -331,6 +336,10 @@ class RunDirectory:
         except OSError as error:
             raise files.storage_error(error, self.path / "metrics.jsonl") from None
 
+    def write_verdict(self, verdict: Mapping[str, Any]) -> None:
+        """Replace verdict.json.    Raises:  StorageError – if it cannot be written"""
+        files.write_atomic(self.path / "verdict.json", json.dumps(verdict, indent=2).encode() + b"\n")
+
     def log(self, text: str) -> None:
         """Append ``text`` to log.txt with the time before it.
 
@@ -389,6 +398,11 @@ def _has_old_names(path: Path) -> bool:
             if row := files.read_object(line):
                 return any(name in RENAMED for name in row)
     return False
+
+
+def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of metrics as JSON has it.    Raises:  TypeError – for what is neither number nor text"""
+    return {key: _plain(key, value) for key, value in row.items()}
 
 
 def _is_beyond(value: object, step: int) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from minigan.engine.tensor import constant
+from minigan.gan.objectives import objective as objective_called
 from minigan.nn.network import Network
 from minigan.training.config import Config
 from minigan.training.draws import draw_latent, stream
@@ -66,3 +67,9 @@ def apply(network: Network, x: np.ndarray, dtype: str, backend: Any, block: int 
             )
         parts.append(network(constant(backend.array(rows))).numpy())
     return np.concatenate(parts, axis=-2)[..., :count, :].astype("float64")
+
+
+def probability(objective: str, logits: np.ndarray) -> np.ndarray:
+    """D(x) = p/(p+q) as an objective's logits say it; σ(a), a mere picture of a, where they know no p/q."""
+    d = objective_called(objective).probability(logits)
+    return np.exp(-np.logaddexp(0.0, -logits)) if d is None else d

@@ -27,12 +27,13 @@ from minigan.evaluation.two_sample import KSResult
 from minigan.evaluation.verdict import LEVEL, Power, Row, Verdict
 from minigan.storage import checkpoint, files
 from minigan.storage.directory import STOPPED, RunDirectory
+from minigan.storage.memory import MemoryRun
 from minigan.training.config import Config, flatten, replace, to_json
 from minigan.training.data import Data, read_configured
 from minigan.training.draws import stream
 from minigan.training.experiment import Experiment, course, get_backend, make_network
 from minigan.training.limits import check
-from minigan.training.sampler import Sampler
+from minigan.training.sampler import Sampler, apply, probability
 from minigan.training.settings import from_json
 from minigan.training.units import Units, numbered
 
@@ -40,6 +41,7 @@ FRAMES = "frames."  # what the names of the observer's arrays begin with in a ch
 FREE = ("name", "data", "checkpoint_seconds", "checkpoint_keep")  # settings on which no result depends; of
 # the data the digest decides, wherever they are
 ROUNDING = ("backend", "execution", "threads")  # settings that change how results round
+BITS = ("minigan", "numpy", "scipy", "platform", "cpu", "blas")  # of the environment: what bits depend on
 TRIED = 1000  # rows by which a generator is found to return finite numbers
 
 
@@ -96,16 +98,28 @@ class Trained(NamedTuple):
             )
         return rows
 
+    def judge(self, rows: np.ndarray) -> np.ndarray:
+        """D at rows in the user's units: the share given to real as the objective has it, else σ.
+
+        Shapes:  (n, p) → (n,)
+        """
+        c = self.config
+        backend, sizes = self.sampler.backend, self.sizes["discriminator"]
+        network = make_network(c, c.discriminator, backend, stream(0, "init"), sizes[0], 1)
+        network.parameters.load(_of("discriminator", self.arrays))
+        scaled = np.concatenate([self.sampler.units.to_network(rows)] * c.packing, axis=-1)
+        return probability(c.objective, apply(network, scaled, c.dtype, backend)[:, 0])
+
 
 def reopen(
-    path: str | Path,
+    path: str | os.PathLike[str] | MemoryRun,
     *,
     at: str | None = "latest",
     lock: bool = False,
     data: Data | None = None,
     steps: int | None = None,
 ) -> Reopened:
-    """The experiment that a run directory holds, as of its newest good checkpoint, "best", a step, or unused.
+    """The experiment that a run holds, as of its newest good checkpoint, "best", a step, or unused.
 
     lock   to go on with it: it may be without checkpoints, and begins anew then
     data   the data set that its configuration names, if it was read already
@@ -114,11 +128,11 @@ def reopen(
     Raises:  DataError, CheckpointError, ConfigError – where directory, checkpoint or configuration is refused
              BusyError – with lock, if another process writes to it
     """
-    run = RunDirectory.open(path, lock=lock)
+    run = path.reopened() if isinstance(path, MemoryRun) else RunDirectory.open(path, lock=lock)
     try:
         if not lock:
             _refuse_diverged(run, at)
-        stored = _config_of(run)
+        stored = config_of(run)
         config = stored if steps is None else _longer(stored, steps)
         unused = at is None or lock and not checkpoint.paths(run)
         found = None if unused else checkpoint.find(run, str(at))
@@ -149,14 +163,14 @@ def reopen(
         raise
 
 
-def read_generator(path: str | os.PathLike[str], at: str = "latest") -> Trained:
+def read_generator(path: str | os.PathLike[str] | RunDirectory, at: str = "latest") -> Trained:
     """The generator of a run, as of its newest good checkpoint, "best" or a step.
 
     Raises:  DataError, CheckpointError, ConfigError – where directory, checkpoint or configuration is refused
     """
-    run = RunDirectory.open(path)
+    run = path if isinstance(path, RunDirectory) else RunDirectory.open(path)
     _refuse_diverged(run, at)
-    config, found = _config_of(run), checkpoint.find(run, at)
+    config, found = config_of(run), checkpoint.find(run, at)
     _compared(run, found, config, config)
     try:
         trained = _trained(run, config, found)
@@ -235,8 +249,8 @@ def offer(run: RunDirectory, config: Config, step: int) -> str:
 # ── configurations
 
 
-def _config_of(run: RunDirectory) -> Config:
-    """Raises:  ConfigError – with the name of the run"""
+def config_of(run: RunDirectory) -> Config:
+    """The configuration of a run.    Raises:  ConfigError – with the name of the run"""
     try:
         return from_json(run.read_config())
     except ConfigError as error:
@@ -331,6 +345,30 @@ def _describe_length(lengths: Sequence[Sequence[int]], config: Config) -> str:
 # ── checkpoints
 
 
+def describe_drift(state: dict[str, Any], bits: dict[str, Any], config: dict[str, Any]) -> str:
+    """What rounds otherwise here than where the checkpoint with ``state`` was made; "" for nothing."""
+    before, settings = state.get("environment"), state.get("config")
+    then, here = dict[str, Any](), dict[str, Any]()
+    for stored, now, names in ((before, bits, BITS), (settings, config, ROUNDING)):
+        if isinstance(stored, dict):  # else of an older version
+            then |= {name: stored.get(name) for name in names}
+            here |= {name: now[name] for name in names}
+    for name in ("device", "compiler"):  # which not every run has
+        if isinstance(before, dict) and name in before and name in bits:
+            then, here = then | {name: before[name]}, here | {name: bits[name]}
+    differences = []
+    for name, now in here.items():
+        old = then[name]
+        if isinstance(now, dict) and isinstance(old, dict):
+            pairs = [(f"{name} {key}", old.get(key), value) for key, value in now.items()]
+        else:
+            pairs = [(name, old, now)]
+        differences += [
+            f"{what} {quoted(old)} then, {quoted(new)} now" for what, old, new in pairs if old != new
+        ]
+    return "; ".join(differences)
+
+
 def _load(experiment: Experiment, found: checkpoint.Latest) -> dict[str, np.ndarray]:
     """Let the experiment be as of a checkpoint; the observer's arrays in it."""
     config = experiment.config
@@ -389,13 +427,17 @@ def _trained(run: RunDirectory, config: Config, found: checkpoint.Latest) -> Tra
             f"it is sampled with NumPy, which may round otherwise than where it was trained: {error}"
         )
     network = make_network(config, config.generator, backend, stream(0, "init"), latent, features)
-    network.parameters.load({
-        name.removeprefix("average."): arrays[name] for name in arrays if name.startswith("average.")
-    })  # fmt: skip
+    network.parameters.load(_of("average", arrays))
     sampler = Sampler(config, backend, network, Units(arrays["shift"], arrays["scale"]), latent)
     names = _names(config, found.state.get("names"), features)
     ordered = {name: arrays[name] for name in expected}
     return Trained(run, config, step, names, sizes, ordered, sampler, tuple(notes))
+
+
+def _of(player: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of one network, as its parameters call them."""
+    own = f"{player}."
+    return {name.removeprefix(own): array for name, array in arrays.items() if name.startswith(own)}
 
 
 def _names(config: Config, stored: Any, features: int) -> tuple[str, ...]:

@@ -113,14 +113,16 @@ def resolve_with_sources(
     environ: Mapping[str, str] | None = None,
     sets: Iterable[str] = (),
     options: Iterable[Option] = (),
+    given: Iterable[tuple[str, dict[str, Any]]] = (),
 ) -> tuple[Config, dict[str, str]]:
     """As ``resolve``, and for every dotted name which layer set it: "default", "preset ring8", "--set" …
 
     options  what other options of a command line set
+    given    nested settings of a program, each with its source, above all others
 
     Raises:  ConfigError – as ``resolve``
     """
-    given = layers(preset, file, os.environ if environ is None else environ, sets, options)
+    given = (*layers(preset, file, os.environ if environ is None else environ, sets, options), *given)
     older = "" if file is None else f"file {quoted(os.fspath(file))}" * str(file).endswith(".json")
     settings = {
         name: (value, source)

@@ -20,10 +20,10 @@ STOPPING = [signal.SIGINT, signal.SIGTERM, *([] if HANGUP is None else [HANGUP])
 class Interrupted(MiniganError):
     """A signal asked the run to end; its exit code is 128 plus the signal's number."""
 
-    def __init__(self, number: int, where: str) -> None:
+    def __init__(self, number: int, where: str, resuming: str = "") -> None:
         super().__init__(
             f"stopped by {signal.Signals(number).name}; what was trained so far is in {where}, "
-            f"and goes on with --resume {where}"
+            f"and goes on with {resuming or f'--resume {where}'}"
         )
         self.number, self.exit_code = number, 128 + number
 

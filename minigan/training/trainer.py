@@ -23,12 +23,12 @@ from minigan.errors import CheckpointError, DivergedError, MiniganError, quoted
 from minigan.evaluation.verdict import Verdict
 from minigan.gan.detectors import Finding, diagnose, remedy
 from minigan.machine import environment, pinned
-from minigan.storage import checkpoint, files
+from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import flatten, to_json
 from minigan.training.experiment import Experiment
 from minigan.training.metrics import Observer, expected_modes, verdict
-from minigan.training.saved import FRAMES, ROUNDING, Reopened, not_finite, read_verdict
+from minigan.training.saved import BITS, FRAMES, Reopened, describe_drift, not_finite, read_verdict
 from minigan.training.savings import Moment, Savings
 from minigan.training.signals import Interrupted, Terminated, noted
 from minigan.training.steps import Steps
@@ -36,14 +36,6 @@ from minigan.training.steps import Steps
 EARLY = (50, 25, 10, 5, 2)  # the first evaluations, as parts of the usual interval
 PATIENCE = 0.5  # s of training between two looks at what a signal asked for
 LOOK = 0.5  # s that an evaluation has left when a signal asks for the end
-BITS = (
-    "minigan",
-    "numpy",
-    "scipy",
-    "platform",
-    "cpu",
-    "blas",
-)  # of the environment: what bits depend on
 
 
 @dataclass(frozen=True)
@@ -64,14 +56,15 @@ class Outcome:
 class Session:
     """One run while it trains: its experiment, its directory, and what a checkpoint has to remember.
 
-    best  whether the run's page will show a D that was trained to the end
+    best    whether the run's page will show a D that was trained to the end
+    on_row  is given each line of metrics, and ends the run with what it has by returning "stop"
     """
 
     def __init__(
         self,
         experiment: Experiment,
         run: RunDirectory,
-        on_row: Callable[[dict[str, Any]], None] = lambda row: None,
+        on_row: Callable[[dict[str, Any]], object] = lambda row: None,
         *,
         best: bool = True,
     ) -> None:
@@ -85,6 +78,7 @@ class Session:
         self._lengths: list[list[int]] = []  # that the run had before it was made longer
         self._trained, self._started = 0.0, time.perf_counter()  # seconds before this process
         self._bits: dict[str, Any] = {}
+        self.ending = False  # whether whoever was given the last line of metrics ends the run with it
         self._watched = False  # whether any step so far was, and so is not bitwise what it is unwatched
 
     def start(self, resumed: Reopened | None, allow_drift: bool) -> None:
@@ -102,7 +96,7 @@ class Session:
         compiler = compiler_of(self.experiment.config.execution)
         self._bits |= {} if compiler is None else {"compiler": compiler}
         if resumed is not None:
-            drift = _describe_drift(resumed.state, self._bits, self._config)
+            drift = describe_drift(resumed.state, self._bits, self._config)
             if drift and not allow_drift:
                 raise CheckpointError(
                     f"the run would not go on bitwise: {drift}; go on where it began, or add --allow-drift"
@@ -184,7 +178,7 @@ class Session:
         self.run.append_metrics(self._row)
         self._rows += 1
         self.savings.offer(self._row["ks"], self.experiment.step, self.moment)
-        self._on_row(self._row)
+        self.ending = self._on_row(self._row) == "stop"
 
     def moment(self) -> Moment:
         """What a checkpoint holds of this moment.
@@ -235,8 +229,8 @@ class Session:
             return self._finished
         run, experiment, paths = self.run, self.experiment, self._paths()
         judged, sample = verdict(experiment, experiment.config.eval_samples)
-        checkpoint.save(paths["frames"], {**self.observer.frames, "sample": sample}, {"kind": "frames"})
-        files.write_atomic(paths["verdict"], json.dumps(judged.as_dict(), indent=2).encode() + b"\n")
+        checkpoint.save_frames(run, {**self.observer.frames, "sample": sample})
+        run.write_verdict(judged.as_dict())
         seconds, findings = self.seconds, find_failures(run, experiment)
         run.write_status(
             "finished",
@@ -264,7 +258,7 @@ class Session:
         advice = remedy("diverged", flatten(self.experiment.config))
         found = f"the run so far is in {self.run.path}"
         if not self.experiment.watched:
-            found += f", and --resume {self.run.path} --detect-anomaly names the operation"
+            found += f", and {self.run.resuming} --detect-anomaly names the operation"
         advised = DivergedError(f"{error}; {advice[0].lower()}{advice[1:]}; {found}")
         self.run.log(f"error: {advised}")
         return advised
@@ -286,7 +280,7 @@ class Session:
 def train(
     experiment: Experiment,
     run: RunDirectory,
-    on_row: Callable[[dict[str, Any]], None] = lambda row: None,
+    on_row: Callable[[dict[str, Any]], object] = lambda row: None,
     on_step: Callable[[int], None] = lambda step: None,
     *,
     resumed: Reopened | None = None,
@@ -294,6 +288,7 @@ def train(
 ) -> Outcome:
     """Train to the config's last step; report each row of metrics and each block of steps.
 
+    on_row       may return "stop": the run ends with what it has, a checkpoint and the verdict
     resumed      what ``reopen`` gave, to go on with
     allow_drift  go on although this machine does not compute bitwise as the one before
 
@@ -331,7 +326,7 @@ def train_together(
             runs.start(resumed, allow_drift)
             with noted(runs.hurry) as caught:
                 runs.begin()
-                while runs.alive and steps.step < config.steps:
+                while runs.alive and steps.step < config.steps and not runs.ending:
                     due = next_evaluation(steps.step, config.eval_every, config.steps)
                     runs.advance(due)
                     runs.each(Session.refuse_divergence)
@@ -344,6 +339,8 @@ def train_together(
                         runs.save()
                     if caught and runs.alive:
                         raise runs.interrupted(caught[0])
+                if runs.ending and steps.step < config.steps:
+                    runs.save()
             return runs.finish()
     except BaseException as error:
         if runs.evaluating and isinstance(error, KeyboardInterrupt):
@@ -419,7 +416,7 @@ class _Runs:
 
     def interrupted(self, number: int) -> Interrupted:
         """What ends them after a signal."""
-        return Interrupted(number, str(self._first.run.path))
+        return Interrupted(number, str(self._first.run.path), self._first.run.resuming)
 
     def advance(self, due: int) -> None:
         """Train to the step that is ``due``, or as far as a signal and the block of numbers let it."""
@@ -438,6 +435,11 @@ class _Runs:
         except DivergedError as error:  # of a run that is watched, and so alone
             self._leave(0, error)
         self._pace = PATIENCE * count / max(time.perf_counter() - began, 1e-9)
+
+    @property
+    def ending(self) -> bool:
+        """Whether each is to end where it is."""
+        return all(session.ending for session in self.alive.values())
 
     def want_saving(self) -> bool:
         """Whether a checkpoint is due: by the clock, or as the last."""
@@ -470,27 +472,3 @@ def next_evaluation(step: int, every: int, last: int) -> int:
 def find_failures(run: RunDirectory, experiment: Experiment) -> tuple[Finding, ...]:
     """What went wrong, by the metrics that the run has written so far."""
     return diagnose(run.read_metrics().rows, flatten(experiment.config), expected_modes(experiment))
-
-
-def _describe_drift(state: dict[str, Any], bits: dict[str, Any], config: dict[str, Any]) -> str:
-    """What rounds otherwise here than where the checkpoint with ``state`` was made; "" for nothing."""
-    before, settings = state.get("environment"), state.get("config")
-    then, here = dict[str, Any](), dict[str, Any]()
-    for stored, now, names in ((before, bits, BITS), (settings, config, ROUNDING)):
-        if isinstance(stored, dict):  # else of an older version
-            then |= {name: stored.get(name) for name in names}
-            here |= {name: now[name] for name in names}
-    for name in ("device", "compiler"):  # which not every run has
-        if isinstance(before, dict) and name in before and name in bits:
-            then, here = then | {name: before[name]}, here | {name: bits[name]}
-    differences = []
-    for name, now in here.items():
-        old = then[name]
-        if isinstance(now, dict) and isinstance(old, dict):
-            pairs = [(f"{name} {key}", old.get(key), value) for key, value in now.items()]
-        else:
-            pairs = [(name, old, now)]
-        differences += [
-            f"{what} {quoted(old)} then, {quoted(new)} now" for what, old, new in pairs if old != new
-        ]
-    return "; ".join(differences)

@@ -27,8 +27,8 @@ def place(tmp_path, monkeypatch, brief_judge):
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("MINIGAN_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr("minigan.cli.figures.save_overview", lambda run: run.plots / "overview.png")
-    monkeypatch.setattr("minigan.cli.figures.save_sweep", lambda path, *_: path / "sweep.png")
+    monkeypatch.setattr("minigan.front.figures.save_overview", lambda run: run.plots / "overview.png")
+    monkeypatch.setattr("minigan.front.figures.save_sweep", lambda path, *_: path / "sweep.png")
     return tmp_path
 
 

@@ -115,7 +115,7 @@ def test_out_of_memory_is_a_sentence(minigan_, monkeypatch, sentence):
     def fail(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("minigan.training.experiment.Experiment", fail)
+    monkeypatch.setattr("minigan.front.fitting.Experiment", fail)
     code, _, err = minigan_("train")
     assert code == 3 and "smaller batch" in sentence(err)
 

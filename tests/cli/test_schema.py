@@ -38,8 +38,8 @@ def outputs(tiny, trained, tmp_path_factory, briefly):
     with pytest.MonkeyPatch.context() as patch, briefly():
         patch.chdir(tmp_path_factory.mktemp("outputs"))
         patch.setattr("minigan.profiling.explain.SECONDS", 0.01)
-        patch.setattr("minigan.cli.figures.save_overview", drawn)
-        patch.setattr("minigan.cli.figures.save_sweep", drawn)
+        patch.setattr("minigan.front.figures.save_overview", drawn)
+        patch.setattr("minigan.front.figures.save_sweep", drawn)
         return printed_by(tiny, trained)
 
 

@@ -154,8 +154,8 @@ def test_what_goes_to_a_file_has_whole_lines(run, place, tiny, monkeypatch, colu
 
 
 def test_a_drawing_library_that_cannot_be_imported_costs_the_figure_alone(monkeypatch):
-    from minigan.cli import figures
     from minigan.errors import UnavailableError
+    from minigan.front import figures
 
     def fail(name):
         raise OSError("Matplotlib requires access to a writable cache directory")

@@ -106,7 +106,7 @@ def test_train_without_arguments_is_the_default_experiment(monkeypatch, minigan_
         seen["config"] = config
         raise UnavailableError("seen")
 
-    monkeypatch.setattr("minigan.training.experiment.Experiment", stop)
+    monkeypatch.setattr("minigan.front.fitting.Experiment", stop)
     assert minigan_("train")[0] == 6
     assert seen["config"] == resolve(environ={}) and seen["config"].target == "normal(4, 1.25)"
 
@@ -349,7 +349,7 @@ def test_a_run_with_another_objective_is_drawn_and_reported(minigan_, tiny, tmp_
 
 
 def test_a_preset_is_judged_by_what_it_sets_out_to_show(minigan_, place, monkeypatch):
-    monkeypatch.setattr("minigan.cli.figures.save_overview", lambda *_: Path("figure.png"))
+    monkeypatch.setattr("minigan.front.figures.save_overview", lambda *_: Path("figure.png"))
     short = ("--steps", "4", "--set", "eval_every=2", "--set", "eval_samples=200")
     said = (
         "The preset dirac-r1 sets out to show: 5 % or less of its circle is left. This run does not: circle"

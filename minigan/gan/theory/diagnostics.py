@@ -198,6 +198,21 @@ def pushforward_cdf(z_mass: np.ndarray, x_edges: np.ndarray, at: np.ndarray) -> 
     return cdf
 
 
+def pushforward_density(z_mass: np.ndarray, x_edges: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Density at the points ``at`` of x = G(z): the slope of ``pushforward_cdf``.
+
+    Shapes:  z_mass (n,), x_edges (n+1,), at (m,) → (m,)
+    """
+    low, high = np.minimum(x_edges[:-1], x_edges[1:]), np.maximum(x_edges[:-1], x_edges[1:])
+    wide = high > low  # a cell folded onto a point has no density
+    low, high, heights = low[wide], high[wide], z_mass[wide] / (high - low)[wide]
+    density = np.zeros(len(at))
+    parts = max(1, len(low) * len(at) // 2_000_000)  # so that memory is bounded
+    for rows in np.array_split(np.arange(len(low)), parts):
+        density += ((at[:, None] >= low[rows]) & (at[:, None] < high[rows])) @ heights[rows]
+    return density
+
+
 def latent_cells(distribution: str, count: int = 2000) -> tuple[np.ndarray, np.ndarray]:
     """Edges and masses of cells that cover a latent number of the given distribution, fine in the tails too.
 

@@ -35,18 +35,17 @@ def save_overview(run: Any) -> Path:
     return overview.save_overview(run)
 
 
+def page_in_pixels(run: Any) -> Any:
+    """The page on a run as an image.    Shapes:  → (height, width, 3), bytes"""
+    require_matplotlib()
+    from minigan.reports.style import pixels
+
+    return pixels(run.plot())
+
+
 def save_sweep(path: Path, plan: Any, found: Any) -> Path:
     """The figure of a sweep, in its directory ``path``; returns the file."""
     require_matplotlib()
     from minigan.reports import sweep_figure
 
     return sweep_figure.save_sweep(path, plan, found)
-
-
-def save_bench(record: Any, path: str) -> None:
-    """The figure of a result of ``minigan bench``, in the file ``path``."""
-    require_matplotlib()
-    from minigan.profiling.figure import draw_bench
-    from minigan.reports.style import save
-
-    save(draw_bench(record), path)

@@ -1,0 +1,360 @@
+"""``mg.fit`` and what it returns: the command line's bits, everything a run can be asked, nothing on disk."""
+
+import inspect
+import json
+import os
+import pickle
+import signal
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan import cli
+from minigan.errors import CheckpointError, ConfigError, DataError, DivergedError
+from minigan.front.fitting import fit
+from minigan.storage import checkpoint
+from minigan.training.config import fields
+
+TINY = {
+    "generator": {"widths": [4]}, "discriminator__widths": (4,), "batch": 8, "steps": 6, "eval_every": 3,
+    "eval_samples": np.int64(100),
+}  # fmt: skip
+SETS = (
+    "generator.widths=4", "discriminator.widths=4", "batch=8", "steps=6", "eval_every=3", "eval_samples=100",
+)  # fmt: skip
+TARGET = "normal(4, 1.25)"
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch, brief_judge):
+    """Each test in an empty directory, without outside settings or the second of drawing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("minigan.front.figures.save_overview", lambda run: (run.plots / "a.png").touch())
+    for name in [name for name in os.environ if name.startswith("MINIGAN_")]:
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+def train(*arguments):
+    """The only run that a command line makes below runs/."""
+    assert cli.main(["-q", "train", *arguments, *(part for text in SETS for part in ("--set", text))]) == 0
+    (path,) = Path("runs").iterdir()
+    return path
+
+
+def rows_of(path):
+    lines = (path / "metrics.jsonl").read_text().splitlines()
+    return [{**json.loads(line), "seconds": 0} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def run():
+    """A finished run in memory, not to be changed."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in [name for name in os.environ if name.startswith("MINIGAN_")]:
+            patched.delenv(name)
+        return fit(TARGET, seed=1, **TINY)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return np.random.default_rng(0).normal(size=(60, 2)) * [1, 5] + [0, 10]
+
+
+def test_fit_has_the_bits_of_the_command_line_and_leaves_no_file(place, capsys):
+    here = fit("normal(4,1.25)", seed=3, **TINY)
+    assert list(place.iterdir()) == [] and capsys.readouterr() == ("", "")
+    path = train("--target", "normal(4,1.25)", "--seed", "3")
+    there = mg.load(path)
+    assert here.config == there.config and here.path is None and there.path == path
+    for name, array in checkpoint.latest(there.directory).arrays.items():
+        assert array.tobytes() == here.directory.moments[6][0][name].tobytes(), name
+    assert [{**row, "seconds": 0} for row in here.directory.read_metrics().rows] == rows_of(path)
+    assert here.verdict.as_dict() == json.loads((path / "verdict.json").read_text())
+    capsys.readouterr()
+    assert cli.main(["-q", "sample", str(path), "-n", "7", "--index", "2"]) == 0
+    printed = np.array([[float(line)] for line in capsys.readouterr().out.splitlines()[1:]])
+    assert (here.sample(7, seed=2) == printed).all() and (there.sample(7, seed=2) == printed).all()
+    assert here.sample(3).shape == (3, 1) and (here.sample(3) == here.sample(7)[:3]).all()
+
+
+def test_data_have_the_bits_of_their_file(place, rows):
+    np.save("rows.npy", rows)
+    path = train("--data", "rows.npy")
+    for what in (rows, rows.tolist(), Path("rows.npy")):
+        run = fit(what, **TINY)
+        for name, array in checkpoint.latest(mg.load(path).directory).arrays.items():
+            assert array.tobytes() == run.directory.moments[6][0][name].tobytes(), name
+    single = fit(rows.astype("float32").tolist(), **TINY)
+    assert single.sample(2).tobytes() == fit(rows.astype("float32"), **TINY).sample(2).tobytes()
+    assert sorted(file.name for file in place.iterdir()) == ["rows.npy", "runs"]
+
+
+@pytest.mark.parametrize(
+    ("what", "settings", "target", "start"),
+    [
+        (None, {}, TARGET, None),
+        ("peaked", {}, "laplace(0, 1)", "peaked"),
+        ("peaked", {"target": "normal(0, 1)"}, "normal(0, 1)", "peaked"),
+        ("student", {}, "student(40)", "student"),
+        ("student(7)", {}, "student(7)", None),
+        (mg.Laplace(0.1, 2.0), {}, "laplace(0.1, 2)", None),
+        (None, {"target": mg.Normal(1, 2)}, "normal(1, 2)", None),
+        ("own.toml", {}, "uniform(0, 1)", None),
+        (Path("own.toml"), {}, "uniform(0, 1)", None),
+        ("normal(0, 1)", {"preset": "hinge"}, "normal(0, 1)", "hinge"),
+    ],
+    ids=str,
+)
+def test_what_is_meant_is_found_out(place, what, settings, target, start):
+    from minigan.front.configuration import request_of
+
+    (place / "own.toml").write_text('target = "uniform(0, 1)"\n')
+    preset = settings.pop("preset", None) if "preset" in (settings := dict(settings)) else None
+    request = request_of(what, preset, settings)
+    assert request.config.target == target and request.data is None
+    assert (
+        (start in request.origins.values()) or f"preset {start}" in request.origins.values() or start is None
+    )
+
+
+def test_a_file_of_numbers_is_data_and_a_preset_of_data_can_have_a_target(place):
+    from minigan.front.configuration import request_of
+
+    (place / "peaked").write_text("1\n2\n4\n")
+    assert request_of("peaked", None, {}).config.name == "peaked"  # the preset
+    with pytest.raises(DataError, match="has the ending ''"):
+        request_of(Path("peaked"), None, {})
+    assert request_of("galaxies", None, {"target": TARGET}).config.data is None
+    for own in (
+        request_of([1.0, 2.0, 4.0], "galaxies", {"columns": [0]}),
+        request_of(None, "galaxies", {"data": [1.0, 2.0, 4.0]}),
+    ):
+        assert own.config.data == "list" and own.data.values.tolist() == [[1], [2], [4]] and own.ours
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "error", "said"),
+    [
+        (("norml(0, 1)",), {}, ConfigError, "did you mean"),
+        (
+            (TARGET,),
+            {"target": TARGET},
+            ConfigError,
+            "one target or data, received the first argument, target",
+        ),
+        ((), {"batches": 3}, ConfigError, "did you mean 'batch'"),
+        ((), {"batch": "x"}, ConfigError, "received 'x' from the argument batch"),
+        ((), {"generator__widths": [0]}, ConfigError, "from the argument generator__widths"),
+        ((), {"preset": "normal(0, 1)"}, ConfigError, "preset is a preset or a configuration file"),
+        (("ring8",), {"preset": "ring8"}, ConfigError, "begins with one preset"),
+        (("absent.csv",), {}, DataError, "cannot be read"),
+        ((".",), {}, DataError, "is a directory"),
+        (([1.0, None],), {}, DataError, "drop_nonfinite=True"),
+        (([1.0, 2.0],), {"header": True}, ConfigError, "no file"),
+        ((mg.MultivariateNormal([0, 0], [[1, 0], [0, 1]]),), {}, ConfigError, "give draws of it as data"),
+        ((object(),), {}, DataError, "is no table"),
+        ((TARGET,), {"on_evaluation": "stop"}, ConfigError, "a function of a row"),
+        (("gausian",), {}, ConfigError, "did you mean the preset 'gaussian'"),
+        (("",), {}, ConfigError, "expected the name of a distribution"),
+        ((TARGET,), {"progress": "yes"}, ConfigError, "progress is True, False or None"),
+        ((TARGET,), {"directory": 3}, ConfigError, "directory is a path, received 3"),
+        ((TARGET,), {"data": [1.0, 2.0]}, ConfigError, "received the first argument, data"),
+        ((TARGET,), {"device": "tpu"}, ConfigError, "device is one of"),
+    ],
+    ids=lambda value: str(value)[:20] if isinstance(value, (dict, str)) else "-",
+)
+def test_what_is_refused_is_said_in_a_sentence(place, arguments, settings, error, said):
+    with pytest.raises(error) as caught:
+        fit(*arguments, **{**TINY, **settings})
+    assert said in str(caught.value) and "\n" not in str(caught.value) and list(place.iterdir()) == []
+
+
+def test_a_run_can_be_asked(run):
+    assert repr(run).startswith("<Run of normal(4, 1.25), seed 1: finished at step 6 of 6; ")
+    assert (run.status, run.step, run.names, run.path) == ("finished", 6, ("x",), None)
+    assert run.settings["generator.widths"] == (4,) and run.verdict.rows and run.findings == ()
+    metrics = run.metrics
+    assert metrics["step"].tolist() == [0, 1, 3, 6] and metrics["ks"].dtype == float and len(metrics) > 20
+    assert np.isnan(metrics["d_loss"][0]) and "ks" in metrics and "evaluations up to step 6" in repr(metrics)
+    with pytest.raises(KeyError, match="did you mean 'ks'"):
+        metrics["kss"]
+    made = np.sort(run.sample(5_000)[:, 0])
+    density, cdf = run.density(made.reshape(50, 100)), run.cdf(made)
+    assert density.shape == (50, 100) and (np.diff(cdf) >= 0).all()
+    assert np.abs((np.arange(5000) + 0.5) / 5000 - cdf).max() < 0.038  # KS, p < 1e-6
+    slopes = (run.cdf(made + 1e-9) - run.cdf(made - 1e-9)) / 2e-9  # within a piece, as nearly all are
+    assert np.median(np.abs(slopes / density.ravel() - 1)) < 1e-4 and run.density(-1e9) == 0 == run.cdf(-1e9)
+    assert run.score(made) == pytest.approx(np.log(run.density(made)).mean()) and run.score([1e6]) == -np.inf
+    told = run.discriminator([4.0, 5.0])
+    assert told.shape == (2,) and ((told > 0) & (told < 1)).all()
+    experiment = run._opened()
+    expected = experiment.game.objective.probability(experiment.logits(np.array([[4.0], [5.0]])))
+    assert (told == expected[:, 0]).all()
+
+
+def test_what_a_generator_does_not_allow_is_refused(run, rows):
+    plane = fit(rows, **TINY)
+    for refused in (plane, fit(TARGET, latent={"size": 2}, **TINY), fit("dirac-gan", **TINY)):
+        with pytest.raises(ConfigError, match="one latent number makes one feature, and .* use sample"):
+            refused.density([0.0])
+    assert -10 < plane.score(rows) < 0 and plane.discriminator(rows).shape == (60,)
+    for bad in ([[1.0, 2.0]], [np.nan], []):
+        with pytest.raises(DataError):
+            run.discriminator(bad)
+    with pytest.raises(DataError):
+        run.cdf(["x"])
+    for n, seed in ((0, 0), (2.5, 0), (5, -1), (10**15, 0)):
+        with pytest.raises(ConfigError):
+            run.sample(n, seed=seed)
+
+
+def test_a_run_goes_on_with_the_bits_of_one_that_never_stopped(place):
+    straight = fit(TARGET, **{**TINY, "steps": 12}, schedule__name="constant", average__name="none")
+    seen = []
+
+    def stop(row):
+        seen.append(row["step"])
+        row.clear()  # it is a copy
+        return "stop" if seen[-1] == 3 else "go on"
+
+    first = fit(
+        TARGET, **{**TINY, "steps": 12}, schedule__name="constant", average__name="none", on_evaluation=stop
+    )
+    assert seen == [0, 1, 3] and (first.step, first.status) == (3, "finished") and first.verdict.rows
+    assert (
+        first.resume() is first and first.step == 12 and first.metrics["step"].tolist() == [0, 1, 3, 6, 9, 12]
+    )
+    assert first.sample(9).tobytes() == straight.sample(9).tobytes() and first.verdict == straight.verdict
+    again = fit(TARGET, **TINY, schedule__name="constant", average__name="none").resume(12)
+    assert again.sample(9).tobytes() == straight.sample(9).tobytes()
+    assert again.resume(15).step == 15
+    for steps, said in ((3, "longer than its 15 steps"), ("x", "an integer")):
+        with pytest.raises(ConfigError, match=said):
+            again.resume(steps)
+    assert fit(TARGET, **TINY, on_evaluation=lambda row: "stop").step == 0 and list(place.iterdir()) == []
+
+
+def test_a_saved_run_is_a_run_of_the_command_line(place, run, rows, capsys):
+    path = run.save("kept")
+    assert (
+        path == Path("kept") and mg.load(path).verdict == run.verdict and mg.load(path).status == "finished"
+    )
+    assert (mg.load(path).sample(5) == run.sample(5)).all() and (path / "plots/a.png").exists()
+    assert mg.load(path).metrics["ks"].tolist() == run.metrics["ks"].tolist()
+    assert cli.main(["-q", "train", "--resume", str(path), "--steps", "9"]) == 0
+    assert mg.load(path).step == 9 and mg.load(path, at=6).sample(5).tobytes() == run.sample(5).tobytes()
+    with pytest.raises(mg.MiniganError, match="cannot be written: File exists"):
+        run.save(path)
+    copy = mg.load(path).save("copy")
+    assert (mg.load(copy).resume(12).sample(3) == mg.load(path).resume(12).sample(3)).all()
+    with pytest.raises(ConfigError, match="newest checkpoint"):
+        mg.load(path, at="best").resume()
+    with pytest.raises(CheckpointError, match="no checkpoint '7'"):
+        mg.load(path, at=7).sample(1)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_data_from_memory_are_kept_with_the_run(place, rows, named):
+    odd = np.concatenate([rows, [[-0.0, 1e-300], [1 / 3, 0.1 + 0.2]]])
+    table = {"2024": odd[:, 0], 'a "b", c': odd[:, 1]} if named else odd
+    memory, disk = fit(table, **TINY), fit(table, directory="runs", **TINY)
+    names = ("2024", 'a "b", c') if named else ("x0", "x1")
+    saved = mg.load(memory.save("kept"))
+    for each in (memory, disk, saved, mg.load(disk.path)):
+        assert each.names == names and (each.sample(4) == memory.sample(4)).all()
+    assert saved.judge() == memory.verdict and saved.resume(9).names == names
+    assert mg.load(disk.path).resume(9).sample(4).tobytes() == memory.resume(9).sample(4).tobytes()
+    assert (disk.path / ("data.csv" if named else "data.npy")).exists()
+    (disk.path / "verdict.json").unlink()
+    assert mg.load(disk.path).verdict.rows
+
+
+def test_what_stops_a_run_keeps_it(place):
+    def interrupt(row):
+        if row["step"] == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(mg.Interrupted) as stopped:
+        fit(TARGET, on_evaluation=interrupt, **TINY)
+    run = stopped.value.run
+    assert "Run.resume()" in str(stopped.value) and (run.status, run.step) == ("interrupted", 1)
+    assert run.sample(2).shape == (2, 1) and run.verdict.rows and "interrupted at step 1 of 6" in repr(run)
+    with pytest.raises(DataError, match="a finished run"):
+        run.plot()
+    assert run.resume().sample(5).tobytes() == fit(TARGET, **TINY).sample(5).tobytes()
+    with pytest.raises(DivergedError, match="smaller rates.*Run.resume") as diverged:
+        fit(TARGET, lr=1e38, **TINY)
+    assert diverged.value.run.status == "diverged" and len(diverged.value.run.metrics["step"])
+    with pytest.raises(ZeroDivisionError):
+        fit(TARGET, on_evaluation=lambda row: 1 // row["step"], **TINY)
+    assert list(place.iterdir()) == []
+
+
+def test_a_run_can_be_copied_and_sent_to_another_process(run, rows):
+    for each in (run, fit(rows, **TINY)):
+        there = pickle.loads(pickle.dumps(each))
+        assert (there.sample(4) == each.sample(4)).all() and there.resume(9).step == 9 and each.step == 6
+    assert pickle.loads(pickle.dumps(run)).judge().as_dict() == run.verdict.as_dict()
+
+
+def test_columns_become_a_data_frame_where_pandas_is(run, monkeypatch):
+    monkeypatch.setattr("minigan.front.history.find_spec", lambda name: None)
+    with pytest.raises(mg.MiniganError, match="to_pandas.. needs pandas"):
+        run.metrics.to_pandas()
+    monkeypatch.setattr("minigan.front.history.find_spec", lambda name: True)
+    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=dict))
+    assert list(run.metrics.to_pandas()) == list(run.metrics)
+
+
+def test_a_run_is_drawn(place, run, rows):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    page = run.plot()
+    assert isinstance(page, Figure) and page._repr_png_().startswith(b"\x89PNG")
+    ax = Figure().add_subplot()
+    assert run.plot("losses", ax=ax) is ax and ax.lines
+    plane = fit(rows, **TINY)
+    for each, names in (
+        (run, ("densities", "distance", "quantiles", "verdict")),
+        (plane, ("scatter", "losses")),
+    ):
+        assert all(isinstance(each.plot(name), Axes) for name in names)
+    with pytest.raises(ConfigError, match="no panel 'loss' of this run; did you mean 'losses'"):
+        run.plot("loss")
+    with pytest.raises(ConfigError, match="axes of its own"):
+        run.plot(ax=ax)
+
+
+def test_progress_is_for_people(place, capsys, monkeypatch):
+    fit(TARGET, progress=True, **TINY)
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("Learning normal(4, 1.25)") and "step      6" in err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    fit(TARGET, **TINY)
+    assert "Learning" in capsys.readouterr().err
+    fit(TARGET, progress=False, **TINY)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_command_line_has_no_setting_of_its_own():
+    """What an option of `train` says, fit takes under its name, or is a setting, or belongs to a terminal."""
+    terminal = set("out fast_dev_run resume allow_drift require_ks print_config as_json".split())
+    terminal |= {"sets", "tensorboard"}  # any setting; an on_evaluation
+    signature = inspect.signature(fit).parameters
+    assert {"allow_drift", "steps", "detect_anomaly"} <= set(inspect.signature(mg.Run.resume).parameters)
+    for option in cli.train.train.params:
+        name = {"source": "preset"}.get(option.name, option.name)
+        known = name in signature or name in fields() or name in ("lr", "device")
+        assert known or name in terminal, name
+        assert name in terminal or name in inspect.getdoc(fit) or name in fields()
+    for name, field in fields().items():
+        from minigan.front.configuration import settings_in
+
+        ((source, layer),) = settings_in({name.replace(".", "__"): field.default})
+        assert source == f"the argument {name.replace('.', '__')}" and layer
