@@ -24,6 +24,7 @@ class Empirical(Univariate):
 
     values: np.ndarray
     _sorted: np.ndarray = field(init=False, repr=False)
+    _sliced: dict[int, np.ndarray] = field(init=False, repr=False, default_factory=dict)  # by their number
 
     def __post_init__(self) -> None:
         values = np.array(host(self.values, "data set", finite=True))
@@ -88,6 +89,18 @@ class Empirical(Univariate):
     def sample(self, rng: np.random.Generator, shape: Shape = ()) -> np.ndarray:
         return self.values[rng.integers(len(self.values), size=shape)]
 
+    def in_slices(self, n: int) -> np.ndarray:
+        """The rows in an order in which each of n equal slices holds neighbours; not to be written to.
+
+        One feature is sorted. Several are halved at the median of the feature that varies most, in sd of all
+        rows, and the halves again, until there are n parts.
+        """
+        if self.values.ndim == 1:
+            return self._sorted
+        if n not in self._sliced:
+            self._sliced[n] = self.values[_neighbours(self.values, n)]
+        return self._sliced[n]
+
     def __str__(self) -> str:
         rows, *features = self.values.shape
         return f"a data set of {rows} " + (f"rows of {features[0]} features" if features else "values")
@@ -98,6 +111,24 @@ class Empirical(Univariate):
                 f"a {what} needs one feature per row; this data set has shape {self.values.shape}"
             )
         return self._sorted
+
+
+def _neighbours(rows: np.ndarray, n: int) -> np.ndarray:
+    """The order of rows in n slices of neighbours."""
+    sd = rows.std(axis=0)
+    scaled, order = rows / np.where(sd > 0, sd, 1.0), np.arange(len(rows))
+    parts = [(0, n)]
+    while parts:
+        first, end = parts.pop()
+        middle = (first + end) // 2
+        low, at, high = (k * len(rows) // n for k in (first, middle, end))
+        if end - first > 1 and high - low > 1:
+            part = order[low:high]
+            if low < at < high:
+                x = scaled[part]
+                order[low:high] = part[np.argsort(x[:, x.var(axis=0).argmax()], kind="stable")]
+            parts += [(first, middle), (middle, end)]
+    return order
 
 
 def _no_density() -> ValueError:

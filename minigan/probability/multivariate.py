@@ -103,6 +103,14 @@ class MultivariateNormal:
         shape = tuple(np.atleast_1d(np.array(shape, int)))
         return self.mean + rng.standard_normal((*shape, len(self.mean))) @ self._factor.T
 
+    sources = property(lambda self: len(self.mean))
+
+    def transport(self, u: np.ndarray) -> np.ndarray:
+        """The draws that uniform numbers make, as quantiles.    Shapes:  u (…, p) → (…, p)"""
+        from scipy.special import ndtri
+
+        return self.mean + ndtri(u) @ self._factor.T
+
     def entropy(self) -> float:
         """H = (p/2)(1 + ln 2π) + ½ ln det covariance, in nats [T2]."""
         return float(0.5 * len(self.mean) * (1 + _LOG_2PI) + np.log(np.diag(self._factor)).sum())
@@ -318,7 +326,23 @@ class MultivariateMixture:
         shape = tuple(np.atleast_1d(np.array(shape, int)))
         weights = np.array(self.weights)
         which = rng.choice(len(weights), size=shape, p=weights / weights.sum())
-        z = rng.standard_normal((*shape, self.features))
+        return self._drawn(which, rng.standard_normal((*shape, self.features)))
+
+    sources = property(lambda self: 1 + self.features)
+
+    def transport(self, u: np.ndarray) -> np.ndarray:
+        """The draws that uniform numbers make: the first chooses a component, the others are its quantiles.
+
+        Shapes:  u (…, 1 + p) → (…, p)
+        """
+        from scipy.special import ndtri
+
+        shares = np.cumsum(self.weights)
+        which = np.searchsorted(shares, u[..., 0] * shares[-1], side="right")
+        return self._drawn(np.minimum(which, len(shares) - 1), ndtri(u[..., 1:]))
+
+    def _drawn(self, which: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """The rows that standard normal numbers are in the components of these numbers."""
         sd = self.mode_sd
         if sd is not None:
             return self.centres[which] + sd[which][..., None] * z

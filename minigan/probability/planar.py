@@ -199,6 +199,17 @@ class Checkerboard:
         within = self.width * (rng.random((*shape, 2)) - 0.5)
         return centres[rng.integers(len(centres), size=shape)] + within
 
+    sources = 3
+
+    def transport(self, u: np.ndarray) -> np.ndarray:
+        """The draws that uniform numbers make: the first chooses a square, the others the place in it.
+
+        Shapes:  u (…, 3) → (…, 2)
+        """
+        centres = self._centres()
+        which = (u[..., 0] * len(centres)).astype(int)
+        return centres[which] + self.width * (u[..., 1:] - 0.5)
+
     def entropy(self) -> float:
         """H = ln of the area, in nats [T2]."""
         return math.log(len(self._centres())) + 2 * math.log(self.width)

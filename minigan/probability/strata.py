@@ -7,7 +7,7 @@ Source:  McKay, Beckman, Conover 1979, whose Latin hypercube this is where there
 """
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,6 +18,18 @@ CELLS = 2**14  # of a table of quantiles, at least
 TAIL = 2.0**-10  # the mass at each end with a finer table, whose steps shrink with the distance to the end
 OCTAVE, LAST = 64, -52  # steps of it for each halving of that distance; the last halving
 GAP = 4.0  # a cell this many times wider than both beside it spans a gap, in which no value is
+
+
+@runtime_checkable
+class Transported(Protocol):
+    """A distribution whose draws are a function of independent numbers that are uniform on (0, 1)."""
+
+    @property
+    def sources(self) -> int:
+        """s, how many numbers one draw is made of."""
+
+    def transport(self, u: np.ndarray) -> np.ndarray:
+        """The draws that these make.    Shapes:  u (…, s) → (…, p)"""
 
 
 def slices(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -69,14 +81,14 @@ class Quantiles:
 
 
 @lru_cache(maxsize=8)
-def _table(distribution: Distribution, n: int) -> Quantiles:
+def _table(distribution: Any, n: int) -> Quantiles:
     return Quantiles(distribution, n)
 
 
 def stratified(
-    distribution: Any, rng: np.random.Generator, shape: tuple[int, ...], packing: int = 1, columns: int = 1
+    distribution: Any, rng: np.random.Generator, shape: tuple[int, ...], packing: int, columns: int
 ) -> np.ndarray:
-    """Stratified draws along the last axis, in each of some columns; one feature of a distribution.
+    """Stratified draws of one feature along the last axis, in each of some columns.
 
     Rows that one after another make a pack are columns as well, and so independent: of B rows in packs of m
     each is from one of B/m slices.
@@ -84,7 +96,30 @@ def stratified(
     Shapes:  → (*shape, columns)
     """
     n = shape[-1] // packing
-    k, v = slices(rng, (*shape[:-1], n, packing * columns))
-    rows = isinstance(distribution, Empirical)  # whose quantiles are a table already
-    x: np.ndarray = distribution.quantile((k + v) / n) if rows else _table(distribution, n)(k, v)
-    return x.reshape(*shape, columns)
+    places = slices(rng, (*shape[:-1], n, packing * columns))
+    return _table(distribution, n)(*places).reshape(*shape, columns)
+
+
+def stratified_rows(
+    distribution: Any, rng: np.random.Generator, shape: tuple[int, ...], packing: int = 1
+) -> np.ndarray:
+    """Rows of real data in batches along the last axis, stratified as far as the distribution can be.
+
+    Of one feature by its quantiles; a data set in slices of neighbours; what is made of uniform numbers by a
+    Latin hypercube of these. What is left are images, whose rows are independent.
+
+    Shapes:  → (*shape, p)
+    """
+    n = shape[-1] // packing
+    if isinstance(distribution, Empirical):
+        k, v = slices(rng, (*shape[:-1], n, packing))
+        values = distribution.in_slices(n)
+        found = values.take(((k + v) * (len(values) / n)).astype(np.intp), axis=0)
+        return found.reshape(*shape, distribution.features)
+    if isinstance(distribution, Distribution):
+        return stratified(distribution, rng, shape, packing, 1)
+    if isinstance(distribution, Transported):
+        k, v = slices(rng, (*shape[:-1], n, packing * distribution.sources))
+        return distribution.transport(((k + v) / n).reshape(*shape, distribution.sources))
+    rows: np.ndarray = distribution.sample(rng, shape)
+    return rows

@@ -14,7 +14,7 @@ from minigan.backend import Backend, philox
 from minigan.gan.penalties import PENALTIES
 from minigan.nn.schedules import Averaging, Schedule
 from minigan.probability.distributions import Normal, Uniform
-from minigan.probability.strata import stratified
+from minigan.probability.strata import stratified, stratified_rows
 from minigan.training.config import Config
 from minigan.training.units import Units
 
@@ -107,8 +107,8 @@ class Draws:
 
     def real(self, rng: np.random.Generator, shape: tuple[int, ...], packing: int = 1) -> np.ndarray:
         """Real rows of the batches along the last axis, in the network's units.    Shapes:  → (*shape, p)"""
-        if self.config.draws == "stratified" and self.distribution.features == 1:
-            rows = stratified(self.distribution, rng, shape, packing)
+        if self.config.draws == "stratified":
+            rows = stratified_rows(self.distribution, rng, shape, packing)
         else:
             rows = self.distribution.sample(rng, shape)
         scaled = self.units.to_network(rows.reshape(*shape, self.distribution.features))

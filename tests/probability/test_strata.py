@@ -1,11 +1,13 @@
 """Stratified draws: one value from each slice of probability, in random order, each with its distribution."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from minigan.probability import Empirical, parse
-from minigan.probability.strata import GAP, Quantiles, slices, stratified
+from minigan.probability.strata import GAP, Quantiles, slices, stratified, stratified_rows
 
 TARGETS = (
     "normal(4, 1.25)", "cauchy(0, 1)", "student(3)", "exponential(1)", "beta(0.5, 0.5)", "uniform(-1, 3)",
@@ -36,7 +38,7 @@ def test_one_value_in_each_slice_of_each_column_in_random_order():
 def test_of_a_distribution(text):
     """Pooled and at one place of all batches; KS at 1e-7, and the mean of a batch."""
     distribution = parse(text)
-    x = stratified(distribution, rng(1), (500, 16))
+    x = stratified_rows(distribution, rng(1), (500, 16))
     assert x.shape == (500, 16, 1) and np.isfinite(x.astype("float32")).all()
     for values in (x[:, 0, 0], x[:, 9, 0]):
         assert stats.kstest(values, distribution.cdf).pvalue > 1e-7
@@ -77,7 +79,7 @@ def test_ends_of_heavy_tails_are_finite():
 def test_of_data(rows):
     """Every row as often as any other, to one in a batch; slices of few and of many rows."""
     values = rng(rows).permutation(rows) * 1.0
-    x = stratified(Empirical(values), rng(4), (600, 16))[..., 0]
+    x = stratified_rows(Empirical(values), rng(4), (600, 16))[..., 0]
     in_order = np.sort(x, axis=1)
     assert ((in_order >= np.arange(16) * rows / 16 - 1) & (in_order < np.arange(1, 17) * rows / 16)).all()
     counts = np.bincount(x.astype(int).ravel(), minlength=rows)
@@ -91,17 +93,86 @@ def test_of_data(rows):
 
 
 def test_of_data_with_ties():
-    x = stratified(Empirical(np.array([1.0, 1, 1, 2])), rng(5), (50, 8))[..., 0]
+    x = stratified_rows(Empirical(np.array([1.0, 1, 1, 2])), rng(5), (50, 8))[..., 0]
     assert (np.sort(x, axis=1) == [1, 1, 1, 1, 1, 1, 2, 2]).all()
 
 
 def test_packs_are_of_independent_rows():
     """Correlations of 8 000 pairs within a pack and of the columns of a row: 6/√n, 1e-8."""
     uniform = parse("uniform(0, 1)")
-    x = stratified(uniform, rng(6), (2000, 8), packing=2, columns=2).reshape(2000, 4, 4)
+    x = stratified(uniform, rng(6), (2000, 8), 2, 2).reshape(2000, 4, 4)
     assert (np.sort((x * 4).astype(int), axis=1) == np.arange(4)[:, None]).all()
     r = np.corrcoef(x.reshape(-1, 4).T)[np.triu_indices(4, 1)]
     assert abs(r).max() < 6 / np.sqrt(8000)
     same = (x[..., 0] * 4).astype(int) == (x[..., 1] * 4).astype(int)  # in one slice a quarter of the packs
     assert abs(same.mean() - 0.25) < 6 * np.sqrt(0.25 * 0.75 / 8000)
-    assert stratified(uniform, rng(7), (5, 8), packing=8).shape == (5, 8, 1)
+    assert stratified(uniform, rng(7), (5, 8), 8, 1).shape == (5, 8, 1)
+
+
+# Several features
+
+SEVERAL = (
+    "ring(8, 1, 0.02)", "grid(3, 2, 0.05)", "checkerboard(4, 2)", "moons(0.1)", "normal([1, 2], [1, 3], 0.8)",
+    "0.25*normal([0, 0, 0], 1, 0.5) + 0.75*normal([9, 0, 0], [1, 2, 1])",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SEVERAL)
+def test_of_several_features(text):
+    """Each row has the distribution: energy at one place against independent draws; and means vary less."""
+    distribution = parse(text)
+    x = stratified_rows(distribution, rng(1), (600, 72))
+    other = distribution.sample(rng(2), (600, 72))
+    assert x.shape == other.shape == (600, 72, distribution.features)
+    directions = rng(3).standard_normal((distribution.features, 6))
+    for mine, theirs in (
+        (x[:, 5], other[:, 5]),
+        (x.reshape(-1, x.shape[-1])[::7], other[:90].reshape(-1, x.shape[-1])),
+    ):
+        for a, b in zip((mine @ directions).T, (theirs @ directions).T, strict=True):
+            assert stats.ks_2samp(a, b).pvalue > 1e-7
+    assert (x.mean(axis=1).var(axis=0) < 0.2 * other.mean(axis=1).var(axis=0)).all()
+
+
+def test_every_mode_has_its_share_of_a_batch():
+    ring = parse("ring(8, 1, 0.02)")
+    for batch in (64, 30):
+        x = stratified_rows(ring, rng(4), (40, batch))
+        modes = np.round(np.arctan2(x[..., 1], x[..., 0]) / (2 * np.pi / 8)).astype(int) % 8
+        counts = np.stack([(modes == k).sum(axis=1) for k in range(8)])
+        assert (abs(counts - batch / 8) < (1e-9 if batch == 64 else 2)).all()
+
+
+@pytest.mark.parametrize(("rows", "n"), [(3, 8), (64, 64), (1000, 64), (997, 40), (5, 1)])
+def test_of_data_of_several_features(rows, n):
+    values = rng(rows).standard_normal((rows, 3)) * [1, 100, 0] + [0, 5, 7]  # one is constant
+    data = Empirical(values)
+    ordered = data.in_slices(n)
+    assert data.in_slices(n) is ordered and sorted(map(tuple, ordered)) == sorted(map(tuple, values))
+    x = stratified_rows(data, rng(1), (400, n))
+    number = {row.tobytes(): k for k, row in enumerate(ordered)}
+    which = np.array([[number[row.tobytes()] for row in batch] for batch in x])
+    low = np.arange(n) * rows / n
+    assert ((np.sort(which, axis=1) >= np.floor(low)) & (np.sort(which, axis=1) < low + rows / n)).all()
+    for seen in (which, which[:, n // 2]):  # every row as often, also at one place
+        expected = seen.size / rows
+        counts = np.bincount(seen.ravel(), minlength=rows)
+        assert stats.chi2.sf(((counts - expected) ** 2 / expected).sum(), max(1, rows - 1)) > 1e-7
+
+
+def test_slices_of_data_are_of_neighbours():
+    """The mean of a batch of neighbours' representatives varies far less than that of independent rows."""
+    data = Empirical(rng(5).standard_normal((4000, 2)) * [1, 1000])
+    x, other = stratified_rows(data, rng(6), (300, 64)), data.sample(rng(7), (300, 64))
+    assert (x.mean(axis=1).var(axis=0) < 0.1 * other.mean(axis=1).var(axis=0)).all()
+    products = [
+        (rows.prod(axis=2)).mean(axis=1).var() for rows in (x, other)
+    ]  # which no single feature tells
+    assert products[0] < 0.3 * products[1]
+    packed = stratified_rows(data, rng(8), (50, 64), packing=4)
+    assert packed.shape == (50, 64, 2)
+
+
+def test_what_is_not_made_of_uniform_numbers_has_independent_draws():
+    images = SimpleNamespace(features=2, sample=lambda rng, shape: rng.random((*shape, 2)))
+    assert stratified_rows(images, rng(9), (4, 3)).tobytes() == rng(9).random((4, 3, 2)).tobytes()

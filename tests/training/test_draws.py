@@ -241,6 +241,20 @@ def test_stratified_draws_of_data_are_of_the_training_rows():
     assert means.std() < 0.03 * ordered.std()
 
 
+def test_stratified_draws_of_data_of_several_features_and_its_replicas():
+    data = table(600, 2)
+    together = ensemble("draws=stratified", "batch=60", seeds=[4, 5], data=data)
+    together.advance(3)
+    for seed, replica in zip((4, 5), together.experiments, strict=True):
+        alone, plain = (
+            experiment(*sets, "batch=60", f"seed={seed}", data=data) for sets in (("draws=stratified",), ())
+        )
+        alone.advance(3)
+        equal_bits(replica.arrays(), alone.arrays())
+        means = [e.draw(0, 40)["real"].mean(axis=(1, 2)).var(axis=0) for e in (alone, plain)]
+        assert (means[0] < 0.2 * means[1]).all()
+
+
 def test_a_best_response_has_stratified_draws_too():
     at = np.linspace(-2, 8, 9)[:, None]
     plain, e = experiment(), experiment("draws=stratified")
