@@ -26,10 +26,11 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 from bench.common import table, write
+from bench.peers.ours import compiler
 from minigan import __version__
 from minigan.profiling.timing import in_turns, interval_of_median, quartiles, timed
 
-PEERS = ("numpy_by_hand", "ours", "torch_peer", "jax_peer", "autograd_peer", "dezero_peer")
+PEERS = ("numpy_by_hand", "c_by_hand", "ours", "torch_peer", "jax_peer", "autograd_peer", "dezero_peer")
 BASE = "numpy_by_hand"
 SIZES = ((64, 16), (128, 32), (256, 64), (512, 128))  # batch, width
 SIZES_OF_REPLICAS = ((64, 16), (128, 32))
@@ -118,6 +119,8 @@ def installed(peer):
     distribution = import_module(f"bench.peers.{peer}").DISTRIBUTION
     if distribution == "minigan":
         return __version__
+    if distribution == "a C compiler":
+        return compiler()
     try:
         return version(distribution)
     except PackageNotFoundError:

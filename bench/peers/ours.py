@@ -5,26 +5,37 @@ import numpy as np
 import minigan as mg
 from bench.peers.common import BETA1, BETA2, EPSILON, MEAN, RATE, SD, Variant, width_of
 from bench.peers.numpy_by_hand import Normals
+from minigan.compiler import c_compiler
 
 DISTRIBUTION = "minigan"
-AHEAD = 4096  # samples drawn at once
+AHEAD, NATIVE_AHEAD = (
+    4096,
+    32768,
+)  # samples drawn at once: a call costs as much as some steps
 
 
 def variants(batch, width, threads):
-    """A replay of the captured round, and the round itself."""
-    return {
-        "captured": Variant(_on(threads), blas_threads=1),
-        "eager": Variant(eager),
-    }
+    """A replay of the captured round as NumPy or as native code, and the round itself."""
+    native = {"native": Variant(_on(threads, "native"), blas_threads=1)} if compiler() else {}
+    return {"captured": Variant(_on(threads), blas_threads=1), **native, "eager": Variant(eager)}
 
 
 def ensembles(batch, width, threads, replicas):
     """R seeds as one captured game."""
-    return {"replicas": Variant(_on(threads), blas_threads=1)}
+    native = {"replicas, native": Variant(_on(threads, "native"), blas_threads=1)} if compiler() else {}
+    return {"replicas": Variant(_on(threads), blas_threads=1), **native}
 
 
-def _on(threads):
-    return lambda weights, batch, seed=0: Minigan(weights, batch, seed, threads=threads)
+def compiler():
+    """The version of the C compiler that native code is made with; None where there is none."""
+    try:
+        return c_compiler.find().version
+    except c_compiler.CompilerError:
+        return None
+
+
+def _on(threads, execution="planned"):
+    return lambda weights, batch, seed=0: Minigan(weights, batch, seed, threads=threads, execution=execution)
 
 
 def eager(weights, batch, seed=0, dtype="float32"):
@@ -42,7 +53,9 @@ def reference(weights, x, z_d, z_g):
 class Minigan:
     """One game; its first step is the one that is captured."""
 
-    def __init__(self, weights, batch, seed=0, *, dtype="float32", captured=True, threads=1):
+    def __init__(
+        self, weights, batch, seed=0, *, dtype="float32", captured=True, threads=1, execution="planned"
+    ):
         width, lead = width_of(weights["G"]), weights["G"].shape[:-1]
         rngs = [np.random.default_rng(k) for k in range(lead[0])] if lead else np.random.default_rng(0)
         players = {p: mg.mlp((1, width, width, 1), rngs=rngs, activation="tanh", dtype=dtype) for p in "GD"}
@@ -50,10 +63,10 @@ class Minigan:
             player.parameters.update(mg.constant(weights[name].astype(dtype)))
         optimizers = [mg.Adam(p.parameters, RATE, BETA1, BETA2, EPSILON) for p in players.values()]
         self.game, self._program = mg.Game(*players.values(), *optimizers), None
-        self._captured, self._threads = captured, threads
-        steps = max(
-            16 if lead else 1, min(64, AHEAD // (batch * (lead[0] if lead else 1)))
-        )  # groups take turns
+        self._captured, self._threads, self._execution = captured, threads, execution
+        most, samples = (256, NATIVE_AHEAD) if execution == "native" and not lead else (64, AHEAD)
+        groups = 16 if lead else 1  # which take turns
+        steps = max(groups, min(most, samples // (batch * (lead[0] if lead else 1))))
         self._draws = Normals(seed, 3, steps, 1, *lead, batch, 1)
         self._next = self.block = steps
 
@@ -61,7 +74,10 @@ class Minigan:
         if self._captured:
             if self._program is None:
                 first = mg.Batch(*(block[0] for block in blocks))
-                self._program = mg.capture(self._round, first, state=self.game.state, threads=self._threads)
+                how = {"threads": self._threads, "execution": self._execution}
+                self._program = mg.capture(self._round, first, state=self.game.state, **how)
+                if self._program.execution != self._execution:
+                    raise RuntimeError(self._program.note)
                 blocks = [block[1:] for block in blocks]
             if len(blocks[0]):
                 self._program.each(mg.Batch(*blocks))

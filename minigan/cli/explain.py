@@ -15,15 +15,30 @@ from minigan.cli.options import Named, Whole
     default="all",
     help="Which passes plan the step.",
 )
+@click.option(
+    "--execution",
+    type=Named(["planned", "native"]),
+    help="The lines of the NumPy plan, or of native code.",
+)
 @set_option
 @report_option
-def explain(source: str | None, seeds: int, passes: str, sets: tuple[str, ...], as_json: bool) -> None:
+def explain(
+    source: str | None,
+    seeds: int,
+    passes: str,
+    execution: str | None,
+    sets: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Show where a training step's time goes: the planner's passes, then every line of the plan.
 
     Each line with its bytes and floating point operations, and its time beside that of a call on one element.
+    Of native code every function of the step, each with the time that it takes within one.
     """
     from minigan.profiling.explain import explain as take_apart
 
+    if execution is not None:
+        sets = (*sets, "backend=numpy", f"execution={execution}")
     config, data, *_ = configure(source, sets, False, {})
     explanation = take_apart(config, data=data, seeds=seeds, passes=passes)
     if as_json:

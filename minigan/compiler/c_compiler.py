@@ -20,7 +20,9 @@ import tempfile
 import time
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from minigan.compiler.graph import UnplannableError
 
@@ -298,9 +300,18 @@ def load(source: str):
 def _entry(path: Path):
     """The function of a library.    Raises:  CompilerError – if it cannot be loaded"""
     try:
-        function = getattr(ctypes.CDLL(str(path)), ENTRY)
+        library = ctypes.CDLL(str(path))
+        function = getattr(library, ENTRY)
     except (OSError, AttributeError):
         raise CompilerError(f"the native code in {path} cannot be loaded") from None
     pointer, number = ctypes.c_void_p, ctypes.c_longlong
     function.argtypes, function.restype = [pointer] * 5 + [number] * 3, None
+    function.library = library
     return function
+
+
+def table_of(function: Any, name: str, length: int) -> np.ndarray:
+    """The 64-bit integers that another function of the same library points to."""
+    other = getattr(function.library, name)
+    other.restype = ctypes.POINTER(ctypes.c_longlong)
+    return np.ctypeslib.as_array(other(), (length,))

@@ -88,12 +88,17 @@ class Lines:
         key = x, tuple(at)
         if key not in self.known:
             if x in self.stages.arrays:
-                self.known[key] = self.new(self.leaf(x, at))
+                name = self.new(self.leaf(x, at))
             elif x.op == "broadcast_to":
-                self.known[key] = self.value(x.inputs[0], at)
+                name = self.value(x.inputs[0], at)
             else:
-                self.known[key] = self.step(x, at)
+                name = self.step(x, at)
+            self.remember(key, name)
         return self.known[key]
+
+    def remember(self, key, name):
+        """A value has a name, as long as the block of lines lasts."""
+        self.known[key] = name
 
     def leaf(self, x, at):
         """What is read from memory, or a constant."""

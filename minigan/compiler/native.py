@@ -23,7 +23,20 @@ from minigan.compiler.regions import Regions
 from minigan.compiler.stages import Target, base
 
 CACHE, LINE = 2**15, 64  # bytes of a block's widest value, and of a line of the cache
+WEIGHTS, CACHE_OF_HEAVY = 2**19, 2**18  # factors that do not stay in the cache are read for more rows at once
 WRITTEN = (0.0, 1.0, -1.0, 0.5, 2.0)  # numbers that stay in the text, since they are the formula's
+
+CLOCK = """#include <time.h>
+static long long spent[{}];
+static long long now(void)
+{{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}}
+#define TIMED(k, call) {{ const long long begin = now(); call spent[k] += now() - begin; }}
+EXPORT long long* times(void) {{ return spent; }}
+"""
 
 
 class Native:
@@ -34,8 +47,9 @@ class Native:
     """
 
     target = Target(
-        by_replica=True, items=1, large=math.inf, padded=False, functions=EXPRESSION.keys(), recompute=3
-    )
+        by_replica=True, items=1, large=math.inf, padded=False, functions=EXPRESSION.keys(), recompute=3,
+        spread=True,
+    )  # fmt: skip
 
     def __init__(self, home, stages, threads=1):
         self.stages, self.threads = stages, min(threads, stages.replicas)
@@ -62,7 +76,9 @@ class Native:
         """The rows of a block."""
         batch = max(self.regions.batch, 1)
         widest = max((n.shape[-1] for n in self.regions.local), default=1) * self.stages.dtype.itemsize
-        self.rows = min(batch, max(8, CACHE // widest // 8 * 8))
+        factors = [x.total.inputs[1] for x in self.regions.all if x.total and x.total.op == "matmul"]
+        heavy = max((x.size * x.dtype.itemsize for x in factors if not base(x).rows), default=0) > WEIGHTS
+        self.rows = min(batch, max(8, (CACHE_OF_HEAVY if heavy else CACHE) // widest // 8 * 8))
         self.even = batch % 8 == self.rows % 8 == 0  # blocks are whole tiles
 
     def _arrange(self):
@@ -173,7 +189,13 @@ class Native:
             c_compiler.HEADER.read_text(encoding="utf-8"),
             f"typedef struct {{{members} const T* numbers; }} Memory;\n",
         ]
-        lines = ["static void step(const Memory* restrict m)", "{", *self._step(timed), "}\n"]
+        steps = list(self._step())
+        if timed:
+            places = (k for k, line in enumerate(steps) if "(m" in line and "memset" not in line)
+            for number, k in enumerate(places):
+                steps[k] = f"    TIMED({number}, {steps[k].strip()})"
+            head.append(CLOCK.format(len(steps)))
+        lines = ["static void step(const Memory* restrict m)", "{", *steps, "}\n"]
         lines += [
             "EXPORT void train(T* const* arrays, const T* numbers, T* scratch, T* own, T* copies,",
             "                  long long first, long long last, long long steps)",
@@ -194,16 +216,15 @@ class Native:
         makers = [text for _, _, text in self._makers]
         return "\n".join([*head, *makers, *(f.text for f in self.functions.values()), *lines, ""])
 
-    def _step(self, timed):
-        """The lines of a step; timed, each that calls a function adds what it takes to ``spent``."""
-        calls = 0
+    def timed(self):
+        """The source with a clock around each line of the step, which adds to times(); their functions."""
+        lines = [line.strip() for line in self._step() if "(m" in line and "memset" not in line]
+        return self._text(timed=True), [line.partition("(")[0] for line in lines]
+
+    def _step(self):
+        """The lines of a step."""
         for phase in range(-1, max(self.regions.phase.values(), default=-1) + 1):
-            for line in self._phase(phase):
-                if timed and "(m" in line and "memset" not in line:
-                    yield f"    TIMED({calls}, {line.strip()})"
-                    calls += 1
-                else:
-                    yield line
+            yield from self._phase(phase)
 
     def _phase(self, phase):
         """A region, block by block, then what comes after it; a line per stage."""

@@ -5,6 +5,8 @@ what they call (tile products, exp, tanh) is in native.h.
 """
 
 import math
+import re
+from contextlib import contextmanager
 
 from minigan.compiler.expressions import Lines
 from minigan.compiler.graph import UnplannableError
@@ -12,6 +14,7 @@ from minigan.compiler.stages import base
 
 STACK = 2**14  # elements of an array within a function, at most
 TILE_ROWS = 8  # the most that HIGH of native.h is, of which each value is a divisor
+INNER = ("c", "i", "sum", "all")  # what is declared by a line of its own, where the line stands
 POWERS = {
     0.5: "sqrt({0})",
     1.0: "{0}",
@@ -61,6 +64,40 @@ class Loops(Lines):
         how = {"rows": "a block of rows", "sums": "over a block of rows", "plain": "whole"}[self.kind]
         return f"{what}, {how}"
 
+    # ── lines ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self):
+        super().begin()
+        self._blocks, self._depth = [(self.lines, self.known)], {}
+
+    @contextmanager
+    def loop(self, head, pragma=""):
+        """As everywhere, but what does not depend on the loop is written before it."""
+        (outer, known), block = self._blocks[-1], []
+        self._blocks.append((block, dict(known)))
+        self.lines, self.known = self._blocks[-1]
+        self._depth[head.split()[2]] = len(self._blocks) - 1  # of what it counts
+        yield
+        self._blocks.pop()
+        self.lines, self.known = outer, known
+        outer += [f"    {pragma}"] * bool(pragma)
+        outer += [f"    {head} {{", *(f"    {line}" for line in block), "    }"]
+
+    def new(self, value, kind="T"):
+        """A variable of this value, in the outermost block that has all that the value is made of."""
+        here = len(self._blocks) - 1
+        names = re.findall(r"\b[A-Za-z_]\w*\b(?!\()", value)
+        depth = max((self._depth.get(x, here if x in INNER else 0) for x in names), default=0)
+        self.count += 1
+        name = f"v{self.count}"
+        self._depth[name] = depth
+        self._blocks[depth][0].append(f"    const {kind} {name} = {value};")
+        return name
+
+    def remember(self, key, name):
+        for _, known in self._blocks[self._depth.get(name, len(self._blocks) - 1) :]:
+            known[key] = name
+
     # ── loops ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _edges(self, axis, ndim, n):
@@ -84,9 +121,8 @@ class Loops(Lines):
 
     def _loop(self, i, first, last, body, simd=False, sums=""):
         """One loop; in vectors, or those of a sum into a variable."""
-        if simd or sums:
-            self.add(f"#pragma omp simd{f' reduction(+:{sums})' * bool(sums)}")
-        with self.loop(f"for (Index {i} = {first}; {i} < {last}; ++{i})"):
+        pragma = f"#pragma omp simd{f' reduction(+:{sums})' * bool(sums)}" if simd or sums else ""
+        with self.loop(f"for (Index {i} = {first}; {i} < {last}; ++{i})", pragma):
             body()
 
     def _vector(self, i, first, last, body):

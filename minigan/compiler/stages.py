@@ -30,6 +30,7 @@ class Target(NamedTuple):
     padded      whether rows begin in different banks of shared memory
     functions   the elementwise functions that its code writer knows
     recompute   up to this cost a value that several stages need is computed in each of them
+    spread      whether a dearer value of rows is computed once, though many elements of one stage need it
     """
 
     by_replica: bool
@@ -38,6 +39,7 @@ class Target(NamedTuple):
     padded: bool
     functions: Collection[str]
     recompute: int = 30
+    spread: bool = False
 
 
 def base(x):
@@ -92,7 +94,7 @@ class Stages:
             raise UnplannableError
         (self.dtype,), self.padded = kinds, target.padded
         self.users, self.at = self.graph.users(), {node: k for k, node in enumerate(self.graph.nodes)}
-        self.saved = self._saved(target.recompute)
+        self.saved = self._saved(target)
         self.home, self.reads, self.stages = {}, {}, []
         self.depth_of_store, self.direct, self.kept = {}, {}, set()
         for node in self.graph.nodes:
@@ -114,7 +116,7 @@ class Stages:
 
     # ── what is computed where ──────────────────────────────────────────────────────────────────────────
 
-    def _saved(self, recompute):
+    def _saved(self, target):
         """The elementwise nodes that go to memory: operands, stored values, bases of views, dear ones."""
         saved, cost, loads, overwritten = set(), {}, {}, {}
         for node in self.graph.nodes:
@@ -137,7 +139,9 @@ class Stages:
             loads[node] = {x for x in xs if x.op == "load"}.union(*(loads[x] for x in inner))
             users = self._readers(node)
             gone = min((overwritten[x] for x in loads[node]), default=math.inf)
-            if cost[node] > recompute and len(users) > 1 or any(self.at[u] > gone for u in users):
+            spread = target.spread and node.size > 1 and any(u.size > node.size for u in users)
+            dear = cost[node] > target.recompute and (len(users) > 1 or spread)
+            if dear or any(self.at[u] > gone for u in users):
                 saved.add(node)
         return {node for node in saved if is_ufunc(node.op)}
 

@@ -20,6 +20,7 @@ from minigan.engine.tensor import constant
 from minigan.errors import ConfigError
 from minigan.machine import available_memory, limited, set_threads
 from minigan.profiling.line_costs import KINDS, Line, lines_of, time_of_a_step, typical
+from minigan.profiling.native_costs import lines_of_native
 from minigan.training.config import Config
 from minigan.training.data import Data
 from minigan.training.experiment import Ensemble, Experiment
@@ -60,6 +61,7 @@ class Total:
 class Explanation:
     """A step taken apart.
 
+    execution     how the step is run again; of native code, lines are its functions
     groups        of replicas, one after the other: the passes and the numbers of lines are those of the first
     threads       that share blocks or groups: times, bytes and flops of the lines are those of the first
     note          why there is no plan, and then instructions, the recorded ones; else None
@@ -73,6 +75,7 @@ class Explanation:
     batch: int
     seeds: int
     passes: str
+    execution: str
     groups: int
     threads: int
     recorded: int
@@ -139,6 +142,9 @@ class Explanation:
     def _report(self) -> Iterator[str]:
         many = f", {self.seeds} seeds at once" if self.seeds > 1 else ""
         yield f"{self.experiment}: one step on a batch of {self.batch}, {self.dtype}, {self.backend}{many}"
+        if self.execution == "native":
+            yield from self._native()
+            return
         if self.note is not None:
             yield f"{self.recorded} instructions were recorded in {1e-3 * self.capture:.0f} ms. {self.note}"
             yield ""
@@ -200,6 +206,34 @@ class Explanation:
         )
         yield self._compared()
 
+    def _native(self) -> Iterator[str]:
+        yield (
+            f"{self.recorded} instructions were recorded; the native code has {len(self.lines)} lines. "
+            f"Recording, compiling and a first step took {1e-3 * self.capture:.0f} ms."
+        )
+        yield ""
+        width = max(len(line.what) for line in self.lines)
+        yield f"line  {'':{width}}  {'flops':>10}  {'µs':>9}  share"
+        for line in self.lines:
+            share = 100 * line.time / (self.time or 1.0)
+            flops = line.flops or ""
+            yield f"{line.number:4}  {line.what:{width}}  {flops:>10}  {line.time:9.2f}  {share:4.1f}%"
+        yield ""
+        yield f"{'':{max(map(len, KINDS))}}  lines  {'µs':>9}  {'share':>6}"
+        for kind in KINDS:
+            total = self.total(kind)
+            if total.lines:
+                width = max(map(len, KINDS))
+                yield f"{kind:{width}}  {total.lines:5}  {total.time:9.1f}  {100 * total.share:5.1f}%"
+        yield ""
+        if self.gflops:
+            yield f"The products, with what is made of them at once, run at {self.gflops:.1f} GFLOP/s."
+        yield (
+            f"The lines take {self.time:.1f} µs, each with two looks at the clock; the whole step "
+            f"{self.step:.1f} µs without."
+        )
+        yield self._compared()
+
     def _compared(self) -> str:
         return (
             f"The same step without capture, eagerly, takes {self.eager:.1f} µs: "
@@ -227,6 +261,7 @@ def explain(config: Config, *, data: Data | None = None, seeds: int = 1, passes:
             "batch": config.batch,
             "seeds": seeds,
             "passes": passes,
+            "execution": program.execution,
             "recorded": len(program),
             "capture": recording.took,
         }
@@ -237,19 +272,15 @@ def explain(config: Config, *, data: Data | None = None, seeds: int = 1, passes:
             "step": time_of_a_step(program, blocks, SECONDS),
             "eager": typical(recording.step, SECONDS / 8),
         }
+        nothing: dict[str, Any] = {"plan": 0.0, "groups": 0, "threads": 1, "buffers": 0, "buffer_bytes": 0}
+        if program.execution == "native":
+            return Explanation(**known, **nothing, lines=lines_of_native(program, blocks))
         if plan is None:
             why = (
                 "Here only recorded instructions can be shown: the plan is NumPy's."
                 if recording.backend != "numpy"
                 else "Only these can be shown: a step that assigns to a value it computed has no plan."
             )
-            nothing: dict[str, Any] = {
-                "plan": 0.0,
-                "groups": 0,
-                "threads": 1,
-                "buffers": 0,
-                "buffer_bytes": 0,
-            }
             return Explanation(**known, **nothing, note=why, instructions=_instructions(program))
         stages, planned = _stages(program, PASSES[passes], config.threads)
         buffers = [buffer for group in plan.groups or [plan] for buffer in group.memory.buffers]
@@ -285,6 +316,7 @@ class _Captured:
         self.step = partial(step, *first)  # as Python runs it
         started = time.perf_counter()
         options: dict[str, Any] = {"passes": PASSES[passes], "threads": config.threads}
+        options["execution"] = "native" if config.execution == "native" else "auto"
         self.program = capture(step, *first, state=several.game.state, **options)
         self.took = 1e6 * (time.perf_counter() - started)
 

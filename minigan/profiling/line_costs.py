@@ -185,7 +185,7 @@ def time_of_a_step(program: Program, blocks: list[Any], budget: float) -> float:
     """A step of a program on these blocks, µs, measured in so many seconds."""
     once = typical(lambda: program.each(*(block[:1] for block in blocks)), 0.0)
     # Short, that one of a few in a row is undisturbed; but a group of replicas is warm only after its first.
-    seconds = budget / (2 if program.plan and program.plan.groups else 400)
+    seconds = budget / (2 if getattr(program.plan, "groups", None) else 400)
     count = int(np.clip(seconds * 1e6 / once, 1, blocks[0].shape[0]))
     return typical(lambda: program.each(*(block[:count] for block in blocks)), budget / 4) / count
 

@@ -51,8 +51,10 @@ def ways(peers, name, threads=2, replicas=0, batch=BATCH, width=WIDTH):
     return {name: variant.make for name, variant in found.items()}
 
 
-@pytest.mark.parametrize("name", ["captured", "eager"])
+@pytest.mark.parametrize("name", ["captured", "native", "eager"])
 def test_minigan_in_float32_is_minigan_in_float64(peers, name):
+    if name == "native" and peers("ours").compiler() is None:
+        pytest.skip("needs a C compiler")
     check(peers, ways(peers, "ours")[name])
 
 
@@ -80,6 +82,17 @@ def test_the_reference_is_the_textbook(peers):
         np.testing.assert_allclose(gradients[player], slopes, atol=1e-9)
         moved = -common.RATE * gradients[player] / (np.abs(gradients[player]) + common.EPSILON)
         np.testing.assert_allclose(parameters[player] - θ, moved, rtol=1e-9)
+
+
+def test_c_by_hand(peers):
+    module = peers("c_by_hand")
+    if peers("ours").compiler() is None:
+        pytest.skip("needs a C compiler")
+    assert module.variants(BATCH, WIDTH, 1) == {}  # no whole vectors
+    peer = check(peers, module.variants(32, 16, 1)["fused step"].make, batch=32, width=16)
+    peer.advance(300)
+    mean = peers("common").generate(peer.parameters()["G"], np.linspace(-2.0, 2.0, 41)[:, None]).mean()
+    assert 2.0 < mean < 6.0  # as every peer's, on draws of its own
 
 
 @pytest.mark.parametrize(("batch", "width"), [(BATCH, WIDTH), (64, 16), (7, 1), (1, 3)])
@@ -199,9 +212,10 @@ def test_other_libraries(peers, name):
 
 # ── the driver
 @pytest.fixture
-def run(peers, capsys, monkeypatch):
+def run(peers, capsys, monkeypatch, tmp_path):
     """A function: what the driver prints, whose peers are processes of their own."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     driver = peers("__main__")
 
     def run(*arguments):
@@ -211,6 +225,11 @@ def run(peers, capsys, monkeypatch):
     return run
 
 
+def native(peers, name="native"):
+    """The row of native code, where there is a compiler."""
+    return [f"ours, {name}"] if peers("ours").compiler() else []
+
+
 def rows(text):
     return [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
 
@@ -218,7 +237,7 @@ def rows(text):
 def test_the_driver_times_what_is_asked(peers, run):
     before = sorted((ROOT / "bench" / "results").iterdir())
     printed = run("--sizes", "16,4", "--peers", "ours,autograd_peer")
-    expected = ["numpy_by_hand, whole batch", "ours, captured", "ours, eager"]
+    expected = ["numpy_by_hand, whole batch", "ours, captured", *native(peers), "ours, eager"]
     if peers("__main__").installed("autograd_peer"):
         expected.append("autograd_peer, eager")
     else:
@@ -227,10 +246,10 @@ def test_the_driver_times_what_is_asked(peers, run):
     assert sorted((ROOT / "bench" / "results").iterdir()) == before
 
 
-def test_the_driver_times_ensembles(run):
+def test_the_driver_times_ensembles(peers, run):
     assert rows(run("--sizes", "16,4", "--peers", "ours", "--replicas", "3", "--threads", "2"))[1:] == [
         "numpy_by_hand, one by one", "numpy_by_hand, groups", "numpy_by_hand, groups, Python threads",
-        "ours, replicas",
+        "ours, replicas", *native(peers, "replicas, native"),
     ]  # fmt: skip
 
 
@@ -244,8 +263,9 @@ def test_the_driver_times_whole_processes(peers, run, monkeypatch):
         driver, "train_once", lambda task, *_: asked.append(task) or (trained if task == "train" else grown)
     )
     printed = rows(run("--whole", "--peers", "ours"))
-    assert printed[1:] == ["numpy_by_hand, whole batch", "ours, captured", "ours, eager"]
-    assert asked == ["train", "train"] * 2 + ["grow"] + ["train", "train"]
+    more = native(peers)
+    assert printed[1:] == ["numpy_by_hand, whole batch", "ours, captured", *more, "ours, eager"]
+    assert asked == ["train", "train"] * 2 + ["grow"] + ["train", "train"] * (1 + len(more))
 
 
 def test_a_peer_that_computes_something_else_is_not_timed(peers, capsys, monkeypatch):
@@ -273,7 +293,7 @@ def test_a_peer_that_computes_something_else_is_not_timed(peers, capsys, monkeyp
     monkeypatch.setattr(driver, "Process", Process)
     driver.main(["--sizes", "16,4", "--peers", "ours", "--bursts", "2"])
     out = capsys.readouterr().out
-    assert rows(out)[1:] == ["numpy_by_hand, whole batch"]
+    assert rows(out)[1:] == ["numpy_by_hand, whole batch", *native(peers)]
     assert "failed: (16, 4), ours, captured, its generator's mean is 5.000" in out
     assert "failed: (16, 4), ours, eager, its gradients are nan" in out
 

@@ -346,3 +346,18 @@ def test_more_seeds_than_memory_holds_are_refused(monkeypatch):
     with pytest.raises(ConfigError, match="1000 seeds needs about .* reduce --seeds"):
         explain(config_of(), seeds=1000)
     explain(config_of())  # a single one was checked with the configuration
+
+
+def test_native_code_is_taken_apart_into_its_functions():
+    config = config_of(None, "backend=numpy", "execution=native")
+    found = explain(config)
+    if found.note is not None or found.execution != "native":
+        pytest.skip("needs a C compiler for native code")
+    program = program_of(config, execution="native")
+    names = [line.what.partition(":")[0] for line in found.lines]
+    functions = {function.name for function in program.plan.functions.values()}
+    assert {name.removesuffix("_end") for name in names if not name.startswith("turn")} == functions
+    assert all(line.time > 0 for line in found.lines) and found.gflops > 0 and found.step > 0
+    text = found.as_text()
+    assert f"the native code has {len(found.lines)} lines" in text and all(name in text for name in names)
+    assert found.as_dict()["execution"] == "native"
