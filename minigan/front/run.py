@@ -28,6 +28,7 @@ from minigan.training.signals import Interrupted
 from minigan.training.trainer import Outcome, find_failures, train
 
 DRAW = 2**32  # of ``sample``: neither a step's nor the verdict's has this index
+SCORED = 2000  # rows a side between which all distances are taken
 OnEvaluation = Callable[[dict[str, Any]], object]
 
 
@@ -224,26 +225,25 @@ class Run:
             raise DivergedError(f"{error}; {instead}") from None
 
     def score(self, X: Any) -> float:
-        """How well the generator fits the rows X; higher is better, for model selection.
+        """Minus the energy distance between the rows X and 2000 new ones: near 0 at best, higher is better.
 
-        The mean log density of X where ``density`` knows it, −∞ for values that the generator cannot make;
-        else minus the energy distance between X and as many generated rows, in sd of X.
+        Each feature is measured in the units of the networks, sd of what was learned; of more than 2000 rows
+        of X so many are drawn at random, and two calls give one number. The log-likelihood of one feature is
+        ``np.log(run.density(x))``.
 
-        Units:   nats; or sd
         Raises:  DataError – for what are no such rows
+        Source:  Székely & Rizzo 2004
         """
         from minigan.evaluation.two_sample import energy_test
         from minigan.training.draws import stream
         from minigan.training.frames import read_rows
 
-        rows = read_rows(X, self.names)
-        if self._unknown_density() is None:
-            with np.errstate(divide="ignore"):
-                return float(np.log(self.density(rows[:, 0])).mean())
-        scale = np.where((sd := rows.std(axis=0)) > 0, sd, 1.0)
-        made = self.sample(len(rows)) / scale
+        rows, units = read_rows(X, self.names), self._trained().sampler.units
+        if len(rows) < 2:
+            raise DataError("a score needs at least 2 rows, received 1")
+        sides = units.to_network(rows), units.to_network(self.sample(max(len(rows), SCORED)))
         rng = stream(self._config.seed, "verdict")
-        return -energy_test(rows / scale, made, rng, permutations=1).statistic
+        return -float(energy_test(*sides, rng, permutations=1, rows=SCORED).statistic)
 
     def describe_shown(self, verdict: Verdict | None = None) -> str:
         """Whether it shows what its preset sets out to show; empty where that is nothing but the verdict."""
