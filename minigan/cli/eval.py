@@ -60,7 +60,7 @@ def evaluate(
         run = load(subject, at=at)
         print_notes(run.notes)
         verdicts = [run.judge(count, draw=k) for k in range(draws)]
-        verdict, findings = verdicts[0], run.findings
+        verdict, findings = verdicts[0], run.found()
         shown = run.describe_shown(verdict) if at == "latest" else ""
     elif at != "latest":
         raise ConfigError("--at chooses a checkpoint of a run; leave it out for a file")

@@ -8,6 +8,7 @@ configuration.py  the target, the data and the settings that are meant
 fitting.py        fit, load
 run.py            Run: sample, verdict, score, density, D, page, resume, save
 judging.py        eval: samples that came from elsewhere
+wording.py        refusals as a script has them
 history.py        metrics as columns
 progress.py       what a person sees meanwhile
 tensorboard.py    a run as TensorBoard shows it

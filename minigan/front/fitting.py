@@ -9,12 +9,14 @@ from minigan.front.configuration import Request, path_of, request_of
 from minigan.front.keeping import with_data_in, write_data
 from minigan.front.progress import person
 from minigan.front.run import Run
+from minigan.front.wording import for_scripts
 from minigan.storage.directory import RunDirectory, unique_path
 from minigan.storage.memory import MemoryRun
 from minigan.training.config import to_json
 from minigan.training.experiment import Experiment
 
 
+@for_scripts
 def fit(
     target_or_data: Any = None,
     /,
@@ -85,6 +87,7 @@ def begin(request: Request, directory: str | os.PathLike[str] | None, *, detect_
     return Run(record, experiment=experiment, data=data, ours=request.ours)
 
 
+@for_scripts
 def load(path: str | os.PathLike[str], *, at: str | int = "latest") -> Run:
     """The run in a directory, of ``minigan train``, of ``mg.fit`` or of ``Run.save``.
 

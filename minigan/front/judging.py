@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from minigan.errors import ConfigError, DataError
 from minigan.evaluation.verdict import Verdict
 from minigan.front.configuration import Subject, subject_of
+from minigan.front.wording import for_scripts
 from minigan.training.data import Data
 
 
@@ -42,6 +43,7 @@ class _Table(NamedTuple):
         return read_frame(self.source, columns=columns, allow_constant=allow_constant)
 
 
+@for_scripts
 def evaluate(samples: Any, target_or_data: Any) -> Verdict:
     """Judge samples from anywhere against a distribution or data: what ``minigan eval FILE`` does.
 

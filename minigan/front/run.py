@@ -15,6 +15,7 @@ from minigan.evaluation.verdict import Verdict
 from minigan.front.configuration import path_of, steps_of
 from minigan.front.history import History
 from minigan.front.progress import Progress, person
+from minigan.front.wording import as_python, for_scripts
 from minigan.gan.detectors import Finding
 from minigan.storage import checkpoint, files
 from minigan.storage.directory import RunDirectory, plain_row
@@ -117,10 +118,15 @@ class Run:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What went wrong, by name, with what to try next."""
+        return tuple(dataclasses.replace(f, remedy=as_python(f.remedy)) for f in self.found())
+
+    def found(self) -> tuple[Finding, ...]:
+        """``findings`` in the words of the command line."""
         return find_failures(self._record, self._opened())
 
     # ── what it makes ───────────────────────────────────────────────────────────────────────────────────
 
+    @for_scripts
     def sample(self, n: int = 1000, *, seed: int = 0) -> np.ndarray:
         """``n`` generated rows: those of ``minigan sample RUN -n n --index seed``; a seed, the same rows.
 
@@ -145,6 +151,7 @@ class Run:
         require_memory(size, f"drawing {count} rows", advice, available_memory())
         return trained.sample(count, DRAW + index, BLOCK)
 
+    @for_scripts
     def density(self, x: Any) -> np.ndarray:
         """The density of what the generator makes, at x: of one feature, made of one latent number.
 
@@ -157,6 +164,7 @@ class Run:
 
         return self._pushed(pushforward_density, x)
 
+    @for_scripts
     def cdf(self, x: Any) -> np.ndarray:
         """The distribution function of what the generator makes, at x, as ``density``.
 
@@ -182,6 +190,7 @@ class Run:
         """The parameters of generator, average and discriminator, as ``minigan export`` names them."""
         return {name: array for name, array in self._trained().arrays.items() if "." in name}
 
+    @for_scripts
     def discriminator(self, x: Any) -> np.ndarray:
         """D(x), the share that D gives to real at x, in rows of the user's units; 1/2 where it cannot tell.
 
@@ -197,6 +206,7 @@ class Run:
     # ── how good it is ──────────────────────────────────────────────────────────────────────────────────
 
     @property
+    @for_scripts
     def verdict(self) -> Verdict:
         """The judgement at its end; of a run that was stopped, of the generator as it stands."""
         if self._judged is None:
@@ -224,6 +234,7 @@ class Run:
             instead = offer(self._record, experiment.config, experiment.step)
             raise DivergedError(f"{error}; {instead}") from None
 
+    @for_scripts
     def score(self, X: Any) -> float:
         """Minus the energy distance between the rows X and 2000 new ones: near 0 at best, higher is better.
 
@@ -260,6 +271,7 @@ class Run:
 
     # ── pictures ────────────────────────────────────────────────────────────────────────────────────────
 
+    @for_scripts
     def plot(self, panel: str | None = None, *, ax: Any = None) -> Any:
         """The page on the run, a Figure of matplotlib; of a panel's name the Axes with it, yours or new ones.
 
@@ -285,6 +297,7 @@ class Run:
 
     # ── going on, and keeping it ────────────────────────────────────────────────────────────────────────
 
+    @for_scripts
     def resume(
         self,
         steps: int | None = None,
@@ -391,6 +404,7 @@ class Run:
                 record.log(f"{said}: {finding.evidence} {finding.remedy}")
         return written
 
+    @for_scripts
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the run to a new directory, which ``mg.load`` and the command line read; returns its path.
 
