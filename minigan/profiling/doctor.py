@@ -26,7 +26,7 @@ KERNELS = {
 }
 FLAGS = {"AVX-512": "avx512f", "AVX2": "avx2", "AVX": "avx"}
 REQUIRED = ("numpy", "scipy", "click", "rich", "msgspec", "safetensors", "filelock", "threadpoolctl")
-EXTRAS = {"plot": "matplotlib"}
+EXTRAS = {"plot": "matplotlib", "sklearn": "scikit-learn"}
 GPU_SECONDS = 120.0  # for a first kernel: a driver that hangs must not hang the doctor
 MIN_FREE = 2**28  # bytes: below this even a small run may be refused memory or disk
 

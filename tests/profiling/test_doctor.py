@@ -33,6 +33,7 @@ def test_diagnose_finds_every_part_and_leaves_nothing(tmp_path):
         "memory",
         "runs",
         "matplotlib",
+        "scikit-learn",
         "cupy",
     } <= set(names)
     assert len(set(names)) == len(names)
