@@ -34,7 +34,7 @@ FLOORS = {  # of a room, the rooms that it may import, with all below them; __in
     "reports": ("training", "sweeps"),
     "front": ("reports",),
     "profiling": ("training", "testing", "reports"),
-    "sklearn": ("training",),
+    "sklearn": ("front",),
     "cli": ("front", "profiling"),
 }
 

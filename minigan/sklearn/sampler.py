@@ -1,4 +1,4 @@
-"""GANSampler: a GAN as an estimator of scikit-learn, whose parameters are the settings of a run.
+"""GANSampler: a run as an estimator of scikit-learn, whose parameters are the settings of the run.
 
 Names, defaults, rules and descriptions of the parameters are read off ``minigan.training.config``.
 """
@@ -12,30 +12,29 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from minigan.arguments import whole
-from minigan.errors import ConfigError, DataError, DivergedError, nearest
+from minigan.errors import ConfigError, DataError, nearest
 from minigan.evaluation.two_sample import energy_test
-from minigan.machine import pinned
+from minigan.front.fitting import fit
+from minigan.front.run import Run
 from minigan.sklearn.inputs import checked
-from minigan.training.config import Config, fields
+from minigan.training.config import fields
 from minigan.training.data import Data
 from minigan.training.draws import stream
-from minigan.training.experiment import Experiment
-from minigan.training.limits import check
-from minigan.training.sampler import BLOCK, Sampler
-from minigan.training.settings import build
+from minigan.training.signals import Interrupted
 from minigan.training.table_form import default_names
 
-LEFT_OUT = frozenset((  # what fit is given, what random_state says, what others judge, what files keep
-    "name", "target", "data", "columns", "header", "drop_nonfinite", "seed", "holdout", "eval_every",
-    "eval_samples", "checkpoint_seconds", "checkpoint_keep",
+LEFT_OUT = frozenset((  # what fit is given, what random_state says, what files keep
+    "name", "target", "data", "columns", "header", "drop_nonfinite", "seed", "checkpoint_seconds",
+    "checkpoint_keep",
 ))  # fmt: skip
 SETTINGS = {  # the setting of a run that each parameter is
     name.replace(".", "__"): name for name in fields() if name not in LEFT_OUT
 }
-DRAWS = 2**32  # the first draw of ``minigan sample``, whose --index is the random_state
+OWN = {"holdout": 0.0, "eval_every": 10**9}  # all rows train, and only the end is looked at
+DEFAULTS = {parameter: OWN.get(name, fields()[name].default) for parameter, name in SETTINGS.items()}
 SCORED = 2000  # rows a side between which all distances are taken
 FRAMES = {  # how a library makes a data frame of rows and names
     "pandas": lambda library, rows, names: library.DataFrame(rows, columns=names),
@@ -43,16 +42,24 @@ FRAMES = {  # how a library makes a data frame of rows and names
 }
 
 
+def _has_one_feature(sampler: Any) -> bool:
+    return getattr(sampler, "n_features_in_", 1) == 1
+
+
 class GANSampler(DensityMixin, BaseEstimator):  # type: ignore[misc]
     """A generative adversarial network that learns the distribution of the rows of X, and draws new ones.
 
-    It is the run of ``minigan train --data`` with the same settings and seed, and ``holdout=0``: all rows
-    train, and what they are worth is said by ``score`` on others.
+    It is ``mg.fit(X)`` with these settings, but that all rows train and that only the end is looked at:
+    ``holdout=0.2, eval_every=200`` makes it the same. ``score`` says what it is worth on other rows.
+
+    After ``fit``: run_, the Run of ``mg.fit``, with its verdict, metrics and pages; seed_, n_features_in_,
+    and feature_names_in_ of a data frame. A pickle has the run without the rows that it learned: it samples
+    as before, but cannot be judged anew.
     """
 
     def __init__(self, *, random_state: Any = None, **settings: Any) -> None:
-        for parameter, name in SETTINGS.items():
-            setattr(self, parameter, settings.pop(parameter, fields()[name].default))
+        for parameter, default in DEFAULTS.items():
+            setattr(self, parameter, settings.pop(parameter, default))
         self.random_state = random_state
         if settings:
             unknown = next(iter(settings))
@@ -82,34 +89,35 @@ class GANSampler(DensityMixin, BaseEstimator):  # type: ignore[misc]
                  DivergedError – where numbers stop being finite
         """
         X = checked(self, X, least=2)
-        names = tuple(getattr(self, "feature_names_in_", default_names(X.shape[1])))
-        seed = _whole(self.random_state)
+        names, seed = tuple(self._names()), _whole(self.random_state)
+        settings = {parameter: getattr(self, parameter) for parameter in SETTINGS}
+        settings |= {"name": "GANSampler", "columns": None, "header": None}  # whatever the environment says
         try:
-            config = self._config(seed)
-            check(config, features=X.shape[1])
-            experiment = Experiment(config, data=Data(X, names, (), "X"))
+            self.run_ = fit(Data(X, names, (), "X"), seed=seed, progress=False, **settings)
         except (ConfigError, DataError) as refused:
             raise ValueError(_with_our_names(str(refused))) from None
-        with pinned(config.threads), np.errstate(all="ignore"):
-            experiment.advance(config.steps)
-        if not np.isfinite(experiment.averaged.parameters.flat.numpy()).all():
-            raise DivergedError(
-                "the parameters of G stopped being finite; lower generator_optimizer__rate and "
-                "discriminator_optimizer__rate"
-            )
-        self.seed_, self._sampler = seed, experiment.sampler()
+        except Interrupted as stopped:  # which a search would take for a fit that failed
+            raise KeyboardInterrupt from stopped
+        self.seed_, sd = seed, X.std(axis=0)
+        self._sd = np.where(sd > 0, sd, 1.0)
         return self
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
         """New rows, drawn from the generator.
 
-        random_state  which rows: a number for the same ones each time, those of ``minigan sample --index``;
+        random_state  which rows: a number for the same ones each time, those of ``run_.sample(n, seed=…)``;
                       None for that of the estimator
 
         Shapes:  → (n_samples, p); a data frame with the names of X after ``set_output``
         """
-        index = _whole(self.random_state if random_state is None else random_state)
-        return self._framed(self._draw(n_samples, index))
+        check_is_fitted(self, "seed_")
+        draw = _whole(self.random_state if random_state is None else random_state)
+        rows = self.run_.sample(n_samples, seed=draw)
+        own = getattr(self, "_sklearn_output_config", {})
+        chosen = own.get("transform", get_config()["transform_output"])
+        if chosen not in FRAMES:
+            return rows
+        return FRAMES[chosen](importlib.import_module(chosen), rows, self.get_feature_names_out())
 
     def score(self, X: Any, y: object = None) -> float:
         """Minus the energy distance between X and 2000 new rows: near 0 at best, and higher is better.
@@ -122,16 +130,30 @@ class GANSampler(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self, "seed_")
         X = checked(self, X, reset=False, least=2)
-        units, rng = self._sampler.units, stream(self.seed_, "verdict")
-        real, made = units.to_network(X), units.to_network(self._draw(max(len(X), SCORED), 0))
-        found = energy_test(real, made, rng, permutations=1, rows=SCORED)
-        return -float(found.statistic)
+        made, rng = self.run_.sample(SCORED) / self._sd, stream(self.seed_, "verdict")
+        return -float(energy_test(X / self._sd, made, rng, permutations=1, rows=SCORED).statistic)
+
+    @available_if(_has_one_feature)  # type: ignore[untyped-decorator]
+    def score_samples(self, X: Any) -> np.ndarray:
+        """ln q(x) of one feature that is made of one latent number; −∞ where the generator makes nothing.
+
+        Shapes:  X (n, 1) → (n,)
+        Units:   nats
+        Raises:  ValueError – where the generator has no density in a formula
+        """
+        check_is_fitted(self, "seed_")
+        X = checked(self, X, reset=False)
+        try:
+            with np.errstate(divide="ignore"):
+                logs: np.ndarray = np.log(self.run_.density(X[:, 0]))
+        except ConfigError as refused:
+            raise ValueError(str(refused)) from None
+        return logs
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """The names of the columns of a sample: those of X, or x0, x1 … where it had none."""
         check_is_fitted(self, "seed_")
-        names = getattr(self, "feature_names_in_", default_names(self.n_features_in_))
-        return np.asarray(names, dtype=object)
+        return np.asarray(self._names(), dtype=object)
 
     def set_output(self, *, transform: str | None = None) -> Self:
         """Have ``sample`` give "pandas" or "polars" data frames, or arrays, "default"; None: as before.
@@ -144,27 +166,12 @@ class GANSampler(DensityMixin, BaseEstimator):  # type: ignore[misc]
             self._sklearn_output_config = {"transform": transform}  # where clone looks for it
         return self
 
-    def _config(self, seed: int) -> Config:
-        given: dict[str, Any] = {"name": "GANSampler", "data": "X", "holdout": 0.0, "seed": seed}
-        for parameter, name in SETTINGS.items():
-            value = getattr(self, parameter)
-            value = value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
-            given[name] = list(value) if isinstance(value, tuple) else value
-        return build({name: (value, "GANSampler") for name, value in given.items()})
+    def _names(self) -> Any:
+        return getattr(self, "feature_names_in_", default_names(self.n_features_in_))
 
-    def _draw(self, count: int, index: int) -> np.ndarray:
-        check_is_fitted(self, "seed_")
-        sampler: Sampler = self._sampler
-        with np.errstate(all="ignore"):
-            return sampler.sample(whole("n_samples", count), DRAWS + index, BLOCK)
-
-    def _framed(self, rows: np.ndarray) -> Any:
-        """Rows as what ``set_output`` asks for."""
-        own = getattr(self, "_sklearn_output_config", {})
-        chosen = own.get("transform", get_config()["transform_output"])
-        if chosen not in FRAMES:
-            return rows
-        return FRAMES[chosen](importlib.import_module(chosen), rows, self.get_feature_names_out())
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        return state | ({"run_": Run(self.run_.directory)} if "run_" in state else {})
 
 
 def _whole(random_state: Any) -> int:
@@ -185,18 +192,17 @@ def _describe_parameters() -> str:
     about = "root of all randomness: the same number, the same generator and the same samples"
     lines = ["random_state : int, RandomState or None, default=None", f"    {about}"]
     for parameter, name in SETTINGS.items():
-        field = fields()[name]
-        lines += [f"{parameter} : {field.rule}, default={field.default!r}", f"    {field.description}"]
+        lines += [f"{parameter} : {fields()[name].rule}, default={DEFAULTS[parameter]!r}"]
+        lines += [f"    {fields()[name].description}"]
     return "\n".join(["Parameters", "----------", *lines])
 
 
 _signed: Any = GANSampler.__init__
 _signed.__signature__ = inspect.Signature([
     inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD),
-    inspect.Parameter("random_state", inspect.Parameter.KEYWORD_ONLY, default=None),
     *(
-        inspect.Parameter(parameter, inspect.Parameter.KEYWORD_ONLY, default=fields()[name].default)
-        for parameter, name in SETTINGS.items()
+        inspect.Parameter(parameter, inspect.Parameter.KEYWORD_ONLY, default=default)
+        for parameter, default in ({"random_state": None} | DEFAULTS).items()
     ),
 ])  # fmt: skip
 GANSampler.__doc__ = f"{inspect.getdoc(GANSampler)}\n\n{_describe_parameters()}"

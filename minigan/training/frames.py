@@ -45,12 +45,15 @@ def read_frame(
     """A table in memory, with the names of its columns: what ``read_data`` is for a file.
 
     data  an array (n,) or (n, p), a list of numbers or of rows, a dictionary of columns, a data frame or
-          series of pandas, polars, pyarrow or whatever has their methods, a Tensor, an array on a GPU
+          series of pandas, polars, pyarrow or whatever has their methods, a Tensor, an array on a GPU; a
+          Data that was read before is returned as it is, unless columns of it are asked for
 
     Columns without names are called as those of a file. Only those that are asked for have to be numbers.
 
     Raises:  DataError – if it is no table of numbers, or as ``read_data``
     """
+    if isinstance(data, Data) and columns is None:
+        return data
     what = _called(data)
     try:
         table = _read(data, what, columns)
@@ -204,6 +207,8 @@ def _numeric_columns(frame: _Frame, names: tuple[str, ...], wrong: int) -> str:
 
 def _frame(data: Any) -> _Frame | None:
     """The columns of what has columns; None for what is one array."""
+    if isinstance(data, Data):
+        return _Frame(list(data.values.T), list(data.names))
     if isinstance(data, np.ndarray):
         fields = data.dtype.names
         return None if fields is None else _Frame([data[name] for name in fields], list(map(label, fields)))
@@ -283,7 +288,9 @@ def _refuse_unreadable(data: Any, what: str) -> None:
     for computes in ("collect", "compute"):  # polars, dask
         if hasattr(data, computes) and not hasattr(data, "__array__"):
             raise DataError(f"{what} has not been computed yet; give its {computes}()")
-    if any(hasattr(data, name) for name in ("__array__", "to_numpy", "columns", "numpy")):
+    if isinstance(data, Data) or any(
+        hasattr(data, name) for name in ("__array__", "to_numpy", "columns", "numpy")
+    ):
         return
     with suppress(TypeError):  # an array on a device
         backend.of(data)

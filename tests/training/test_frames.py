@@ -93,6 +93,14 @@ def test_a_table_is_read_with_its_names(name):
     assert names_in_frame(data) == (names if names == ("a", "b") else ())
 
 
+def test_data_that_were_read_are_data():
+    """So that what was read may be looked at before it is learned."""
+    data = read_frame(Frame(a=[1, 2], b=[3, 4]))
+    assert read_frame(data) is data and names_in_frame(data) == ("a", "b")
+    np.testing.assert_array_equal(read_frame(data, columns=["b"]).values, [[3], [4]])
+    np.testing.assert_array_equal(read_rows(data, ("b", "a")), [[3, 1], [4, 2]])
+
+
 def test_the_table_that_was_given_is_not_written_to():
     rows = np.array(X)
     read_frame(rows).values[:] = 0.0
