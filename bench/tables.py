@@ -9,6 +9,7 @@ import statistics
 
 from bench import (
     classifiers,
+    draws,
     dynamics,
     fgan,
     galaxies,
@@ -104,6 +105,7 @@ TABLES = {  # name: (the results that it is made of, function of their contents)
     "verdict": (("verdict",), lambda r: rows_of(verdict, r)),
     "presets": (("presets",), lambda r: rows_of(presets, r)),
     "startup": (("startup",), of_startup),
+    "draws": (("draws",), lambda r: rows_of(draws, r)),
     "sweeps": (("sweeps",), lambda r: rows_of(sweeps, r)),
     "modes": (MODES, of_modes),
     "fgan": (("fgan",), lambda r: rows_of(fgan, r)),

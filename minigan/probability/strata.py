@@ -6,6 +6,7 @@ twice, so that a mean of them varies far less.
 Source:  McKay, Beckman, Conover 1979, whose Latin hypercube this is where there are several columns
 """
 
+import math
 from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
@@ -39,7 +40,14 @@ def slices(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[np.ndarray
 
     Shapes:  (…, n, columns) → (…, n, columns) twice
     """
-    order = rng.permuted(np.broadcast_to(np.arange(shape[-2])[:, None], shape), axis=-2)
+    *front, n, columns = shape
+    low = np.uint64((1 << (n - 1).bit_length()) - 1)
+    keys = rng.integers(0, 2**64, (*front, columns, n), np.uint64)
+    keys &= ~low
+    keys |= np.arange(n, dtype=np.uint64)
+    keys.sort(axis=-1)  # by 40 random bits or more: in half the time of rng.permuted
+    keys &= low
+    order = keys.view(np.int64).swapaxes(-1, -2)
     return order, rng.random(shape, dtype=np.float32) + 2.0**-25  # in float64
 
 
@@ -54,9 +62,9 @@ class Quantiles:
     """
 
     def __init__(self, distribution: Distribution, n: int) -> None:
-        self.n, self.cells = n, -(-CELLS // n)
+        self.n, self.cells = n, math.ceil(CELLS / n)
         count = n * self.cells
-        levels = TAIL * 2.0 ** -(np.arange((-LAST - 10) * OCTAVE + 1) / OCTAVE)
+        levels = 2 * TAIL * 2.0 ** -(np.arange((-LAST - 9) * OCTAVE + 1) / OCTAVE)
         self.levels = np.concatenate([levels[::-1], 1 - levels])
         inner = np.arange(count + 1) / count
         found = distribution.quantile(np.concatenate([self.levels, inner[1:-1]]))
@@ -65,18 +73,18 @@ class Quantiles:
         self.left, width = ends[:-1], np.diff(ends)
         beside = np.maximum(np.append(width[1:], np.inf), np.append(np.inf, width[:-1]))
         self.width = np.where(width > GAP * beside, 0.0, width)
+        tail = math.ceil(TAIL * count)
+        self.width[:tail] = self.width[-tail:] = np.nan
 
     def __call__(self, k: np.ndarray, v: np.ndarray) -> np.ndarray:
-        place = k + v
-        at = place * self.cells
+        at = k + v
+        at *= self.cells
         cell = at.astype(np.intp)
-        at -= cell
         x = self.width.take(cell)
-        x *= at
+        x *= at - cell
         x += self.left.take(cell)
-        place *= 1 / self.n
-        far = np.flatnonzero(np.abs(place - 0.5) > 0.5 - TAIL)
-        x.reshape(-1)[far] = np.interp(place.reshape(-1)[far], self.levels, self.far)
+        far = np.isnan(x)
+        x[far] = np.interp(at[far] / (self.n * self.cells), self.levels, self.far)
         return x
 
 

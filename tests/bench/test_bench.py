@@ -91,6 +91,16 @@ def test_a_perfect_sampler_passes_at_its_rate(bench):
     assert 350 <= passed <= 399
 
 
+def test_draws_prints_a_line_for_every_case(bench, capsys, monkeypatch):
+    draws = bench("draws")
+    some = {name: draws.CASES[name] for name in ("normal(4, 1.25)", "data, 12 000 rows of 4 features")}
+    monkeypatch.setattr(draws, "CASES", some)
+    draws.main(["--repeats", "1", "--blocks", "1"])
+    header, *rows = lines(capsys.readouterr().out)
+    assert tuple(header) == draws.HEADER and [row[0] for row in rows] == list(some)
+    assert all(0 < float(cell) < 1 for row in rows for cell in row[5:])
+
+
 def test_startup_times_every_command(bench, capsys, monkeypatch):
     startup = bench("startup")
     assert startup.seconds(["-c", "pass"]) > 0
