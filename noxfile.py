@@ -2,6 +2,7 @@
 
 pip install -e '.[dev]'
 nox -s newest lowest            # each in an environment of its own, under .nox
+nox -s tensorboard              # its logs, read by its own reader
 nox -s frames                   # data frames and scikit-learn, with polars and pyarrow as well
 nox -s lowest -- tests/engine   # a part of the suite
 """
@@ -38,6 +39,13 @@ def frames(session):
     """What reads and makes data frames, with the libraries that are too large for every suite."""
     session.install("-e", ".[test]", "polars", "pyarrow")
     session.run("python", "-m", "pytest", "tests/training/test_frames.py", "tests/sklearn", *session.posargs)
+
+
+@nox.session
+def tensorboard(session):
+    """Logs for TensorBoard, read by its own reader."""
+    session.install("-e", ".[test,tensorboard]", "tensorboard")
+    session.run("python", "-m", "pytest", "tests/front/test_tensorboard.py", *session.posargs)
 
 
 @nox.session(python="3.13")

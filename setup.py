@@ -14,7 +14,7 @@ plot = ["matplotlib>=3.10.7"]  # the figures of a run; everything else works wit
 sweep = ["joblib>=1.5"]  # minigan sweep --jobs: processes that are replaced when one is killed
 cluster = [*sweep, "dask[distributed]>=2025.1"]  # minigan sweep --workers dask: on other machines, by TLS
 sklearn = ["scikit-learn>=1.6.1"]  # minigan.sklearn: its tags and validate_data are of 1.6
-tensorboard = ["tensorboardX>=2.6"]  # logs for TensorBoard, which itself is not needed to write them
+tensorboard = ["tensorboardX>=2.6.2.2"]  # logs for TensorBoard, which itself is not needed to write them
 bench = ["pytest>=8.1.1", "pytest-benchmark>=5.2"]  # python -m pytest bench/bench_step.py
 native = ["ziglang>=0.13"]  # a C compiler for --set execution=native, where there is none
 test = [

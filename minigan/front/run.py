@@ -275,7 +275,9 @@ class Run:
     def plot(self, panel: str | None = None, *, ax: Any = None) -> Any:
         """The page on the run, a Figure of matplotlib; of a panel's name the Axes with it, yours or new ones.
 
-        Panels are losses, distance, quantiles and verdict; of one feature densities, of several scatter.
+        Every run has losses, distance, quantiles and verdict; one of one feature densities and discriminator,
+        of several scatter and features, of the plane plane, of a target with modes shares and modes, of
+        images images, and dirac-… orbit and mean.
 
         Raises:  UnavailableError – without matplotlib;  ConfigError – for another panel
                  DataError – for a run that is not finished

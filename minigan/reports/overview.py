@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.gridspec import GridSpec
+from matplotlib.gridspec import GridSpec, SubplotSpec
 
 from minigan.errors import ConfigError, nearest, quoted
 from minigan.evaluation.rows import format_target
@@ -56,23 +56,58 @@ def draw_page(finished: FinishedRun) -> Figure:
 
 
 def draw_panel(name: str, run: FinishedRun, ax: Axes | None = None) -> Axes:
-    """One panel of the page, on axes of the user's or of a figure of its own.
+    """One panel of the page, on axes of the user's or of a figure of its own, which some part into several.
 
     Raises:  ConfigError – for a name that is none, or that the run has not
     """
-    panels: dict[str, Callable[[Axes, FinishedRun], None]] = {
+    whole, parted = _panels(run)
+    if name not in {*whole, *parted}:
+        raise ConfigError(
+            f"there is no panel {quoted(name)} of this run; {nearest(str(name), [*whole, *parted])}"
+        )
+    with style():
+        ax = Page(figsize=(6.0, 5.0), dpi=DPI, layout="constrained").add_subplot() if ax is None else ax
+        if name in whole:
+            whole[name](ax, run)
+            return ax
+        figure, cell = ax.figure, ax.get_subplotspec()
+        if cell is None or not isinstance(figure, Figure):
+            raise ConfigError(
+                f"the panel {name!r} parts its axes, which have to be those of a grid, as subplots"
+            )
+        ax.set_axis_off()
+        parted[name](figure, cell, run)
+    return ax
+
+
+def _panels(
+    run: FinishedRun,
+) -> tuple[
+    dict[str, Callable[[Axes, FinishedRun], None]],
+    dict[str, Callable[[Figure, SubplotSpec, FinishedRun], None]],
+]:
+    """The panels that the page of a run has, by name: those on one pair of axes, and those on several."""
+    whole: dict[str, Callable[[Axes, FinishedRun], None]] = {
         "losses": draw_losses,
         "distance": draw_distance,
         "quantiles": lambda ax, run: draw_quantiles(ax, run, run.rows),
         "verdict": draw_verdict,
-        **({"scatter": draw_scatter} if run.several else {"densities": draw_densities}),
     }
-    if name not in panels:
-        raise ConfigError(f"there is no panel {quoted(name)} of this run; {nearest(str(name), panels)}")
-    with style():
-        ax = Figure(figsize=(6.0, 5.0), dpi=DPI, layout="constrained").add_subplot() if ax is None else ax
-        panels[name](ax, run)
-    return ax
+    parted: dict[str, Callable[[Figure, SubplotSpec, FinishedRun], None]] = {}
+    if not run.several:
+        whole["densities"], parted["discriminator"] = draw_densities, draw_discriminator
+        if is_dirac(run):
+            whole |= {"orbit": draw_orbit, "mean": draw_mean}
+        return whole, parted
+    whole["scatter"] = draw_scatter
+    parted["features"] = lambda figure, cell, run: draw_features(figure, cell, run.rows, run.target)
+    if "plane_d" in run.frames:
+        whole["plane"] = draw_plane
+    if run.modes is not None:
+        whole["shares"], parted["modes"] = draw_mode_shares, draw_mode_course
+    if is_images(run):
+        parted["images"] = draw_images
+    return whole, parted
 
 
 def _draw_one_feature(figure: Figure, grid: GridSpec, run: FinishedRun) -> None:
