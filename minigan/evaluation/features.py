@@ -63,7 +63,7 @@ def evidence_on_rows(
     kolmogorov = KolmogorovTail(_harmonic(n, m), p)
     ks = KSResult(gaps[worst][0], float(min(1.0, kolmogorov.p(gaps[worst][0]))), gaps[worst][1])
     median = KolmogorovTail(_harmonic(n, m)).inverse(1 - 0.5 ** (1 / p))
-    tails = _moment_tails(n, m, spread, kurtosis, known)
+    tails = moment_tails(n, m, spread, kurtosis, known)
     moments = []
     for j in shown or [worst]:
         x, tail_mean, tail_sd = sample[:, j], *(t[j] if few else None for t in tails)
@@ -110,6 +110,22 @@ def energy(x: np.ndarray, y: np.ndarray) -> float:
 def sd_of(real: np.ndarray) -> np.ndarray:
     """The sd of each feature, exactly zero where it is constant."""
     return np.where(real.max(axis=0) > real.min(axis=0), real.std(axis=0, ddof=1), 0.0)
+
+
+def moment_tails(
+    n: int, m: int, scale: np.ndarray, kurtosis: np.ndarray, known: bool
+) -> tuple[list[NormalTail], ...]:
+    """Of each feature's mean and sd, of n rows against m, or against what is known of them.
+
+    The variance of s² is σ⁴(κ − (n − 3)/(n − 1))/n: of few rows without tails, as on a ring, more than κ − 1.
+
+    Source:  Cramér 1946, equation 27.4.2
+    """
+    sides = (n,) if known else (n, m)
+    root = math.sqrt(sum(1 / k for k in sides))
+    least = sum(2 / (k * (k - 1)) for k in sides)
+    spread = 0.5 * np.sqrt(np.maximum(kurtosis - 1, 1e-12) * root**2 + least)
+    return tuple([NormalTail(float(sd)) for sd in sds] for sds in (scale * root, scale * spread))
 
 
 # ── private ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -189,13 +205,6 @@ def _kurtosis(rows, scale):
     return (((rows - rows.mean(axis=0)) / scale) ** 4).mean(axis=0)
 
 
-def _moment_tails(n, m, scale, kurtosis, known):
-    """Of each feature's mean and sd."""
-    root = math.sqrt(1 / n if known else 1 / n + 1 / m)
-    spread = 0.5 * np.sqrt(np.maximum(kurtosis - 1, 1e-12)) * root
-    return tuple([NormalTail(float(sd)) for sd in sds] for sds in (scale * root, scale * spread))
-
-
 def _stack(tails, deviations):
     """(R, features) of deviations → the tails of each."""
     return [tail.p(deviations[:, j]) for j, tail in enumerate(tails)]
@@ -206,7 +215,7 @@ def _draw(distribution, small):
     rng, modes = np.random.default_rng(sum(small.rows)), modes_of(distribution)
     (n, m), p, energies, tails = small.rows, distribution.features, [], []
     scale = np.where(distribution.sd > 0, distribution.sd, 1.0)
-    tail_mean, tail_sd = _moment_tails(n, m, scale, kurtosis_of(distribution), known=True)
+    tail_mean, tail_sd = moment_tails(n, m, scale, kurtosis_of(distribution), known=True)
     kolmogorov, steps = KolmogorovTail(_harmonic(n, m), p), np.repeat([1 / n, -1 / m], [n, m])
     step = max(1, 2**20 // (max(small.energy) ** 2 + (n + m) * p))
     for start in range(0, DRAWN, step):
@@ -254,7 +263,7 @@ def _split(sample, real, small, shown, rng):
     parts = [KolmogorovTail(_harmonic(n, m), p).p(largest)]
     if shown:
         z, mine = pooled[:, shown], (kinds < 2).astype(float)
-        tail_mean, tail_sd = _moment_tails(
+        tail_mean, tail_sd = moment_tails(
             n, m, sd_of(z), _kurtosis(z, np.where(sd_of(z) > 0, sd_of(z), 1)), False
         )
         (mean_x, sd_x), (mean_y, sd_y) = (_moments(w, z, k) for w, k in ((mine, n), (1 - mine, m)))

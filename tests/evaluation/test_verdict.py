@@ -1,5 +1,6 @@
 """Verdicts: a perfect sampler passes, a wrong one fails, and the floors are those that simulation gives."""
 
+import itertools
 import json
 import math
 import warnings
@@ -11,6 +12,7 @@ from scipy.stats import anderson_ksamp, binom, binomtest, chi2, f, hypergeom, ks
 from minigan import backend
 from minigan.evaluation import (
     Row,
+    features,
     judge,
     judge_two_sample,
     ks_two_sample,
@@ -500,6 +502,15 @@ def test_a_perfect_sampler_of_a_ring_passes():
     assert rows["sd, feature 2"].target == pytest.approx(math.sqrt(0.5001))
     assert "these 2 000 rows of 2 features from ring(8, 1, 0.01)" in verdict.sentence
     json.dumps(verdict.as_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("n", [3, 6])
+def test_the_sd_of_few_rows_varies_as_all_samples_of_two_values_do(n):
+    signs = np.array(list(itertools.product([-1.0, 1.0], repeat=n)))  # kurtosis 1: the leading term is zero
+    exact = signs.var(axis=1, ddof=1).std()
+    _, (one,) = features.moment_tails(n, n, np.ones(1), np.ones(1), known=True)
+    _, (two,) = features.moment_tails(n, n, np.ones(1), np.ones(1), known=False)
+    assert one.sd == pytest.approx(exact / 2) and two.sd == pytest.approx(exact / math.sqrt(2))
 
 
 def test_failures_on_a_ring_are_found_by_the_row_that_is_for_them():
