@@ -1,15 +1,17 @@
 """How a fit is judged, on arrays: each number beside the value that a perfect sampler would reach.
 
-``two_sample``       Kolmogorov–Smirnov, Wasserstein-1, energy distance, maximum mean discrepancy
-``modes``            modes captured, high-quality share, reverse KL over modes
-``morphology``       what an image of a galaxy shows: flux, half-light radius, ellipticity, Sérsic index
-``classifier_test``  a classifier that has to tell generated rows from real ones
-``verdict``          all of them together, beside a perfect sampler of the same size
+``two_sample``         Kolmogorov–Smirnov, Wasserstein-1, energy distance, maximum mean discrepancy
+``two_distributions``  Kolmogorov–Smirnov, Wasserstein-1 and -2 of two known distributions
+``modes``              modes captured, high-quality share, reverse KL over modes
+``morphology``         what an image of a galaxy shows: flux, half-light radius, ellipticity, Sérsic index
+``classifier_test``    a classifier that has to tell generated rows from real ones
+``verdict``            all of them together, beside a perfect sampler of the same size
 
 How a run reads and prints its verdict belongs to ``training`` and ``reports``.
 """
 
 from minigan.evaluation.modes import ModeCoverage, Modes, mode_coverage, modes_of
+from minigan.evaluation.two_distributions import ks_between, wasserstein1_between, wasserstein2_between
 from minigan.evaluation.two_sample import (
     ECDF,
     EnergyResult,
@@ -41,6 +43,7 @@ __all__ = [
     "energy_test",
     "judge",
     "judge_two_sample",
+    "ks_between",
     "ks_one_sample",
     "ks_statistic",
     "ks_two_sample",
@@ -50,5 +53,7 @@ __all__ = [
     "modes_of",
     "perfect_ks_band",
     "wasserstein1",
+    "wasserstein1_between",
     "wasserstein1_to",
+    "wasserstein2_between",
 ]
