@@ -53,8 +53,7 @@ class GANSampler(DensityMixin, BaseEstimator):  # type: ignore[misc]
     ``holdout=0.2, eval_every=200`` makes it the same. ``score`` says what it is worth on other rows.
 
     After ``fit``: run_, the Run of ``mg.fit``, with its verdict, metrics and pages; seed_, n_features_in_,
-    and feature_names_in_ of a data frame. A pickle has the run without the rows that it learned: it samples
-    as before, but cannot be judged anew.
+    and feature_names_in_ of a data frame. A pickle has the run without the rows that it learned.
     """
 
     def __init__(self, *, random_state: Any = None, **settings: Any) -> None:
@@ -171,7 +170,23 @@ class GANSampler(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
-        return state | ({"run_": Run(self.run_.directory)} if "run_" in state else {})
+        return state | ({"run_": RunWithoutRows(self.run_)} if "run_" in state else {})
+
+
+class RunWithoutRows(Run):
+    """A run that came out of a pickle: all of it but the rows that it learned, and what needs these."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run.directory)
+        self._judged = run.verdict
+
+    def _refuse(self, *_: object, **__: object) -> Any:
+        raise DataError(
+            "this run came out of a pickle, without the rows that it learned: it samples, and has its "
+            "verdict and metrics; ask the run that was fitted, or fit again"
+        )
+
+    _opened = go_on = save = _refuse
 
 
 def _whole(random_state: Any) -> int:

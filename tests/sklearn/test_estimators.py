@@ -19,6 +19,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator  # noqa: E
 
 import minigan as mg  # noqa: E402
 from minigan import models  # noqa: E402
+from minigan.errors import DataError  # noqa: E402
 from minigan.machine import limited  # noqa: E402
 from minigan.sklearn import (  # noqa: E402
     GANSampler,
@@ -164,7 +165,14 @@ def test_a_sampler_survives_a_pickle_a_clone_and_a_pipeline():
     fitted = GANSampler(**TINY).fit(X)
     text = pickle.dumps(fitted)
     assert len(text) < 50_000 and X[0].tobytes() not in text and X[:, 0].tobytes() not in text
-    np.testing.assert_array_equal(pickle.loads(text).sample(5), fitted.sample(5))
+    given = pickle.loads(text)
+    np.testing.assert_array_equal(given.sample(5), fitted.sample(5))
+    assert given.run_.verdict == fitted.run_.verdict and given.score(X) == fitted.score(X)
+    assert given.run_.metrics["step"].tolist() == [0, 5]
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(given)).sample(5), fitted.sample(5))
+    for asked in (lambda: given.run_.resume(9), lambda: given.run_.findings, lambda: given.run_.save("x")):
+        with pytest.raises(DataError, match="came out of a pickle, without the rows that it learned"):
+            asked()
     assert clone(fitted).get_params() == fitted.get_params()
     with pytest.raises(NotFittedError):
         clone(fitted).sample(5)
