@@ -69,10 +69,8 @@ class Quantiles:
         inner = np.arange(count + 1) / count
         found = distribution.quantile(np.concatenate([self.levels, inner[1:-1]]))
         self.far, inner = found[: len(self.levels)], found[len(self.levels) :]
-        ends = np.concatenate([self.far[:1], inner, self.far[-1:]])
-        self.left, width = ends[:-1], np.diff(ends)
-        beside = np.maximum(np.append(width[1:], np.inf), np.append(np.inf, width[:-1]))
-        self.width = np.where(width > GAP * beside, 0.0, width)
+        self.left = np.concatenate([self.far[:1], inner])
+        self.width, self.far_width = _widths(np.append(self.left, self.far[-1])), _widths(self.far)
         tail = math.ceil(TAIL * count)
         self.width[:tail] = self.width[-tail:] = np.nan
 
@@ -84,8 +82,22 @@ class Quantiles:
         x *= at - cell
         x += self.left.take(cell)
         far = np.isnan(x)
-        x[far] = np.interp(at[far] / (self.n * self.cells), self.levels, self.far)
+        x[far] = self._in_a_tail(at[far] / (self.n * self.cells))
         return x
+
+    def _in_a_tail(self, u: np.ndarray) -> np.ndarray:
+        cell = np.searchsorted(self.levels, u, side="right") - 1
+        low = self.levels[cell]
+        part = (u - low) / (self.levels[cell + 1] - low)
+        tail: np.ndarray = self.far[cell] + part * self.far_width[cell]
+        return tail
+
+
+def _widths(ends: np.ndarray) -> np.ndarray:
+    """Those of the cells between the ends, 0 of one that spans a gap."""
+    width = np.diff(ends)
+    beside = np.maximum(np.append(width[1:], np.inf), np.append(np.inf, width[:-1]))
+    return np.where(width > GAP * beside, 0.0, width)
 
 
 @lru_cache(maxsize=8)
@@ -124,10 +136,10 @@ def stratified_rows(
         values = distribution.in_slices(n)
         found = values.take(((k + v) * (len(values) / n)).astype(np.intp), axis=0)
         return found.reshape(*shape, distribution.features)
-    if isinstance(distribution, Distribution):
-        return stratified(distribution, rng, shape, packing, 1)
     if isinstance(distribution, Transported):
         k, v = slices(rng, (*shape[:-1], n, packing * distribution.sources))
         return distribution.transport(((k + v) / n).reshape(*shape, distribution.sources))
+    if distribution.features == 1:
+        return stratified(distribution, rng, shape, packing, 1)
     rows: np.ndarray = distribution.sample(rng, shape)
     return rows

@@ -66,6 +66,12 @@ def test_no_value_is_in_a_gap():
     assert (table.width == 0).sum() == 1 and GAP > 1
     x = table(np.full(9000, 50), np.linspace(0, 1, 9000, endpoint=False))
     assert ((x <= 1) | (x >= 1000)).all()
+    rare = Quantiles(parse("0.9997*uniform(0, 1) + 0.0003*uniform(1000, 1001)"), 4)
+    x = rare(np.full(9000, 3), 1 - np.linspace(0.00110, 0.00130, 9000))
+    assert ((x <= 1) | (x >= 1000)).all() and 0 < (x > 1).sum() < 9000
+    whole = Quantiles(parse("0.5*uniform(0, 1e-9) + 0.5*uniform(1, 1.000000001)"), 3)  # as good as two values
+    x = whole(np.arange(3000) % 3, np.linspace(0.001, 0.999, 3000))
+    assert set(np.round(x, 6)) == {0.0, 1.0}
 
 
 def test_ends_of_heavy_tails_are_finite():
