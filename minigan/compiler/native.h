@@ -10,6 +10,7 @@ typedef ptrdiff_t Index;  // of 32 bits the loops are slower, and gcc 12 got one
 #define EXPORT __attribute__((visibility("default")))
 #endif
 #define INLINE static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
 #define UNROLL _Pragma("GCC unroll 20")
 
 INLINE T maximum(T a, T b) { return a >= b || a != a ? a : b; }

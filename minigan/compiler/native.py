@@ -62,6 +62,7 @@ class Native:
         self._arrange()
         self.numbers, self._number_of = [], {}
         self._turned, self._makers, self._copies_length = {}, [], 0
+        self._kernels, self._products = {}, []
         self.functions = {
             stage: Loops(self, stage, self._title(k, stage)) for k, stage in enumerate(self.regions.all)
         }
@@ -155,6 +156,16 @@ class Native:
         at, self._copies_length = self._copies_length, self._copies_length + self._lines(length)
         return f"copies_{at}[0]"
 
+    def kernel(self, rows, m, terms, an, ak, bk):
+        """The name of a function that makes so many rows of a product; written once for all stages."""
+        key = rows, m, terms, an, ak, bk
+        if key not in self._kernels:
+            name = self._kernels[key] = f"product{len(self._kernels)}"
+            head = f"static NOINLINE void {name}(const Index K, const T* a, const T* b, T* restrict c)"
+            body = f"product({rows}, {m}, {terms or 'K'}, a, {an}, {ak}, b, {bk}, c);"
+            self._products.append(f"{head}\n{{\n    {body}\n}}\n")
+        return self._kernels[key]
+
     def turned(self, stage, node, turn, length):
         """A pointer to a transposed factor, which is copied once, before the region of the stage."""
         key = self.regions.phase[stage], node
@@ -214,7 +225,9 @@ class Native:
             "}",
         ]
         makers = [text for _, _, text in self._makers]
-        return "\n".join([*head, *makers, *(f.text for f in self.functions.values()), *lines, ""])
+        return "\n".join(
+            [*head, *self._products, *makers, *(f.text for f in self.functions.values()), *lines, ""]
+        )
 
     def timed(self):
         """The source with a clock around each line of the step, which adds to times(); their functions."""

@@ -202,8 +202,8 @@ class Loops(Lines):
         for rows, head in _row_loops(last, whole):
             with self.loop(head):
                 self._local("c", TILE_ROWS * m)
-                left = f"{self._at(a, [*at, 'i', '0'])}, {an}, {ak}"
-                self.add(f"product({rows}, {m}, {terms}, {left}, {pointer}, {bk}, c);")
+                kernel = self.code.kernel(rows, m, terms, an, ak, bk)
+                self.add(f"{kernel}({terms}, {self._at(a, [*at, 'i', '0'])}, {pointer}, c);")
                 self.registers = {self.stage.total: f"c[r * {m} + j]"}
                 with self.loop(f"for (Index r = 0; r < {rows}; ++r)"):
                     self._vector("j", 0, m, lambda: self.results([*at, "(i + r)", "j"]))
@@ -272,15 +272,15 @@ class Loops(Lines):
             return self._accumulate_one_by_one(a, b, at, n, m)
         if m == 1:
             self._local("c", n)
-            right = f"{self._at(b, [*at, 'lo', '0'])}, 0, {bk}, {self._at(a, [*at, '0', 'lo'])}, {ak}"
-            self.add(f"product(1, {n}, hi - lo, {right}, c);")
+            kernel, column = self.code.kernel("1", n, "", 0, bk, ak), self._at(b, [*at, "lo", "0"])
+            self.add(f"{kernel}(hi - lo, {column}, {self._at(a, [*at, '0', 'lo'])}, c);")
             return self._vector("i", 0, n, lambda: self.add("sum[i] += c[i];"))
         self.add("Index i = 0;")
         for rows, head in _row_loops(n, n % TILE_ROWS == 0):
             with self.loop(head):
                 self._local("c", TILE_ROWS * m)
-                left = f"{self._at(a, [*at, 'i', 'lo'])}, {an}, {ak}"
-                self.add(f"product({rows}, {m}, hi - lo, {left}, {self._at(b, [*at, 'lo', '0'])}, {bk}, c);")
+                kernel, right = self.code.kernel(rows, m, "", an, ak, bk), self._at(b, [*at, "lo", "0"])
+                self.add(f"{kernel}(hi - lo, {self._at(a, [*at, 'i', 'lo'])}, {right}, c);")
                 with self.loop(f"for (Index r = 0; r < {rows}; ++r)"):
                     self._vector("j", 0, m, lambda: self.add(f"sum[(i + r) * {m} + j] += c[r * {m} + j];"))
         return None
