@@ -108,10 +108,14 @@ class GANSampler(DensityMixin, BaseEstimator):  # type: ignore[misc]
                       None for that of the estimator
 
         Shapes:  → (n_samples, p); a data frame with the names of X after ``set_output``
+        Raises:  ValueError – for what is no whole number above 0, or rows that the memory does not hold
         """
         check_is_fitted(self, "seed_")
         draw = _whole(self.random_state if random_state is None else random_state)
-        rows = self.run_.sample(n_samples, seed=draw)
+        try:
+            rows = self.run_.sample(n_samples, seed=draw)
+        except ConfigError as refused:
+            raise ValueError(_with_our_names(str(refused))) from None
         own = getattr(self, "_sklearn_output_config", {})
         chosen = own.get("transform", get_config()["transform_output"])
         if chosen not in FRAMES:
@@ -197,8 +201,11 @@ def _whole(random_state: Any) -> int:
 
 
 def _with_our_names(text: str) -> str:
-    """A refusal of settings with the names that they have as parameters."""
-    ours = {name: parameter for parameter, name in SETTINGS.items()} | {"seed": "random_state"}
+    """A refusal with the names that settings and arguments have here."""
+    ours = {name: parameter for parameter, name in SETTINGS.items()} | {
+        "seed": "random_state",
+        "n": "n_samples",
+    }
     return re.sub(r"[a-z_]+(\.[a-z0-9_]+)?", lambda found: ours.get(found[0], found[0]), text)
 
 

@@ -4,6 +4,7 @@ import inspect
 import pickle
 import sys
 import warnings
+from functools import cache
 
 import numpy as np
 import pytest
@@ -43,6 +44,12 @@ CHECKED = {
 }
 X = np.random.default_rng(0).normal(size=(120, 2)) * [1.0, 5.0] + [3.0, -2.0]
 Y = np.where(X[:, 0] + np.random.default_rng(1).normal(size=120) > 3, "in", "out")
+
+
+@cache
+def fitted_sampler():
+    """A sampler that no test changes."""
+    return GANSampler(**TINY).fit(X)
 
 
 @pytest.mark.parametrize("name", CHECKED)
@@ -122,11 +129,17 @@ def test_numbers_of_a_search_are_numbers():
 def test_a_sampler_scores_what_it_learned():
     """A trained one above an untrained one, which is above one for other data; in any unit of the data."""
     trained = GANSampler(steps=300, batch=64, random_state=0).fit(X)
-    scores = [trained.score(X), GANSampler(**TINY).fit(X).score(X), trained.score(X + 40)]
+    scores = [trained.score(X), fitted_sampler().score(X), trained.score(X + 40)]
     assert scores == sorted(scores, reverse=True) and -0.2 < scores[0] <= 0 and scores[2] < -5
     assert trained.score(X) == scores[0]
     scaled = GANSampler(steps=300, batch=64, random_state=0).fit(X * 1024)
     assert scaled.score(X * 1024) == pytest.approx(scores[0], abs=1e-4)
+
+
+@pytest.mark.parametrize("count", [0, 2.5, "3"])
+def test_a_number_of_rows_is_whole(count):
+    with pytest.raises(ValueError, match="n_samples is a whole number ≥ 1; received"):
+        fitted_sampler().sample(count)
 
 
 def test_one_feature_has_log_densities():
@@ -153,7 +166,7 @@ def test_an_interrupt_ends_a_search(monkeypatch):
 
 
 def test_random_states():
-    fixed, free = GANSampler(**TINY).fit(X), GANSampler(**(TINY | {"random_state": None})).fit(X)
+    fixed, free = fitted_sampler(), GANSampler(**(TINY | {"random_state": None})).fit(X)
     assert (fixed.sample(4) == fixed.sample(4)).all() and not (free.sample(4) == free.sample(4)).any()
     assert free.seed_ != GANSampler(**(TINY | {"random_state": None})).fit(X).seed_
     shared = np.random.RandomState(3)
@@ -162,7 +175,7 @@ def test_random_states():
 
 
 def test_a_sampler_survives_a_pickle_a_clone_and_a_pipeline():
-    fitted = GANSampler(**TINY).fit(X)
+    fitted = fitted_sampler()
     text = pickle.dumps(fitted)
     assert len(text) < 50_000 and X[0].tobytes() not in text and X[:, 0].tobytes() not in text
     given = pickle.loads(text)
