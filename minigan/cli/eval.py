@@ -53,11 +53,11 @@ def evaluate(
     refuse_places(target, data)
     shown = ""
     if os.path.isdir(subject):
-        from minigan.front.fitting import load
+        from minigan.front.fitting import read_run
 
         if target is not None or data is not None:
             raise ConfigError("a run is judged against what it learned; --target and --data are for files")
-        run = load(subject, at=at)
+        run = read_run(subject, at=at)
         print_notes(run.notes)
         verdicts = [run.judge(count, draw=k) for k in range(draws)]
         verdict, findings = verdicts[0], run.found()

@@ -25,12 +25,12 @@ def sample(ctx: click.Context, run: str, count: int, output: str | None, index: 
 
     import numpy as np
 
-    from minigan.front.fitting import load
+    from minigan.front.fitting import read_run
     from minigan.storage.files import write_atomic
 
     if output is not None and Path(output).suffix not in (".csv", ".npy"):
         raise ConfigError(f"-o writes .csv or .npy; received {output!r}")
-    trained = load(run, at=at)
+    trained = read_run(run, at=at)
     print_notes(trained.notes)
     features = len(trained.names)
     as_text = output is None or output.endswith(".csv")

@@ -90,18 +90,19 @@ def train(
     every run's config.json can be given back. With --resume a run that was stopped goes on, bitwise as if it
     had not been; --steps then makes it longer.
     """
-    from minigan.front.fitting import begin, load
+    if resume is not None:
+        _refuse_settings(ctx)
+        steps = _as_steps(options["steps"])
+    else:
+        request = configure(source, sets, fast_dev_run, options)
+        if print_config:
+            return _print_config(request.config, request.origins, as_json)
+
+    from minigan.front.fitting import begin, read_run
     from minigan.front.tensorboard import TensorBoard
 
     log = None if tensorboard is None else TensorBoard(tensorboard)
-    if resume is not None:
-        _refuse_settings(ctx)
-        steps, run = _as_steps(options["steps"]), load(resume)
-    else:
-        plan = configure(source, sets, fast_dev_run, options)
-        if print_config:
-            return _print_config(plan.config, plan.origins, as_json)
-        run = begin(plan, out, detect_anomaly=detect_anomaly)
+    run = begin(request, out, detect_anomaly=detect_anomaly) if resume is None else read_run(resume)
     shown = None if ctx.obj["quiet"] else console(ctx, err=True)
     try:
         if resume is None:

@@ -97,4 +97,9 @@ def load(path: str | os.PathLike[str], *, at: str | int = "latest") -> Run:
 
     Raises:  DataError – if it is no run directory, or damaged; CheckpointError – for checkpoints that are
     """
-    return Run(RunDirectory.open(path_of("path", path)), at=str(at))
+    return read_run(path_of("path", path), at=str(at))
+
+
+def read_run(path: str, *, at: str = "latest") -> Run:
+    """As ``load``; what it refuses, and what it is asked, is worded as on the command line."""
+    return Run(RunDirectory.open(path), at=at)

@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 import pickle
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -174,6 +175,15 @@ def test_what_is_refused_is_said_in_a_sentence(place, arguments, settings, error
     assert said in str(caught.value) and "\n" not in str(caught.value) and list(place.iterdir()) == []
 
 
+def test_a_device_is_what_the_option_means(place):
+    from minigan.front.configuration import request_of
+
+    config = request_of(mg.Empirical(np.arange(9.0)), None, {"device": "cpu", "lr": 0.01}).config
+    assert (config.backend, config.execution, config.generator_optimizer.rate) == ("numpy", "auto", 0.01)
+    with pytest.raises(ConfigError, match="execution"):
+        request_of(TARGET, None, {"execution": "cuda"})
+
+
 def test_a_run_can_be_asked(run):
     assert repr(run).startswith("<Run of normal(4, 1.25), seed 1: finished at step 6 of 6; ")
     assert (run.status, run.step, run.names, run.path) == ("finished", 6, ("x",), None)
@@ -252,8 +262,15 @@ def test_a_saved_run_is_a_run_of_the_command_line(place, run, rows, capsys):
     assert mg.load(path).step == 9 and mg.load(path, at=6).sample(5).tobytes() == run.sample(5).tobytes()
     with pytest.raises(mg.MiniganError, match="cannot be written: File exists"):
         run.save(path)
-    copy = mg.load(path).save("copy")
+    loaded = mg.load(path)
+    assert loaded.notes == () and len(list(loaded.densities())) == len(loaded.metrics["step"])
+    assert "laplace" not in repr(loaded) and "in kept>" in repr(loaded) and loaded.plot("losses").lines
+    copy = loaded.save("copy")
     assert (mg.load(copy).resume(12).sample(3) == mg.load(path).resume(12).sample(3)).all()
+    shutil.rmtree(Path(copy, "checkpoints"))
+    assert "no checkpoint can be read" in repr(mg.load(copy)) and mg.load(path, at="best").verdict.rows
+    with pytest.raises(ValueError, match="not trained here"):
+        _ = loaded.ended
     with pytest.raises(ConfigError, match="newest checkpoint"):
         mg.load(path, at="best").resume()
     with pytest.raises(CheckpointError, match="no checkpoint '7'"):
@@ -355,6 +372,17 @@ def test_the_command_line_has_no_setting_of_its_own():
         known = name in signature or name in fields() or name in ("lr", "device")
         assert known or name in terminal, name
         assert name in terminal or name in inspect.getdoc(fit) or name in fields()
+    ours = {  # of other commands: what their options are called here
+        cli.sample.sample: ((mg.load, mg.Run.draw), {"run": "path", "output": None}),
+        cli.evaluation.evaluate: (
+            (mg.load, mg.Run.judge, mg.eval),
+            {"subject": "samples", "target": "target_or_data", "data": "target_or_data", "count": "n",
+             "draws": "draw", "require_ks": None, "as_json": None},
+        ),
+    }  # fmt: skip
+    for command, (functions, names) in ours.items():
+        taken = {name for function in functions for name in inspect.signature(function).parameters}
+        assert {names.get(option.name, option.name) for option in command.params} - {None} <= taken
     for name, field in fields().items():
         from minigan.front.configuration import settings_in
 
