@@ -6,6 +6,7 @@ import os
 from contextlib import contextmanager
 from functools import cache, lru_cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -79,12 +80,11 @@ def one_thread_of_blas():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def native_code(tmp_path_factory):
+def native_code():
     """It is kept in a folder of the session, and compiled in a hurry where the flags are not the subject."""
-    place = tmp_path_factory.mktemp("native")
-    place.chmod(0o700)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(c_compiler, "folder", lambda: place)
+    # not pytest's: tests/soak has folders of its own, which do not last as long
+    with TemporaryDirectory(prefix="minigan-native-") as place, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(c_compiler, "folder", lambda: Path(place))
         patched.setattr(c_compiler, "FLAGS", ("-O0", *(f for f in c_compiler.FLAGS if f != "-O3")))
         yield
 
