@@ -9,6 +9,7 @@
 ``multivariate``   several features: the protocol; the normal distribution and its mixtures
 ``planar``         the ring, the grid, the spiral and other figures of the plane
 ``galaxies``       images of galaxies: light profiles, a telescope, the sky's noise
+``strata``         stratified draws of them: one value from each of equal slices of probability
 ``text_form``      the text form of all these
 ``families``       what it can name: the families, and other names for them
 ``spelling``       how people write them

@@ -24,7 +24,7 @@ class Empirical(Univariate):
 
     values: np.ndarray
     _sorted: np.ndarray = field(init=False, repr=False)
-    _sliced: dict[int, np.ndarray] = field(init=False, repr=False, default_factory=dict)  # by their number
+    _orders: dict[int, np.ndarray] = field(init=False, repr=False, default_factory=dict)  # by slices
 
     def __post_init__(self) -> None:
         values = np.array(host(self.values, "data set", finite=True))
@@ -89,17 +89,19 @@ class Empirical(Univariate):
     def sample(self, rng: np.random.Generator, shape: Shape = ()) -> np.ndarray:
         return self.values[rng.integers(len(self.values), size=shape)]
 
-    def in_slices(self, n: int) -> np.ndarray:
-        """The rows in an order in which each of n equal slices holds neighbours; not to be written to.
+    def in_slices(self, n: int, places: np.ndarray) -> np.ndarray:
+        """The rows at these places of an order in which each of n equal slices holds neighbours.
 
         One feature is sorted. Several are halved at the median of the feature that varies most, in sd of all
         rows, and the halves again, until there are n parts.
+
+        Shapes:  places (…) of whole numbers → (…), or (…, p)
         """
         if self.values.ndim == 1:
-            return self._sorted
-        if n not in self._sliced:
-            self._sliced[n] = self.values[_neighbours(self.values, n)]
-        return self._sliced[n]
+            return self._sorted.take(places)
+        if n not in self._orders:
+            self._orders[n] = _neighbours(self.values, n)
+        return self.values.take(self._orders[n].take(places), axis=0)
 
     def __str__(self) -> str:
         rows, *features = self.values.shape

@@ -133,9 +133,8 @@ def stratified_rows(
     n = shape[-1] // packing
     if isinstance(distribution, Empirical):
         k, v = slices(rng, (*shape[:-1], n, packing))
-        values = distribution.in_slices(n)
-        found = values.take(((k + v) * (len(values) / n)).astype(np.intp), axis=0)
-        return found.reshape(*shape, distribution.features)
+        places = ((k + v) * (len(distribution.values) / n)).astype(np.intp)
+        return distribution.in_slices(n, places).reshape(*shape, distribution.features)
     if isinstance(distribution, Transported):
         k, v = slices(rng, (*shape[:-1], n, packing * distribution.sources))
         return distribution.transport(((k + v) / n).reshape(*shape, distribution.sources))
