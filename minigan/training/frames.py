@@ -23,6 +23,7 @@ TO_NUMBERS = {  # how a column is made numbers in the library that it is of
     "polars": ", as .cast(float)", "pyarrow": ", as .cast('float64')",
 }  # fmt: skip
 CATEGORIES = ("category", "categorical", "enum", "dictionary")  # of which a column is, by its type's name
+PROTOCOLS = ("__array__", "to_numpy", "numpy", "__arrow_c_stream__", "collect", "compute")
 HELD = {kind: held for kind, (held, _) in DTYPES.items()}
 GIVE = "give the column as numbers"
 TIMES = "give the time since a moment as numbers"
@@ -244,8 +245,8 @@ def _columns(data: Any) -> Iterator[Any]:
 def _name(given: Any, position: int) -> str:
     """The name of a column: of one that has levels, these with points between them."""
     parts = given if isinstance(given, tuple) else (given,)
-    text = ".".join(str(part) for part in parts if part is not None and str(part))
-    return label(text.strip()) or f"x{position}"
+    text = ".".join(str(part) for part in parts if part is not None and part == part)  # NaN is none
+    return label(text.strip(". ")) or f"x{position}"
 
 
 def _array(data: Any, what: str) -> _Frame:
@@ -284,18 +285,20 @@ def _refuse_unreadable(data: Any, what: str) -> None:
     if _is_sparse(data):
         raise DataError(f"{what} is sparse, which networks do not take; give its toarray()")
     if isinstance(data, (Sequence, Mapping)) and not isinstance(data, (str, bytes)):
+        if not isinstance(data, Mapping) and len(data) and isinstance(data[0], Mapping):
+            raise DataError(f"{what} holds dictionaries of a row each; give a dictionary of columns")
         return
+    has = {name for name in PROTOCOLS if hasattr(data, name)} if not isinstance(data, type) else set()
     for computes in ("collect", "compute"):  # polars, dask
-        if hasattr(data, computes) and not hasattr(data, "__array__"):
+        if computes in has and "__array__" not in has:
             raise DataError(f"{what} has not been computed yet; give its {computes}()")
-    if isinstance(data, Data) or any(
-        hasattr(data, name) for name in ("__array__", "to_numpy", "columns", "numpy")
-    ):
+    if isinstance(data, Data) or has & {"__array__", "to_numpy", "numpy"}:
+        return
+    if "__arrow_c_stream__" in has:
+        raise DataError(f"{what} is read by pyarrow; give pyarrow.table(data)")
+    if hasattr(data, "columns") and not isinstance(data, type):
         return
     with suppress(TypeError):  # an array on a device
         backend.of(data)
         return
-    advice = "is no table; give an array, a list of numbers or of rows, or a data frame"
-    if hasattr(data, "__arrow_c_stream__"):
-        advice = "is read by pyarrow; give pyarrow.table(data)"
-    raise DataError(f"{what} {advice}")
+    raise DataError(f"{what} is no table; give an array, a list of numbers or of rows, or a data frame")

@@ -210,6 +210,9 @@ def test_numbers_that_float64_has_not_are_noted_or_refused():
     (3, "the int is no table"), (None, "the NoneType is no table"), (iter([1, 2]), "is no table"),
     ([2.0, 2, 2], "column 'x' is constant (2): variance 0"),
     (type("Lazy", (), {"collect": 0})(), "the Lazy has not been computed yet; give its collect()"),
+    ([{"a": 1}, {"a": 2}], "the list holds dictionaries of a row each; give a dictionary of columns"),
+    (Frame, "the type is no table"),
+    (type("Relation", (), {"__arrow_c_stream__": 0, "columns": ["a"]})(), "give pyarrow.table(data)"),
     (type("Stream", (), {"__arrow_c_stream__": 0})(), "is read by pyarrow; give pyarrow.table(data)"),
 ], ids=lambda part: part[:40] if isinstance(part, str) else "")  # fmt: skip
 def test_what_is_no_table_is_refused(data, says):
@@ -272,7 +275,7 @@ def test_pandas():
     np.testing.assert_array_equal(read_frame(gap, drop_nonfinite=True).values, [[1, 1.5], [7, 1]])
     levels = pd.DataFrame(X, columns=pd.MultiIndex.from_tuples([("a", "x"), ("b", "")]))
     for columns, names in ((levels.columns, ("a.x", "b")), (["a", "a"], ("a", "a")),
-                           ([2001, 2002], ("2001", "2002")),
+                           ([None, "b"], ("x0", "b")), ([2001, 2002], ("2001", "2002")),
                            (range(2), ("x0", "x1"))):  # fmt: skip
         named = pd.DataFrame(X, columns=columns)
         assert read_frame(named).names == names
