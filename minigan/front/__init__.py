@@ -12,6 +12,7 @@ wording.py        refusals as a script has them
 history.py        metrics as columns
 progress.py       what a person sees meanwhile
 tensorboard.py    a run as TensorBoard shows it
+frames.py         rows as data frames
 keeping.py        data from memory in the directory of a run
 figures.py        the way to what draws
 """

@@ -1,13 +1,12 @@
 """The metrics of a run as columns."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from minigan.errors import UnavailableError, nearest
+from minigan.errors import nearest
+from minigan.front.frames import library_called
 
 
 class History(Mapping[str, np.ndarray]):
@@ -35,9 +34,7 @@ class History(Mapping[str, np.ndarray]):
 
     def to_pandas(self) -> Any:
         """The columns as a data frame of pandas.    Raises:  UnavailableError – where pandas is not there"""
-        if find_spec("pandas") is None:
-            raise UnavailableError("to_pandas() needs pandas; install it with: pip install pandas")
-        return import_module("pandas").DataFrame(self._columns)
+        return library_called("pandas").DataFrame(self._columns)
 
     def __repr__(self) -> str:
         steps = self._columns.get("step", np.empty(0, "int64"))

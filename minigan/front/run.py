@@ -13,6 +13,7 @@ from minigan.arguments import whole
 from minigan.errors import ConfigError, DataError, DivergedError, MiniganError, UnavailableError, quoted
 from minigan.evaluation.verdict import Verdict
 from minigan.front.configuration import path_of, steps_of
+from minigan.front.frames import as_frame
 from minigan.front.history import History
 from minigan.front.progress import Progress, person
 from minigan.front.wording import as_python, for_scripts
@@ -138,6 +139,15 @@ class Run:
             return self.draw(whole("n", n), whole("seed", seed, least=0))
         except (TypeError, ValueError) as error:
             raise ConfigError(str(error)) from None
+
+    def frame(self, n: int = 1000, *, seed: int = 0, library: str = "pandas") -> Any:
+        """The rows of ``sample`` as a data frame with the names of the features.
+
+        library  "pandas" or "polars"
+
+        Raises:  as ``sample``, and UnavailableError – where the library is not installed
+        """
+        return as_frame(library, self.sample(n, seed=seed), self.names)
 
     def draw(self, count: int, index: int, *, beside: int = 0) -> np.ndarray:
         """As ``sample``, where so many bytes beside the rows are needed.    Shapes:  → (count, p)"""

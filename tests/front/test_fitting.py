@@ -15,7 +15,7 @@ import pytest
 
 import minigan as mg
 from minigan import cli
-from minigan.errors import CheckpointError, ConfigError, DataError, DivergedError
+from minigan.errors import CheckpointError, ConfigError, DataError, DivergedError, UnavailableError
 from minigan.front.fitting import fit
 from minigan.storage import checkpoint
 from minigan.training.config import fields
@@ -321,13 +321,32 @@ def test_a_run_can_be_copied_and_sent_to_another_process(run, rows):
     assert pickle.loads(pickle.dumps(run)).judge().as_dict() == run.verdict.as_dict()
 
 
-def test_columns_become_a_data_frame_where_pandas_is(run, monkeypatch):
-    monkeypatch.setattr("minigan.front.history.find_spec", lambda name: None)
-    with pytest.raises(mg.MiniganError, match="to_pandas.. needs pandas"):
-        run.metrics.to_pandas()
-    monkeypatch.setattr("minigan.front.history.find_spec", lambda name: True)
-    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=dict))
-    assert list(run.metrics.to_pandas()) == list(run.metrics)
+def test_columns_and_rows_become_data_frames_where_libraries_are(run, monkeypatch):
+    monkeypatch.setattr("minigan.front.frames.find_spec", lambda name: None)
+    for ask in (run.metrics.to_pandas, lambda: run.frame(2)):
+        with pytest.raises(UnavailableError, match="pip install pandas"):
+            ask()
+    with pytest.raises(ConfigError, match="one of pandas, polars, received 'excel'"):
+        run.frame(2, library="excel")
+    monkeypatch.setattr("minigan.front.frames.find_spec", lambda name: True)
+    for name in ("pandas", "polars"):
+        library = SimpleNamespace(DataFrame=lambda *given, **how: (given, how))
+        monkeypatch.setitem(sys.modules, name, library)
+        ((rows,), how) = run.frame(2, library=name)
+        assert (rows == run.sample(2)).all() and ["x"] in how.values()
+    assert list(run.metrics.to_pandas()[0][0]) == list(run.metrics)
+
+
+def test_names_go_in_and_come_out(rows):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(rows, columns=["b", "a"])
+    each = fit(frame, **TINY)
+    assert list(each.frame(3).columns) == ["b", "a"] == list(each.names)
+    assert (each.discriminator(frame[["a", "b"]]) == each.discriminator(frame)).all()  # by name
+    assert each.score(frame[["a", "b"]]) == each.score(rows)
+    assert each.metrics.to_pandas()["ks"].tolist() == each.metrics["ks"].tolist()
+    with pytest.raises(DataError, match=r"'c'.*text.*columns=\['b', 'a'\]"):
+        fit(frame.assign(c="x"), **TINY)
 
 
 def test_a_run_is_drawn(place, run, rows):
