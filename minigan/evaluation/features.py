@@ -156,10 +156,14 @@ class _Null:
     joint: Joint
 
     @classmethod
-    def of(cls, energies: np.ndarray, size: float, tails: np.ndarray) -> "_Null":
-        scaled = energies * size
-        energy = GammaTail.of(scaled.mean(), scaled.var())
-        return cls(energy, Joint.of(np.column_stack([energy.p(scaled), tails])))
+    def of(cls, energies: np.ndarray, of_all: np.ndarray, tails: np.ndarray) -> "_Null":
+        """From size × energy distance of the rows of the energy test, and of all rows.
+
+        The former hang together with the other tails as in large samples, but are of so few rows that their
+        own variance is some percent less than that of more.
+        """
+        own, energy = (GammaTail.of(scaled.mean(), scaled.var()) for scaled in (energies, of_all))
+        return cls(energy, Joint.of(np.column_stack([own.p(energies), tails])))
 
 
 def _harmonic(n, m):
@@ -213,15 +217,16 @@ def _stack(tails, deviations):
 def _draw(distribution, small):
     """Small perfect samplers that are drawn from the distribution itself."""
     rng, modes = np.random.default_rng(sum(small.rows)), modes_of(distribution)
-    (n, m), p, energies, tails = small.rows, distribution.features, [], []
+    (n, m), p, energies, of_all, tails = small.rows, distribution.features, [], [], []
     scale = np.where(distribution.sd > 0, distribution.sd, 1.0)
     tail_mean, tail_sd = moment_tails(n, m, scale, kurtosis_of(distribution), known=True)
     kolmogorov, steps = KolmogorovTail(_harmonic(n, m), p), np.repeat([1 / n, -1 / m], [n, m])
-    step = max(1, 2**20 // (max(small.energy) ** 2 + (n + m) * p))
+    step = max(1, 2**20 // (max(small.rows) ** 2 + (n + m) * p))
     for start in range(0, DRAWN, step):
         r = min(step, DRAWN - start)
         x, y = distribution.sample(rng, (r, n)), distribution.sample(rng, (r, m))
         energies.append(_energies(x[:, : small.energy[0]] / scale, y[:, : small.energy[1]] / scale))
+        of_all.append(energies[-1] if small.energy == small.rows else _energies(x / scale, y / scale))
         order = np.argsort(np.concatenate([x, y], axis=1), axis=1)
         parts = [kolmogorov.p(np.abs(np.cumsum(steps[order], axis=1)).max(axis=(1, 2)))]
         parts += _stack(tail_mean, np.abs(x.mean(axis=1) - distribution.mean))
@@ -230,7 +235,8 @@ def _draw(distribution, small):
             deviations = mode_deviations(modes, modes.coverage(x), (rng.random(r) - 0.5) / n)
             parts += [t.p(d) for t, d in zip(mode_tails(modes, n), deviations, strict=True)]
         tails.append(np.stack(parts, axis=1))
-    return _Null.of(np.concatenate(energies), _harmonic(*small.energy), np.concatenate(tails))
+    sized = (np.concatenate(e) * _harmonic(*k) for e, k in ((energies, small.energy), (of_all, small.rows)))
+    return _Null.of(*sized, np.concatenate(tails))
 
 
 _drawn = lru_cache(maxsize=16)(_draw)
@@ -252,11 +258,13 @@ def _split(sample, real, small, shown, rng):
     (a, b), kinds = small.energy, np.empty(n + m, np.int8)
     kinds[:n], kinds[n:], kinds[:a], kinds[n : n + b] = 1, 3, 0, 2
     kinds = rng.permuted(np.tile(kinds, (replicates, 1)), axis=1)
-    weights = np.array([1 / a, 0, -1 / b, 0])[kinds]
+    steps, largest = np.array([1 / n, 1 / n, -1 / m, -1 / m])[kinds], np.zeros(replicates)
     lengths = _lengths(pooled, pooled)
     np.fill_diagonal(lengths, 0.0)
-    energies = np.maximum(-((weights @ lengths) * weights).sum(axis=1), 0.0)
-    steps, largest = np.array([1 / n, 1 / n, -1 / m, -1 / m])[kinds], np.zeros(replicates)
+    energies, of_all = (
+        _harmonic(*k) * np.maximum(-((weights @ lengths) * weights).sum(axis=1), 0.0)
+        for weights, k in ((np.array([1 / a, 0, -1 / b, 0])[kinds], (a, b)), (steps, (n, m)))
+    )
     for j in range(p):
         apart = np.abs(np.cumsum(steps[:, np.argsort(pooled[:, j])], axis=1))
         largest = np.maximum(largest, apart.max(axis=1))
@@ -268,7 +276,7 @@ def _split(sample, real, small, shown, rng):
         )
         (mean_x, sd_x), (mean_y, sd_y) = (_moments(w, z, k) for w, k in ((mine, n), (1 - mine, m)))
         parts += _stack(tail_mean, np.abs(mean_x - mean_y)) + _stack(tail_sd, np.abs(sd_x - sd_y))
-    return _Null.of(energies, _harmonic(a, b), np.stack(parts, axis=1))
+    return _Null.of(energies, of_all, np.stack(parts, axis=1))
 
 
 def _moments(chosen, z, count):
