@@ -38,7 +38,15 @@ def tests(session):
 def frames(session):
     """What reads and makes data frames, with the libraries that are too large for every suite."""
     session.install("-e", ".[test]", "polars", "pyarrow")
-    session.run("python", "-m", "pytest", "tests/training/test_frames.py", "tests/sklearn", *session.posargs)
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "tests/training/test_frames.py",
+        "tests/sklearn",
+        "tests/front",
+        *session.posargs,
+    )
 
 
 @nox.session
