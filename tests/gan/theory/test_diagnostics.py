@@ -265,11 +265,26 @@ def test_pushforward_cdf_is_one_beyond_and_zero_before():
 
 
 def test_pushforward_cdf_equals_its_definition_and_does_not_depend_on_the_chunks():
-    rng = np.random.default_rng(4)  # 4.5 million pairs: three chunks
+    rng = np.random.default_rng(4)
     mass, x, at = rng.dirichlet(np.ones(3000)), np.cumsum(rng.normal(size=3001)), np.linspace(-60, 60, 1500)
     low, high = np.minimum(x[:-1], x[1:]), np.maximum(x[:-1], x[1:])
     direct = [float((mass * np.clip((t - low) / (high - low), 0, 1)).sum()) for t in at[::100]]
-    np.testing.assert_allclose(pushforward_cdf(mass, x, at)[::100], direct, atol=1e-12)
+    found = pushforward_cdf(mass, x, at)
+    np.testing.assert_allclose(found[::100], direct, atol=1e-12)
+    assert (np.diff(found) >= 0).all()
+    # each cell over all points: 2.25 million pairs, two chunks
+    wide = pushforward_cdf(np.full(1500, 1 / 1500), 60.0 * (-1.0) ** np.arange(1501), at)
+    np.testing.assert_allclose(wide, np.clip((at + 60) / 120, 0, 1), atol=1e-13)
+
+
+def test_pushforward_cdf_of_points_steps_and_numbers_that_are_not_finite():
+    at, mass = np.array([-1.0, 0.0, 1.0, 2.0]), np.array([0.25, 0.75])
+    np.testing.assert_allclose(pushforward_cdf(mass, np.array([1.0, 1.0, 1.0]), at), [0, 0, 0, 1])
+    np.testing.assert_allclose(pushforward_cdf(mass, np.array([-1.0, 1.0, 1.0]), at), [0, 0.125, 0.25, 1])
+    large = pushforward_cdf(mass, np.array([1e6, 1e6, 1e6]), 1e6 + at)  # a step below the last digit of at
+    np.testing.assert_allclose(large, [0, 0, 1, 1])
+    for bad in (np.nan, np.inf, -np.inf):
+        assert np.isnan(pushforward_cdf(mass, np.array([0.0, bad, 1.0]), at)).all()
 
 
 @pytest.mark.parametrize(
