@@ -67,12 +67,20 @@ def separation(real_logits: Any, fake_logits: Any) -> float:
     Raises:  ValueError – for an empty array
     Source:  Mann & Whitney 1947; Hanley & McNeil 1982
     """
-    # ranks are found sooner one after the other
-    real, fake = np.sort(np.ravel(real_logits)), np.sort(np.ravel(fake_logits))
+    real, fake = (np.sort(_narrowed(np.ravel(logits))) for logits in (real_logits, fake_logits))
     if real.size == 0 or fake.size == 0:
         raise ValueError("real logits are ranked among generated ones; received an empty array")
-    below = [np.searchsorted(fake, real, side=side).mean() for side in ("left", "right")]
-    return float(sum(below) / (2 * fake.size))
+    below = np.searchsorted(fake, real)  # sooner where both are in order
+    until, tied = below.copy(), fake[np.minimum(below, fake.size - 1)] == real
+    until[tied] = np.searchsorted(fake, real[tied], side="right")
+    return float((below.mean() + until.mean()) / (2 * fake.size))
+
+
+def _narrowed(a: np.ndarray) -> np.ndarray:
+    """The same numbers as float32 where they are: they are sorted twice as fast."""
+    with np.errstate(over="ignore"):
+        narrow = a.astype("float32")
+    return narrow if (narrow == a).all() else a
 
 
 def spread_axes(real: Any) -> Host:

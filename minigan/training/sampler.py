@@ -1,11 +1,13 @@
 """A generator in the user's units: latent vectors in, rows out. All that sampling needs, so no data."""
 
+import math
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
-from minigan.engine.tensor import constant
+from minigan.engine.tensor import Tensor, constant
 from minigan.gan.objectives import objective as objective_called
 from minigan.nn.network import Network
 from minigan.training.config import Config
@@ -65,8 +67,30 @@ def apply(network: Network, x: np.ndarray, dtype: str, backend: Any, block: int 
             rows = np.concatenate(
                 [rows, np.zeros((*x.shape[:-2], block - rows.shape[-2], x.shape[-1]), dtype)], -2
             )
-        parts.append(network(constant(backend.array(rows))).numpy())
+        if backend.xp is np and rows.ndim == 2:
+            parts.append(_in_long_rows(network, rows))
+        else:
+            parts.append(network(constant(backend.array(rows))).numpy())
     return np.concatenate(parts, axis=-2)[..., :count, :].astype("float64")
+
+
+def _in_long_rows(network: Network, x: np.ndarray) -> np.ndarray:
+    """What a network makes of rows, a third sooner: NumPy is slow at short rows.
+
+    The product with one input is taken as its transpose, and a bias is added to many rows as to one. The bits
+    are the network's own where BLAS rounds a transposed product alike, as OpenBLAS does.
+    """
+    for i, (layer, after) in enumerate(zip_longest(network.layers, network.layers[1:])):
+        W, b = (network.parameters[f"{i}.{name}"].memory for name in ("W", "b"))
+        if layer.n == 1 and after is not None and after.m > 1:  # a product with one column rounds otherwise
+            x = layer.activation(Tensor(W.T * x.T + b.T)).memory.T
+            continue
+        x = np.dot(x, W) if layer.n > 1 else x * W
+        several = math.gcd(len(x), 64)
+        wide = x.reshape(len(x) // several, several * layer.m)
+        wide += np.tile(b, several)
+        x = layer.activation(Tensor(x)).memory
+    return x
 
 
 def probability(objective: str, logits: np.ndarray) -> np.ndarray:
