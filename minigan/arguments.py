@@ -62,11 +62,11 @@ def whole(what: str, value: object, least: int = 1) -> int:
     Raises:  TypeError – for what is no whole number, 2.0 and True among it;  ValueError – below
     """
     given = _scalar(value)
-    refused = f"{what} is a whole number ≥ {least}; received {shown(value)}"
+    says = "{} is a whole number ≥ {}; received {}"
     if isinstance(given, bool) or not isinstance(given, Integral):
-        raise TypeError(refused)
+        raise TypeError(says.format(what, least, shown(value)))
     if given < least:
-        raise ValueError(refused)
+        raise ValueError(says.format(what, least, shown(value)))
     return int(given)
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import inspect
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any, Self, cast
 
@@ -50,8 +51,12 @@ REPLICATED = (  # what may differ between experiments that train together
 
 def numbers_of(config: OptimizerConfig) -> dict[str, float]:
     """The numbers that an optimiser takes beside its rate, by its own names for them."""
-    names = list(inspect.signature(OPTIMIZERS[config.name]).parameters)[2:]
-    return {name: getattr(config, {"rho": "beta2"}.get(name, name)) for name in names}
+    return {name: getattr(config, {"rho": "beta2"}.get(name, name)) for name in _arguments_of(config.name)}
+
+
+@cache
+def _arguments_of(optimizer: str) -> list[str]:
+    return list(inspect.signature(OPTIMIZERS[optimizer]).parameters)[2:]
 
 
 class Experiment(Steps):

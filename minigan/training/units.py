@@ -56,10 +56,12 @@ def standard_units(distribution: Any, rng: np.random.Generator) -> Units:
         shift, scale = scale_of_rows(rows.reshape(-1, features))
         scale = np.where(scale > 0, scale, 1.0)
     else:
-        sample = Empirical(distribution.sample(rng, (SCALE_SAMPLE,)))
-        finite = location_scale(distribution)[2] == "sd"  # else a sample's sd says nothing
-        low, middle, high = sample.quantile([0.25, 0.5, 0.75])
-        shift, scale = (sample.mean, sample.sd) if finite else (middle, (high - low) / 1.349)
+        sample = distribution.sample(rng, (SCALE_SAMPLE,))
+        if location_scale(distribution)[2] == "sd":
+            shift, scale = sample.mean(), sample.std()
+        else:  # a sample's sd says nothing
+            low, shift, high = Empirical(sample).quantile([0.25, 0.5, 0.75])
+            scale = (high - low) / 1.349
     return Units(np.reshape(shift, (1, features)), np.reshape(scale, (1, features)))
 
 
