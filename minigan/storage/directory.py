@@ -51,6 +51,7 @@ class RunDirectory:
         self._previous: str | None = None
         self._columns: tuple[str, ...] | None = None
         self._metrics: int | None = None
+        self._lasting = True
 
     @classmethod
     def create(cls, root: str | os.PathLike[str], name: str, config: bytes) -> Self:
@@ -64,8 +65,10 @@ class RunDirectory:
         return cls.create_at(unique_path(root, name), config)
 
     @classmethod
-    def create_at(cls, path: str | os.PathLike[str], config: bytes) -> Self:
+    def create_at(cls, path: str | os.PathLike[str], config: bytes, *, lasting: bool = True) -> Self:
         """A new directory at ``path``, locked, with its config.json.
+
+        lasting  also through a power cut before its first checkpoint; not where it is made again after one
 
         Raises:  StorageError – if it cannot be made, or is there already
         """
@@ -80,8 +83,8 @@ class RunDirectory:
         try:
             run._lock = files.acquire(path)
             run._make_folders()
-            files.write_atomic(path / "config.json", config)
-            for folder in made:
+            files.write_atomic(path / "config.json", config, lasting=lasting)
+            for folder in made if lasting else ():
                 files.sync_directory(folder.parent)
         except BaseException as error:
             run.close()
@@ -89,7 +92,7 @@ class RunDirectory:
             if isinstance(error, OSError):
                 raise files.storage_error(error, path) from None
             raise
-        run._status["started"] = _stamp(datetime.now(UTC))
+        run._status["started"], run._lasting = _stamp(datetime.now(UTC)), lasting
         return run
 
     @classmethod
@@ -192,7 +195,9 @@ class RunDirectory:
         first = ("schema", "status", "name", "started", "updated")
         record = {key: self._status[key] for key in first if key in self._status} | self._status
         text = json.dumps(record, indent=2, allow_nan=False) + "\n"
-        files.write_atomic(self.path / "run.json", text.encode())
+        files.write_atomic(
+            self.path / "run.json", text.encode(), lasting=self._lasting or status != "running"
+        )
 
     def read_status(self) -> dict[str, Any]:
         """The content of run.json, empty if the run has not written it yet.

@@ -166,7 +166,7 @@ def _runs(paths: Iterable[str | os.PathLike[str]], notes: list[str]) -> Iterator
 
 
 def _row(path: Path, notes: list[str]) -> RunSummary:
-    """One run; what of it besides its configuration cannot be read is noted and left out."""
+    """One run as its directory has it.    Raises:  MiniganError – if it is none, or has no configuration"""
     from minigan.training.config import flatten
     from minigan.training.settings import from_json
 
@@ -175,7 +175,12 @@ def _row(path: Path, notes: list[str]) -> RunSummary:
         settings = flatten(from_json(run.read_config()))
     except ConfigError as error:
         raise ConfigError(f"{quoted(str(path))} has no readable config.json: {error}") from None
-    status, last, verdict = {}, {}, {}
+    return summarise(run, settings, notes)
+
+
+def summarise(run: RunDirectory, settings: dict[str, Any], notes: list[str]) -> RunSummary:
+    """How far a run of these settings came and what came of it; what cannot be read is noted and left out."""
+    path, status, last, verdict = run.path, {}, {}, {}
     try:
         status = run.read_status()
     except MiniganError as error:

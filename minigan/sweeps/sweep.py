@@ -1,7 +1,7 @@
 """Many runs from one file: every combination of the values that it varies, each a run directory of its own.
 
 Runs that differ in numbers alone (seed, rates, penalty weights) train together as one program; groups of
-other structure are jobs (workers.py). Each run has the bits that it would have alone. Here are the plan, its
+other structure are jobs (job.py). Each run has the bits that it would have alone. Here are the plan, its
 directory and the table that comes out.
 """
 
@@ -14,6 +14,7 @@ import os
 import re
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -28,7 +29,7 @@ from minigan.errors import (
 )
 from minigan.evaluation.verdict import wilson
 from minigan.probability.text_form import parse
-from minigan.sweeps.compare import RENAMED, RESULTS, compare, unknown_column
+from minigan.sweeps.compare import RENAMED, RESULTS, summarise, unknown_column
 from minigan.training.config import Config, fields, to_json
 from minigan.training.limits import check
 from minigan.training.settings import RENAMED as RENAMED_SETTINGS
@@ -333,7 +334,7 @@ def refuse_others(path: str | Path, sweep: Sweep) -> None:
             text = read_bounded(file)
             if text == to_json(config) or from_json(text) == config:
                 continue
-        except MiniganError:  # it is missing or damaged, which is told when it is opened
+        except MiniganError:  # it is missing or damaged, and written anew when the run is opened
             continue
         raise DataError(
             f"{quoted(str(file.parent))} holds another run than run {number} of the sweep; move it away, and "
@@ -346,10 +347,14 @@ def refuse_others(path: str | Path, sweep: Sweep) -> None:
 
 def results(path: str | Path, sweep: Sweep) -> Results:
     """What the run directories hold by now."""
+    from minigan.storage.directory import RunDirectory
+
     rows, missing = [], []
     bounds = conditions(sweep.success)
     for number, own in enumerate(sweep.settings):
-        (found,) = compare([run_path(path, number)]).rows or (None,)
+        found = None
+        with suppress(MiniganError):  # it was not begun
+            found = summarise(RunDirectory.open(run_path(path, number)), own, [])
         status = None if found is None else found.status
         if status not in DONE:
             missing.append(number)

@@ -1,22 +1,20 @@
 """Where the runs of a sweep train: in this process, in several, or on a Dask cluster.
 
-Whoever drives a sweep writes its name into a file of the sweep's directory, and jobs look at it: those of a
-driver that was stopped, killed or cut off end with checkpoints, and make room. What is missing is tried
-again, from the checkpoints.
+What is missing of one whose process was killed is tried again, from the checkpoints.
 """
 
 import re
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minigan.errors import BusyError, CheckpointError, ConfigError, MiniganError, UnavailableError, quoted
+from minigan.errors import ConfigError, UnavailableError, quoted
+from minigan.sweeps.job import DRIVER, STOPPED, driver_of, run_job
 from minigan.sweeps.sweep import (
     Results,
     Sweep,
@@ -25,19 +23,15 @@ from minigan.sweeps.sweep import (
     is_done,
     load,
     refuse_others,
-    run_path,
     write_results,
 )  # fmt: skip
-from minigan.training.config import Config, to_json
+from minigan.training.config import Config
 from minigan.training.limits import memory_estimate
 
 # They train the jobs of the sweep in a directory, with or without drift allowed; it gives what each returned.
 Workers = Callable[[str, list[list[int]], bool], Iterator[str | None]]
 
 TOGETHER = 64  # runs of one program: more do not get cheaper
-DRIVER = ".driver"  # in a sweep's directory: who drives it, or STOPPED
-STOPPED = b"stopped\n"
-LOOK_SECONDS = 0.5  # between two looks at that file, and at a run directory that another process writes
 BUSY_SECONDS = 300.0  # a worker that was cut off trains on for a while
 CONNECT_SECONDS = 20.0  # to find a scheduler, also again
 ALONE_SECONDS = 60.0  # without a worker, one that was killed is started again meanwhile
@@ -78,50 +72,7 @@ def memory_of(config: Config) -> int:
     return step + 2 * numbers * np.dtype(config.dtype).itemsize + 8 * rows * features
 
 
-# ── a job
-
-
-def run_job(
-    path: str, numbers: Sequence[int], allow_drift: bool = False, patience: float = 0.0
-) -> str | None:
-    """Train these runs of the sweep in ``path`` together, from the newest step that all have a checkpoint of.
-
-    Returns None, or a sentence on what failed. Called in the process that does the work. Ends early, with
-    checkpoints, when the sweep's driver does or another one takes over.
-
-    patience  s to wait for runs that another process writes
-
-    Raises:  Interrupted – after a signal, with checkpoints
-    """
-    from minigan.sweeps.programs import together
-    from minigan.training.signals import Interrupted
-    from minigan.training.trainer import Session, train_together
-
-    stop = _stop(path)
-    try:
-        sweep = load(path)
-        with ExitStack() as stack:
-            opened = _wait_for(path, sweep, numbers, stack, stop, patience)
-            if not opened:
-                return None
-            # A sweep draws no page of a run: a D that is trained for it would take longer than all else.
-            sessions = [Session(reopened.experiment, reopened.run, best=False) for reopened in opened]
-            experiments = [reopened.experiment for reopened in opened]
-            steps = stack.enter_context(together(experiments))
-            for outcome, session in zip(
-                train_together(steps, sessions, resumed=opened, allow_drift=allow_drift, stop=stop),
-                sessions,
-                strict=True,
-            ):
-                if not isinstance(outcome, MiniganError):
-                    session.run.log(outcome.verdict.sentence)
-    except Interrupted as error:
-        if stop():
-            return None
-        raise Interrupted(error.number, str(path)) from None
-    except MiniganError as error:
-        return f"runs {numbers[0]} to {numbers[-1]}: {error}"
-    return None
+# ── elsewhere
 
 
 def run_job_elsewhere(
@@ -143,96 +94,6 @@ def run_job_elsewhere(
         return run_job(path, numbers, allow_drift, BUSY_SECONDS)
     except Interrupted as error:
         return f"runs {numbers[0]} to {numbers[-1]}: {error}"
-
-
-def _driver(path: str | Path, unreadable: bytes = b"") -> bytes:
-    """Who drives the sweep."""
-    try:
-        with open(Path(path) / DRIVER, "rb") as file:
-            return file.read(100)
-    except FileNotFoundError:
-        return b""
-    except OSError:  # a file system that is cut off for a moment
-        return unreadable
-
-
-def _stop(path: str | Path) -> Callable[[], bool]:
-    """A function that says whether those who drive the sweep now have stopped it, or left it to others."""
-    begun, looked, stopped = _driver(path), time.monotonic(), False
-    stopped = begun == STOPPED
-
-    def stop() -> bool:
-        nonlocal looked, stopped
-        if not stopped and time.monotonic() - looked >= LOOK_SECONDS:
-            looked, stopped = time.monotonic(), _driver(path, begun) != begun
-        return stopped
-
-    return stop
-
-
-def _wait_for(
-    path: str,
-    sweep: Sweep,
-    numbers: Sequence[int],
-    stack: ExitStack,
-    stop: Callable[[], bool],
-    patience: float,
-) -> list[Any]:
-    """Those of the runs that have not ended, with their locks, as soon as nobody else writes to them."""
-    deadline = time.monotonic() + patience
-    while True:
-        # A job that is tried again may hold runs that have ended by now.
-        numbers = [number for number in numbers if not is_done(path, number)]
-        if not numbers or stop():
-            return []
-        try:
-            with ExitStack() as attempt:
-                opened = _open_all(path, sweep, numbers, attempt)
-                if not any(is_done(path, number) for number in numbers):
-                    stack.push(attempt.pop_all())
-                    return opened
-        except BusyError:
-            # Whoever was cut off from the cluster with this job ends it, or is told that it is another's.
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(LOOK_SECONDS)
-
-
-def _open_all(path: str, sweep: Sweep, numbers: Sequence[int], stack: ExitStack) -> list[Any]:
-    """The runs with their locks, at the newest step of which all have a good checkpoint, or at none."""
-    from minigan.storage import checkpoint
-    from minigan.storage.directory import RunDirectory
-    from minigan.storage.files import acquire
-
-    runs = []
-    for number in numbers:
-        where = run_path(path, number)
-        if where.exists() and not (where / "config.json").exists():
-            lock = acquire(where)
-            shutil.rmtree(where, ignore_errors=True)  # its process was killed while it made the directory
-            lock.release()
-        if not where.exists():
-            RunDirectory.create_at(where, to_json(sweep.configs[number])).close()
-        runs.append(RunDirectory.open(where))
-    steps = [{str(checkpoint.step_of(file)) for file in checkpoint.paths(run)} for run in runs]
-    configs = [sweep.configs[number] for number in numbers]
-    for step in sorted(set.intersection(*steps), key=int, reverse=True):
-        with suppress(CheckpointError):  # one of them is damaged: the step before
-            return _open_at(step, configs, runs, stack)
-    return _open_at(None, configs, runs, stack)
-
-
-def _open_at(step: str | None, configs: Sequence[Config], runs: Sequence[Any], stack: ExitStack) -> list[Any]:
-    """The runs with their locks, at one step; none of the locks if it fails."""
-    from minigan.training.saved import reopen
-
-    opened = []
-    with ExitStack() as attempt:
-        for config, run in zip(configs, runs, strict=True):
-            opened.append(reopen(run.path, at=step, lock=True, data=data_of(config)))
-            attempt.enter_context(opened[-1].run)
-        stack.push(attempt.pop_all())
-    return opened
 
 
 def run_sweep(
@@ -416,7 +277,7 @@ class Cluster:
                             yield f"{type(error).__name__}: {error}"
                     if client.status != "running":  # the scheduler is lost, and all that it knew
                         return
-                    if _driver(path) == STOPPED:
+                    if driver_of(path) == STOPPED:
                         deadline = deadline or time.monotonic() + END_SECONDS
                         if time.monotonic() >= deadline:
                             return

@@ -30,9 +30,10 @@ from minigan.cli import main
 from minigan.errors import ConfigError, UnavailableError
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
-from minigan.sweeps import workers
+from minigan.sweeps import job, workers
+from minigan.sweeps.job import run_job
 from minigan.sweeps.sweep import create, is_done, load, read_sweep, run_path, write_results
-from minigan.sweeps.workers import local, run_job, run_sweep
+from minigan.sweeps.workers import local, run_sweep
 
 pytestmark = [
     pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="finds workers by /proc"),
@@ -137,7 +138,7 @@ def halt(process):
 
 def go_on(*processes):
     """Let them go on; jobs look at once who drives their sweep."""
-    time.sleep(workers.LOOK_SECONDS)
+    time.sleep(job.LOOK_SECONDS)
     for process in processes:
         os.kill(process.pid, signal.SIGCONT)
 
@@ -302,19 +303,19 @@ def test_a_sweep_that_was_stopped_starts_no_job(tmp_path):
 def test_a_job_ends_when_another_drives_the_sweep_and_not_for_a_disk_that_is_away(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "LOOK_SECONDS", 0)
     file = tmp_path / workers.DRIVER
-    alone = workers._stop(tmp_path)
+    alone = job.stop_of(tmp_path)
     assert not alone()
     file.write_bytes(b"a")
-    of_a = workers._stop(tmp_path)
+    of_a = job.stop_of(tmp_path)
     assert alone() and not of_a()
     file.unlink()
     file.mkdir()  # it cannot be read
     assert not of_a()
     file.rmdir()
     file.write_bytes(b"b")
-    assert of_a() and not workers._stop(tmp_path)()
+    assert of_a() and not job.stop_of(tmp_path)()
     file.write_bytes(workers.STOPPED)
-    assert workers._stop(tmp_path)()
+    assert job.stop_of(tmp_path)()
 
 
 # A cluster on this machine
