@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,8 +48,16 @@ class Latest(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
+def save(
+    path: str | os.PathLike[str],
+    arrays: Mapping[str, np.ndarray],
+    state: Mapping[str, Any],
+    *,
+    lasting: bool = True,
+) -> None:
     """Write ``arrays`` (float32, float64, int64 or uint8) and the JSON object ``state``, atomically.
+
+    lasting  as for ``write_atomic``
 
     Raises:  TypeError – for another dtype;  ValueError – if the state is not JSON, or all is too large;
         StorageError – if it cannot be written
@@ -65,7 +73,7 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], state: 
         )
     plain = {name: _plain(name, array) for name, array in arrays.items()}
     metadata = {"format": "minigan", "schema": str(SCHEMA), "state": text, "digest": _digest(plain, text)}
-    files.write_atomic(path, serialise(plain, metadata))
+    files.write_atomic(path, serialise(plain, metadata), lasting=lasting)
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -123,38 +131,48 @@ def save_step(
     step: int,
     arrays: Mapping[str, np.ndarray],
     state: Mapping[str, Any],
-    keep: int = 3,
+    keep: int | None = 3,
     *,
     best: int | None = None,
 ) -> Path:
-    """Write checkpoints/step-<step>.safetensors, then its names, then remove all but the ``keep`` newest.
+    """Write checkpoints/step-<step>.safetensors, then its names, then ``prune``, unless keep is None.
 
     The state is stored with its ``step`` and with the step of the ``best`` checkpoint so far, this one or one
-    before: so one rename settles both, and the files ``latest`` and ``best`` only repeat it. The best, and
-    what cannot be read, are never removed.
+    before: so one rename settles both, and the files ``latest`` and ``best`` only repeat it.
 
     Raises:  ValueError, TypeError – as ``save``, or for a negative step or no checkpoint to keep;
         StorageError – if it cannot be written
     """
-    if not 0 <= step < 10**10 or keep < 1:
+    if not 0 <= step < 10**10 or (keep is not None and keep < 1):
         raise ValueError(
             f"a checkpoint needs a step from 0 to 10^10 - 1 and keep >= 1, received {step} and {keep}"
         )
     path = path_of(run, step)
     state = {**state, "step": step, "best_step": best}
     if isinstance(run, MemoryRun):
-        run.keep_moment(step, arrays, state, keep)
-        return path
-    save(path, arrays, state)
+        run.keep_moment(step, arrays, state)
+    else:
+        save(path, arrays, state, lasting=run.lasting)
     write_names(run, path, state)
-    kept = {path, best_of(run, state)}
+    if keep is not None:
+        prune(run, keep, (step, best))
+    return path
+
+
+def prune(run: RunDirectory, keep: int, steps: Iterable[int | None]) -> None:
+    """Remove all checkpoints but the ``keep`` newest and those of ``steps``; what cannot be read stays.
+
+    Raises:  StorageError – if one cannot be removed
+    """
+    if isinstance(run, MemoryRun):
+        return run.prune(keep, steps)
+    kept = {path_of(run, step) for step in steps if step is not None}
     for old in paths(run)[:-keep]:
         if old not in kept and _verifies(old):
             try:
                 old.unlink(missing_ok=True)
             except OSError as error:
                 raise files.storage_error(error, old) from None
-    return path
 
 
 def save_frames(run: RunDirectory, arrays: Mapping[str, np.ndarray]) -> None:
@@ -165,7 +183,7 @@ def save_frames(run: RunDirectory, arrays: Mapping[str, np.ndarray]) -> None:
     if isinstance(run, MemoryRun):
         run.frames = dict(arrays)
     else:
-        save(run.path / "frames.safetensors", arrays, {"kind": "frames"})
+        save(run.path / "frames.safetensors", arrays, {"kind": "frames"}, lasting=run.lasting)
 
 
 def write_names(run: RunDirectory, path: Path, state: Mapping[str, Any]) -> None:

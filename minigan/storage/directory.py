@@ -43,15 +43,18 @@ class Metrics(NamedTuple):
 
 
 class RunDirectory:
-    """One run on disk; ``create`` it to write, ``open`` it to read or, with the lock, to go on."""
+    """One run on disk; ``create`` it to write, ``open`` it to read or, with the lock, to go on.
 
-    def __init__(self, path: Path, lock: Any = None) -> None:
-        self.path, self._lock = path, lock
+    lasting  whether what is written lasts through a power cut from then on; else from the next ``sync``, as
+             where many runs are written together, and one that was only made is made again
+    """
+
+    def __init__(self, path: Path, lock: Any = None, *, lasting: bool = True) -> None:
+        self.path, self._lock, self.lasting = path, lock, lasting
         self._status: dict[str, Any] = {}
         self._previous: str | None = None
         self._columns: tuple[str, ...] | None = None
         self._metrics: int | None = None
-        self._lasting = True
 
     @classmethod
     def create(cls, root: str | os.PathLike[str], name: str, config: bytes) -> Self:
@@ -68,8 +71,6 @@ class RunDirectory:
     def create_at(cls, path: str | os.PathLike[str], config: bytes, *, lasting: bool = True) -> Self:
         """A new directory at ``path``, locked, with its config.json.
 
-        lasting  also through a power cut before its first checkpoint; not where it is made again after one
-
         Raises:  StorageError – if it cannot be made, or is there already
         """
         path = Path(path)
@@ -79,7 +80,7 @@ class RunDirectory:
             path.mkdir()
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             raise files.storage_error(error, path) from None
-        run = cls(path)
+        run = cls(path, lasting=lasting)
         try:
             run._lock = files.acquire(path)
             run._make_folders()
@@ -92,7 +93,7 @@ class RunDirectory:
             if isinstance(error, OSError):
                 raise files.storage_error(error, path) from None
             raise
-        run._status["started"], run._lasting = _stamp(datetime.now(UTC)), lasting
+        run._status["started"] = _stamp(datetime.now(UTC))
         return run
 
     @classmethod
@@ -174,7 +175,7 @@ class RunDirectory:
     def write_config(self, config: bytes) -> None:
         """Replace config.json.    Raises:  StorageError – if it cannot be written"""
         self._require_lock()
-        files.write_atomic(self.path / "config.json", config)
+        files.write_atomic(self.path / "config.json", config, lasting=self.lasting)
 
     def write_status(self, status: str, **fields: Any) -> None:
         """Replace run.json: the status, what the run runs on, and ``fields`` (kept by later calls).
@@ -195,9 +196,7 @@ class RunDirectory:
         first = ("schema", "status", "name", "started", "updated")
         record = {key: self._status[key] for key in first if key in self._status} | self._status
         text = json.dumps(record, indent=2, allow_nan=False) + "\n"
-        files.write_atomic(
-            self.path / "run.json", text.encode(), lasting=self._lasting or status != "running"
-        )
+        files.write_atomic(self.path / "run.json", text.encode(), lasting=self.lasting)
 
     def read_status(self) -> dict[str, Any]:
         """The content of run.json, empty if the run has not written it yet.
@@ -262,7 +261,8 @@ class RunDirectory:
             files.write_atomic(path, "".join(lines).encode())
         file, self._columns = files.open_to_append(path), known
         try:
-            files.sync_directory(self.path)  # syncing a file alone does not make its name last
+            if self.lasting:
+                files.sync_directory(self.path)  # syncing a file alone does not make its name last
             files.cut_torn_line(file)
         except BaseException:
             os.close(file)
@@ -336,14 +336,23 @@ class RunDirectory:
         Raises:  StorageError – if they cannot be written
         """
         try:
-            if self._metrics is not None:
+            if self._metrics is not None and self.lasting:
                 os.fsync(self._metrics)
         except OSError as error:
             raise files.storage_error(error, self.path / "metrics.jsonl") from None
 
     def write_verdict(self, verdict: Mapping[str, Any]) -> None:
         """Replace verdict.json.    Raises:  StorageError – if it cannot be written"""
-        files.write_atomic(self.path / "verdict.json", json.dumps(verdict, indent=2).encode() + b"\n")
+        text = json.dumps(verdict, indent=2) + "\n"
+        files.write_atomic(self.path / "verdict.json", text.encode(), lasting=self.lasting)
+
+    def sync(self) -> None:
+        """Make what was written so far last; with it that of all runs on the same file system.
+
+        Raises:  StorageError – if something cannot be written
+        """
+        if not self.lasting:
+            files.sync_file_system(self.path)
 
     def log(self, text: str) -> None:
         """Append ``text`` to log.txt with the time before it.

@@ -1,7 +1,7 @@
 """A run that no file knows of: what a run directory holds, in memory, under the same methods."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -68,13 +68,14 @@ class MemoryRun(RunDirectory):
     def log(self, text: str) -> None:
         self.notes.append(text)
 
-    def keep_moment(
-        self, step: int, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any], keep: int
-    ) -> None:
-        """Keep a checkpoint, of those before it the ``keep`` newest and the best as the state has it."""
+    def keep_moment(self, step: int, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
+        """Keep a checkpoint."""
         # as a file would give it back, and refused where none could hold it
         self.moments[step] = dict(arrays), json.loads(json.dumps(dict(state), allow_nan=False))
-        kept = {*sorted(self.moments)[-keep:], step, state["best_step"]}
+
+    def prune(self, keep: int, steps: Iterable[int | None]) -> None:
+        """Forget all checkpoints but the ``keep`` newest and those of ``steps``."""
+        kept = {*sorted(self.moments)[-keep:], *steps}
         self.moments = {step: self.moments[step] for step in sorted(kept & self.moments.keys())}
 
     def __repr__(self) -> str:

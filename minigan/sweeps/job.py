@@ -138,7 +138,7 @@ def _open_all(path: str, sweep: Sweep, numbers: Sequence[int], stack: ExitStack)
 def _make_directories(path: str, configs: Mapping[int, Config], stack: ExitStack) -> list[Any]:
     """The directories, with their locks, of those runs that have none yet."""
     from minigan.storage.directory import RunDirectory
-    from minigan.storage.files import acquire, sync_directory, write_atomic
+    from minigan.storage.files import acquire, write_atomic
 
     made = []
     for number, config in configs.items():
@@ -149,8 +149,6 @@ def _make_directories(path: str, configs: Mapping[int, Config], stack: ExitStack
             lock = acquire(where)
             write_atomic(where / "config.json", to_json(config))
             lock.release()
-    if made:
-        sync_directory(Path(path) / "runs")  # once for all of their names
     return made
 
 
@@ -189,6 +187,6 @@ def _open_at(step: str | None, configs: Sequence[Config], runs: Sequence[Any], s
     with ExitStack() as attempt:
         for config, run in zip(configs, runs, strict=True):
             opened.append(reopen(run.path, at=step, lock=True, data=data_of(config)))
-            attempt.enter_context(opened[-1].run)
+            attempt.enter_context(opened[-1].run).lasting = False  # as those that begin with it
         stack.push(attempt.pop_all())
     return opened

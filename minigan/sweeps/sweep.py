@@ -30,7 +30,7 @@ from minigan.errors import (
 from minigan.evaluation.verdict import wilson
 from minigan.probability.text_form import parse
 from minigan.sweeps.compare import RENAMED, RESULTS, summarise, unknown_column
-from minigan.training.config import Config, fields, to_json
+from minigan.training.config import Config, fields, indented, to_json
 from minigan.training.limits import check
 from minigan.training.settings import RENAMED as RENAMED_SETTINGS
 from minigan.training.settings import build, from_json, named, read_file
@@ -82,7 +82,7 @@ class Sweep:
                 for settings, config in zip(self.settings, self.configs, strict=True)
             ],
         }
-        return json.dumps(content, indent=1).encode() + b"\n"
+        return indented(content, 1)
 
 
 class Rate(NamedTuple):
@@ -399,5 +399,5 @@ def write_results(path: str | Path, sweep: Sweep) -> Results:
         writer.writerow(json.dumps(v) if isinstance(v, (list, dict)) else v for v in row.values())
     write_atomic(Path(path) / "results.csv", text.getvalue().encode())
     rates = {"success": sweep.success, "rates": [rate._asdict() for rate in found.rates]}
-    write_atomic(Path(path) / "rates.json", json.dumps(rates, indent=1).encode() + b"\n")
+    write_atomic(Path(path) / "rates.json", indented(rates, 1))
     return found

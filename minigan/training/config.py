@@ -5,8 +5,9 @@ activation, an order or a penalty that is added to its table is a setting. Where
 settings.py, what they may not be together in limits.py.
 """
 
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
@@ -308,6 +309,11 @@ def flatten(config: Config) -> dict[str, Any]:
 def replace(config: S, **changes: Any) -> S:
     """The same configuration, or group of it, with other values."""
     return msgspec.structs.replace(config, **changes)
+
+
+def indented(content: Mapping[str, Any], indent: int = 2) -> bytes:
+    """``json.dumps(content, indent=…)`` in a line of its own, several times as fast."""
+    return msgspec.json.format(json.dumps(content).encode(), indent=indent) + b"\n"
 
 
 def to_json(config: Config) -> bytes:

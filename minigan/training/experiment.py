@@ -291,8 +291,9 @@ class Ensemble(Steps):
             experiments[0].step,
         )
         self._block, self._losses = None, None
+        states = [experiment.game.state for experiment in experiments]
         for name, tensor in self.game.state.items():
-            rows = [experiment.game.state[name].memory for experiment in experiments]
+            rows = [state[name].memory for state in states]
             self.backend.xp.copyto(tensor.memory, self.backend.xp.stack(rows))
             mark_written(tensor.memory)
 
@@ -322,11 +323,12 @@ class Ensemble(Steps):
         return self._experiments
 
     def settle(self) -> None:
+        ours = self.game.state
         for k, experiment in enumerate(self._experiments):
             if experiment.step != self.step:
                 for name, tensor in experiment.game.state.items():
                     if name not in PENALTIES:
-                        self.backend.xp.copyto(tensor.memory, self.game.state[name].memory[k])
+                        self.backend.xp.copyto(tensor.memory, ours[name].memory[k])
                         mark_written(tensor.memory)
                 experiment.step = self.step
                 if self._losses is not None:

@@ -33,6 +33,7 @@ class Savings:
         self._run, self.best, self.best_step = run, best, best_step
         self._earned: Moment | None = None  # the best, where no file has it yet
         self._held: tuple[Moment, Moment | None] | None = None  # where to go back to, and the best of then
+        self._written: tuple[Moment, int] | None = None  # the newest, and how many to keep once it lasts
 
     def offer(self, ks: float, step: int, take: Callable[[], Moment]) -> None:
         """Keep the moment of an evaluation, if it is the best so far."""
@@ -49,13 +50,21 @@ class Savings:
         self._held = None
 
     def save(self, moment: Moment, keep: int) -> None:
-        """Write a checkpoint of this moment, and that of the best; remove all but ``keep`` and the best."""
+        """Write a checkpoint of this moment, and that of the best; ``tidy`` removes older ones."""
         earned, self._earned, self._held = self._earned, None, None
         self._run.sync_metrics()
         if earned is not None and earned.step != moment.step:
             keep += 1  # the newest before this one is not to make room for it
-            self._write(earned, keep)
-        self._write(moment, keep)
+            self._write(earned)
+        self._write(moment)
+        self._written = moment, keep
+
+    def tidy(self) -> None:
+        """Remove all checkpoints but those to keep and the best, now that the newest will not be lost."""
+        if self._written is not None:
+            (step, _, _, best), keep = self._written
+            checkpoint.prune(self._run, keep, (step, best))
+            self._written = None
 
     def end(self, keep: int) -> None:
         """Write what a run that ends here would lose: the moment that is held, or the best."""
@@ -65,5 +74,6 @@ class Savings:
         elif self._earned is not None:
             self.save(self._earned, keep)
 
-    def _write(self, moment: Moment, keep: int) -> None:
-        checkpoint.save_step(self._run, moment.step, moment.arrays, moment.state, keep, best=moment.best)
+    def _write(self, moment: Moment) -> None:
+        step, arrays, state, best = moment
+        checkpoint.save_step(self._run, step, arrays, state, None, best=best)

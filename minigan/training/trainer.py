@@ -74,6 +74,7 @@ class Session:
         self._rows, self._row = 0, dict[str, Any]()
         self.savings = Savings(run, math.inf, None)
         self._finished: Outcome | None = None  # of a run that was before this process
+        self._judged: Verdict
         self._resumed = False  # whether from a checkpoint
         self._lengths: list[list[int]] = []  # that the run had before it was made longer
         self._trained, self._started = 0.0, time.perf_counter()  # seconds before this process
@@ -205,7 +206,10 @@ class Session:
         return Moment(experiment.step, arrays, state, best_step)
 
     def save(self, keep: int) -> None:
-        """Write a checkpoint of this moment, and of the best.    Raises:  DivergedError – as ``moment``"""
+        """Write a checkpoint of this moment, and of the best; ``savings.tidy`` removes older ones.
+
+        Raises:  DivergedError – as ``moment``
+        """
         self.savings.save(self.moment(), keep)
 
     def refuse_divergence(self) -> None:
@@ -220,27 +224,30 @@ class Session:
             if not np.isfinite(θ).all():  # the last update's doing, which no loss has seen
                 raise DivergedError(f"the parameters stopped being finite before step {experiment.step}")
 
-    def finish(self) -> Outcome:
-        """Judge the generator and write what a person wants to see.
+    def judge(self) -> None:
+        """Judge the generator, and write down what its status then says is there.
 
         Raises:  DivergedError – if its samples are not finite
         """
+        if self._finished is None:
+            self._judged, sample = verdict(self.experiment, self.experiment.config.eval_samples)
+            checkpoint.save_frames(self.run, {**self.observer.frames, "sample": sample})
+            self.run.write_verdict(self._judged.as_dict())
+
+    def finish(self) -> Outcome:
+        """What a run that was judged has come to; its status says so."""
         if self._finished is not None:
             return self._finished
-        run, experiment, paths = self.run, self.experiment, self._paths()
-        judged, sample = verdict(experiment, experiment.config.eval_samples)
-        checkpoint.save_frames(run, {**self.observer.frames, "sample": sample})
-        run.write_verdict(judged.as_dict())
+        run, experiment = self.run, self.experiment
         seconds, findings = self.seconds, find_failures(run, experiment)
         run.write_status(
             "finished",
             step=experiment.step,
             seconds=round(seconds, 3),
             program_threads=experiment.program_threads,
-            executed=experiment.executed,
             findings=[finding.as_dict() for finding in findings],
         )
-        return Outcome(run.path, self._row, judged, findings, paths, seconds)
+        return Outcome(run.path, self._row, self._judged, findings, self._paths(), seconds)
 
     def _paths(self) -> dict[str, Path]:
         run = self.run
@@ -254,6 +261,8 @@ class Session:
     def diverge(self, error: DivergedError, keep: int) -> DivergedError:
         """Write down that the run diverged, and what was good; the error with what to do about it."""
         self.savings.end(keep)
+        self.run.sync()
+        self.savings.tidy()
         self.run.write_status("diverged", step=self.experiment.step)
         advice = remedy("diverged", flatten(self.experiment.config))
         found = f"the run so far is in {self.run.path}"
@@ -446,14 +455,24 @@ class _Runs:
         late = time.perf_counter() - self._saved >= self.config.checkpoint_seconds
         return late or self.steps.step == self.config.steps
 
+    def sync(self) -> None:
+        """Make what was written so far last, where each did not do so by itself."""
+        self._first.run.sync()  # they are on one file system
+
     def save(self) -> None:
-        """A checkpoint of each."""
+        """A checkpoint of each, after the lines of metrics that it counts, and before it is missed."""
+        self.sync()
         self.each(lambda session: session.save(self._keep))
+        self.sync()
+        self.each(lambda session: session.savings.tidy())
         self._saved = time.perf_counter()
 
     def finish(self) -> list[Outcome | DivergedError]:
         """Judge those that have come to the end; what became of each, in order."""
+        self.each(Session.judge)
+        self.sync()  # a status of "finished" says that all else is there
         self.outcomes |= self.each(Session.finish)
+        self.sync()
         return [self.outcomes[k] for k in sorted(self.outcomes)]
 
     def abandon(self, error: BaseException) -> None:
@@ -461,6 +480,10 @@ class _Runs:
         stopped = isinstance(error, (Interrupted, KeyboardInterrupt))
         for session in self.alive.values():
             session.abandon("interrupted" if stopped else "failed", error, self._keep)
+        with suppress(MiniganError):
+            self.sync()
+            for session in self.alive.values():
+                session.savings.tidy()
 
 
 def next_evaluation(step: int, every: int, last: int) -> int:

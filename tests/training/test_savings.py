@@ -1,12 +1,13 @@
 """When checkpoints are written: the best waits in memory, and no end that is noticed loses it."""
 
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from minigan.errors import DivergedError
-from minigan.storage import checkpoint
+from minigan.storage import checkpoint, files
 from minigan.storage.directory import RunDirectory
 from minigan.training import trainer
 from minigan.training.config import to_json
@@ -56,6 +57,8 @@ def test_the_best_is_written_when_a_checkpoint_is_due(run):
     assert there(run) == ([10, 25, 30], [30, 10], 10)
     offer(savings, 0.1, 40)
     savings.save(moment(savings, 40), 3)
+    assert there(run) == ([10, 25, 30, 40], [40, 40], 40)  # until it lasts
+    savings.tidy()
     assert there(run) == ([25, 30, 40], [40, 40], 40)
 
 
@@ -66,6 +69,7 @@ def test_the_checkpoint_before_stays_beside_a_best_that_is_written_late(run):
     savings.save(moment(savings, 10), 2)
     offer(savings, 0.4, 15)
     savings.save(moment(savings, 20), 2)
+    savings.tidy()
     assert there(run) == ([10, 15, 20], [20, 15], 15)
 
 
@@ -97,6 +101,28 @@ def test_a_moment_that_was_let_go_is_not_written(run):
 
 
 # Whole runs
+
+
+def test_what_lasts_together_is_in_order_at_any_power_cut(tmp_path, monkeypatch):
+    """What lasts is what was there when the file system was synced; what came since may be lost, or not."""
+    config, states = resolve(sets=[*TINY, "checkpoint_seconds=0", "checkpoint_keep=1"], environ={}), []
+
+    def look(path):
+        here = {file.relative_to(path): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+        newest = max((file for file in here if file.name.startswith("step-")), default=None)
+        if states:
+            assert states[-1][1] is None or states[-1][1] in here  # the last that is sure to be there
+        if b'"finished"' in here[Path("run.json")]:
+            for name, now in here.items():
+                if name.name != "run.json":
+                    assert states[-1][0][name] == now, name
+        states.append((here, newest))
+
+    monkeypatch.setattr(files, "sync_file_system", look)
+    monkeypatch.setattr(files.os, "fsync", lambda file: pytest.fail("a file was synced alone"))
+    with RunDirectory.create_at(tmp_path / "run", to_json(config), lasting=False) as run:
+        train(Experiment(config), run)
+    assert len({newest for _, newest in states}) > 3 and b'"finished"' in states[-1][0][Path("run.json")]
 
 
 def start(root, *sets):
