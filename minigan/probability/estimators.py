@@ -5,6 +5,7 @@ binned, and ``_knn`` where neither density is known.
 """
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -220,13 +221,24 @@ def _mean(terms):
 
 def _binned(sample, reference, bins, low, high):
     sample = host_sample(sample)
-    is_distribution = hasattr(reference, "cdf")
-    reference = reference if is_distribution else host_sample(reference, "reference")
-    edges = histogram_edges(reference, bins, low, high)
-    of_reference = (
-        np.diff(reference.cdf(edges), prepend=0, append=1) if is_distribution else _shares(reference, edges)
-    )
+    if not hasattr(reference, "cdf"):
+        reference = host_sample(reference, "reference")
+        edges = histogram_edges(reference, bins, low, high)
+        return _shares(sample, edges), _shares(reference, edges)
+    try:
+        edges, of_reference = _remembered_bins(reference, bins, low, high)
+    except TypeError:  # not hashable
+        edges, of_reference = _bins_of(reference, bins, low, high)
     return _shares(sample, edges), of_reference
+
+
+def _bins_of(distribution, bins, low, high):
+    """The inner edges of bins, and the distribution's shares in them."""
+    edges = histogram_edges(distribution, bins, low, high)
+    return edges, np.diff(distribution.cdf(edges), prepend=0, append=1)
+
+
+_remembered_bins = lru_cache(maxsize=8)(_bins_of)
 
 
 def _shares(ordered, edges):

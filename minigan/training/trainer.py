@@ -487,9 +487,13 @@ class _Runs:
 
 
 def next_evaluation(step: int, every: int, last: int) -> int:
-    """The next step with an evaluation: a few early ones, when most happens, then every ``every`` steps."""
+    """The next step with an evaluation: a few early ones, when most happens, then every ``every`` steps.
+
+    The last step stands for one that would come before it at less than the shortest distance between two.
+    """
     early = [every // part for part in EARLY if every // part > step]
-    return min([*early, (step // every + 1) * every, last])
+    due = min([*early, (step // every + 1) * every, last])
+    return due if last - due >= every // EARLY[0] else last
 
 
 def find_failures(run: RunDirectory, experiment: Experiment) -> tuple[Finding, ...]:

@@ -321,10 +321,10 @@ def test_what_breaks_the_judging_is_made_good_by_a_resume(trained, tmp_path, mon
     (path / name).unlink()
     write = files.write_atomic
 
-    def broken(target, content):
+    def broken(target, content, **options):
         if target.name == name:
             raise error
-        write(target, content)
+        write(target, content, **options)
 
     monkeypatch.setattr(files, "write_atomic", broken)
     resumed = reopen(path, lock=True)

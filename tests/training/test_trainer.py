@@ -201,6 +201,10 @@ def test_a_reopened_run_trains_on_as_if_it_had_not_stopped(tmp_path):
         (10, 25, [1, 2, 5, 10, 20, 25]),
         (1000, 7, [7]),
         (3, 1, [1]),
+        (200, 5, [5]),  # not at 4 as well
+        (200, 8, [4, 8]),
+        (200, 203, [4, 8, 20, 40, 100, 203]),
+        (200, 204, [4, 8, 20, 40, 100, 200, 204]),
     ],
 )
 def test_metrics_are_due_early_then_regularly_and_at_the_end(every, last, expected):
