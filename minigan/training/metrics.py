@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -347,16 +347,25 @@ def _axes(e: Experiment) -> np.ndarray | None:
 
 def _grid(e: Experiment, bandwidth: float | None) -> tuple[np.ndarray, np.ndarray]:
     """Edges of the bins of all frames, and the density of the data over them."""
-    if isinstance(e.distribution, Empirical):
-        low, high = e.distribution.support
-    else:  # with heavy tails a bin of the wide interval would hold all that matters
-        shares = (0.9999, 0.98) if math.isfinite(e.distribution.sd) else (0.98,)
-        low, high = bulk(e.distribution, (*shares, 0.95, 0.9, 0.8), BINS / 6)
+    if not isinstance(e.distribution, Empirical):
+        return _remembered_grid(e.distribution)
+    edges = _edges(*e.distribution.support)
+    return edges, _kde(e.distribution.values, edges, bandwidth)
+
+
+@lru_cache(maxsize=8)  # the runs of a sweep have few targets
+def _remembered_grid(distribution: Distribution) -> tuple[np.ndarray, np.ndarray]:
+    # with heavy tails a bin of the wide interval would hold all that matters
+    shares = (0.9999, 0.98) if math.isfinite(distribution.sd) else (0.98,)
+    edges = _edges(*bulk(distribution, (*shares, 0.95, 0.9, 0.8), BINS / 6))
+    density = np.diff(distribution.cdf(edges)) / np.diff(edges)
+    edges.flags.writeable = density.flags.writeable = False
+    return edges, density
+
+
+def _edges(low: float, high: float) -> np.ndarray:
     margin = 0.15 * (high - low)
-    edges = np.linspace(low - margin, high + margin, BINS + 1)
-    if isinstance(e.distribution, Empirical):
-        return edges, _kde(e.distribution.values, edges, bandwidth)
-    return edges, np.diff(e.distribution.cdf(edges)) / np.diff(edges)
+    return np.linspace(low - margin, high + margin, BINS + 1)
 
 
 def bulk(distribution: Distribution, shares: Sequence[float], width: float) -> tuple[float, float]:
