@@ -75,7 +75,7 @@ class MemoryRun(RunDirectory):
 
     def prune(self, keep: int, steps: Iterable[int | None]) -> None:
         """Forget all checkpoints but the ``keep`` newest and those of ``steps``."""
-        kept = {*sorted(self.moments)[-keep:], *steps}
+        kept = {*sorted(self.moments)[-keep:], *(step for step in steps if step is not None)}
         self.moments = {step: self.moments[step] for step in sorted(kept & self.moments.keys())}
 
     def __repr__(self) -> str:

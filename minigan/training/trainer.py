@@ -206,10 +206,7 @@ class Session:
         return Moment(experiment.step, arrays, state, best_step)
 
     def save(self, keep: int) -> None:
-        """Write a checkpoint of this moment, and of the best; ``savings.tidy`` removes older ones.
-
-        Raises:  DivergedError – as ``moment``
-        """
+        """Write a checkpoint of this moment, and of the best.    Raises:  DivergedError – as ``moment``"""
         self.savings.save(self.moment(), keep)
 
     def refuse_divergence(self) -> None:
