@@ -256,7 +256,9 @@ def build(settings: Mapping[str, tuple[Any, str]]) -> Config:
     """
     # All defaults are written out, since those of a group in Config may differ from those of its type.
     values = {name: field.default for name, field in fields().items()}
-    values |= {name: plain(name, value) for name, (value, _) in settings.items()}
+    for name, (value, _) in settings.items():
+        if value != values[name] or type(value) is not type(values[name]):
+            values[name] = plain(name, value)
     nested: dict[str, Any] = {}
     for name, value in values.items():
         group, _, leaf = name.rpartition(".")

@@ -643,3 +643,17 @@ def test_the_plan_in_the_docs_is_one(tmp_path):
 def test_a_name_that_no_file_can_have_is_refused(capsys):
     assert main(["sweep", "--resume", "a\0b"]) == 3
     assert "embedded null" in capsys.readouterr().err
+
+
+def test_a_run_without_a_readable_configuration_is_given_it_again(done, tmp_path):
+    """A power cut leaves files without content of what was not synced yet."""
+    path = tmp_path / "sweep"
+    shutil.copytree(done[0], path)
+    for number in (2, 5):
+        (run_path(path, number) / "config.json").write_bytes(b"")
+    (run_path(path, 5) / "run.json").write_bytes(b"")
+    shutil.rmtree(run_path(path, 5) / "checkpoints")
+    found, failures = run_sweep(path, local())
+    assert failures == [] and not found.missing
+    for number in (2, 5):
+        same_bits(run_path(path, number), run_path(done[0], number))
