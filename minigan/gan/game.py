@@ -5,7 +5,7 @@ What is a choice stands in a table beside it: objectives.py, penalties.py, order
 
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -401,7 +401,8 @@ def best_response(
     *,
     objective: str | Objective = "non_saturating",
     factors: Any = None,
-) -> None:
+    after: Sequence[int] = (),
+) -> list[Network]:
     """Train D alone, against a generator that stands still: given steps enough, D comes to D* of [T15].
 
     In the game D has a step or a few before G moves on, and penalties hold it flat; this shows what it
@@ -409,10 +410,11 @@ def best_response(
 
     factors  of the learning rate at each step, as a Schedule gives them; None for a constant rate, at which D
              only comes near D* and circles there
+    after    so many steps D is kept as it stands, ascending: what is returned
 
     Shapes:  real, fake (K, …, B, p): K steps, each on the next batch; factors (K,)
-    Raises:  ValueError – unless there are as many batches of generated data and factors as steps, and the
-             optimiser is D's;  TypeError – for an argument of another kind
+    Raises:  ValueError – unless there are as many batches of generated data and factors as steps, ``after``
+             are some of them, and the optimiser is D's;  TypeError – for an argument of another kind
     """
     curves = objective_called(objective)
     instance("D is a Network", discriminator, Network, "make one with mlp(…)")
@@ -437,6 +439,12 @@ def best_response(
         raise ValueError(f"{count} steps need as many factors, finite numbers; received {shown(factors)}")
     factors = parameters.backend.array(factors.astype(parameters.flat.dtype)[:, None])
     state = {"discriminator": parameters.flat, **optimizer.state}
-    program = capture(step, real[0], fake[0], constant(factors[0]), state=state)
-    if count > 1:
-        program.each(real[1:], fake[1:], factors[1:])
+    if [*after] != sorted({*after} & {*range(1, count + 1)}):
+        raise ValueError(f"after is some of {count} steps, ascending; received {shown([*after])}")
+    program, done, kept = capture(step, real[0], fake[0], constant(factors[0]), state=state), 1, []
+    for stop in (*after, count):
+        if stop > done:
+            program.each(*(given[done:stop] for given in (real, fake, factors)))
+        done = stop
+        kept.append(discriminator.with_parameters(parameters.copy()))
+    return kept[:-1]

@@ -8,7 +8,6 @@ import hashlib
 import inspect
 from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
 from typing import Any, Self, cast
 
 import numpy as np
@@ -195,11 +194,9 @@ class Experiment(Steps):
         made = made.reshape(rows.shape).astype(self.config.dtype)
         batches = [self.backend.array(a) for a in (rows, made)]
         D = make_network(self.config, self.config.discriminator, self.backend, rng, self.features, 1)
-        optimizer, logits = OPTIMIZERS["adam"](D.parameters, 0.005), []
-        for start, end in pairwise((0, *after)):
-            best_response(D, optimizer, *(constant(rows[start:end]) for rows in batches))
-            logits.append(self._apply(D, self.units.to_network(x)))
-        return np.stack(logits)
+        optimizer = OPTIMIZERS["adam"](D.parameters, 0.005)
+        kept = best_response(D, optimizer, *map(constant, batches), after=after)
+        return np.stack([self._apply(network, self.units.to_network(x)) for network in kept])
 
     def sample(self, count: int, index: int = 0, *, averaged: bool = True) -> np.ndarray:
         """``count`` generated rows, those of draw ``index``: the same call gives the same rows.

@@ -895,6 +895,13 @@ def test_a_discriminator_alone_follows_the_factors_of_its_rate(backend, monkeypa
     one, optimizer = player()
     best_response(one, optimizer, Tensor(real.array[:1]), Tensor(fake.array[:1]), factors=[0.5])
     np.testing.assert_array_equal(one.parameters.flat.numpy(), by_hand([0.5]))
+    D, optimizer = player()
+    kept = best_response(D, optimizer, real, fake, after=(1, 3, 4))
+    for steps, network in zip((1, 3, 4), kept, strict=True):
+        np.testing.assert_array_equal(network.parameters.flat.numpy(), by_hand([1.0] * steps))
+    for after in ((0, 2), (2, 1), (5,), (2, 2)):
+        with pytest.raises(ValueError, match="after is some of 4 steps, ascending"):
+            best_response(D, optimizer, real, fake, after=after)
     with pytest.raises(ValueError, match="4 steps need as many factors"):
         alone([1.0, 0.5])
 
