@@ -30,7 +30,7 @@ from minigan.errors import (
 from minigan.evaluation.verdict import wilson
 from minigan.probability.text_form import parse
 from minigan.sweeps.compare import RENAMED, RESULTS, summarise, unknown_column
-from minigan.training.config import Config, fields, indented, to_json
+from minigan.training.config import Config, fields, indented, replace, to_json
 from minigan.training.limits import check
 from minigan.training.settings import RENAMED as RENAMED_SETTINGS
 from minigan.training.settings import build, from_json, named, read_file
@@ -153,7 +153,7 @@ def read_sweep(path: str | Path, sets: Sequence[str] = ()) -> Sweep:
             f"a sweep varies at least one setting and has at most {MAX_RUNS} runs, received {len(varied)} "
             f'settings and {count} runs; write for example vary = {{seed = "0:10"}}'
         )
-    configs, settings = [], []
+    configs, settings, checked = [], [], set[Config]()
     digits = max(4, len(str(count - 1)))
     for number, values in enumerate(itertools.product(*varied.values())):
         own = dict(zip(varied, values, strict=True))
@@ -161,7 +161,8 @@ def read_sweep(path: str | Path, sets: Sequence[str] = ()) -> Sweep:
         config = build(
             base | {"name": (label, "the sweep")} | {key: (value, "vary") for key, value in own.items()}
         )
-        _checked(config)
+        if replace(config, seed=0, name="") not in checked:  # once for all seeds
+            checked.add(_checked(config))
         configs.append(config)
         settings.append(own)
     return Sweep(str(base["name"][0]), tuple(configs), tuple(settings), success)
@@ -193,8 +194,10 @@ def _values(name: str, given: Any) -> list[Any]:
     return given
 
 
-def _checked(config: Config) -> None:
+def _checked(config: Config) -> Config:
+    """What was checked: all but seed and name."""
     check(config, features=None if config.data is None else features_of(config))
+    return replace(config, seed=0, name="")
 
 
 @lru_cache(maxsize=4)

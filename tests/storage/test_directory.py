@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -698,3 +699,40 @@ def test_more_lines_of_metrics_than_are_read_are_refused(run, monkeypatch):
     run.append_metrics({"step": 3})
     with pytest.raises(DataError, match="more than the 3 lines that are read"):
         run.read_metrics()
+
+
+def test_a_file_system_is_synced_where_it_can_be(tmp_path, monkeypatch):
+    import ctypes
+
+    files.sync_file_system(tmp_path)
+
+    def full(descriptor):
+        ctypes.set_errno(errno.ENOSPC)
+        return -1
+
+    asked, refused = [], SimpleNamespace(syncfs=full)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name, **_: refused)
+    with pytest.raises(StorageError, match="No space left"):
+        files.sync_file_system(tmp_path)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name, **_: SimpleNamespace())  # not Linux
+    monkeypatch.setattr(os, "sync", lambda: asked.append("sync"), raising=False)
+    files.sync_file_system(tmp_path)
+    assert asked == ["sync"]
+
+
+def test_what_lasts_later_is_synced_when_that_is_asked_for(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(files, "sync_file_system", synced.append)
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append("a file"))
+    with RunDirectory.create_at(tmp_path / "run", CONFIG, lasting=False) as run:
+        run.write_status("running")
+        run.append_metrics({"step": 0})
+        run.sync_metrics()
+        assert synced == []
+        run.sync()
+        assert synced == [run.path]
+    with RunDirectory.open(run.path, lock=True) as run:
+        run.sync()
+        assert synced == [run.path]
+        run.write_status("finished")
+        assert synced == [run.path, "a file", "a file"]
