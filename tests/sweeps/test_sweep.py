@@ -1,6 +1,7 @@
 """Sweeps: plans that are read or refused, runs with the bits of each alone, restarts, tables and rates."""
 
 import csv
+import itertools
 import json
 import math
 import shutil
@@ -649,9 +650,8 @@ def test_a_run_without_a_readable_configuration_is_given_it_again(done, tmp_path
     """A power cut leaves files without content of what was not synced yet."""
     path = tmp_path / "sweep"
     shutil.copytree(done[0], path)
-    for number in (2, 5):
-        (run_path(path, number) / "config.json").write_bytes(b"")
-    (run_path(path, 5) / "run.json").write_bytes(b"")
+    for number, name in itertools.product((2, 5), ("config.json", "run.json")):
+        (run_path(path, number) / name).write_bytes(b"")
     shutil.rmtree(run_path(path, 5) / "checkpoints")
     found, failures = run_sweep(path, local())
     assert failures == [] and not found.missing
