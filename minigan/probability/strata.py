@@ -36,7 +36,7 @@ class Transported(Protocol):
 def slices(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """The slices of n values in each column, a random order of 0 … n − 1, and where in its slice each is.
 
-    That is uniform, and strictly between 0 and 1. Columns are independent of each other.
+    That is uniform, in multiples of 2⁻²⁴ in [0, 1), float32. Columns are independent of each other.
 
     Shapes:  (…, n, columns) → (…, n, columns) twice
     """
@@ -48,11 +48,17 @@ def slices(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[np.ndarray
     keys.sort(axis=-1)  # by 40 random bits or more: in half the time of rng.permuted
     keys &= low
     order = keys.view(np.int64).swapaxes(-1, -2)
-    return order, rng.random(shape, dtype=np.float32) + 2.0**-25  # in float64
+    return order, rng.random(shape, dtype=np.float32)
+
+
+def levels(k: np.ndarray, v: np.ndarray, n: int) -> np.ndarray:
+    """The places v in the slices k of n, as numbers strictly between 0 and 1."""
+    found: np.ndarray = (k + v + 2.0**-25) / n  # in float64
+    return found
 
 
 class Quantiles:
-    """The quantiles of a distribution at (k + v)/n, k being one of n slices and v in (0, 1) a place in it.
+    """The quantiles of a distribution at the places v in the slices k of n, which ``slices`` draws.
 
     By linear interpolation in a table whose cells do not cross the ends of slices. It is a draw's rounding in
     float32 off, and never more than one cell of probability: in cells that a gap crosses, all have their left
@@ -61,28 +67,34 @@ class Quantiles:
     Shapes:  k, v (…) → (…)
     """
 
-    def __init__(self, distribution: Distribution, n: int) -> None:
-        self.n, self.cells = n, math.ceil(CELLS / n)
+    def __init__(self, distribution: Distribution, n: int, dtype: str = "float64") -> None:
+        self.n, self.cells = (
+            n,
+            2 ** max(0, math.ceil(math.log2(CELLS / n))),
+        )  # in a slice: v times it is exact
         count = n * self.cells
-        levels = 2 * TAIL * 2.0 ** -(np.arange((-LAST - 9) * OCTAVE + 1) / OCTAVE)
-        self.levels = np.concatenate([levels[::-1], 1 - levels])
-        inner = np.arange(count + 1) / count
-        found = distribution.quantile(np.concatenate([self.levels, inner[1:-1]]))
+        near = 2 * TAIL * 2.0 ** -(np.arange((-LAST - 9) * OCTAVE + 1) / OCTAVE)
+        self.levels = np.concatenate([near[::-1], 1 - near])
+        inner = np.arange(1, count) / count
+        found = distribution.quantile(np.concatenate([self.levels, inner]))
         self.far, inner = found[: len(self.levels)], found[len(self.levels) :]
-        self.left = np.concatenate([self.far[:1], inner])
-        self.width, self.far_width = _widths(np.append(self.left, self.far[-1])), _widths(self.far)
+        left = np.concatenate([self.far[:1], inner])
+        width, self.far_width = _widths(np.append(left, self.far[-1])), _widths(self.far)
         tail = math.ceil(TAIL * count)
-        self.width[:tail] = self.width[-tail:] = np.nan
+        width[:tail] = width[-tail:] = np.nan
+        self.left, self.width = left.astype(dtype), width.astype(dtype)
 
     def __call__(self, k: np.ndarray, v: np.ndarray) -> np.ndarray:
-        at = k + v
-        at *= self.cells
-        cell = at.astype(np.intp)
+        part = v * np.float32(self.cells)
+        whole = np.trunc(part)
+        part -= whole
+        cell = whole.astype(np.intp)
+        cell += k * self.cells
         x = self.width.take(cell)
-        x *= at - cell
+        x *= part
         x += self.left.take(cell)
         far = np.isnan(x)
-        x[far] = self._in_a_tail(at[far] / (self.n * self.cells))
+        x[far] = self._in_a_tail(levels(k[far], v[far], self.n))
         return x
 
     def _in_a_tail(self, u: np.ndarray) -> np.ndarray:
@@ -101,12 +113,17 @@ def _widths(ends: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def _table(distribution: Any, n: int) -> Quantiles:
-    return Quantiles(distribution, n)
+def _table(distribution: Any, n: int, dtype: str) -> Quantiles:
+    return Quantiles(distribution, n, dtype)
 
 
 def stratified(
-    distribution: Any, rng: np.random.Generator, shape: tuple[int, ...], packing: int, columns: int
+    distribution: Any,
+    rng: np.random.Generator,
+    shape: tuple[int, ...],
+    packing: int = 1,
+    columns: int = 1,
+    dtype: str = "float64",
 ) -> np.ndarray:
     """Stratified draws of one feature along the last axis, in each of some columns.
 
@@ -117,7 +134,7 @@ def stratified(
     """
     n = shape[-1] // packing
     places = slices(rng, (*shape[:-1], n, packing * columns))
-    return _table(distribution, n)(*places).reshape(*shape, columns)
+    return _table(distribution, n, dtype)(*places).reshape(*shape, columns)
 
 
 def stratified_rows(
@@ -137,8 +154,8 @@ def stratified_rows(
         return distribution.in_slices(n, places).reshape(*shape, distribution.features)
     if isinstance(distribution, Transported):
         k, v = slices(rng, (*shape[:-1], n, packing * distribution.sources))
-        return distribution.transport(((k + v) / n).reshape(*shape, distribution.sources))
+        return distribution.transport(levels(k, v, n).reshape(*shape, distribution.sources))
     if distribution.features == 1:
-        return stratified(distribution, rng, shape, packing, 1)
+        return stratified(distribution, rng, shape, packing)
     rows: np.ndarray = distribution.sample(rng, shape)
     return rows

@@ -118,7 +118,7 @@ class Draws:
         """Latent vectors of the batches along the last axis.    Shapes:  → (*shape, n)"""
         c, distribution = self.config, LATENT.get(self.config.latent.distribution)
         if c.draws == "stratified" and distribution is not None:
-            return stratified(distribution, rng, shape, packing, self.latent_size).astype(c.dtype)
+            return stratified(distribution, rng, shape, packing, self.latent_size, c.dtype)
         return draw_latent(c, self.latent_size, rng, shape)
 
 
