@@ -225,3 +225,13 @@ def test_tables_are_markdown(bench):
         "| long name | 1  |",
         "| x         | 22 |",
     ]
+
+
+def test_native_code_is_timed_beside_c_by_hand(bench):
+    module, ours, common = bench("native"), bench("peers.ours"), bench("peers.common")
+    if ours.compiler() is None:
+        pytest.skip("needs a C compiler")
+    ways = {e: ours.Minigan(common.initial(3), 4, execution=e) for e in module.WAYS}
+    row = module.measure("(4, 3)", ways, 1, 2)
+    assert row["native / C"] is None and row["native / planned"] > 0
+    assert module.cells(row)[1] == "–" and len(module.cells(row)) == len(module.HEADER)

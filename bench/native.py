@@ -1,0 +1,135 @@
+"""The same step as native code, as the NumPy plan, and in C by hand: µs of CPU time on one thread.
+
+python -m bench.native [--turns 40] [--sizes 64,16 …] [--write]
+
+All live in one process and take turns of some ms; each figure is a lower quartile, so that other work on the
+machine, which lengthens some turns, does not reach it. A ratio is a median over the turns. C by hand
+(bench/peers/fused_step.c) is the limit, and the control: the step of bench.peers, checked there.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from bench.common import table, write
+from bench.peers import c_by_hand, ours
+from bench.peers.__main__ import MISLEADING, size, surroundings
+from bench.peers.common import initial
+from minigan.compiler import c_compiler
+from minigan.training.config import Config, replace
+from minigan.training.experiment import Ensemble, Experiment
+
+SIZES, REPLICAS, MANY = ((64, 16), (128, 32), (256, 64), (512, 128)), ((64, 16), (128, 32)), 64
+HEADER = ("step", "C by hand, µs", "native, µs", "planned, µs", "native / C", "native / planned")
+WAYS, SECONDS = ("native", "planned"), 0.012  # of a turn
+
+
+def tasks(sizes, many):
+    """(name, {way: object with advance(steps)}, GANs) of each row."""
+    for batch, width in sizes:
+        weights = initial(width)
+        ways = {e: ours.Minigan(weights, batch, execution=e) for e in WAYS}
+        if c_by_hand.variants(batch, width, 1):
+            ways = {"C": c_by_hand.FusedStep(weights, batch), **ways}
+        yield f"({batch}, {width})", ways, 1
+    config = replace(Config(), backend="numpy")
+    yield "default run", {e: Experiment(replace(config, execution=e)) for e in WAYS}, 1
+    for batch, width in REPLICAS if many else ():
+        weights = initial(width, replicas=many)
+        ways = {e: ours.Minigan(weights, batch, execution=e) for e in WAYS}
+        yield f"{many} GANs of ({batch}, {width}), each", ways, many
+    if many:
+        ways = {
+            e: Ensemble.of_seeds(replace(config, execution=e), range(many)) for e in ("native", "planned")
+        }
+        yield f"{many} seeds of the default run, each", ways, many
+
+
+def measure(name, ways, count, turns):
+    """A row: quartiles in µs per GAN and step, and ratios."""
+    steps = {}
+    for way, task in ways.items():
+        task.advance(64 if count == 1 else 16)
+        started = time.process_time()
+        task.advance(16)
+        steps[way] = max(16, round(SECONDS / (time.process_time() - started) * 16))
+    spent = {way: [] for way in ways}
+    for _ in range(turns):
+        for way, task in ways.items():
+            started = time.process_time()
+            task.advance(steps[way])
+            spent[way].append((time.process_time() - started) / steps[way] / count * 1e6)
+    row = {"name": name, "turns": turns, "spent": spent}
+    row["quartiles"] = {way: statistics.quantiles(times, n=4)[0] for way, times in spent.items()}
+    for way in ("C", "planned"):
+        pairs = zip(spent["native"], spent.get(way, ()), strict=False)
+        row[f"native / {way}"] = statistics.median([a / b for a, b in pairs]) if way in spent else None
+    return row
+
+
+def cells(row):
+    """One line of the table."""
+    times = [row["quartiles"].get(way) for way in ("C", "native", "planned")]
+    ratios = [row["native / C"], row["native / planned"]]
+    shown = ["–" if t is None else f"{t:.1f}" if t < 1000 else f"{t:,.0f}".replace(",", " ") for t in times]
+    return row["name"], *shown, *("–" if r is None else f"{r:.2f}" for r in ratios)
+
+
+def starts():
+    """CPU seconds of the default run's first step: compiled, and with the library that is kept."""
+    config, kept, found = replace(Config(), backend="numpy", execution="native"), c_compiler.folder, {}
+    with tempfile.TemporaryDirectory() as place:
+        c_compiler.folder = lambda: Path(place) / "native"
+        try:
+            for name in ("compiled", "kept"):
+                experiment, before = Experiment(config), os.times()
+                experiment.advance(1)
+                found[name] = sum(os.times()[:4]) - sum(before[:4])
+                assert experiment.executed == "native", experiment.program.note
+        finally:
+            c_compiler.folder = kept
+    return found
+
+
+def show(record):
+    """The table, and what starting costs."""
+    first = record["first_step"]
+    said = (
+        f"The first step of the default run takes {first['compiled']:.1f} s of CPU where it is compiled, and "
+        f"{first['kept']:.2f} s with the library that is kept ({record['compiler']})."
+    )
+    return f"{table(HEADER, map(cells, record['results']))}\n\n{said}"
+
+
+def main(arguments=None):
+    """Print the table; with --write also bench/results/native.json."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--sizes", nargs="+", type=size, default=SIZES, metavar="B,H", help="batch and width")
+    parser.add_argument("--many", type=int, default=MANY, help="GANs at once; 0 for none")
+    parser.add_argument("--turns", type=int, default=40, help="of each way")
+    parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
+    options = parser.parse_args(arguments)
+    results = []
+    with np.errstate(all="ignore"):
+        for name, ways, count in tasks(options.sizes, options.many):
+            results.append(
+                measure(name, ways, count, options.turns if count == 1 else max(2, options.turns // 3))
+            )
+            print(" | ".join(cells(results[-1])), file=sys.stderr, flush=True)
+    record = {"compiler": c_compiler.find().version, "first_step": starts(), "results": results}
+    print(show(record))
+    if options.write:
+        print(write("native", record), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    right = surroundings(1)
+    if any(name in os.environ for name in MISLEADING) or os.environ.get("OPENBLAS_NUM_THREADS") != "1":
+        os.execve(sys.executable, [sys.executable, "-m", "bench.native", *sys.argv[1:]], right)
+    main()
