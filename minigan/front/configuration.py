@@ -22,7 +22,7 @@ from minigan.probability.text_form import ALIASES, FAMILIES, parse
 from minigan.training.config import Config, replace
 from minigan.training.data import Data
 from minigan.training.presets import PRESETS
-from minigan.training.settings import resolve_with_sources
+from minigan.training.settings import resolve_with_sources, with_method
 from minigan.training.spellings import DEVICES, RATES
 from minigan.words import TABLES
 
@@ -189,6 +189,7 @@ def settled(config: Config, origins: dict[str, str], table: Any = None) -> Reque
         from minigan.training.limits import check
 
         data = read_configured(config) if table is None else _read(table, config)
+        config, origins = with_method(config, origins, data.values.shape[1])
         check(config, features=data.values.shape[1])
         if table is None:  # the run is read again from elsewhere
             config = replace(config, data=str(Path(str(config.data)).resolve()))

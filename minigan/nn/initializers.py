@@ -15,7 +15,8 @@ import numpy as np
 
 __all__ = [
     "INITIALIZERS", "Matrix", "bends_at_data", "bends_at_latents", "bends_through", "glorot_normal",
-    "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "orthogonal", "spread_biases",
+    "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "orthogonal", "rising_layer",
+    "spread_biases",
 ]  # fmt: skip
 
 Matrix: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
@@ -86,7 +87,9 @@ def bends_at_data(rng: np.random.Generator, units: int, quantiles: Matrix) -> tu
     few = units - many
     evenly = low + (high - low) * (np.arange(few) + rng.random(few)) / max(few, 1)
     wide = np.full(few, np.clip(4 * (high - low) / max(few, 1), 0.1, 1.0))
-    return _bends(rng, np.append(x, evenly), np.minimum(np.append(narrow, wide), 1 / _STEEPEST))
+    width = np.minimum(np.append(narrow, wide), 1 / _STEEPEST)
+    W = np.where(rng.random(units) < 0.5, -1.0, 1.0) / width
+    return W[None], (-W * np.append(x, evenly))[None]
 
 
 def bends_at_latents(
@@ -96,7 +99,7 @@ def bends_at_latents(
 
     That map, z ↦ x with the shares of both below them equal, is steep where data are rare. Half bend at the
     latents of evenly spaced x, as steep there as the map: where the data have a gap there are many steep
-    ones. The others are spread as the latents are, with slope 1.
+    ones. The others are spread as the latents are, with slope 1. All rise, as the map does.
 
     quantiles  of the data, at equally spaced levels
     latent     the latent's quantile function
@@ -112,7 +115,18 @@ def bends_at_latents(
     x = low + (high - low) * (np.arange(many) + rng.random(many)) / max(many, 1)
     width = np.clip((behind(x + near) - behind(x - near)) / (2 * near), _STEEPEST, 1.0)
     spread = 1.2 * latent(rng.random(units - many))
-    return _bends(rng, np.append(behind(x), spread), np.append(width, np.ones(units - many)))
+    W = 1 / np.append(width, np.ones(units - many))
+    return W[None], (-W * np.append(behind(x), spread))[None]
+
+
+def rising_layer(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Matrix, Matrix]:
+    """W and b of a layer behind the first, none of whose units falls where its inputs rise.
+
+    Weights U(0, 4/fan_in), so that a unit follows twice the mean of its inputs, and biases U(−1.5, 1.5).
+
+    Shapes:  (n, m) → (n, m), (1, m)
+    """
+    return rng.uniform(0.0, 4.0 / shape[0], shape), rng.uniform(-1.5, 1.5, (1, shape[1]))
 
 
 def bends_through(W: Matrix, rows: Matrix) -> Matrix:
@@ -133,9 +147,3 @@ def _levels(quantiles: Matrix) -> Matrix:
 def _interpolated(quantiles: Matrix) -> Callable[[Matrix], Matrix]:
     levels = _levels(quantiles)
     return lambda u: np.interp(u, levels, quantiles)
-
-
-def _bends(rng: np.random.Generator, at: Matrix, width: Matrix) -> tuple[Matrix, Matrix]:
-    """φ(±(x − at)/width), with either sign."""
-    W = np.where(rng.random(len(at)) < 0.5, -1.0, 1.0) / width
-    return W[None], (-W * at)[None]

@@ -33,7 +33,11 @@ LEFT_OUT = frozenset((  # what fit is given, what random_state says, what files 
 SETTINGS = {  # the setting of a run that each parameter is
     name.replace(".", "__"): name for name in fields() if name not in LEFT_OUT
 }
-OWN = {"holdout": 0.0, "eval_every": 10**9}  # all rows train, and only the end is looked at
+OWN = {  # all rows train, only the end is looked at, and every parameter is a setting of its own
+    "holdout": 0.0,
+    "eval_every": 10**9,
+    "method": "plain",
+}
 DEFAULTS = {parameter: OWN.get(name, fields()[name].default) for parameter, name in SETTINGS.items()}
 SCORED = 2000  # rows a side between which all distances are taken
 FRAMES = {  # how a library makes a data frame of rows and names

@@ -33,7 +33,7 @@ from minigan.sweeps.compare import RENAMED, RESULTS, summarise, unknown_column
 from minigan.training.config import Config, fields, indented, replace, to_json
 from minigan.training.limits import check
 from minigan.training.settings import RENAMED as RENAMED_SETTINGS
-from minigan.training.settings import build, from_json, named, read_file
+from minigan.training.settings import build, from_json, named, read_file, with_method
 from minigan.training.spellings import meant
 
 SCHEMA = 1  # of sweep.json
@@ -158,9 +158,10 @@ def read_sweep(path: str | Path, sets: Sequence[str] = ()) -> Sweep:
     for number, values in enumerate(itertools.product(*varied.values())):
         own = dict(zip(varied, values, strict=True))
         label = f"{base['name'][0]}-{number:0{digits}}"
-        config = build(
-            base | {"name": (label, "the sweep")} | {key: (value, "vary") for key, value in own.items()}
-        )
+        given = base | {"name": (label, "the sweep")} | {key: (value, "vary") for key, value in own.items()}
+        config = build(given)
+        origins = {key: given[key][1] if key in given else "default" for key in fields()}
+        config, _ = with_method(config, origins, _features(config))
         if replace(config, seed=0, name="") not in checked:  # once for all seeds
             checked.add(_checked(config))
         configs.append(config)
@@ -192,6 +193,13 @@ def _values(name: str, given: Any) -> list[Any]:
     if len({json.dumps(value) for value in given}) < len(given):
         raise ConfigError(f"vary.{name} has a value twice: {quoted(given)}; give each once")
     return given
+
+
+def _features(config: Config) -> int:
+    """As ``features_of``, of a target that was not read yet.    Raises:  ConfigError – if it names none"""
+    from minigan.training.units import read_distribution
+
+    return features_of(config) if config.data is not None else read_distribution(config.target).features
 
 
 def _checked(config: Config) -> Config:

@@ -69,7 +69,8 @@ def memory_of(config: Config) -> int:
     # of this run and among those of the others.
     updates = config.discriminator_steps + config.generator_steps + 2 * config.unrolled
     step = updates * (1 + (config.order == "extragradient")) * memory_estimate(config, features)
-    return step + 2 * numbers * np.dtype(config.dtype).itemsize + 8 * rows * features
+    slices = 8 * numbers * (config.draws == "stratified")  # their order, as integers, while they are drawn
+    return step + 2 * numbers * np.dtype(config.dtype).itemsize + slices + 8 * rows * features
 
 
 # ── elsewhere

@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from minigan.gan.game import Game
-from minigan.nn.initializers import bends_at_data, bends_at_latents, bends_through, spread_biases
+from minigan.nn.initializers import (
+    bends_at_data,
+    bends_at_latents,
+    bends_through,
+    rising_layer,
+    spread_biases,
+)
 from minigan.nn.network import Network
 from minigan.training.config import Config
 from minigan.training.draws import LATENT, draw_latent, stream
@@ -21,7 +27,9 @@ def spread_bends(game: Game, config: Config, distribution: Any, units: Units, la
     """Biases and first layers of the players that ask for it, with bends where data and latents are.
 
     Of one feature a unit of D bends at a quantile of the data, and one of G at a latent where the way to the
-    data is steep. Of several features a unit bends at a random row, and at a random latent vector.
+    data is steep; and G starts as a rising function, since one that turns back has to lose a wall between
+    modes before it can fit, and may keep it. Of several features a unit bends at a random row, and at a
+    random latent vector.
     """
     chosen = {
         "generator": (config.generator.bends, game.generator, 1),
@@ -31,14 +39,21 @@ def spread_bends(game: Game, config: Config, distribution: Any, units: Units, la
         if bends == "zero" or len(network.layers) < 2:
             continue
         rng = stream(config.seed, "init", index)
-        arrays = dict(network.parameters.arrays())
-        if network.inputs == distribution.features == 1 and config.latent.distribution in LATENT:
+        arrays, last = dict(network.parameters.arrays()), len(network.layers) - 1
+        one_input = network.inputs == distribution.features == 1 and config.latent.distribution in LATENT
+        if one_input:
             arrays["0.W"], arrays["0.b"] = _of_one_input(player, rng, network, config, distribution, units)
         else:
             rows = _rows(player, rng, network, config, distribution, units, latent_size)
             arrays["0.b"] = bends_through(arrays["0.W"], rows)
-        for k in range(1, len(network.layers) - 1):
-            arrays[f"{k}.b"] = spread_biases(rng, arrays[f"{k}.W"].shape)
+        for k in range(1, last + 1):
+            shape = arrays[f"{k}.W"].shape
+            if one_input and player == "generator":
+                arrays[f"{k}.W"], b = rising_layer(rng, shape)
+            else:
+                b = spread_biases(rng, shape)
+            if k < last:
+                arrays[f"{k}.b"] = b
         network.parameters.load({name: array.astype(config.dtype) for name, array in arrays.items()})
     if game.average is not None:
         game.average.parameters.load(game.generator.parameters.arrays())

@@ -168,6 +168,14 @@ else:
 class Config(Penalised, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that decides a run, apart from the machine: a task, its penalties, and how to train."""
 
+    method: Annotated[
+        str,
+        one_of(
+            ("auto", "plain", "shaped"),
+            "what holds where nothing else is said: as textbooks have it, or shaped to one feature; auto is "
+            "shaped for one feature and plain for several",
+        ),
+    ] = "auto"
     clip: Annotated[Weight, Meta(description="bound on each parameter of D after a step; 0 for none")] = 0.0
     consensus: Annotated[
         Weight, Meta(description="weight of the squared gradients of both players; order simultaneous")

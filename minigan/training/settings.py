@@ -20,6 +20,7 @@ import msgspec
 from minigan.errors import ConfigError, printable, quoted
 from minigan.training.config import MAX_BYTES, Config, fields, flatten, replace
 from minigan.training.limits import check
+from minigan.training.methods import method_for, settings_of
 from minigan.training.presets import PRESETS, Preset
 from minigan.training.presets import preset as get_preset
 from minigan.training.promises import Shown, find_shown, found_in
@@ -48,7 +49,8 @@ OWN = (  # of a run, whatever its preset
     "checkpoint_seconds", "checkpoint_keep",
 )  # fmt: skip
 RENAMED = {"latent.law": "latent.distribution"}  # settings that configurations of older runs have
-BEFORE = {"draws": "independent"}  # what runs did that are older than a setting, whatever its default is now
+BEFORE = {"draws": "independent", "method": "plain"}  # what runs did that are older than a setting
+STORED = {"target", "seed", "steps", "schedule", "average"}  # what no configuration of a run leaves out
 
 
 @cache
@@ -82,9 +84,7 @@ def preset_of(config: Config) -> Preset | None:
     """The preset that a configuration is; its seed, its length, and how it is computed may be its own."""
     if config.name not in PRESETS:
         return None
-    preset = PRESETS[config.name]
-    settings = named({"name": config.name, **preset.settings})
-    same = build({name: (value, "preset") for name, value in settings})
+    preset, same = PRESETS[config.name], resolve(config.name, environ={})
     return preset if replace(config, **{name: getattr(same, name) for name in OWN}) == same else None
 
 
@@ -130,8 +130,29 @@ def resolve_with_sources(
         for name, value in named(layer, stored=source == older)  # a JSON file may be an older run's
     }
     config = build(settings)
+    origins = {name: settings[name][1] if name in settings else "default" for name in fields()}
+    if config.data is None:
+        from minigan.training.units import read_distribution  # with all distributions
+
+        config, origins = with_method(config, origins, read_distribution(config.target).features)
     check(config)
-    return config, {name: settings[name][1] if name in settings else "default" for name in fields()}
+    return config, origins
+
+
+def with_method(config: Config, origins: Mapping[str, str], features: int) -> tuple[Config, dict[str, str]]:
+    """The configuration for data of so many features: its method named, and what no layer set taken from it.
+
+    origins  which layer set each setting, as ``resolve_with_sources`` returns them
+
+    Raises:  ConfigError – for a method of one feature, asked for with several
+    """
+    method = method_for(config, features)
+    own = {name: value for name, value in settings_of(config, method).items() if origins[name] == "default"}
+    source = f"method {method}"
+    found = build(
+        {name: (value, source) for name, value in (flatten(config) | own | {"method": method}).items()}
+    )
+    return found, {**origins, **dict.fromkeys(own, source)}
 
 
 def layers(
@@ -143,9 +164,11 @@ def layers(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The layers that were given, weakest first, each a source and its nested settings."""
     if preset is not None:
-        yield f"preset {preset}", {"name": preset, **get_preset(preset).settings}
+        yield f"preset {preset}", {"name": preset, **get_preset(preset).layer}
     if file is not None:
-        yield f"file {quoted(os.fspath(file))}", read_file(Path(file))
+        read = read_file(Path(file))
+        # The configuration of a run is whole, and of an older one does not know of methods.
+        yield f"file {quoted(os.fspath(file))}", (BEFORE if read.keys() >= STORED else {}) | read
     environ = environ or {}
     for variable in sorted(environ):
         name = _setting_of(variable)

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TINY = ("generator.widths=[3]", "discriminator.widths=[3]", "batch=4", "steps=3", "eval_samples=100")
+TINY = (
+    "method=plain",
+    "generator.widths=[3]",
+    "discriminator.widths=[3]",
+    "batch=4",
+    "steps=3",
+    "eval_samples=100",
+)
 
 
 @pytest.fixture
@@ -35,11 +42,11 @@ def lines(text):
 
 def test_quality_prints_a_line_for_every_target_and_a_perfect_sampler(bench, capsys):
     quality = bench("quality")
-    quality.main(["--seeds", "2", "--jobs", "1", *(part for s in TINY for part in ("--set", s))])
+    quality.main(["--seeds", "1", "--jobs", "1", *(part for s in TINY for part in ("--set", s))])
     rows = lines(capsys.readouterr().out)
     names = [row[0] for row in rows]
-    assert names == ["", "normal(4, 1.25)", *quality.TARGETS, "the preset mixture", "a perfect sampler"]
-    assert [row[1] for row in rows[1:]] == ["2"] * 7 + ["400"]
+    assert names == ["", "normal(4, 1.25)", *quality.TARGETS, "a perfect sampler"]
+    assert [row[1] for row in rows[1:]] == ["1"] * 15 + ["400"]
     column = rows[0].index("median KS")
     assert float(rows[1][column]) > float(rows[-1][column])  # three steps are no fit
 
@@ -57,7 +64,10 @@ def test_every_line_of_the_ablation_is_a_configuration(bench):
     configs = {
         name: resolve(environ={}, sets=(*quality.BASE, *sets)) for name, sets in quality.ABLATION.items()
     }
-    assert len(set(configs.values())) == len(configs) and configs["the default"] == resolve(environ={})
+    assert len(set(configs.values())) == len(configs)
+    assert configs["method=plain"] == resolve(environ={}, sets=("method=plain",))
+    pieces = {name: resolve(environ={}, sets=sets) for name, sets in quality.PIECES.items()}
+    assert len(set(pieces.values())) == len(pieces) and pieces["the method"] == resolve(environ={})
 
 
 def test_a_replica_is_judged_as_the_single_run_is(bench):

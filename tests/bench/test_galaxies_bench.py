@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TINY = ("target=galaxies(8)", "generator.widths=[8]", "discriminator.widths=[8]", "batch=8", "steps=3")
+TINY = (
+    "method=plain",
+    "target=galaxies(8)",
+    "generator.widths=[8]",
+    "discriminator.widths=[8]",
+    "batch=8",
+    "steps=3",
+)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from minigan.training.config import to_json
 from minigan.training.settings import resolve
 
 TINY = (
+    "method=plain",
     "generator.widths=4",
     "discriminator.widths=4",
     "batch=8",

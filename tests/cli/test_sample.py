@@ -115,8 +115,8 @@ def test_a_checkpoint_is_chosen_by_its_step(minigan_, trained, command):
 
 @pytest.mark.parametrize("command", [("sample",), ("eval",), ("export", "--npz", "m.npz")])
 def test_a_run_that_diverged_is_refused_with_its_checkpoints(minigan_, place, sentence, command):
-    sets = ("generator.widths=[4]", "discriminator.widths=[4]", "eval_samples=100", "eval_every=10",
-            "generator_optimizer.rate=1e30")  # fmt: skip
+    sets = ("method=plain", "generator.widths=[4]", "discriminator.widths=[4]", "eval_samples=100",
+            "eval_every=10", "generator_optimizer.rate=1e30")  # fmt: skip
     fields = [part for field in sets for part in ("--set", field)]
     assert minigan_("train", "--out", "diverged", "--steps", 20, *fields)[0] == 4
     (run,) = Path("diverged").iterdir()

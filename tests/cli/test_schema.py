@@ -17,7 +17,13 @@ SCHEMA = json.loads((Path(minigan.__file__).parent / "cli" / "schema.json").read
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 WILD = tuple(
     part
-    for setting in ("generator_optimizer.rate=10", "discriminator_optimizer.rate=10", "steps=150", "batch=32")
+    for setting in (
+        "method=plain",
+        "generator_optimizer.rate=10",
+        "discriminator_optimizer.rate=10",
+        "steps=150",
+        "batch=32",
+    )
     for part in ("--set", setting)
 )
 SWEEP = """

@@ -258,8 +258,11 @@ def test_print_config_shows_every_setting_and_who_set_it(minigan_, place, monkey
     assert list(lines) == list(fields())
     assert lines["target"] == '"laplace(0, 1)"    # preset peaked' and lines["seed"] == "9    # MINIGAN_SEED"
     assert (
-        lines["steps"] == "7    # --steps" and lines["r1"] == "0.1    # --set" and "#" not in lines["batch"]
+        lines["steps"] == "7    # --steps"
+        and lines["r1"] == "0.1    # --set"
+        and "#" not in lines["objective"]
     )
+    assert lines["batch"] == "128    # method shaped" and lines["method"] == '"shaped"    # preset peaked'
     assert list(place.iterdir()) == []
     _, out, _ = minigan_("train", "peaked", "--print-config", "--json")
     result = one_object(out)

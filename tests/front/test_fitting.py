@@ -22,9 +22,10 @@ from minigan.training.config import fields
 
 TINY = {
     "generator": {"widths": [4]}, "discriminator__widths": (4,), "batch": 8, "steps": 6, "eval_every": 3,
-    "eval_samples": np.int64(100),
+    "eval_samples": np.int64(100), "method": "plain",
 }  # fmt: skip
 SETS = (
+    "method=plain",
     "generator.widths=4", "discriminator.widths=4", "batch=8", "steps=6", "eval_every=3", "eval_samples=100",
 )  # fmt: skip
 TARGET = "normal(4, 1.25)"

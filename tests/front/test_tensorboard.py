@@ -10,7 +10,7 @@ import minigan as mg
 from minigan.errors import StorageError, UnavailableError
 
 TINY = {"generator__widths": [4], "discriminator__widths": [4], "batch": 8, "steps": 4, "eval_every": 2}
-TINY |= {"eval_samples": 100}
+TINY |= {"eval_samples": 100, "method": "plain"}
 
 
 @pytest.fixture(autouse=True)

@@ -320,7 +320,7 @@ def test_what_is_assumed_has_the_configurations_names_and_types():
 
 # ── real runs ───────────────────────────────────────────────────────────────────────────────────────────────
 
-SMALL = ("batch=32", "generator.widths=[8]", "discriminator.widths=[8]", "eval_samples=500")
+SMALL = ("method=plain", "batch=32", "generator.widths=[8]", "discriminator.widths=[8]", "eval_samples=500")
 SHORT = (*SMALL, "steps=180", "eval_every=20")
 FREE = ("r1=0", "r2=0")
 RAW = ("schedule.name=constant", "average.name=none")

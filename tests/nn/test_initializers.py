@@ -16,6 +16,7 @@ from minigan.nn.initializers import (
     bends_at_latents,
     bends_through,
     orthogonal,
+    rising_layer,
     spread_biases,
 )
 
@@ -106,6 +107,13 @@ def test_units_of_g_bend_steeply_where_the_data_have_a_gap():
     walls = width < 0.05
     assert 12 < walls.sum() < 30 and np.abs(at[walls]).max() < 0.1  # half the mass lies on either side
     assert width.max() == 1.0 and (np.abs(at[32:]) > 1).any()
+
+
+def test_a_g_of_rising_layers_rises():
+    rng, h = np.random.default_rng(18), np.linspace(-4, 4, 1000)[:, None]
+    for W, b in (bends_at_latents(rng, 16, QUANTILES, stats.norm.ppf), rising_layer(rng, (16, 8))):
+        h = np.tanh(h @ W + b)
+    assert (np.diff(h @ rising_layer(rng, (8, 1))[0], axis=0) > 0).all()
 
 
 @pytest.mark.parametrize("units", [1, 2, 3])

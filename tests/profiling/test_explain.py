@@ -22,7 +22,7 @@ from minigan.profiling.line_costs import KINDS, Line, PlanLine, clocked, plan_li
 from minigan.training.experiment import Ensemble, Experiment
 from minigan.training.settings import resolve
 
-SMALL = ("generator.widths=[8, 8]", "discriminator.widths=[8, 8]", "batch=16")
+SMALL = ("method=plain", "generator.widths=[8, 8]", "discriminator.widths=[8, 8]", "batch=16")
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ from minigan.training.experiment import Experiment
 from minigan.training.settings import resolve
 from minigan.training.trainer import train
 
-TINY = ("generator.widths=[5,4]", "discriminator.widths=[3]", "batch=8", "steps=4", "eval_every=2",
-        "eval_samples=100", "dtype=float64")  # fmt: skip
+TINY = ("method=plain", "generator.widths=[5,4]", "discriminator.widths=[3]", "batch=8", "steps=4",
+        "eval_every=2", "eval_samples=100", "dtype=float64")  # fmt: skip
 FUNCTIONS = {  # by their formulas, in NumPy
     "tanh(x)": np.tanh,
     "max(x, 0)": lambda x: np.maximum(x, 0),

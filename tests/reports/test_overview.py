@@ -42,6 +42,7 @@ from minigan.training.settings import resolve
 from minigan.training.trainer import train
 
 SMALL = (
+    "method=plain",
     "steps=20", "eval_every=5", "eval_samples=300", "batch=16",
     "generator.widths=[4]", "discriminator.widths=[4]",
 )  # fmt: skip

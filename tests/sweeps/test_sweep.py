@@ -30,6 +30,7 @@ from minigan.training.trainer import Session, train
 
 TINY = """
 [set]
+method = "plain"
 steps = 60
 eval_every = 30
 eval_samples = 200

@@ -7,7 +7,14 @@ from minigan.training.data import Data
 from minigan.training.experiment import Ensemble, Experiment
 from minigan.training.settings import resolve
 
-TINY = ("generator.widths=[6,5]", "discriminator.widths=[8]", "batch=8", "steps=4", "draws=stratified")
+TINY = (
+    "method=plain",
+    "generator.widths=[6,5]",
+    "discriminator.widths=[8]",
+    "batch=8",
+    "steps=4",
+    "draws=stratified",
+)
 BENDS = ("generator.bends=data", "discriminator.bends=data")
 
 

@@ -38,6 +38,7 @@ from minigan.training.config import (
 )
 from minigan.training.experiment import numbers_of
 from minigan.training.limits import check, memory_estimate
+from minigan.training.methods import METHODS
 from minigan.training.settings import RENAMED, build, from_json, named, resolve, resolve_with_sources
 
 
@@ -86,12 +87,12 @@ def test_precedence_is_defaults_preset_file_environment_set(tmp_path, monkeypatc
     environ = {"MINIGAN_SEED": "2", "MINIGAN_STEPS": "20"}
     config, sources = resolve_with_sources("peaked", file, environ, ["steps=30"])
     assert (config.name, config.target, config.batch) == ("peaked", "normal(1, 2)", 8)
-    assert (config.seed, config.steps, config.r1) == (2, 30, Config().r1)
+    assert (config.seed, config.steps, config.r1) == (2, 30, METHODS["shaped"]["r1"])
     assert sources["name"] == "preset peaked"
     assert sources["target"] == sources["batch"] == "file 'c.toml'"
     assert sources["seed"] == "MINIGAN_SEED"
     assert sources["steps"] == "--set"
-    assert sources["r1"] == "default"
+    assert (sources["r1"], sources["objective"]) == ("method shaped", "default")
     assert list(sources) == list(fields()) == list(flatten(config))
 
 
@@ -102,7 +103,7 @@ def test_later_set_wins():
 def test_a_layer_sets_one_field_of_a_group_and_leaves_the_others(tmp_path):
     file = tmp_path / "c.json"
     file.write_text('{"generator": {"widths": [5]}}')
-    config = made("generator.activation=relu", file=file)
+    config = made("generator.activation=relu", "method=plain", file=file)
     assert config.generator == NetworkConfig(
         widths=(5,), activation="relu", initializer=Config().generator.initializer
     )
@@ -137,7 +138,7 @@ def test_environment_ignores_what_is_not_a_field():
         "SEED": "9",
         "MINIGAN_SEED": "",
     }
-    assert resolve(environ=environ) == Config()
+    assert resolve(environ=environ) == resolve(environ={})
 
 
 def test_environment_that_is_not_text_is_refused():
@@ -370,7 +371,7 @@ def test_a_renamed_setting_is_read_from_older_runs_and_refused_from_users(old, n
     assert from_json(json.dumps(stored).encode()) == Config()
     given_back = tmp_path / "config.json"  # as a run of then wrote it
     given_back.write_text(json.dumps(stored))
-    assert resolve(file=given_back, environ={}) == Config()
+    assert resolve(file=given_back, environ={}) == replace(Config(), method="shaped")
     file = tmp_path / "old.toml"
     file.write_text(f"{old} = {json.dumps(value)}\n")
     variable = "MINIGAN_" + old.upper().replace(".", "__")

@@ -10,7 +10,7 @@ from minigan.training.experiment import Ensemble, Experiment
 from minigan.training.settings import resolve
 
 BATCHES = ("real", "latent_d", "latent_g")
-TINY = ("generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=120")
+TINY = ("method=plain", "generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=120")
 
 
 def configured(*sets):

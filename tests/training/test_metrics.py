@@ -27,7 +27,14 @@ from minigan.training.metrics import (
 )
 from minigan.training.settings import resolve
 
-TINY = ("generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=60", "eval_samples=200")
+TINY = (
+    "method=plain",
+    "generator.widths=[5]",
+    "discriminator.widths=[6,5]",
+    "batch=8",
+    "steps=60",
+    "eval_samples=200",
+)
 COLUMNS = (
     "step", "seconds", "d_loss", "g_loss", "value_fn", "implied", "value_optimal", "d_real", "d_fake",
     "d_auc", "ks", "ks_p", "w1", "js", "mean", "sd", "spread", "modes", "hq", "reverse_kl", "grad_norm_d",

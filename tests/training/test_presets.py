@@ -26,7 +26,15 @@ def test_every_preset_resolves_and_names_its_run():
 
 
 def test_gaussian_is_the_default():
-    assert resolve(preset="gaussian", environ={}) == resolve(environ={}) == Config()
+    assert resolve(preset="gaussian", environ={}) == resolve(environ={})
+
+
+def test_presets_are_textbooks_unless_they_show_the_default():
+    shaped = [name for name, row in PRESETS.items() if resolve(preset=name, environ={}).method == "shaped"]
+    assert shaped == ["gaussian", "peaked", "skewed", "flat", "bimodal", "student", "mixture"]
+    assert {PRESETS[name].method for name in shaped} == {"auto"}
+    plain = resolve(preset="saturating", environ={})
+    assert plain == replace(Config(), name="saturating", objective="minimax", method="plain")
 
 
 def test_presets_differ():

@@ -18,8 +18,8 @@ from minigan.training.saved import read_generator, reopen
 from minigan.training.settings import resolve
 from minigan.training.trainer import train
 
-TINY = ("batch=8", "generator.widths=[5]", "discriminator.widths=[6]", "eval_samples=100", "eval_every=20",
-        "steps=60", "checkpoint_keep=9", "checkpoint_seconds=0")  # fmt: skip
+TINY = ("method=plain", "batch=8", "generator.widths=[5]", "discriminator.widths=[6]", "eval_samples=100",
+        "eval_every=20", "steps=60", "checkpoint_keep=9", "checkpoint_seconds=0")  # fmt: skip
 UNPLANNED = ("schedule.name=constant", "schedule.warmup=0", "average.name=none")
 
 

@@ -19,6 +19,7 @@ from minigan.training.signals import Interrupted, stop
 from minigan.training.trainer import Session, train
 
 TINY = (
+    "method=plain",
     "generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=60", "eval_every=30",
     "eval_samples=100", "checkpoint_seconds=1e6", "seed=5",
 )  # fmt: skip

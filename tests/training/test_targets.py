@@ -29,7 +29,14 @@ pytestmark = pytest.mark.usefixtures("brief_judge")
 
 
 def configured(target, *sets):
-    tiny = ("generator.widths=[5]", "discriminator.widths=[6]", "batch=8", "steps=3", "eval_samples=100")
+    tiny = (
+        "method=plain",
+        "generator.widths=[5]",
+        "discriminator.widths=[6]",
+        "batch=8",
+        "steps=3",
+        "eval_samples=100",
+    )
     return resolve(environ={}, sets=(*tiny, f"target={target}", *sets))
 
 

@@ -32,6 +32,7 @@ from minigan.training.signals import STOPPING, Interrupted, Terminated, handled,
 from minigan.training.trainer import Session, find_failures, next_evaluation, train
 
 TINY = (
+    "method=plain",
     "generator.widths=[5]",
     "discriminator.widths=[6,5]",
     "batch=8",

@@ -12,7 +12,7 @@ from minigan.training.presets import PRESETS
 from minigan.training.settings import resolve
 from minigan.training.units import notes_on_spread, read_distribution
 
-TINY = ("generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=120")
+TINY = ("method=plain", "generator.widths=[5]", "discriminator.widths=[6,5]", "batch=8", "steps=120")
 
 
 def configured(*sets):

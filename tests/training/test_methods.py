@@ -1,0 +1,68 @@
+"""The method that holds where nothing else is said: which, from where, and that all settings override it."""
+
+import json
+
+import pytest
+
+from minigan.errors import ConfigError
+from minigan.training.config import Config, fields, flatten, replace, to_json
+from minigan.training.methods import METHODS
+from minigan.training.settings import from_json, resolve, resolve_with_sources, with_method
+
+
+def made(*sets, **options):
+    return resolve(environ={}, sets=sets, **options)
+
+
+def test_a_method_sets_what_settings_there_are_and_changes_each():
+    usual = flatten(Config())
+    assert METHODS["plain"] == {}
+    for name, value in METHODS["shaped"].items():
+        assert name in fields() and usual[name] != (tuple(value) if isinstance(value, list) else value), name
+
+
+def test_one_feature_is_shaped_and_several_are_plain():
+    one, two = made(), made("target=ring(8, 1, 0.01)")
+    assert one.method == "shaped"
+    shaped = {name: tuple(v) if isinstance(v, list) else v for name, v in METHODS["shaped"].items()}
+    assert flatten(one) == flatten(Config()) | shaped | {"method": "shaped"}
+    assert two == replace(Config(), target="ring(8, 1, 0.01)", method="plain")
+    assert made("method=plain") == replace(Config(), method="plain")
+    assert made("method=shaped") == one
+    with pytest.raises(
+        ConfigError, match="shaped is for one feature, and these data have 2; choose method=plain"
+    ):
+        made("method=shaped", "target=ring(8, 1, 0.01)")
+
+
+def test_every_setting_overrides_the_method_and_says_so():
+    for name, value in METHODS["shaped"].items():
+        own = flatten(Config())[name]
+        config, sources = resolve_with_sources(environ={}, sets=[f"{name}={json.dumps(own).strip(chr(34))}"])
+        assert flatten(config)[name] == own and sources[name] == "--set"
+        assert all(sources[other] == "method shaped" for other in METHODS["shaped"] if other != name), value
+
+
+def test_data_wait_for_their_columns():
+    config, sources = resolve_with_sources(environ={}, sets=["data=x.csv", "batch=64"])
+    assert config.method == "auto" and config == replace(Config(), data="x.csv", batch=64)
+    one, origins = with_method(config, sources, 1)
+    assert (one.method, one.batch, one.steps) == ("shaped", 64, METHODS["shaped"]["steps"])
+    assert (origins["batch"], origins["steps"]) == ("--set", "method shaped")
+    assert with_method(config, sources, 3)[0] == replace(config, method="plain")
+
+
+def test_an_order_of_one_step_of_d_can_be_asked_for():
+    for order in ("simultaneous", "extragradient"):
+        assert made(f"order={order}").discriminator_steps == 1
+
+
+def test_a_run_older_than_methods_stays_as_it_was(tmp_path):
+    stored = json.loads(to_json(Config()))
+    del stored["method"], stored["draws"], stored["generator"]["bends"]
+    old = replace(Config(), method="plain")
+    assert from_json(json.dumps(stored).encode()) == old
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    assert made(file=tmp_path / "config.json") == old
+    (tmp_path / "own.json").write_text('{"batch": 64}')
+    assert made(file=tmp_path / "own.json") == replace(made(), batch=64)
