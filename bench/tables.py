@@ -18,6 +18,7 @@ from bench import (
     optimal_discriminator,
     presets,
     quality,
+    separation,
     sweeps,
     verdict,
 )
@@ -103,6 +104,8 @@ MODES = ("modes-ring8", "modes-ring8-plain", "modes-ring8-saturating", "modes-gr
 TABLES = {  # name: (the results that it is made of, function of their contents)
     "quality": (("quality",), lambda r: rows_of(quality, r)),
     "ablation": (("ablation",), lambda r: rows_of(quality, r)),
+    "pieces": (("pieces",), quality.pieces_table),
+    "separation": (("separation",), lambda r: rows_of(separation, r)),
     "verdict": (("verdict",), lambda r: rows_of(verdict, r)),
     "presets": (("presets",), lambda r: rows_of(presets, r)),
     "startup": (("startup",), of_startup),

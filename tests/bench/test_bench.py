@@ -245,3 +245,28 @@ def test_native_code_is_timed_beside_c_by_hand(bench):
     row = module.measure("(4, 3)", ways, 1, 2)
     assert row["native / C"] is None and row["native / planned"] > 0
     assert module.cells(row)[1] == "–" and len(module.cells(row)) == len(module.HEADER)
+
+
+def test_separation_has_a_column_for_each_way_to_train_g(bench, capsys):
+    separation = bench("separation")
+    tiny = ("generator.widths=[3]", "discriminator.widths=[3]", "batch=8", "steps=3")
+    separation.main(["--seeds", "1", *(part for s in tiny for part in ("--set", s))])
+    header, *rows = lines(capsys.readouterr().out)
+    assert header == ["target", "method", "start", "fitted", "perfect D", "game"]
+    assert [row[:2] for row in rows] == [[t, m] for t in separation.TARGETS for m in separation.METHODS]
+
+
+def test_a_perfect_d_is_the_best_there_is(bench):
+    """Where all real values lie at one point and all made ones at another it is a problem of two numbers."""
+    import numpy as np
+    from scipy.optimize import minimize
+
+    slopes, D = bench("separation").perfect_slopes(np.zeros(4), np.full(4, 0.5), 0.1, 0.2)
+
+    def loss(d):
+        slope = 0.5 * (0.1 + 0.2) * ((d[1] - d[0]) / 0.5) ** 2
+        return np.logaddexp(0, -d[0]) + np.logaddexp(0, d[1]) + slope
+
+    real, made = minimize(loss, [0.0, 0.0]).x
+    np.testing.assert_allclose(D, made, rtol=1e-4)
+    np.testing.assert_allclose(slopes, (made - real) / 0.5, rtol=1e-4)
