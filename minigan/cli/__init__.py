@@ -113,8 +113,13 @@ for _command in COMMANDS:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code. Expected failures are one sentence on stderr."""
-    with standard():
-        return _run(sys.argv[1:] if arguments is None else arguments)
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"note: {message}\n"  # without the line of code
+    try:
+        with standard():
+            return _run(sys.argv[1:] if arguments is None else arguments)
+    finally:
+        warnings.formatwarning = before
 
 
 def _run(arguments: list[str]) -> int:
@@ -123,7 +128,6 @@ def _run(arguments: list[str]) -> int:
         if argument.encode(errors="replace").decode() != argument:
             return say(f"error: {ascii(argument[:80])} is not UTF-8 text; rename the file or directory", 2)
     debug = "--debug" in arguments
-    warnings.formatwarning = lambda message, *_, **__: f"note: {message}\n"  # without the line of code
     arguments = sorted(arguments, key=lambda a: a not in GLOBAL_FLAGS)
     try:
         with handled(stop):

@@ -17,6 +17,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from functools import cache
 from pathlib import Path
@@ -197,7 +198,7 @@ def _digest(path: Path) -> str:
 def _clean(place: Path) -> None:
     """Forget the libraries that were not used for the longest time."""
     try:
-        found = sorted(place.glob("*.so"), key=lambda path: path.stat().st_mtime)
+        found = sorted(place.glob("*.*"), key=lambda path: path.stat().st_mtime)
         for path in found[:-KEPT]:
             path.unlink()
     except OSError:
@@ -225,7 +226,7 @@ def compiled(source: str) -> tuple[Path, tempfile.TemporaryDirectory[str] | None
         made = _make(source, compiler, work)
         target = place / f"{key}-{_digest(made)}.so"
         try:
-            shutil.copyfile(made, part := place / f"{key}.{os.getpid()}.part")
+            shutil.copyfile(made, part := place / f"{key}.{os.getpid()}.{threading.get_ident()}.part")
             os.chmod(part, 0o700)
             os.replace(part, target)
         except OSError as error:
