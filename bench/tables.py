@@ -63,6 +63,8 @@ SOAKS = {  # what was injected; the figures are those of the result of that name
     "runs, {arguments[cases]} command lines, {seeds[cases]} seeds: each refused in a sentence, or right",
     "growth": "{steps} steps: {collector_on[growth_mib]} MiB of growth after the first ones, "
     "{collector_off[growth_mib]} without the garbage collector",
+    "native": "{games} random games as native code: {worst:.0e} from the eager engine at most, "
+    "{under_sanitizers} of them under AddressSanitizer and UndefinedBehaviorSanitizer",
     "cluster": "{runs} runs on Dask over TLS in two network namespaces, one worker killed: {results} "
     "results, {equal_to_the_run_alone} with the bits of the run alone",
 }

@@ -13,5 +13,6 @@ SOAKS = {  # name: (module, count of the long form); imported when it is run
     "writers": ("bench.soak.writers", 250),
     "kills": ("bench.soak.kills", 1000),
     "signals": ("bench.soak.signals", 200),
+    "native": ("bench.soak.native", 200),
     "cluster": ("bench.soak.cluster", 64),
 }

@@ -17,6 +17,7 @@ CLAIMS = {  # figures that are at least so large, beside zero failures
     "damage": {"mutant": 1_000_000},
     "growth": {"steps": 1_000_000},
     "cluster": {"runs": 64},
+    "native": {"games": 24, "under_sanitizers": 5},
     "fuzz": {},
 }
 
