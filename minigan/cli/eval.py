@@ -59,7 +59,7 @@ def evaluate(
             raise ConfigError("a run is judged against what it learned; --target and --data are for files")
         run = read_run(subject, at=at)
         print_notes(run.notes)
-        verdicts = [run.judge(count, draw=k) for k in range(draws)]
+        verdicts = [run.judge_draw(count, k) for k in range(draws)]
         verdict, findings = verdicts[0], run.found()
         shown = run.describe_shown(verdict) if at == "latest" else ""
     elif at != "latest":

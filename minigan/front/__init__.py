@@ -7,6 +7,7 @@ below.
 configuration.py  the target, the data and the settings that are meant
 fitting.py        fit, load
 run.py            Run: sample, verdict, score, density, D, page, resume, save
+density.py        what a generator makes, in a formula
 judging.py        eval: samples that came from elsewhere
 wording.py        refusals as a script has them
 history.py        metrics as columns

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigan.arguments import whole
 from minigan.errors import ConfigError, DataError, quoted
 from minigan.probability.distributions import Distribution
 from minigan.probability.empirical import Empirical
@@ -93,6 +94,14 @@ def path_of(name: str, path: Any) -> str:
     return os.fspath(path)
 
 
+def whole_of(name: str, value: Any, least: int) -> int:
+    """An argument that is to be a whole number of ``least`` or more.    Raises:  ConfigError – for another"""
+    try:
+        return whole(name, value, least)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(str(error)) from None
+
+
 def text_of(distribution: Distribution | MultivariateDistribution) -> str:
     """The text that a configuration has for a distribution.
 
@@ -121,7 +130,7 @@ def settings_in(settings: Mapping[str, Any]) -> Iterator[Layer]:
             for rate in RATES:
                 yield source, _nested(rate, value)
         elif name == "device":
-            if value not in DEVICES:
+            if not isinstance(value, str) or value not in DEVICES:
                 raise ConfigError(f"device is one of {', '.join(DEVICES)}, received {quoted(value)}")
             yield source, {"execution": "auto"}  # what another device runs may not run here
             yield source, {"backend": DEVICES[value]}

@@ -4,10 +4,9 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from minigan.errors import ConfigError
-from minigan.front.configuration import Request, path_of, request_of
+from minigan.front.configuration import Request, path_of, request_of, whole_of
 from minigan.front.keeping import with_data_in, write_data
-from minigan.front.progress import person
+from minigan.front.progress import person, refuse_deaf
 from minigan.front.run import Run
 from minigan.front.wording import for_scripts
 from minigan.storage.directory import RunDirectory, unique_path
@@ -60,14 +59,12 @@ def fit(
              DivergedError – where numbers stop being finite; its ``run`` has what was good
              Interrupted – after Ctrl-C; its ``run`` has what was trained, and ``run.resume()`` goes on
     """
-    if on_evaluation is not None and not callable(on_evaluation):
-        raise ConfigError(f"on_evaluation is a function of a row of metrics, received {on_evaluation!r:.80}")
-    if progress not in (True, False, None):
-        raise ConfigError(f"progress is True, False or None, received {progress!r:.80}")
+    refuse_deaf(on_evaluation)
+    console = person(progress)
     directory = None if directory is None else path_of("directory", directory)
     given = settings if seed is None else {"seed": seed, **settings}
     run = begin(request_of(target_or_data, preset, given), directory, detect_anomaly=detect_anomaly)
-    return run.train(console=person(progress), on_evaluation=on_evaluation)
+    return run.train(console=console, on_evaluation=on_evaluation)
 
 
 def begin(request: Request, directory: str | os.PathLike[str] | None, *, detect_anomaly: bool = False) -> Run:
@@ -97,7 +94,12 @@ def load(path: str | os.PathLike[str], *, at: str | int = "latest") -> Run:
 
     Raises:  DataError – if it is no run directory, or damaged; CheckpointError – for checkpoints that are
     """
-    return read_run(path_of("path", path), at=str(at))
+    if not isinstance(at, str):
+        at = whole_of("at, where it is neither latest nor best,", at, 0)
+    run = read_run(path_of("path", path), at=str(at))
+    if str(at) != "latest":  # a run may have none yet; one that is named is there
+        run.weights()
+    return run
 
 
 def read_run(path: str, *, at: str = "latest") -> Run:

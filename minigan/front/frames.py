@@ -20,7 +20,7 @@ def library_called(name: str) -> Any:
 
     Raises:  ConfigError – for another name;  UnavailableError – where it is not installed
     """
-    if name not in FRAMES:
+    if not isinstance(name, str) or name not in FRAMES:
         raise ConfigError(f"a library of data frames is one of {', '.join(FRAMES)}, received {quoted(name)}")
     if find_spec(name) is None:
         raise UnavailableError(f"a data frame of {name} needs {name}; install it with: pip install {name}")

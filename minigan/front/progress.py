@@ -10,7 +10,7 @@ import time
 from importlib.util import find_spec
 from typing import Any, Self
 
-from minigan.errors import printable
+from minigan.errors import ConfigError, printable
 from minigan.evaluation.rows import format_target
 from minigan.evaluation.two_sample import perfect_ks_band
 from minigan.probability.empirical import Empirical
@@ -97,8 +97,19 @@ class Progress:
             self._bar.stop()
 
 
+def refuse_deaf(on_evaluation: object) -> None:
+    """Raises:  ConfigError – for what cannot be called with a row of metrics"""
+    if on_evaluation is not None and not callable(on_evaluation):
+        raise ConfigError(f"on_evaluation is a function of a row of metrics, received {on_evaluation!r:.80}")
+
+
 def person(wanted: bool | None) -> Any:
-    """rich's console for whoever watches a program; None where nobody is to, or by default nobody does."""
+    """rich's console for whoever watches a program; None where nobody is to, or by default nobody does.
+
+    Raises:  ConfigError – for what says neither
+    """
+    if wanted not in (True, False, None):
+        raise ConfigError(f"progress is True, False or None, received {wanted!r:.80}")
     if wanted is False or wanted is None and not (_in_notebook() or _is_terminal(sys.stderr)):
         return None
     from rich.console import Console

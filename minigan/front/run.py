@@ -4,18 +4,18 @@ import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from minigan.arguments import whole
 from minigan.errors import ConfigError, DataError, DivergedError, MiniganError, UnavailableError, quoted
 from minigan.evaluation.verdict import Verdict
-from minigan.front.configuration import path_of, steps_of
+from minigan.front.configuration import path_of, steps_of, whole_of
 from minigan.front.frames import as_frame
 from minigan.front.history import History
-from minigan.front.progress import Progress, person
+from minigan.front.progress import Progress, person, refuse_deaf
 from minigan.front.wording import as_python, for_scripts
 from minigan.gan.detectors import Finding
 from minigan.storage import checkpoint, files
@@ -26,10 +26,11 @@ from minigan.training.data import Data
 from minigan.training.experiment import Experiment
 from minigan.training.saved import Reopened, Trained, config_of, offer, read_generator, read_verdict, reopen
 from minigan.training.settings import describe_shown
-from minigan.training.signals import Interrupted
+from minigan.training.signals import Interrupted, Stopped
 from minigan.training.trainer import Outcome, find_failures, train
 
 DRAW = 2**32  # of ``sample``: neither a step's nor the verdict's has this index
+SCORING = -1  # the draw of ``score``: one that no seed of ``sample`` gives
 SCORED = 2000  # rows a side between which all distances are taken
 OnEvaluation = Callable[[dict[str, Any]], object]
 
@@ -135,10 +136,7 @@ class Run:
         Raises:  ConfigError – for what is no whole number, or rows that the memory does not hold
                  DivergedError – if the generator's rows are not finite
         """
-        try:
-            return self.draw(whole("n", n), whole("seed", seed, least=0))
-        except (TypeError, ValueError) as error:
-            raise ConfigError(str(error)) from None
+        return self.draw(whole_of("n", n, 1), whole_of("seed", seed, 0))
 
     def frame(self, n: int = 1000, *, seed: int = 0, library: str = "pandas") -> Any:
         """The rows of ``sample`` as a data frame with the names of the features.
@@ -170,9 +168,10 @@ class Run:
         Shapes:  x (…) → (…)
         Raises:  ConfigError – where the generator has no density in a formula; its ``sample`` can be used
         """
+        from minigan.front.density import pushed
         from minigan.gan.theory.diagnostics import pushforward_density
 
-        return self._pushed(pushforward_density, x)
+        return pushed(self._trained(), pushforward_density, x)
 
     @for_scripts
     def cdf(self, x: Any) -> np.ndarray:
@@ -181,9 +180,10 @@ class Run:
         Shapes:  x (…) → (…)
         Raises:  ConfigError – as ``density``
         """
+        from minigan.front.density import pushed
         from minigan.gan.theory.diagnostics import pushforward_cdf
 
-        return self._pushed(pushforward_cdf, x)
+        return pushed(self._trained(), pushforward_cdf, x)
 
     def densities(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """(step, edges, share in each bin) of the generator in training, along a finished run of one feature.
@@ -211,7 +211,13 @@ class Run:
         """
         from minigan.training.frames import read_rows
 
-        return self._trained().judge(read_rows(x, self.names))
+        with np.errstate(all="ignore"):
+            found = self._trained().judge(rows := read_rows(x, self.names))
+        if not (finite := np.isfinite(found)).all():
+            k = int(finite.argmin())
+            where = f"row {k + 1} of {len(rows)}, {quoted(rows[k].tolist())}"
+            raise DataError(f"D has no finite value at {where}; leave out what is that far away")
+        return found
 
     # ── how good it is ──────────────────────────────────────────────────────────────────────────────────
 
@@ -225,11 +231,17 @@ class Run:
             self._judged = read_verdict(path) if there and path.exists() else self.judge()
         return self._judged
 
+    @for_scripts
     def judge(self, n: int | None = None, *, draw: int = 0) -> Verdict:
         """Judge ``n`` new rows, by default as many as the settings say; other draws are as good.
 
-        Raises:  ConfigError – for rows that the memory does not hold;  DivergedError – if they are not finite
+        Raises:  ConfigError – for what is no whole number, n of at least 2, or rows that the memory does not
+                 hold;  DivergedError – if they are not finite
         """
+        return self.judge_draw(None if n is None else whole_of("n", n, 2), whole_of("draw", draw, 0))
+
+    def judge_draw(self, n: int | None, draw: int) -> Verdict:
+        """``judge`` in the words of the command line."""
         from minigan.machine import available_memory, require_memory
         from minigan.training.metrics import verdict
 
@@ -262,7 +274,7 @@ class Run:
         rows, units = read_rows(X, self.names), self._trained().sampler.units
         if len(rows) < 2:
             raise DataError("a score needs at least 2 rows, received 1")
-        sides = units.to_network(rows), units.to_network(self.sample(max(len(rows), SCORED)))
+        sides = units.to_network(rows), units.to_network(self.draw(max(len(rows), SCORED), SCORING))
         rng = stream(self._config.seed, "verdict")
         return -float(energy_test(*sides, rng, permutations=1, rows=SCORED).statistic)
 
@@ -345,6 +357,7 @@ class Run:
         """``resume`` on a console, or none."""
         if self._at != "latest":
             raise ConfigError("a run goes on from its newest checkpoint; load it without at")
+        refuse_deaf(on_evaluation)
         of = self._record if isinstance(self._record, MemoryRun) else self._record.path
         steps = None if steps is None else steps_of(steps)
         reopened = reopen(of, lock=True, steps=steps, data=self._data)
@@ -375,9 +388,16 @@ class Run:
             for note in reopened.notes if reopened else ():
                 progress.note(f"note: {note}")
 
+            raised = list[Exception]()  # by the caller's function
+
             def on_row(row: dict[str, Any]) -> object:
                 progress.on_row(row)
-                return None if on_evaluation is None else on_evaluation(plain_row(row))
+                try:
+                    return None if on_evaluation is None else on_evaluation(plain_row(row))
+                except Exception as error:
+                    raised.append(error)
+                    record.log(f"error: on_evaluation raised {type(error).__name__}: {error}")
+                    raise Stopped from error  # as Ctrl-C, so that what was trained is kept
 
             try:
                 with progress:
@@ -390,8 +410,10 @@ class Run:
                         allow_drift=allow_drift,
                     )
             except (Interrupted, DivergedError) as error:
-                error.run = self
-                raise
+                ended: Any = raised[0] if raised else error
+                with suppress(AttributeError):  # an exception of the caller's may have no room
+                    ended.run = self
+                raise ended from ended.__cause__
             self._ended, self._judged = outcome, outcome.verdict
             self.files = {} if isinstance(record, MemoryRun) else self._finish(outcome, progress)
         if on_evaluation is not None and hasattr(on_evaluation, "finish"):
@@ -458,31 +480,6 @@ class Run:
         path = self._record.path / "frames.safetensors"
         return checkpoint.load(path)[0] if path.exists() else {}
 
-    def _unknown_density(self) -> str | None:
-        """Why the generator has no density in a formula; None where it has one."""
-        c, p, m = self._config, len(self.names), self._trained().sampler.latent_size
-        if p > 1 or m > 1:
-            return f"{m} latent number{'s' * (m > 1)} make {p} feature{'s' * (p > 1)}"
-        if c.observation_noise:
-            return "noise is added to what it makes"
-        return "its latent number is constant" if c.latent.distribution == "one" else None
-
-    def _pushed(self, function: Callable[..., np.ndarray], x: Any) -> np.ndarray:
-        from minigan.gan.theory.diagnostics import latent_cells
-
-        if (why := self._unknown_density()) is not None:
-            raise ConfigError(
-                f"the generator's density is known where one latent number makes one feature, and {why} "
-                "here; use sample(n)"
-            )
-        try:
-            points = np.asarray(x, "float64")
-        except (TypeError, ValueError):
-            raise DataError(f"the points x are numbers, received {quoted(x)}") from None
-        z, mass = latent_cells(self._config.latent.distribution)
-        made = self._trained().sampler.generate(z[:, None])[:, 0]
-        return function(mass, made, points.ravel()).reshape(points.shape)
-
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or another process needs: all but what is made of the checkpoints again."""
         judged = None if self._judged is None else dataclasses.replace(self._judged, evidence=None)
@@ -494,7 +491,7 @@ class Run:
         try:
             how = f"{self.status} at step {self.step} of {c.steps}"
         except MiniganError as error:
-            how = f"{self.status}; {error}"
+            how = f"{self.status}; {as_python(str(error))}"
         told = "" if p is None else f"; {p.headline} (p = {p.pvalue:.2g})"
         where = "" if self.path is None else f", in {self.path}"
         return f"<Run of {what}, seed {c.seed}: {how}{told}{where}>"

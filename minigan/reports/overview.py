@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -61,10 +62,12 @@ def draw_panel(name: str, run: FinishedRun, ax: Axes | None = None) -> Axes:
     Raises:  ConfigError – for a name that is none, or that the run has not
     """
     whole, parted = _panels(run)
-    if name not in {*whole, *parted}:
+    if not isinstance(name, str) or name not in {*whole, *parted}:
         raise ConfigError(
             f"there is no panel {quoted(name)} of this run; {nearest(str(name), [*whole, *parted])}"
         )
+    if not isinstance(ax, (Axes, NoneType)):
+        raise ConfigError(f"ax is one Axes of matplotlib, received {type(ax).__name__}")
     with style():
         ax = Page(figsize=(6.0, 5.0), dpi=DPI, layout="constrained").add_subplot() if ax is None else ax
         if name in whole:

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from minigan.errors import ConfigError, DataError, nearest
 from minigan.evaluation.two_sample import energy_test
 from minigan.front.fitting import fit
-from minigan.front.run import Run
+from minigan.front.run import SCORED, SCORING, Run
 from minigan.sklearn.inputs import checked
 from minigan.training.config import fields
 from minigan.training.data import Data
@@ -39,7 +39,6 @@ OWN = {  # all rows train, only the end is looked at, and every parameter is a s
     "method": "plain",
 }
 DEFAULTS = {parameter: OWN.get(name, fields()[name].default) for parameter, name in SETTINGS.items()}
-SCORED = 2000  # rows a side between which all distances are taken
 FRAMES = {  # how a library makes a data frame of rows and names
     "pandas": lambda library, rows, names: library.DataFrame(rows, columns=names),
     "polars": lambda library, rows, names: library.DataFrame(rows, schema=list(names), orient="row"),
@@ -137,7 +136,7 @@ class GANSampler(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self, "seed_")
         X = checked(self, X, reset=False, least=2)
-        made, rng = self.run_.sample(SCORED) / self._sd, stream(self.seed_, "verdict")
+        made, rng = self.run_.draw(SCORED, SCORING) / self._sd, stream(self.seed_, "verdict")
         return -float(energy_test(X / self._sd, made, rng, permutations=1, rows=SCORED).statistic)
 
     @available_if(_has_one_feature)  # type: ignore[untyped-decorator]

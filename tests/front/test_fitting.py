@@ -208,6 +208,36 @@ def test_a_run_can_be_asked(run):
     assert (told == expected[:, 0]).all()
 
 
+def test_density_and_cdf_are_functions_of_each_point_alone(run):
+    x = np.sort(run.sample(50)[:, 0])
+    mixed = np.concatenate([[np.inf], x[::-1], [np.nan, 1e300, -np.inf, x[7], -1e300]])
+    for function, below, above in ((run.cdf, 0, 1), (run.density, 0, 0)):
+        expected = np.concatenate([[above], function(x)[::-1], [np.nan, above, below, function(x[7]), below]])
+        np.testing.assert_allclose(function(mixed), expected, atol=1e-9)
+    for bad in (None, "4", np.array(["2020"], "M8[Y]"), [1j]):
+        with pytest.raises(DataError):
+            run.density(bad)
+
+
+def test_a_score_is_by_rows_that_no_sample_has(run):
+    assert all(run.score(run.sample(2000, seed=seed)) < 0 for seed in (0, 1))
+
+
+def test_what_is_asked_wrongly_is_refused_in_a_sentence(run, place):
+    path, bad = run.save("kept"), (0, -1, 1.5, "x", True)
+    asked = [lambda n=n: run.judge(n) for n in (1, *bad)] + [lambda k=k: run.judge(draw=k) for k in bad[1:]]
+    asked += [lambda: run.resume(9, on_evaluation="x"), lambda: run.resume(9, progress="x")]
+    asked += [lambda: run.frame(library=[1]), lambda: fit(device=["cpu"]), lambda: run.plot(["losses"])]
+    asked += [lambda: run.plot("losses", ax=3), lambda: mg.load(path, at=None), lambda: mg.load(path, at=1.5)]
+    for ask in asked:
+        with pytest.raises(ConfigError):
+            ask()
+    assert run.step == 6 and mg.load(path, at=np.int64(6)).step == 6
+    for at in ("bset", 5):
+        with pytest.raises(CheckpointError, match="it has latest, best"):
+            mg.load(path, at=at)
+
+
 def test_what_a_generator_does_not_allow_is_refused(run, rows):
     plane = fit(rows, **TINY)
     for refused in (plane, fit(TARGET, latent={"size": 2}, **TINY), fit("dirac-gan", **TINY)):
@@ -310,8 +340,12 @@ def test_what_stops_a_run_keeps_it(place):
     with pytest.raises(DivergedError, match="smaller rates.*Run.resume") as diverged:
         fit(TARGET, lr=1e38, **TINY)
     assert diverged.value.run.status == "diverged" and len(diverged.value.run.metrics["step"])
-    with pytest.raises(ZeroDivisionError):
-        fit(TARGET, on_evaluation=lambda row: 1 // row["step"], **TINY)
+    for step in (0, 3):  # what was trained outlives a mistake in the caller's function
+        with pytest.raises(ZeroDivisionError) as mistaken:
+            fit(TARGET, on_evaluation=lambda row, step=step: 1 // (row["step"] - step), **TINY)
+        run = mistaken.value.run
+        assert (run.status, run.step) == ("interrupted", step)
+        assert run.resume().sample(5).tobytes() == fit(TARGET, **TINY).sample(5).tobytes()
     assert list(place.iterdir()) == []
 
 
