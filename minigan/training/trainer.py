@@ -242,6 +242,7 @@ class Session:
             step=experiment.step,
             seconds=round(seconds, 3),
             program_threads=experiment.program_threads,
+            executed=experiment.executed,
             findings=[finding.as_dict() for finding in findings],
         )
         return Outcome(run.path, self._row, self._judged, findings, self._paths(), seconds)
