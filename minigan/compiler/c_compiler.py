@@ -13,12 +13,14 @@ import platform
 import re
 import shlex
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +43,10 @@ KEPT = 200  # libraries in the cache; the oldest ones go
 
 class CompilerError(UnplannableError):
     """Why there is no native code, in a sentence."""
+
+
+class PlaceError(CompilerError):
+    """Why there is none in some folder, though there may be in another."""
 
 
 class Compiler(NamedTuple):
@@ -90,7 +96,8 @@ def _candidates(chosen: str) -> list[tuple[str, ...]]:
     except ValueError:
         raise CompilerError(f"CC is {chosen[:60]!r}, which is no command; set it as CC=gcc") from None
     if own:
-        return [own]
+        called = os.path.abspath(own[0]) if os.path.dirname(own[0]) else own[0]  # it works in another folder
+        return [(called, *own[1:])]
     found: list[tuple[str, ...]] = [(name,) for name in ("cc", "gcc", "clang") if shutil.which(name)]
     if importlib.util.find_spec("ziglang") is not None:
         found.append((sys.executable, "-m", "ziglang", "cc"))
@@ -113,18 +120,34 @@ def _asked(command: tuple[str, ...]) -> Compiler:
 
 def _run(command: tuple[str, ...], name: str, seconds: float, folder: str | None = None) -> str:
     """What a command says.    Raises:  CompilerError – if it cannot be run, fails, or does not end"""
-    options = {"text": True, "errors": "replace", "stdin": subprocess.DEVNULL, "cwd": folder, "check": False}
+    options: dict[str, Any] = {"text": True, "errors": "replace", "stdin": subprocess.DEVNULL, "cwd": folder}
+    options["start_new_session"] = os.name == "posix"  # Ctrl-C is Python's to answer
     try:
-        done = subprocess.run(list(command), capture_output=True, timeout=seconds, **options)  # type: ignore[call-overload]
-    except subprocess.TimeoutExpired:
-        raise CompilerError(f"{name} did not end within {seconds:g} s") from None
+        process = subprocess.Popen(list(command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
     except OSError as error:
         raise CompilerError(f"{name} cannot be run: {error.strerror}") from None
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
+    with process:
+        try:
+            out, complaints = process.communicate(timeout=seconds)
+        except BaseException as error:
+            _end(process)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise CompilerError(f"{name} did not end within {seconds:g} s") from None
+            raise
+    if process.returncode:
+        said = [line for line in complaints.splitlines() if line.strip()]
         wrong = next((line for line in said if "error" in line), said[0] if said else "it does not say why")
         raise CompilerError(f"{name} failed: {wrong.strip()[:200]}")
-    return str(done.stdout)
+    return str(out)
+
+
+def _end(process: Any) -> None:
+    """End a process and those that it began."""
+    if os.name == "posix":
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
 
 
 # ── what was made before
@@ -157,7 +180,8 @@ def folder() -> Path:
     if os.name == "nt":
         root = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     else:
-        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        given = os.environ.get("XDG_CACHE_HOME", "")
+        root = given if os.path.isabs(given) else Path.home() / ".cache"  # as its specification has it
     return Path(root) / "minigan" / "native"
 
 
@@ -195,10 +219,30 @@ def _digest(path: Path) -> str:
     return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
-def _clean(place: Path) -> None:
-    """Forget the libraries that were not used for the longest time."""
+def _keep(made: Path, place: Path, key: str) -> None:
+    """Keep a copy of a library; where there is no room or no right, it is made again the next time."""
     try:
-        found = sorted(place.glob("*.*"), key=lambda path: path.stat().st_mtime)
+        handle, part = tempfile.mkstemp(".part", f"{key}-", place)  # two threads may be at it
+        os.close(handle)
+        try:
+            shutil.copyfile(made, part)
+            os.chmod(part, 0o700)
+            os.replace(part, place / f"{key}-{_digest(made)}.so")
+        except BaseException:
+            os.unlink(part)
+            raise
+    except OSError:
+        pass
+    _clean(place)
+
+
+def _clean(place: Path) -> None:
+    """Forget the libraries that were not used for the longest time, and what was never finished."""
+    try:
+        for path in place.glob("*.part"):
+            if path.stat().st_mtime < time.time() - 3600:
+                path.unlink()
+        found = sorted(place.glob("*.so"), key=lambda path: path.stat().st_mtime)
         for path in found[:-KEPT]:
             path.unlink()
     except OSError:
@@ -208,31 +252,47 @@ def _clean(place: Path) -> None:
 # ── compiling
 
 
-def compiled(source: str) -> tuple[Path, tempfile.TemporaryDirectory[str] | None]:
-    """The library of a source, from the cache or made now; without a cache, in a folder that goes with it.
+def load(source: str):
+    """The function `train` of a source, from the cache or made now.
 
-    Raises:  CompilerError – with the compiler's first complaint
+    Raises:  CompilerError – if there is no compiler, or it fails, with its first complaint
     """
-    compiler = find()
-    key, own = key_of(source, compiler), None
+    compiler, place = find(), None
+    key = key_of(source, compiler)
     try:
         place = cache_folder()
+        if (path := _kept(place, key)) is not None:
+            return _entry(path)
     except CompilerError:
-        own = tempfile.TemporaryDirectory(prefix="minigan-native-", ignore_cleanup_errors=True)
-        place = Path(own.name)
-    if own is None and (path := _kept(place, key)) is not None:
-        return path, None
-    with tempfile.TemporaryDirectory(prefix="minigan-cc-", ignore_cleanup_errors=True) as work:
-        made = _make(source, compiler, work)
-        target = place / f"{key}-{_digest(made)}.so"
-        try:
-            shutil.copyfile(made, part := place / f"{key}.{os.getpid()}.{threading.get_ident()}.part")
-            os.chmod(part, 0o700)
-            os.replace(part, target)
-        except OSError as error:
-            raise CompilerError(f"native code cannot be kept: {error.strerror}") from None
-    _clean(place)
-    return target, own
+        pass  # there is no cache, or another process emptied it, or nothing may be loaded from there
+    try:
+        return _made(source, compiler, None, place, key)
+    except PlaceError:  # some machines let nothing be loaded from temporary folders
+        if place is None:
+            raise
+        return _made(source, compiler, place, place, key)
+
+
+def _made(source: str, compiler: Compiler, work: Path | None, place: Path | None, key: str):
+    """The function of a library made below a folder, and kept in another if there is one."""
+    with _folder(work) as own:
+        made = _make(source, compiler, own)
+        function = _entry(made)
+        if place is not None:
+            _keep(made, place, key)
+    return function  # what is loaded is kept by the system
+
+
+@contextmanager
+def _folder(below: Path | None = None) -> Iterator[str]:
+    """A folder to work in, which goes.    Raises:  PlaceError – if there is no room for it"""
+    try:
+        with tempfile.TemporaryDirectory(
+            prefix="minigan-native-", dir=below, ignore_cleanup_errors=True
+        ) as own:
+            yield own
+    except OSError as error:
+        raise PlaceError(f"native code cannot be made in {below or 'TMPDIR'}: {error.strerror}") from None
 
 
 def _make(source: str, compiler: Compiler, work: str) -> Path:
@@ -246,7 +306,7 @@ def _make(source: str, compiler: Compiler, work: str) -> Path:
     try:  # elsewhere, since what is cut short ends the process that looks into it
         _run((sys.executable, "-I", "-S", "-c", test, str(made)), name, SECONDS)
     except CompilerError:
-        raise CompilerError(f"what {name} made is no library that can be loaded") from None
+        raise PlaceError(f"what {name} made is no library that can be loaded") from None
     return made
 
 
@@ -270,7 +330,7 @@ def trial() -> tuple[str, float, float]:
     Raises:  CompilerError – if there is no native code here
     """
     compiler, source = find(), TRIAL.format(header=HEADER.read_text(encoding="utf-8"))
-    with tempfile.TemporaryDirectory(prefix="minigan-cc-", ignore_cleanup_errors=True) as work:
+    with _folder() as work:
         started = time.perf_counter()
         made = _make(source, compiler, work)
         took = time.perf_counter() - started
@@ -285,26 +345,13 @@ def trial() -> tuple[str, float, float]:
     return compiler.version, took, max(rates)
 
 
-def load(source: str):
-    """The function `train` of a source.
-
-    Raises:  CompilerError – if there is no compiler, or it fails, with a reason in one sentence
-    """
-    path, own = compiled(source)
-    try:
-        return _entry(path)
-    finally:
-        if own is not None:
-            own.cleanup()  # what is loaded is kept by the system
-
-
 def _entry(path: Path):
     """The function of a library.    Raises:  CompilerError – if it cannot be loaded"""
     try:
         library = ctypes.CDLL(str(path))
         function = getattr(library, ENTRY)
     except (OSError, AttributeError):
-        raise CompilerError(f"the native code in {path} cannot be loaded") from None
+        raise PlaceError(f"the native code in {path} cannot be loaded") from None
     pointer, number = ctypes.c_void_p, ctypes.c_longlong
     function.argtypes, function.restype = [pointer] * 5 + [number] * 3, None
     function.library = library

@@ -235,9 +235,12 @@ def build(program):
             pass  # it is loaded where it is used, with what the memory holds then
         else:
             nodes[id(i.output)] = _node(i, xs, time)
+    returned = {}
     for array in program.returned:
         while id(array) in maker and maker[id(array)].is_view:
             array = maker[id(array)].inputs[0]
+        returned[id(array)] = array  # once, though it may be returned twice, or in parts
+    for array in returned.values():
         if id(array) in computed:
             store = _store(array, len(instructions))
             store.inputs = (nodes[id(array)],)

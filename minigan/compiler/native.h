@@ -26,6 +26,7 @@ enum { MANTISSA = 52, BIAS = 1023, TERMS = 13, SERIES = 11, SERIES1P = 17 };
 #define LOWEST -746.0
 #define HIGHEST 710.0
 #define LN2_HIGH 0.693147180369123816490
+#define SMALLEST 2.2250738585072014e-308
 #define LN2_LOW 1.90821492927058770002e-10
 #define sqrt __builtin_sqrt
 #define pow __builtin_pow
@@ -36,6 +37,7 @@ enum { MANTISSA = 23, BIAS = 127, TERMS = 7, SERIES = 5, SERIES1P = 8 };
 #define LOWEST -104.0f
 #define HIGHEST 89.0f
 #define LN2_HIGH 0.693145751953125f
+#define SMALLEST 1.17549435e-38f
 #define LN2_LOW 1.428606765330187e-06f
 #define sqrt __builtin_sqrtf
 #define pow __builtin_powf
@@ -103,10 +105,12 @@ INLINE T twice_artanh(T s, int terms)
 }
 INLINE T logarithm(T x)
 {
-    const Number n = {.value = x}, low = {.value = (T)0.70710678118654752};
+    const T more = x < SMALLEST ? MANTISSA : 0;  // what has no leading bit is multiplied by 2 to this power
+    const Number n = {.value = more ? x * (T)((Bits)1 << MANTISSA) : x}, low = {.value = (T)0.70710678118654752};
     const Bits k = (n.bits - low.bits) >> MANTISSA;
     const Number m = {.bits = n.bits - k * ((Bits)1 << MANTISSA)};
-    const T y = twice_artanh((m.value - 1) / (m.value + 1), SERIES) + (T)k * LN2_LOW + (T)k * LN2_HIGH;
+    const T power = (T)k - more, series = twice_artanh((m.value - 1) / (m.value + 1), SERIES);
+    const T y = series + power * LN2_LOW + power * LN2_HIGH;
     T special = x == INFINITE ? x : y;
     special = x == 0 ? -INFINITE : special;
     special = x < 0 ? (T)__builtin_nan("") : special;

@@ -33,8 +33,10 @@ def refusal_of(program: Any, trace: Any, start: list[tuple[Any, Any]]) -> str:
         for name in sorted(wrong):
             bad = _beyond(expected[name], received[name], reach[name])
             if bad.any():
-                scale = np.max(np.abs(expected[name])) or 1.0
-                apart = np.max(np.abs(expected[name] - received[name])[bad]) / scale
+                sizes = np.abs(expected[name])
+                scale = np.max(sizes[np.isfinite(sizes)], initial=0.0) or 1.0
+                apart = np.abs(expected[name] - received[name])[bad]
+                apart = np.max(np.nan_to_num(apart, nan=np.inf)) / scale
                 return (
                     f"its {name} is not the eager step's: {np.count_nonzero(bad)} of {bad.size} numbers are "
                     f"wrong, by up to {apart:.1e} of the largest; this is a bug of minigan or of the compiler"

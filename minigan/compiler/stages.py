@@ -90,9 +90,12 @@ class Stages:
             node.inputs = tuple(_at_one_place(x) for x in node.inputs)
         self.graph = split(graph.refresh(), target.items, self.large).schedule()
         kinds = {node.dtype for node in self.graph.nodes}
-        if len(kinds) != 1 or max(node.size for node in self.graph.nodes) >= MOST:
+        sizes = [node.size for node in self.graph.nodes]
+        if len(kinds) != 1 or not 1 <= min(sizes) <= max(sizes) < MOST:
             raise UnplannableError
         (self.dtype,), self.padded = kinds, target.padded
+        if self.dtype not in (np.float32, np.float64):
+            raise UnplannableError
         self.users, self.at = self.graph.users(), {node: k for k, node in enumerate(self.graph.nodes)}
         self.saved = self._saved(target)
         self.home, self.reads, self.stages = {}, {}, []

@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,12 +18,13 @@ from minigan.compiler import c_compiler, expressions, native, self_check
 from minigan.compiler.capture import capture
 from minigan.compiler.native import Native
 from minigan.engine.autodiff import assign
-from minigan.engine.primitives import embed, mean, mT, sum_over, tanh
+from minigan.engine.primitives import embed, exp, log, mean, mT, sum_over, tanh
 from minigan.engine.tensor import Tensor
 from minigan.errors import ConfigError
 from minigan.training.config import Config, NetworkConfig, replace
 from minigan.training.experiment import Ensemble, Experiment
 
+FOLDER = c_compiler.folder  # before the session has one of its own
 pytestmark = pytest.mark.skipif(
     not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="needs a C compiler for native code"
 )
@@ -186,6 +188,43 @@ def test_seeds_together_have_the_bits_that_each_has_alone(threads):
     assert all(np.array_equal(ours[name], its[name]) for name in its)
 
 
+def test_a_value_that_is_returned_twice_is_kept_once():
+    """Twice stored, it would wait for itself."""
+    x, W = np.random.default_rng(0).standard_normal((5, 2)), Tensor(np.ones((2, 3)))
+
+    def step(x):
+        h, t = tanh(x @ W), tanh(exp(x))
+        assign(W, 0.9 * W + mean(h * h))
+        return h, h, t, t
+
+    program = capture(step, x, state=[W], execution="native")
+    W.memory[:] = 1.0
+    ours, again, *_ = program(x)
+    assert program.execution == "native"
+    np.testing.assert_allclose(ours.numpy(), np.tanh(x @ np.ones((2, 3))), rtol=1e-12)
+    np.testing.assert_array_equal(ours.numpy(), again.numpy())
+
+
+@pytest.mark.parametrize("x", [np.zeros((0, 3)), np.arange(6).reshape(2, 3)], ids=["no rows", "integers"])
+def test_arrays_without_elements_or_of_integers_are_numpys(x):
+    with pytest.warns(RuntimeWarning, match="not as native code: it does what only NumPy can"):
+        program = capture(lambda x: x + x, x, execution="native")
+    np.testing.assert_array_equal(program(x).numpy(), x + x)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_nearly_zero_has_a_logarithm(dtype):
+    least = np.finfo(dtype).smallest_subnormal
+    x = np.array(
+        [[least, 5 * least, 1e6 * least, np.finfo(dtype).tiny, 1.0, np.inf, 0.0, -0.0, -least]], dtype
+    )
+    program = capture(lambda x: (log(x), x**-0.5), np.ones_like(x), execution="native")
+    with np.errstate(all="ignore"):
+        for ours, its in zip(program(x), (np.log(x), x**-0.5), strict=True):
+            np.testing.assert_allclose(ours.numpy(), its, rtol=4 * np.finfo(dtype).eps)
+    assert program.execution == "native"
+
+
 def test_a_step_that_only_numpy_can_do_says_so():
     x = Tensor(np.arange(6.0).reshape(3, 2))
     with pytest.warns(RuntimeWarning, match="not as native code: it does what only NumPy can"):
@@ -277,6 +316,32 @@ def test_a_compiler_that_hangs_is_survived(cache, compiler, right, monkeypatch):
 
 
 @POSIX
+def test_what_a_compiler_began_ends_with_it(tmp_path):
+    place = tmp_path / "pid"
+    with pytest.raises(c_compiler.CompilerError, match="did not end"):
+        c_compiler._run(("sh", "-c", f"sleep 30 & echo $! > {place}; wait"), "sh", 0.3)
+    if Path("/proc/self/stat").exists():
+        state = Path(f"/proc/{place.read_text().strip()}/stat")
+        assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] in "ZX"
+
+
+@POSIX
+def test_a_compiler_beside_us_is_called_from_elsewhere(compiler, tmp_path, monkeypatch):
+    compiler("exit 0")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CC", "./cc.sh")
+    assert c_compiler.find().command == (str(tmp_path / "cc.sh"),)
+
+
+@POSIX
+def test_a_folder_of_caches_has_to_be_absolute(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for given, expected in (("here", "home/.cache"), (str(tmp_path), "")):
+        monkeypatch.setenv("XDG_CACHE_HOME", given)
+        assert FOLDER() == tmp_path / expected / "minigan" / "native"
+
+
+@POSIX
 def test_a_library_that_is_cut_short_by_the_compiler_does_not_end_the_process(cache, compiler, right):
     compiler('cc "$@"; head -c 9000 step.so > short; mv short step.so')
     refused("made is no library that can be loaded", right)
@@ -351,12 +416,66 @@ def test_a_damaged_library_is_made_again(cache, calls, right, damage):
     else:
         changed = content[:100] + bytes([content[100] ^ 1]) + content[101:]
         library.write_bytes({"truncated": content[:5000], "changed": changed, "empty": b""}[damage])
-    if damage == "a directory":  # which is in the way: the code is refused
-        refused("native code cannot be kept", right)
-        return
     program, *found = Step().run()
     assert program.execution == "native" and len(calls) == 2
     assert_right(found, right)
+
+
+def test_a_cache_without_room_is_no_reason_to_do_without(cache, calls, right, monkeypatch):
+    monkeypatch.setattr(c_compiler.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space")))
+    for _ in range(2):
+        program, *found = Step().run()
+        assert program.execution == "native"
+        assert_right(found, right)
+    assert len(calls) == 2 and not list(cache.iterdir())
+
+
+def test_a_library_that_goes_before_it_is_loaded_is_made_again(cache, calls, right, monkeypatch):
+    monkeypatch.setattr(c_compiler, "_kept", lambda *_: cache / "gone.so")
+    program, *found = Step().run()
+    assert program.execution == "native" and len(calls) == 1
+    assert_right(found, right)
+
+
+def test_temporary_folders_that_cannot_be_used_are_not_needed(cache, right, monkeypatch):
+    """Full, not there, or mounted so that nothing in them may be loaded."""
+    folder = c_compiler.tempfile.TemporaryDirectory
+
+    def refusing(dir=None, **options):
+        if dir is None:
+            raise OSError(28, "No space left on device")
+        return folder(dir=dir, **options)
+
+    monkeypatch.setattr(c_compiler.tempfile, "TemporaryDirectory", refusing)
+    program, *found = Step().run()
+    assert program.execution == "native" and len(list(cache.iterdir())) == 1
+    assert_right(found, right)
+    monkeypatch.setattr(c_compiler, "folder", lambda: cache / "file" / "cache")  # nor can the cache
+    (cache / "file").write_text("")
+    refused("native code cannot be made in TMPDIR: No space left on device", right)
+    with pytest.raises(c_compiler.CompilerError, match="No space left"):
+        c_compiler.trial.__wrapped__()
+
+
+def test_threads_that_keep_one_library_do_not_share_a_file(cache, monkeypatch):
+    made, parts, copy = cache.parent / "made.so", [], shutil.copyfile
+    made.write_bytes(b"a library")
+    cache.mkdir(mode=0o700)
+    old = cache / "left.part"
+    old.write_bytes(b"")
+    os.utime(old, (1, 1))
+
+    def copying(source, part):
+        parts.append(part)
+        if len(parts) == 1:  # the other thread comes in between
+            c_compiler._keep(made, cache, "key")
+        return copy(source, part)
+
+    monkeypatch.setattr(c_compiler.shutil, "copyfile", copying)
+    c_compiler._keep(made, cache, "key")
+    assert len(set(parts)) == 2
+    (kept,) = cache.iterdir()  # and what a process that was ended had left is gone
+    assert kept.read_bytes() == b"a library" and c_compiler._kept(cache, "key") == kept
 
 
 @POSIX
