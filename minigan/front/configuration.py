@@ -65,6 +65,10 @@ def subject_of(what: Any) -> Subject:
         return Subject(table=what.values)
     if isinstance(what, (Distribution, MultivariateDistribution)):
         return Subject(target=text_of(what))
+    if hasattr(what, "verdict") and hasattr(what, "resume"):
+        raise DataError(
+            "a Run is no data: run.verdict judges it, run.resume() goes on, run.sample(n) are rows"
+        )
     if not isinstance(what, (str, os.PathLike)):
         return Subject(table=what)
     text = os.fspath(what)
@@ -239,7 +243,7 @@ def _nested(name: str, value: Any) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """A setting's value as a file would give it: without NumPy's kinds of numbers, tuples and paths."""
-    if isinstance(value, (np.generic, np.ndarray)):
+    if isinstance(value, (np.generic, np.ndarray)) or hasattr(value, "tolist"):  # as the columns of pandas
         return value.tolist()
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}

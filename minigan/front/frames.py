@@ -31,7 +31,12 @@ def as_frame(library: str, rows: np.ndarray, names: Sequence[str]) -> Any:
     """Rows with names, as a data frame.
 
     Shapes:  rows (n, p)
-    Raises:  as ``library_called``
+    Raises:  as ``library_called``; ConfigError – for names that polars does not take
     """
     found = library_called(library)
+    if library == "polars" and len(set(names)) < len(names):
+        raise ConfigError(
+            f"a data frame of polars has a name for each column, and these are {quoted(list(names))}; take "
+            'library="pandas", or learn them by different names'
+        )
     return FRAMES[library](found, rows, names)

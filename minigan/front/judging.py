@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from minigan.errors import ConfigError, DataError
+from minigan.errors import ConfigError, DataError, quoted
 from minigan.evaluation.verdict import Verdict
 from minigan.front.configuration import Subject, subject_of
 from minigan.front.wording import for_scripts
@@ -77,9 +77,16 @@ def judged(samples: Subject, against: Subject) -> Judged:
     from minigan.training.data import pairing
     from minigan.training.draws import stream
     from minigan.training.metrics import with_classifier
+    from minigan.training.settings import resolve_with_sources
     from minigan.training.units import names_of, read_distribution, refuse_extremes
 
     mine = _table(samples)
+    if against.preset is not None:
+        target = resolve_with_sources(against.preset, environ={})[0].target
+        raise ConfigError(
+            f"samples are judged against a distribution or data, and {quoted(against.preset)} is a preset; "
+            f"give its target, {quoted(target)}"
+        )
     if against.target is None and against.path is None and against.table is None:
         raise ConfigError("samples are judged against a distribution or data, received neither")
     distribution: Any = None if against.target is None else read_distribution(against.target)

@@ -5,6 +5,7 @@ import io
 import json
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,12 +16,13 @@ from minigan.storage.directory import RunDirectory
 from minigan.storage.memory import MemoryRun
 from minigan.training.config import Config, replace, to_json
 from minigan.training.data import Data
+from minigan.training.saved import OWN_DATA
 from minigan.training.table_form import default_names
 
 
 def with_data_in(path: Path, config: Config, data: Data) -> Config:
     """The configuration of a run in the directory ``path`` that holds its data."""
-    file = path.resolve() / ("data.npy" if _unnamed(data) else "data.csv")
+    file = path.resolve() / (OWN_DATA[0] if _unnamed(data) else OWN_DATA[1])
     return replace(config, data=str(file), columns=None, header=None if _unnamed(data) else True)
 
 
@@ -32,12 +34,14 @@ def write_data(path: Path, data: Data) -> None:
     if _unnamed(data):
         buffer = io.BytesIO()
         np.save(buffer, data.values, allow_pickle=False)
-        return files.write_atomic(path / "data.npy", buffer.getvalue())
+        return files.write_atomic(path / OWN_DATA[0], buffer.getvalue())
     text = io.StringIO()
+    # A name that begins as a comment does has to be quoted.
+    quoting: Any = csv.QUOTE_ALL if data.names[0].startswith("#") else csv.QUOTE_MINIMAL
+    csv.writer(text, lineterminator="\n", quoting=quoting).writerow(data.names)
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(data.names)
     writer.writerows([repr(value) for value in row] for row in data.values.tolist())
-    files.write_atomic(path / "data.csv", text.getvalue().encode())
+    files.write_atomic(path / OWN_DATA[1], text.getvalue().encode())
 
 
 def write_run(

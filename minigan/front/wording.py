@@ -25,6 +25,14 @@ def _setting(found: re.Match[str]) -> str:
     return f"{found[1].replace('.', '__')}={_value(found[2])}"
 
 
+def _list(found: re.Match[str]) -> str:
+    return f"[{', '.join(found[0].split(','))}]"
+
+
+def _group(found: re.Match[str]) -> str:
+    return f"write {found[1] or ''}{found[2]}__{found[3]}="
+
+
 SPELLINGS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"--set '?([a-z_][\w.]*)=((?:[^\s;'\"]|\"[^\"]*\")*[^\s;'.,:])'?", _setting),
     (r"Run\.resume\(\) --detect-anomaly", "Run.resume(detect_anomaly=True)"),
@@ -33,6 +41,11 @@ SPELLINGS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"--allow-drift", "allow_drift=True"),
     (r"--at (\w+)", lambda found: f"at={_value(found[1])}"),
     (r"--(backend|data) ([^\s;,)]+)", r'\1="\2"'),
+    (r" \(train --\w+ [A-Z]+\)", ""),
+    (r"write (for example )?([a-z_]+)\.(\w+)=", _group),
+    (r"(?<=as |..=)\d+(,\d+)+", _list),
+    (r"--out DIRECTORY", 'directory="…"'),
+    (r"-q says less", "progress=False says nothing"),
     (r"another --index", "another seed"),
     (r"reduce -n\b", "reduce n"),
     (r"\(train --lr sets both\)", "(lr sets both)"),

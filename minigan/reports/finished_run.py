@@ -17,8 +17,7 @@ from minigan.storage.memory import MemoryRun
 from minigan.training.config import Config, NetworkConfig
 from minigan.training.draws import stream
 from minigan.training.experiment import Experiment
-from minigan.training.saved import not_finite, read_verdict
-from minigan.training.settings import from_json
+from minigan.training.saved import config_of, not_finite, read_verdict
 from minigan.training.units import Units, standard_units, user_units
 
 OTHERS = ("modes", "hq", "reverse_kl", "mean")  # that only some targets have
@@ -91,7 +90,7 @@ def read_finished_run(run: RunDirectory) -> FinishedRun:
     Raises:  DataError – if it is not finished, or its files do not fit each other;  CheckpointError – if its
              frames are damaged
     """
-    status, config = run.read_status(), from_json(run.read_config())
+    status, config = run.read_status(), config_of(run)
     for name in ("verdict.json", "frames.safetensors"):
         if not (run.path / name).is_file():
             raise DataError(

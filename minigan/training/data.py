@@ -346,7 +346,7 @@ def _scale_notes(values: np.ndarray, names: tuple[str, ...], low: np.ndarray, hi
     notes = []
     some = values[:: -(-len(values) // SAMPLED)]
     for i, name in enumerate(names):
-        largest = max(abs(low[i]), abs(high[i]))
+        largest = max(abs(low[i]), abs(high[i])) or 1.0
         # In units of the largest value, since 1e308 - (-1e308) overflows.
         span = high[i] / largest - low[i] / largest
         first, third = np.quantile(some[:, i] / largest, (0.25, 0.75))

@@ -37,6 +37,7 @@ from minigan.training.sampler import Sampler, apply, probability
 from minigan.training.settings import from_json
 from minigan.training.units import Units, numbered
 
+OWN_DATA = "data.npy", "data.csv"  # what a run in a directory calls data from memory, which it holds itself
 FRAMES = "frames."  # what the names of the observer's arrays begin with in a checkpoint
 FREE = ("name", "data", "checkpoint_seconds", "checkpoint_keep")  # settings on which no result depends; of
 # the data the digest decides, wherever they are
@@ -253,9 +254,17 @@ def offer(run: RunDirectory, config: Config, step: int) -> str:
 
 
 def config_of(run: RunDirectory) -> Config:
-    """The configuration of a run.    Raises:  ConfigError – with the name of the run"""
+    """The configuration of a run; data that it holds itself are where it is now, also after it was moved.
+
+    Raises:  ConfigError – with the name of the run
+    """
     try:
-        return from_json(run.read_config())
+        config = from_json(run.read_config())
+        if config.data is not None and not isinstance(run, MemoryRun):
+            own = run.path / Path(config.data).name
+            if own.name in OWN_DATA and own.is_file():
+                return replace(config, data=str(own.resolve()))
+        return config
     except ConfigError as error:
         raise ConfigError(f"{quoted(str(run.path))} has no readable config.json: {error}") from None
 

@@ -17,6 +17,7 @@ import minigan as mg
 from minigan import cli
 from minigan.errors import CheckpointError, ConfigError, DataError, DivergedError, UnavailableError
 from minigan.front.fitting import fit
+from minigan.front.frames import as_frame
 from minigan.storage import checkpoint
 from minigan.training.config import fields
 
@@ -233,6 +234,11 @@ def test_what_is_asked_wrongly_is_refused_in_a_sentence(run, place):
         with pytest.raises(ConfigError):
             ask()
     assert run.step == 6 and mg.load(path, at=np.int64(6)).step == 6
+    for no_data in (lambda: fit(run), lambda: mg.eval(run, TARGET)):
+        with pytest.raises(DataError, match="run.verdict"):
+            no_data()
+    with pytest.raises(ConfigError, match="give its target, 'ring"):
+        mg.eval([[1.0, 2.0]], "ring8")
     for at in ("bset", 5):
         with pytest.raises(CheckpointError, match="it has latest, best"):
             mg.load(path, at=at)
@@ -280,6 +286,15 @@ def test_a_run_goes_on_with_the_bits_of_one_that_never_stopped(place):
         with pytest.raises(ConfigError, match=said):
             again.resume(steps)
     assert fit(TARGET, **TINY, on_evaluation=lambda row: "stop").step == 0 and list(place.iterdir()) == []
+
+
+def test_a_directory_that_holds_its_data_can_be_moved(place, rows):
+    for k, table in enumerate((rows, dict(zip(("#a", "b"), rows.T, strict=True)))):
+        made = fit(table, **TINY)
+        made.save(f"first{k}").rename(f"moved{k}")
+        there = mg.load(f"moved{k}")
+        assert there.judge().as_dict() == made.verdict.as_dict() and there.plot("losses").lines
+        assert there.resume(9).names == made.names and Path(there.config.data).parent == place / f"moved{k}"
 
 
 def test_a_saved_run_is_a_run_of_the_command_line(place, run, rows, capsys):
@@ -370,6 +385,9 @@ def test_columns_and_rows_become_data_frames_where_libraries_are(run, monkeypatc
         ((rows,), how) = run.frame(2, library=name)
         assert (rows == run.sample(2)).all() and ["x"] in how.values()
     assert list(run.metrics.to_pandas()[0][0]) == list(run.metrics)
+    assert as_frame("pandas", np.ones((1, 2)), ("a", "a"))
+    with pytest.raises(ConfigError, match="different names"):
+        as_frame("polars", np.ones((1, 2)), ("a", "a"))
 
 
 def test_names_go_in_and_come_out(rows):
@@ -379,6 +397,7 @@ def test_names_go_in_and_come_out(rows):
     assert list(each.frame(3).columns) == ["b", "a"] == list(each.names)
     assert (each.discriminator(frame[["a", "b"]]) == each.discriminator(frame)).all()  # by name
     assert each.score(frame[["a", "b"]]) == each.score(rows)
+    assert fit(frame, columns=frame.columns[:1], **TINY).names == ("b",)
     assert each.metrics.to_pandas()["ks"].tolist() == each.metrics["ks"].tolist()
     with pytest.raises(DataError, match=r"'c'.*text.*columns=\['b', 'a'\]"):
         fit(frame.assign(c="x"), **TINY)

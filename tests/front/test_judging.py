@@ -29,6 +29,7 @@ def test_eval_is_what_the_command_line_says(capsys):
         said = json.loads(capsys.readouterr().out)["verdict"]
         assert json.loads(json.dumps(mg.eval(samples, against).as_dict()))["rows"] == said["rows"]
     assert mg.eval("one.npy", mg.Normal(0.0, 1.0)) == mg.eval(one, "normal(0, 1)")
+    assert not mg.eval(np.zeros(99), "normal(0, 1)").indistinguishable  # without a warning
     assert mg.eval("one.npy", "normal(0, 1)").sentence == mg.eval(one.tolist(), "normal(0, 1)").sentence
 
 

@@ -25,6 +25,10 @@ SAID = {
     "did you mean 'a' or 'b' (train --lr sets both)?": "did you mean 'a' or 'b' (lr sets both)?",
     "write minigan train ring8, or its": 'write mg.fit("ring8"), or its',
     "write minigan train --target 'normal(0, 10)'": "write mg.fit('normal(0, 10)')",
+    "did you mean 'objective' (train --objective NAME)?": "did you mean 'objective'?",
+    "write for example generator.widths=32,32, or": "write for example generator__widths=[32, 32], or",
+    "write generator.widths=[8, 8]": "write generator__widths=[8, 8]",
+    "(a list, as 64,64: the units)": "(a list, as [64, 64]: the units)",
     "nothing of this: 3 -n -- x=1": "nothing of this: 3 -n -- x=1",
 }  # fmt: skip
 

@@ -132,6 +132,7 @@ def test_a_sampler_scores_what_it_learned():
     scores = [trained.score(X), fitted_sampler().score(X), trained.score(X + 40)]
     assert scores == sorted(scores, reverse=True) and -0.2 < scores[0] <= 0 and scores[2] < -5
     assert trained.score(X) == scores[0]
+    assert trained.score(trained.sample(2000, random_state=0)) < 0  # it scores with rows that no sample has
     scaled = GANSampler(steps=300, batch=64, random_state=0).fit(X * 1024)
     assert scaled.score(X * 1024) == pytest.approx(scores[0], abs=1e-4)
 
