@@ -204,7 +204,8 @@ class Run:
     def discriminator(self, x: Any) -> np.ndarray:
         """D(x), the share that D gives to real at x, in rows of the user's units; 1/2 where it cannot tell.
 
-        Of a Wasserstein critic, whose output is no probability, σ of it.
+        Of a Wasserstein critic and a relativistic D, whose outputs are no probability and mean as much with
+        any constant added, σ of it: 1/2 says nothing there.
 
         Shapes:  x (n, p), or (n,) of one feature, or a table with the run's names → (n,)
         Raises:  DataError – for what are no such rows
