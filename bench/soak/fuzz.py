@@ -501,6 +501,7 @@ def records(numbers, tally, folder):
 _inside: list = []  # (folder, thread, paths) while a command line runs
 _hooked = False
 DEVICES = "/dev/null", "/dev/full", "/dev/tty", "/proc/"
+MADE = "__pycache__", "minigan-native-", "minigan/native"  # what Python compiles, and what minigan does
 WRITES = {
     "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.truncate",
     "shutil.rmtree",
@@ -518,7 +519,7 @@ def _hook(event, arguments):
     if writes and isinstance(path, (str, bytes, os.PathLike)):
         folder, _, paths = _inside[0]
         absolute = os.path.realpath(os.fsdecode(path))
-        if not absolute.startswith((folder, *DEVICES)) and "__pycache__" not in absolute:
+        if not absolute.startswith((folder, *DEVICES)) and not any(name in absolute for name in MADE):
             paths.append(f"{event} {absolute}")
 
 

@@ -274,7 +274,7 @@ def test_a_worker_that_was_cut_off_is_waited_for(tmp_path, monkeypatch):
 def test_a_run_that_stays_busy_fails_with_a_sentence(tmp_path, monkeypatch):
     path = create(tmp_path, read_sweep(write_sweep(tmp_path / "s.toml", 2, 60)))
     monkeypatch.setattr(workers, "BUSY_SECONDS", 0.2)
-    monkeypatch.setattr(workers, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(job, "LOOK_SECONDS", 0.05)
     with RunDirectory.create_at(run_path(path, 1), b"{}"):
         said = workers.run_job_elsewhere(str(path), [0, 1], False, workers._versions())
         assert said.startswith("runs 0 to 1: another process writes to")
@@ -301,7 +301,7 @@ def test_a_sweep_that_was_stopped_starts_no_job(tmp_path):
 
 
 def test_a_job_ends_when_another_drives_the_sweep_and_not_for_a_disk_that_is_away(tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(job, "LOOK_SECONDS", 0)
     file = tmp_path / workers.DRIVER
     alone = job.stop_of(tmp_path)
     assert not alone()
