@@ -227,34 +227,29 @@ static void get(const Par *p, float *s, float k) {
   for (int a = 0; a < 6; a++)
     for (int i = 0; i < size[a]; i++) *s++ = k * from[a][i];
 }
+/* The gradient of one player: each thread adds up its share of the batch, block by block. */
+static inline void over_batch(void (*block)(int, int)) {
+#pragma omp parallel num_threads(NT)
+  {
+#ifdef _OPENMP
+    int t = NT > 1 ? omp_get_thread_num() : 0;
+#else
+    int t = 0;
+#endif
+    memset(&bufs[t][0].gr, 0, sizeof(Par));
+    for (int o = t * (B / NT); o < (t + 1) * (B / NT); o += NB) block(t, o);
+  }
+}
 /* The two moves; gg and gd receive the gradients if they are asked for. */
 static void play(float *gg, float *gd) {
   t1 *= B1_;
   t2 *= B2_;
   double c = sqrt((1 - t2) / (1 - B2_));
   float A = LR_ * (1 - B1_) / (1 - t1) * c, E = EPS_ * c * 2 * B;
-#pragma omp parallel num_threads(NT)
-  {
-#ifdef _OPENMP
-    int t = NT > 1 ? omp_get_thread_num() : 0;
-#else
-    int t = 0;
-#endif
-    memset(&bufs[t][0].gr, 0, sizeof(Par));
-    for (int o = t * (B / NT); o < (t + 1) * (B / NT); o += NB) d_block(t, o);
-  }
+  over_batch(d_block);
   adam(&D, A, E);
   if (gd) get(&bufs[0][0].gr, gd, .5f / B);
-#pragma omp parallel num_threads(NT)
-  {
-#ifdef _OPENMP
-    int t = NT > 1 ? omp_get_thread_num() : 0;
-#else
-    int t = 0;
-#endif
-    memset(&bufs[t][0].gr, 0, sizeof(Par));
-    for (int o = t * (B / NT); o < (t + 1) * (B / NT); o += NB) g_block(t, o);
-  }
+  over_batch(g_block);
   adam(&G, A, E);
   if (gg) get(&bufs[0][0].gr, gg, .5f / B);
 }

@@ -348,18 +348,18 @@ def trial() -> tuple[str, float, float]:
 def _entry(path: Path):
     """The function of a library.    Raises:  CompilerError – if it cannot be loaded"""
     try:
-        library = ctypes.CDLL(str(path))
-        function = getattr(library, ENTRY)
+        loaded = ctypes.CDLL(str(path))
+        function = getattr(loaded, ENTRY)
     except (OSError, AttributeError):
         raise PlaceError(f"the native code in {path} cannot be loaded") from None
     pointer, number = ctypes.c_void_p, ctypes.c_longlong
     function.argtypes, function.restype = [pointer] * 5 + [number] * 3, None
-    function.library = library
+    function.loaded = loaded  # for table_of
     return function
 
 
 def table_of(function: Any, name: str, length: int) -> np.ndarray:
     """The 64-bit integers that another function of the same library points to."""
-    other = getattr(function.library, name)
+    other = getattr(function.loaded, name)
     other.restype = ctypes.POINTER(ctypes.c_longlong)
     return np.ctypeslib.as_array(other(), (length,))
