@@ -26,7 +26,7 @@ from minigan.nn.optim import OPTIMIZERS, Optimizer
 from minigan.nn.parameters import Parameters
 from minigan.nn.schedules import Average, Averaging, Schedule
 from minigan.probability.empirical import Empirical
-from minigan.training.bends import spread_bends
+from minigan.training.bends import spread_bends, spread_bends_of
 from minigan.training.config import Config, NetworkConfig, OptimizerConfig, replace, to_json
 from minigan.training.data import Data
 from minigan.training.draws import Draws, block_length, block_together, draw_latent, stream
@@ -194,6 +194,7 @@ class Experiment(Steps):
         made = made.reshape(rows.shape).astype(self.config.dtype)
         batches = [self.backend.array(a) for a in (rows, made)]
         D = make_network(self.config, self.config.discriminator, self.backend, rng, self.features, 1)
+        spread_bends_of("discriminator", D, rng, self.config, self.distribution, self.units, self.latent_size)
         optimizer = OPTIMIZERS["adam"](D.parameters, 0.005)
         kept = best_response(D, optimizer, *map(constant, batches), after=after)
         return np.stack([self._apply(network, self.units.to_network(x)) for network in kept])
