@@ -10,6 +10,7 @@ from setuptools import find_packages, setup
 
 version = re.search(r'"(.+)"', Path(__file__).with_name("minigan").joinpath("_version.py").read_text())[1]
 
+graph = ["fast-sugiyama>=0.5"]  # minigan graph -o FILE.svg: lays graphs out, in Rust, with no dependencies
 plot = ["matplotlib>=3.10.7"]  # the figures of a run; everything else works without
 sweep = ["joblib>=1.5"]  # minigan sweep --jobs: processes that are replaced when one is killed
 cluster = [*sweep, "dask[distributed]>=2025.1"]  # minigan sweep --workers dask: on other machines, by TLS
@@ -19,6 +20,7 @@ bench = ["pytest>=8.1.1", "pytest-benchmark>=5.2"]  # python -m pytest bench/ben
 native = ["ziglang>=0.13"]  # a C compiler for --set execution=native, where there is none
 test = [
     *plot,
+    *graph,
     *cluster,
     *bench,
     *sklearn,
@@ -59,6 +61,7 @@ setup(
         "threadpoolctl>=3.7",  # BLAS threads fixed per run: they decide the rounding of a product
     ],
     extras_require={
+        "graph": graph,
         "plot": plot,
         "sweep": sweep,
         "cluster": cluster,

@@ -116,7 +116,15 @@ def _strict() -> _typing.Any:
     return strict
 
 
+def _tensor_as_html(t: Tensor) -> str:
+    from minigan.markup.tape import tensor_as_html
+
+    return tensor_as_html(t)
+
+
 _register("strict", _strict)
+# The engine knows of no notebooks; other rooms say in their own classes how these are shown.
+Tensor._repr_html_ = _tensor_as_html  # type: ignore[attr-defined]
 _LATER = {  # names that bring what takes its time to import, and where they are
     "Interrupted": ("minigan.training.signals", "Interrupted"),
     "Run": ("minigan.front.run", "Run"),

@@ -21,9 +21,10 @@ FLOORS = {  # of a room, the rooms that it may import, with all below them; __in
     "arguments": ("errors", "words"),
     "backend": (),
     "engine": ("backend",),
-    "compiler": ("engine",),
+    "markup": ("engine", "errors"),
+    "compiler": ("markup",),
     "testing": ("backend", "compiler"),
-    "nn": ("arguments", "engine", "machine"),
+    "nn": ("arguments", "machine", "markup"),
     "probability": ("arguments", "backend"),
     "models": ("compiler", "nn", "probability"),
     "evaluation": ("compiler", "nn", "probability"),
@@ -78,6 +79,7 @@ ALSO_AT_TOP_LEVEL = {
 LAZY = {"minigan." + path.removesuffix(".py").replace("/", ".") for path in DRAWS}
 ONE_ROOM = {  # a library, and where alone it is imported
     "cupy": "backend/cuda.py",
+    "fast_sugiyama": "markup/layered.py",
     "sklearn": "sklearn/",
     "matplotlib": ("reports/", "profiling/figure.py"),
 }

@@ -34,6 +34,7 @@ HEAVY = {
     "filelock",
     "threadpoolctl",
     "cupy",
+    "fast_sugiyama",
     "bokeh",
     "dask",
     "distributed",

@@ -123,14 +123,13 @@ def print_verdict(console: Any, verdict: Any, findings: Any = ()) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    header = ("", "this sample", "perfect sampler", "95 % of perfect samplers, all rows together", "")
-    table = Table(*header, box=None, pad_edge=False, header_style="bold")
+    from minigan.evaluation.rows import HEADER
+
+    table = Table(*HEADER, box=None, pad_edge=False, header_style="bold")
     for row in verdict.rows:
-        bound = shown(f"below {row.bound:.4g}" if row.target is None else f"± {row.bound:.3g}")
-        mark = "[green]within[/]" if row.within else "[red]outside[/]"
-        bound, mark = (bound, mark) if row.judges else ("", "")  # for information
-        unit = f" ({row.unit})" if row.unit else ""
-        table.add_row(escape(shown(row.name + unit)), f"{row.value:.4g}", f"{row.perfect:.4g}", bound, mark)
+        *cells, mark = row.texts
+        colour = "green" if row.within else "red"
+        table.add_row(*(escape(shown(cell)) for cell in cells), mark and f"[{colour}]{mark}[/]")
     console.print(table)
     console.print()
     colour = {True: "green", False: "red", None: "yellow"}[verdict.indistinguishable]

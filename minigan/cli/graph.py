@@ -11,6 +11,7 @@ from minigan.errors import ConfigError, UnavailableError
 
 if TYPE_CHECKING:
     from minigan.compiler.capture import Program
+    from minigan.engine.tensor import Tensor
 
 
 @click.command()
@@ -40,11 +41,11 @@ def graph(
 ) -> None:
     """Show how a loss is computed: every tensor from the parameters to the loss, as text or as a picture.
 
-    Pictures other than .dot need Graphviz's `dot` program.
+    An .svg is laid out by the extra `graph`, or by Graphviz's `dot` program, which .png and .pdf need.
     """
     import numpy as np
 
-    from minigan.engine.show import as_dot, as_text
+    from minigan.engine.show import as_text
     from minigan.engine.tensor import constant
     from minigan.storage.files import write_atomic
     from minigan.training.draws import stream
@@ -81,10 +82,7 @@ def graph(
     if output is None:
         click.echo(as_text(loss, names))
         return
-    source_text = as_dot(loss, names).encode()
-    if not output.endswith(".dot"):
-        source_text = _draw(source_text, Path(output).suffix[1:])
-    write_atomic(output, source_text)
+    write_atomic(output, _as_picture(loss, names, Path(output).suffix[1:]))
 
 
 def _format_source(program: "Program | None", execution: str) -> str:
@@ -106,16 +104,32 @@ def _format_source(program: "Program | None", execution: str) -> str:
     return f"{head}\n{fused.source}"
 
 
-def _draw(source: bytes, kind: str) -> bytes:
-    """The picture that Graphviz's dot makes of a source."""
+def _as_picture(loss: "Tensor", names: "dict[str, Tensor]", kind: str) -> bytes:
+    """A history as .dot, .svg, .png or .pdf has it."""
     import shutil
-    import subprocess
+
+    from minigan.engine.show import as_dot
+    from minigan.markup.layered import history_as_picture
 
     dot = shutil.which("dot")
+    if kind == "svg":
+        try:
+            return history_as_picture(loss, names).encode()
+        except UnavailableError as error:
+            if dot is None:
+                raise UnavailableError(f"{error}; -o FILE.dot works without it") from None
+    source = as_dot(loss, names).encode()
+    return source if kind == "dot" else _draw(source, kind, dot)
+
+
+def _draw(source: bytes, kind: str, dot: str | None) -> bytes:
+    """The picture that Graphviz's dot makes of a source."""
+    import subprocess
+
     if dot is None:
         raise UnavailableError(
-            "pictures need Graphviz's dot program (Debian: apt install graphviz); "
-            "-o FILE.dot works without it"
+            f".{kind} needs Graphviz's dot program (Debian: apt install graphviz); "
+            "-o FILE.svg and -o FILE.dot work without it"
         )
     done = subprocess.run([dot, f"-T{kind}"], input=source, capture_output=True, check=False)
     if done.returncode:

@@ -305,6 +305,13 @@ class Native:
     def __str__(self):
         return str(self.stages)
 
+    def _repr_html_(self) -> str:
+        from minigan.markup.html import box, lines_of_code
+
+        return box(
+            f"Plan: {len(self)} stages of C code, depth: a stage → what it writes", lines_of_code(str(self))
+        )
+
 
 def _aligned(nbytes):
     """Bytes that begin with a line of the cache."""

@@ -119,3 +119,9 @@ class Plan:
 
     def __str__(self):
         return str(self.graph)
+
+    def _repr_html_(self) -> str:
+        from minigan.markup.html import box, code_table
+
+        groups = f", the first of {len(self.groups)} groups of replicas" if self.groups else ""
+        return box(f"Plan: {len(self)} lines of NumPy code{groups}", code_table(str(self).splitlines()))

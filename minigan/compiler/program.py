@@ -176,6 +176,12 @@ class Program:
         instructions = _counted(len(self), "instruction")
         return f"Program({inputs}, {state} of state, {instructions}, {self.execution}{size})"
 
+    def _repr_html_(self) -> str:
+        from minigan.markup.html import box, code_table, paragraph
+
+        note = [paragraph(self.note)] if self.note else []
+        return box(repr(self), *note, code_table(str(self).splitlines()))
+
     def __str__(self) -> str:
         names, lines = {}, []
         for name, a in {**{f"input{k}": a for k, a in enumerate(self.inputs)}, **self.state}.items():

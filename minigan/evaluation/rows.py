@@ -9,6 +9,8 @@ from minigan.evaluation.joint import LEVEL, GuessTail, Joint, Tail
 from minigan.evaluation.power import Power
 from minigan.evaluation.two_sample import EnergyResult, KSResult
 
+HEADER = ("", "this sample", "perfect sampler", "95 % of perfect samplers, all rows together", "")
+
 
 @dataclass(frozen=True)
 class Row:
@@ -37,6 +39,14 @@ class Row:
         """Whether the value is within its bound; always, where there is none."""
         deviation = self.value if self.target is None else abs(self.value - self.target)
         return not self.judges or deviation <= self.bound
+
+    @property
+    def texts(self) -> tuple[str, str, str, str, str]:
+        """The row of a table under ``HEADER``; no bound and no word where it is for information."""
+        bound = f"below {self.bound:.4g}" if self.target is None else f"± {self.bound:.3g}"
+        ending = (bound, "within" if self.within else "outside") if self.judges else ("", "")
+        unit = f" ({self.unit})" if self.unit else ""
+        return self.name + unit, f"{self.value:.4g}", f"{self.perfect:.4g}", *ending
 
 
 @dataclass(frozen=True)
@@ -184,6 +194,12 @@ class Verdict:
             }
         )
         return plain
+
+    def _repr_html_(self) -> str:
+        from minigan.markup.html import box, paragraph, table
+
+        rows = [row.texts for row in self.rows]
+        return box(self.headline.capitalize(), table(HEADER, rows), paragraph(self.sentence))
 
 
 HEADLINES = {True: "cannot be told apart", False: "can be told apart", None: "too few values to tell"}

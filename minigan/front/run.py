@@ -10,12 +10,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from minigan.errors import ConfigError, DataError, DivergedError, MiniganError, UnavailableError, quoted
+from minigan.errors import ConfigError, DataError, DivergedError, UnavailableError, quoted
 from minigan.evaluation.verdict import Verdict
 from minigan.front.configuration import path_of, steps_of, whole_of
 from minigan.front.frames import as_frame
 from minigan.front.history import History
 from minigan.front.progress import Progress, person, refuse_deaf
+from minigan.front.shown import describe_run, run_as_html
 from minigan.front.wording import as_python, for_scripts
 from minigan.gan.detectors import Finding
 from minigan.storage import checkpoint, files
@@ -487,12 +488,7 @@ class Run:
         return self.__dict__ | {"_experiment": None, "_read": None, "_ended": None, "_judged": judged}
 
     def __repr__(self) -> str:
-        c, p = self._config, self._judged
-        what = c.target if c.data is None else f"data {Path(c.data).name}"
-        try:
-            how = f"{self.status} at step {self.step} of {c.steps}"
-        except MiniganError as error:
-            how = f"{self.status}; {as_python(str(error))}"
-        told = "" if p is None else f"; {p.headline} (p = {p.pvalue:.2g})"
-        where = "" if self.path is None else f", in {self.path}"
-        return f"<Run of {what}, seed {c.seed}: {how}{told}{where}>"
+        return f"<{describe_run(self, self._judged)}>"
+
+    def _repr_html_(self) -> str:
+        return run_as_html(self)

@@ -75,6 +75,11 @@ class Network(Kept):
 
     def summary(self) -> str:
         """A table of layers, parameter shapes and counts, as text."""
+        rows = self._rows()
+        widths = [max(len(row[k]) for row in rows) for k in range(3)]
+        return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}".rstrip() for a, b, c in rows)
+
+    def _rows(self) -> list[tuple[str, str, str]]:
         rows = [("layer", "parameters", "count")]
         for layer in self.layers:
             shapes = layer.shapes()
@@ -83,8 +88,13 @@ class Network(Kept):
         rows.append(("total", f"{self.parameters.flat.dtype}", f"{self.parameters.count:,}"))
         if self.parameters.replicas:
             rows.append(("replicas", " × ".join(map(str, self.parameters.replicas)), ""))
-        widths = [max(len(row[k]) for row in rows) for k in range(3)]
-        return "\n".join(f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}".rstrip() for a, b, c in rows)
+        return rows
+
+    def _repr_html_(self) -> str:
+        from minigan.markup.html import box, table
+
+        header, *rows = self._rows() if isinstance(self.parameters, Parameters) else [(repr(self), "", "")]
+        return box(f"Network {self.inputs} → {self.outputs}", table(header, rows, 2))
 
 
 refuse_names(

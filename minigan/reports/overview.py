@@ -69,7 +69,10 @@ def draw_panel(name: str, run: FinishedRun, ax: Axes | None = None) -> Axes:
     if not isinstance(ax, (Axes, NoneType)):
         raise ConfigError(f"ax is one Axes of matplotlib, received {type(ax).__name__}")
     with style():
-        ax = Page(figsize=(6.0, 5.0), dpi=DPI, layout="constrained").add_subplot() if ax is None else ax
+        if ax is None:
+            page = Page(figsize=(6.0, 5.0), dpi=DPI, layout="constrained")
+            ax = page.add_subplot()
+            ax._repr_png_ = page._repr_png_  # type: ignore[attr-defined]  # what a notebook asks of what is returned
         if name in whole:
             whole[name](ax, run)
             return ax

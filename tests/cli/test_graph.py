@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -32,11 +34,21 @@ def test_graph_of_data(minigan_, tiny, files):
 
 
 def test_graph_as_a_picture_needs_dot(minigan_, tiny, place, sentence):
-    code, out, err = minigan_("graph", *tiny, "-o", "g.svg")
+    code, out, err = minigan_("graph", *tiny, "-o", "g.pdf")
     if shutil.which("dot"):
-        assert code == 0 and "<svg" in (place / "g.svg").read_text()
+        assert code == 0 and (place / "g.pdf").read_bytes().startswith(b"%PDF")
     else:
         assert code == 6 and "apt install graphviz" in sentence(err) and list(place.iterdir()) == []
+
+
+def test_graph_as_svg_needs_no_graphviz(minigan_, tiny, place, monkeypatch, sentence):
+    monkeypatch.setenv("PATH", "")
+    code, _, err = minigan_("graph", *tiny, "-o", "g.svg")
+    if find_spec("fast_sugiyama"):
+        assert code == 0 and ">G.0.W</text>" in (place / "g.svg").read_text()
+    monkeypatch.setitem(sys.modules, "fast_sugiyama", None)
+    code, _, err = minigan_("graph", *tiny, "-o", "h.svg")
+    assert code == 6 and "pip install 'minigan[graph]'" in sentence(err) and not (place / "h.svg").exists()
 
 
 @POSIX
@@ -49,6 +61,7 @@ def test_graph_asks_dot_for_the_picture(minigan_, tiny, place, monkeypatch, work
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setitem(sys.modules, "fast_sugiyama", None)
     code, _, err = minigan_("graph", *tiny, "-o", "g.svg")
     if works:
         assert code == 0 and (place / "g.svg").read_text().startswith("-Tsvg\ndigraph")
