@@ -33,6 +33,7 @@ FLOORS = {  # of a room, the rooms that it may import, with all below them; __in
     "training": ("gan", "evaluation", "models", "storage"),
     "sweeps": ("training",),
     "reports": ("training", "sweeps"),
+    "views": ("training",),
     "front": ("reports",),
     "profiling": ("training", "testing", "reports"),
     "sklearn": ("front",),
@@ -56,6 +57,7 @@ APPLICATION = {
     "storage",
     "sweeps",
     "training",
+    "views",
 }  # the rest: a library
 APPLICATION_ONLY = {
     "click", "rich", "msgspec", "safetensors", "matplotlib", "bokeh", "joblib", "dask", "distributed",
@@ -67,6 +69,7 @@ DRAWS = {
     *(f"reports/{name}.py" for name in ("discriminator", "images", "modes_found", "orbit", "verdict_panel")),
     *("reports/sweep_figure.py", "profiling/figure.py"),
 }  # what imports matplotlib at the top, and is itself imported where it is used, or by another that draws
+SHOWS = {f"views/{name}.py" for name in ("look", "line", "plane", "curves")}  # the same of Bokeh
 ALSO_AT_TOP_LEVEL = {
     "training/config.py": {"msgspec"},
     "training/settings.py": {"msgspec"},
@@ -74,14 +77,17 @@ ALSO_AT_TOP_LEVEL = {
     "training/text_table.py": {"msgspec"},
     **{f"cli/{path.name}": {"click"} for path in (PACKAGE / "cli").glob("*.py")},
     **{path: {"matplotlib"} for path in DRAWS},
+    **{path: {"bokeh"} for path in SHOWS},
     **{f"sklearn/{path.name}": {"sklearn"} for path in (PACKAGE / "sklearn").glob("*.py")},
 }
-LAZY = {"minigan." + path.removesuffix(".py").replace("/", ".") for path in DRAWS}
+LAZY = {"minigan." + path.removesuffix(".py").replace("/", ".") for path in DRAWS | SHOWS}
 ONE_ROOM = {  # a library, and where alone it is imported
     "cupy": "backend/cuda.py",
     "fast_sugiyama": "markup/layered.py",
     "sklearn": "sklearn/",
     "matplotlib": ("reports/", "profiling/figure.py"),
+    "bokeh": ("views/", "studio/"),
+    "contourpy": "views/",
 }
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
@@ -173,7 +179,7 @@ def heavy_imports(path, tree):
     for module, line in top_level_imports(tree):
         if module.split(".")[0] not in allowed:
             yield line, f"{module} is imported at top level"
-        if module in LAZY and path not in DRAWS:
+        if module in LAZY and path not in DRAWS | SHOWS:
             yield line, f"{module}, which imports a large library, is imported at top level"
 
 

@@ -68,11 +68,20 @@ class Observer:
         self._parameters = {player: network.parameters.flat for player, network in networks.items()}
         self.remember()
 
+    @property
+    def grid(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Edges of the bins of all frames and the target's density over them; None of several features."""
+        return self._grid
+
     # ── rows ────────────────────────────────────────────────────────────────────────────────────────────
 
     def remember(self) -> None:
         """Note the parameters before a step, to measure its update."""
         self._before = {player: flat.numpy() for player, flat in self._parameters.items()}
+
+    def recall(self, before: Mapping[str, np.ndarray]) -> None:
+        """The same, of parameters that were noted elsewhere: {"d": flat, "g": flat}."""
+        self._before = dict(before)
 
     def row(self, seconds: float) -> dict[str, Any]:
         """One line of metrics.jsonl. Distances, spread and modes are of the averaged generator, D, its ranks
@@ -106,7 +115,7 @@ class Observer:
             "d_real": self._mean_probability(real),
             "d_fake": self._mean_probability(fake),
             "d_auc": separation(real, fake),
-            **self._distances(sample),
+            **self.distances(sample),
             "spread": self._spread(sample),
             **self._coverage(sample),
             **self._motion(),
@@ -125,7 +134,8 @@ class Observer:
         d = self.experiment.game.objective.probability(logits)
         return None if d is None else float(d.mean())
 
-    def _distances(self, sample: np.ndarray) -> dict[str, Any]:
+    def distances(self, sample: np.ndarray) -> dict[str, Any]:
+        """How far rows are from the target: ks, ks_p, w1, js, and of one feature mean and sd."""
         e = self.experiment
         if e.held_out is None:
             x = ordered(sample[:, 0])  # once for all
@@ -169,14 +179,15 @@ class Observer:
 
     # ── frames ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def _density(self, edges: np.ndarray, averaged: bool) -> np.ndarray:
+    def density(self, edges: np.ndarray, averaged: bool, rows: int = KDE_ROWS) -> np.ndarray:
+        """The generated density over bins, of the averaged generator or of the one in training."""
         e, generate = self.experiment, partial(self.experiment.generate, averaged=averaged)
         latent = (
             e.config.latent.distribution if e.latent_size == 1 and not e.config.observation_noise else "one"
         )
         if latent != "one" and not isinstance(e.distribution, Empirical):
             return generated_density(generate, latent, edges)
-        return _kde(e.sample(KDE_ROWS, e.step, averaged=averaged)[:, 0], edges, self._bandwidth)
+        return _kde(e.sample(rows, e.step, averaged=averaged)[:, 0], edges, self._bandwidth)
 
     def _frame(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Keep the curves of this moment; returns p and q as probabilities: of the bins, and of the rest."""
@@ -184,9 +195,9 @@ class Observer:
             return None
         edges, p = self._grid
         centres = 0.5 * (edges[1:] + edges[:-1])
-        average = self._density(edges, averaged=True)
-        q = average if self._one else self._density(edges, averaged=False)
-        d = _judgement(self.experiment, centres[:, None])[:, 0]
+        average = self.density(edges, averaged=True)
+        q = average if self._one else self.density(edges, averaged=False)
+        d = judgement(self.experiment, centres[:, None])[:, 0]
         _refuse_nonfinite(self.experiment.step, q, average, d)
         self._frames.append({"step": self.experiment.step, "q": q, "average": average, "d": d})
         if len(self._frames) > MAX_FRAMES:
@@ -217,7 +228,7 @@ class Observer:
         middle, half = 0.5 * (low + high), 0.6 * (high - low).max()
         x, y = (np.linspace(m - half, m + half, PLANE) for m in middle)
         rows = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-        return {"plane_x": x, "plane_y": y, "plane_d": _judgement(e, rows).reshape(PLANE, PLANE)}
+        return {"plane_x": x, "plane_y": y, "plane_d": judgement(e, rows).reshape(PLANE, PLANE)}
 
     @property
     def frames(self) -> dict[str, np.ndarray]:
@@ -325,7 +336,7 @@ def _row(ks: float, ks_p: float, w1: float | None, distance: float, x: np.ndarra
     return {"ks": ks, "ks_p": ks_p, "w1": w1, "js": distance, "mean": mean, "sd": sd}
 
 
-def _judgement(e: Experiment, x: np.ndarray) -> np.ndarray:
+def judgement(e: Experiment, x: np.ndarray) -> np.ndarray:
     """D(x) = p/(p+q) as the objective's logits say it; σ(a), a mere picture of a, where they know no p/q."""
     a = e.logits(x)
     d = e.game.objective.probability(a)

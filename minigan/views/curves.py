@@ -1,0 +1,146 @@
+"""The course of a run: losses, V, distances beside those of perfect samples, gradients, updates, findings."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from bokeh.layouts import gridplot
+from bokeh.models import BoxAnnotation, DataRange1d
+
+from minigan.views.frame import Frame, Scene
+from minigan.views.look import Columns, Look, View, legend, level, panel
+
+COLUMNS = (
+    "step", "d_loss", "g_loss", "value_fn", "value_optimal", "ks", "w1", "js", "grad_norm_d", "grad_norm_g",
+    "update_ratio_d", "update_ratio_g",
+)  # fmt: skip
+Rows = Sequence[Mapping[str, Any]]
+
+
+class CurvesView(View):
+    """Six panels over the steps, with a line at the step that is shown and one where each finding begins."""
+
+    def __init__(self, scene: Scene, look: Look, height: int = 210, columns: int = 3) -> None:
+        super().__init__(look)
+        self._scene, self._height = scene, height
+        self._steps = DataRange1d(start=0, range_padding=0.02, min_interval=10)
+        self._rows, self._pulses = (
+            self.source("rows", *COLUMNS),
+            self.source("pulses", "step", "d_loss", "g_loss"),
+        )
+        self._cursor, self._findings = self.source("cursor", "x"), self.source("findings", "x", "name")
+        self._bands: list[tuple[str, BoxAnnotation]] = []
+        panels = [
+            self._losses(),
+            self._value(),
+            self._distance("ks", "KS: the largest gap of the two CDFs", "KS"),
+            self._distances(),
+            self._pair("Norms of the gradients", "grad_norm", "norm"),
+            self._pair("Updates relative to the weights", "update_ratio", "ratio"),
+        ]
+        for each in panels:
+            each.vspan(x="x", source=self._cursor, color=look.chance, line_width=1, line_alpha=0.8)
+            each.vspan(x="x", source=self._findings, color=look.bad, line_width=1.4, line_dash=[2, 3])
+        rows = [panels[k : k + columns] for k in range(0, len(panels), columns)]
+        self.layout = gridplot(rows, sizing_mode="stretch_width", toolbar_location=None, merge_tools=False)
+        self.take_bands(scene)
+
+    def _panel(self, title: str, unit: str, **options: Any) -> Any:
+        fig = panel(self.look, title, "step", unit, x_range=self._steps, height=self._height, **options)
+        fig.yaxis.ticker.desired_num_ticks, fig.yaxis.ticker.num_minor_ticks = 4, 0
+        fig.xaxis.ticker.desired_num_ticks, fig.xaxis.ticker.num_minor_ticks = 5, 0
+        return fig
+
+    def _losses(self) -> Any:
+        look, scene = self.look, self._scene
+        fig = self._panel("What D and G minimise", "loss")
+        lines = [
+            fig.line("step", f"{player}_loss", source=self._pulses, color=colour, width=1.6)
+            for player, colour in (("d", look.d), ("g", look.generated))
+        ]
+        items = [("D", [lines[0]]), ("G", [lines[1]])]
+        known = [value for value in (scene.level, scene.rest) if value is not None and math.isfinite(value)]
+        if known:
+            items.append(("where p = q", [level(look, fig, value) for value in known]))
+        legend(look, fig, items)
+        return fig
+
+    def _value(self) -> Any:
+        look, scene = self.look, self._scene
+        fig = self._panel("D's loss without penalties", "V")
+        now = fig.line("step", "value_fn", source=self._rows, color=look.d, width=1.8)
+        best = fig.line("step", "value_optimal", source=self._rows, color=look.theory, dash=[5, 4], width=1.4)
+        items = [("this D", [now]), ("the best D", [best])]
+        if scene.level is not None:
+            text = f"p = q: {scene.level_text.split(' = ')[0]}"
+            items.append((text, [level(look, fig, scene.level)]))
+        legend(look, fig, items)
+        return fig
+
+    def _distance(self, name: str, title: str, unit: str) -> Any:
+        fig = self._panel(title, unit, y_axis_type="log")
+        line = fig.line("step", name, source=self._rows, color=self.look.generated, width=1.8)
+        dots = fig.scatter("step", name, source=self._rows, color=self.look.generated, size=4)
+        legend(self.look, fig, [("the averaged G; grey: perfect samples", [line, dots])])
+        self._band(fig, name, self.look.chance)
+        return fig
+
+    def _distances(self) -> Any:
+        look = self.look
+        fig = self._panel("W₁ in sd of the target, JS in nats", "distance", y_axis_type="log")
+        items = []
+        for name, text, colour in (("w1", "W₁", look.generated), ("js", "JS", look.target)):
+            line = fig.line("step", name, source=self._rows, color=colour, width=1.8)
+            items.append((text, [line]))
+            self._band(fig, name, colour)
+        legend(look, fig, items)
+        return fig
+
+    def _band(self, fig: Any, name: str, colour: str) -> None:
+        band = BoxAnnotation(
+            bottom=0, top=0, fill_color=colour, fill_alpha=0.18, visible=False, level="underlay"
+        )
+        fig.add_layout(band)
+        self._bands.append((name, band))
+
+    def _pair(self, title: str, name: str, unit: str) -> Any:
+        look = self.look
+        fig = self._panel(title, unit, y_axis_type="log")
+        lines = [
+            fig.line("step", f"{name}_{player}", source=self._rows, color=colour, width=1.6)
+            for player, colour in (("d", look.d), ("g", look.generated))
+        ]
+        legend(look, fig, [("D", [lines[0]]), ("G", [lines[1]])])
+        return fig
+
+    def take_bands(self, scene: Scene) -> None:
+        """Show where 95 % of perfect samples lie, once that is known."""
+        for name, band in self._bands:
+            if name in scene.bands:
+                band.bottom, band.top = scene.bands[name]
+                band.visible = True
+
+    def history(self, rows: Rows, pulses: Rows = (), findings: Sequence[tuple[int, str]] = ()) -> Columns:
+        """What the sources hold of a run: rows of metrics, losses between them, where findings begin."""
+        table = {name: _floats(row.get(name) for row in rows) for name in COLUMNS}
+        for name in ("ks", "w1", "js", "grad_norm_d", "grad_norm_g", "update_ratio_d", "update_ratio_g"):
+            with np.errstate(invalid="ignore"):
+                table[name] = np.where(table[name] > 0, table[name], np.nan)
+        losses = {
+            name: _floats(row.get(name) for row in pulses or rows) for name in ("step", "d_loss", "g_loss")
+        }
+        began = {"x": [float(step) for step, _ in findings], "name": [name for _, name in findings]}
+        return {"rows": table, "pulses": losses, "findings": began}
+
+    def show_history(self, rows: Rows, pulses: Rows = (), findings: Sequence[tuple[int, str]] = ()) -> None:
+        """Draw a whole run."""
+        for name, data in self.history(rows, pulses, findings).items():
+            self.sources[name].data = data
+
+    def columns(self, frame: Frame) -> Columns:
+        return {"cursor": {"x": [float(frame.step)]}}
+
+
+def _floats(values: Any) -> np.ndarray:
+    return np.array([math.nan if value is None else float(value) for value in values], "float64")

@@ -1,0 +1,121 @@
+"""The look of figures in Bokeh: colours, text, ticks; one colour, one meaning, as on the printed page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bokeh.models import ColumnDataSource, Legend, LegendItem
+from bokeh.plotting import figure
+
+from minigan.views.frame import Frame
+
+Columns = dict[str, dict[str, Any]]  # {source: {column: values}}
+FONT = "DejaVu Sans, Helvetica, Arial, sans-serif"
+
+
+@dataclass(frozen=True)
+class Look:
+    """Blue is the target, orange is generated, green is D, the dashed line is theory, grey is chance.
+
+    Okabe and Ito's colours, apart for every kind of colour vision, and lighter ones on a dark ground.
+    """
+
+    name: str
+    ground: str
+    panel: str
+    ink: str
+    faint: str
+    target: str
+    generated: str
+    d: str
+    theory: str
+    chance: str
+    start: str
+    bad: str
+
+
+LIGHT = Look("light", "#ffffff", "#ffffff", "#1f1f1f", "#d9d9d9", "#0072B2", "#D55E00", "#009E73", "#000000",
+             "#8C8C8C", "#CC79A7", "#A50F15")  # fmt: skip
+DARK = Look("dark", "#15181c", "#1b1f24", "#e6e6e6", "#3a4048", "#56B4E9", "#F0883E", "#2DC79A", "#ffffff",
+            "#9aa0a6", "#E3A8CB", "#FF7B72")  # fmt: skip
+LOOKS = {look.name: look for look in (LIGHT, DARK)}
+# From what D takes for generated to what it takes for real; ½ is the ground.
+FIELD = {
+    "light": ("#D55E00", "#F7F7F7", "#0072B2"),
+    "dark": ("#F0883E", "#22262c", "#56B4E9"),
+}
+
+
+class View:
+    """A figure, or several, that show one frame after another.
+
+    layout   what Bokeh draws
+    sources  by name, what is drawn from
+    """
+
+    layout: Any
+
+    def __init__(self, look: Look) -> None:
+        self.look, self.sources = look, dict[str, ColumnDataSource]()
+
+    def source(self, name: str, *columns: str) -> ColumnDataSource:
+        """An empty source of these columns."""
+        self.sources[name] = made = ColumnDataSource({column: [] for column in columns}, name=name)
+        return made
+
+    def columns(self, frame: Frame) -> Columns:
+        """What the sources hold at a frame; sources that are not named keep what they have."""
+        raise NotImplementedError
+
+    def show(self, frame: Frame) -> None:
+        """Draw a frame."""
+        for name, data in self.columns(frame).items():
+            self.sources[name].data = data
+
+
+def panel(look: Look, title: str, x: str, y: str, **options: Any) -> Any:
+    """An empty figure with our text and colours, without a logo, as wide as its place."""
+    given: dict[str, Any] = {"height": 260, "min_height": 140, "sizing_mode": "stretch_width"}
+    given |= {"tools": "xpan,xwheel_zoom,box_zoom,reset,save", "active_scroll": None, "active_drag": None}
+    fig = figure(title=title, x_axis_label=x, y_axis_label=y, **(given | options))
+    fig.toolbar.logo, fig.toolbar.autohide = None, True
+    fig.background_fill_color = fig.border_fill_color = look.panel
+    fig.outline_line_color, fig.min_border_right = look.faint, 12
+    fig.title.text_color, fig.title.text_font, fig.title.text_font_size = look.ink, FONT, "13px"
+    for axis in (*fig.xaxis, *fig.yaxis):
+        axis.axis_label_text_color = axis.major_label_text_color = look.ink
+        axis.axis_label_text_font = axis.major_label_text_font = FONT
+        axis.axis_label_text_font_size, axis.axis_label_text_font_style = "12px", "normal"
+        axis.major_label_text_font_size = "11px"
+        axis.axis_line_color = axis.major_tick_line_color = axis.minor_tick_line_color = look.faint
+        axis.axis_label_standoff = 2
+    fig.grid.grid_line_color, fig.grid.grid_line_alpha = look.faint, 0.5
+    fig.grid.level = "image"
+    return fig
+
+
+def legend(look: Look, fig: Any, items: Sequence[tuple[str, Sequence[Any]]], place: str = "above") -> None:
+    """A legend outside of the panel, so that it hides no data."""
+    made = Legend(
+        items=[LegendItem(label=label, renderers=list(glyphs)) for label, glyphs in items],
+        orientation="horizontal", label_text_color=look.ink, label_text_font=FONT,
+        label_text_font_size="11px", background_fill_alpha=0.0, border_line_alpha=0.0, padding=0, margin=2,
+        spacing=12, glyph_width=18, glyph_height=12, label_standoff=4, click_policy="hide", ncols="auto",
+    )  # fmt: skip
+    fig.add_layout(made, place)
+
+
+def level(look: Look, fig: Any, value: float) -> Any:
+    """A line of theory across a panel; returns it, for the legend."""
+    return fig.hspan(y=[value], line_color=look.theory, line_dash=[2, 3], line_width=1)
+
+
+def padded(low: float, high: float, share: float = 0.05) -> tuple[float, float]:
+    """A range with room at both ends, also where it is a point."""
+    room = share * (high - low) or max(abs(low), 1.0) * share
+    return low - room, high + room
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """A text with an end that fits."""
+    return text if len(text) <= most else text[: most - 1] + "…"
