@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[1]
 MODULES = [
     importlib.import_module(module.name)
     for module in pkgutil.walk_packages(minigan.__path__, "minigan.")
-    # but what needs an extra: whose models are elsewhere, and who draws
-    if not module.name.endswith("__main__") and module.name.split(".")[1] not in ("sklearn", "views", "studio")
+    # but what needs an extra
+    if module.name.split(".")[1] not in ("__main__", "sklearn", "views", "studio")
 ]
 
 
