@@ -18,6 +18,7 @@ from minigan.training.config import Config, NetworkConfig
 from minigan.training.draws import stream
 from minigan.training.experiment import Experiment
 from minigan.training.saved import config_of, not_finite, read_verdict
+from minigan.training.scatter import SIDE
 from minigan.training.units import Units, standard_units, user_units
 
 OTHERS = ("modes", "hq", "reverse_kl", "mean")  # that only some targets have
@@ -133,6 +134,8 @@ def _finished(
         _check_curves(frames, run)
     if "plane_d" in frames:
         _check_plane(frames, run)
+    if "cloud" in frames:
+        _check_scatter(frames, run, len(target.names))
     return FinishedRun(
         config, status, metrics, frames, sample, verdict, target.distribution, target.real, target.names,
         target.modes, target.units,
@@ -180,6 +183,19 @@ def _check_curves(frames: dict[str, np.ndarray], run: RunDirectory) -> None:
     shapes = {"step": (count,), "edges": (bins + 1,), "p": (bins,), **curves, **best}
     if count < 1 or bins < 2 or {name: array.shape for name, array in frames.items()} != shapes:
         raise DataError(f"the curves in {quoted(str(run.path / 'frames.safetensors'))} do not fit each other")
+
+
+def _check_scatter(frames: dict[str, np.ndarray], run: RunDirectory, features: int) -> None:
+    """Rows of two features at the recorded steps, and of two features D over their plane."""
+    count, rows = np.size(frames.get("step", ())), np.shape(frames["cloud"])
+    pair = np.array(frames.get("pair", ()))
+    fits = len(rows) == 3 and rows[::2] == (count, 2) and min(rows) > 0
+    fits = fits and pair.shape == (2,) and set(pair.tolist()) <= set(range(features))
+    if features == 2:
+        shapes = {"field": (count, SIDE, SIDE), "field_x": (SIDE,), "field_y": (SIDE,)}
+        fits = fits and all(np.shape(frames.get(name, ())) == shape for name, shape in shapes.items())
+    if not fits:
+        raise DataError(f"the rows in {quoted(str(run.path / 'frames.safetensors'))} do not fit each other")
 
 
 def _check_plane(frames: dict[str, np.ndarray], run: RunDirectory) -> None:

@@ -28,12 +28,14 @@ from minigan.probability.estimators import js_histogram
 from minigan.probability.long_calls import ordered
 from minigan.training.draws import stream
 from minigan.training.experiment import Experiment
+from minigan.training.scatter import Scatter, over, square
 
 BINS = 240  # of a frame
 PLANE = 120  # points a side at which D is read in the plane
 MAX_FRAMES = 200  # beyond, they are thinned out evenly
 LAST = 2**31  # the draw that judges: no step has this index
-CURVES = ("q", "average", "d")  # of a frame
+FEATURES = 16  # of which frames are kept, at most: pixels of images are no scatter
+CURVES = ("q", "average", "d")  # of a frame of one feature
 LOOKS = (3, 10, 30, 300)  # steps of a D that is trained to the end, after which it is looked at
 KDE_ROWS = 4000  # rows of data or samples behind a kernel density estimate
 
@@ -47,8 +49,8 @@ class Observer:
             early step {"best_step": (1,), "best_d": (m,), "best_value": (1,)}, σ(D) and V of a D trained to
             the end against that generator, V only where that D says something of it, and {"best_after":
             (S,), "best_path": (S - 1, m)}, σ(D) on the way there, after so many steps;
-            for a target distribution of the plane only the last σ(D),
-            {"plane_x": (m,), "plane_y": (m,), "plane_d": (m, m)}, a row for each y; empty for other features
+            of up to 16 features {"step": (F,)} and what ``Scatter`` keeps, and for a target distribution of
+            the plane the last σ(D), {"plane_x": (m,), "plane_y": (m,), "plane_d": (m, m)}, a row for each y
     """
 
     def __init__(self, experiment: Experiment, *, best: bool = True) -> None:
@@ -61,6 +63,7 @@ class Observer:
         # as smooth as the data's own estimate
         self._bandwidth = _bandwidth(real.values) if one and isinstance(real, Empirical) else None
         self._grid = _grid(experiment, self._bandwidth) if one else None
+        self._scatter = Scatter(experiment, judgement) if 1 < experiment.features <= FEATURES else None
         self._modes = modes_of(experiment.distribution)
         self._axes = _axes(experiment)
         self._one = False  # whether the generator in training is its average, and seen as one
@@ -100,7 +103,7 @@ class Observer:
         _refuse_nonfinite(e.step, sample, fake, real)
         objective = e.game.objective
         value = value_function(real, fake, objective)
-        frame = self._frame()
+        frame = self._frame(sample)
         if self._wants_best and self._grid and not self._best and e.step >= max(1, e.config.eval_every // 50):
             self._best = self._best_response(self._grid[0], n)
         losses = [float(loss.reshape(())) for loss in e.losses()]
@@ -189,8 +192,10 @@ class Observer:
             return generated_density(generate, latent, edges)
         return _kde(e.sample(rows, e.step, averaged=averaged)[:, 0], edges, self._bandwidth)
 
-    def _frame(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Keep the curves of this moment; returns p and q as probabilities: of the bins, and of the rest."""
+    def _frame(self, sample: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Keep how it looks now; returns p and q of one feature as probabilities: of bins, and the rest."""
+        if self._scatter is not None:
+            self._keep(self._scatter.frame(sample))
         if self._grid is None:
             return None
         edges, p = self._grid
@@ -199,12 +204,15 @@ class Observer:
         q = average if self._one else self.density(edges, averaged=False)
         d = judgement(self.experiment, centres[:, None])[:, 0]
         _refuse_nonfinite(self.experiment.step, q, average, d)
-        self._frames.append({"step": self.experiment.step, "q": q, "average": average, "d": d})
+        self._keep({"q": q, "average": average, "d": d})
+        return _probabilities(p, edges), _probabilities(q, edges)
+
+    def _keep(self, frame: dict[str, np.ndarray]) -> None:
+        self._frames.append({"step": self.experiment.step, **frame})
         if len(self._frames) > MAX_FRAMES:
             steps = np.array([frame["step"] for frame in self._frames])
             crowded = 1 + int(np.argmin(steps[2:] - steps[:-2]))  # its neighbours are nearest to each other
             del self._frames[crowded]
-        return _probabilities(p, edges), _probabilities(q, edges)
 
     def _best_response(self, edges: np.ndarray, n: int) -> dict[str, np.ndarray]:
         """σ(D) over the bins, and V, of a discriminator that has learned all it can about this generator."""
@@ -223,29 +231,32 @@ class Observer:
 
     def _plane(self) -> dict[str, np.ndarray]:
         """σ(D) as it stands, over the square that holds the real rows."""
-        e, real = self.experiment, np.asarray(self.experiment.held_out)
-        low, high = real.min(axis=0), real.max(axis=0)
-        middle, half = 0.5 * (low + high), 0.6 * (high - low).max()
-        x, y = (np.linspace(m - half, m + half, PLANE) for m in middle)
-        rows = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-        return {"plane_x": x, "plane_y": y, "plane_d": judgement(e, rows).reshape(PLANE, PLANE)}
+        x, y = square(np.asarray(self.experiment.held_out), PLANE)
+        return {"plane_x": x, "plane_y": y, "plane_d": over(judgement, self.experiment, x, y)}
 
     @property
     def frames(self) -> dict[str, np.ndarray]:
         """All frames so far, as arrays: the content of frames.safetensors."""
+        found = self.memory()
+        if found:
+            fixed = dict(zip(("edges", "p"), self._grid or (), strict=False))
+            found = (fixed if self._scatter is None else self._scatter.fixed) | found
         if self.experiment.features == 2 and not isinstance(self.experiment.distribution, Empirical):
-            return self._plane()
-        if self._grid is None or not self._frames:
-            return {}
-        edges, p = self._grid
-        return {"edges": edges, "p": p, **self.memory()}
+            found |= self._plane()
+        return found
+
+    @property
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the arrays of a frame."""
+        bins = 0 if self._grid is None else len(self._grid[1])
+        return dict.fromkeys(CURVES, (bins,)) if self._scatter is None else self._scatter.shapes
 
     def memory(self) -> dict[str, np.ndarray]:
         """What of the frames cannot be had again from the experiment: a checkpoint holds it."""
         if not self._frames:
             return {}
         step = np.array([frame["step"] for frame in self._frames], "int64")
-        stacked = {key: np.stack([frame[key] for frame in self._frames]) for key in CURVES}
+        stacked = {key: np.stack([frame[key] for frame in self._frames]) for key in self._shapes}
         return {"step": step, **stacked, **self._best}
 
     def restore(self, memory: Mapping[str, np.ndarray]) -> None:
@@ -256,7 +267,7 @@ class Observer:
         if not memory:
             return
         count, bins = len(memory.get("step", ())), 0 if self._grid is None else len(self._grid[1])
-        shapes: dict[str, tuple[int, ...]] = {"step": (count,), **dict.fromkeys(CURVES, (count, bins))}
+        shapes = {"step": (count,), **{key: (count, *shape) for key, shape in self._shapes.items()}}
         if "best_step" in memory:
             shapes |= {"best_step": (1,), "best_d": (bins,)}
         if "best_value" in memory:
@@ -264,13 +275,14 @@ class Observer:
         if "best_path" in memory:  # not in checkpoints of older runs
             looks = np.size(memory.get("best_after", ()))
             shapes |= {"best_after": (looks,), "best_path": (looks - 1, bins)}
-        if not bins or {name: array.shape for name, array in memory.items()} != shapes or count > MAX_FRAMES:
+        if {name: array.shape for name, array in memory.items()} != shapes or count > MAX_FRAMES:
             raise CheckpointError(
                 "the frames in the checkpoint are not those of this experiment; use an older one"
             )
         self._best = {name: memory[name] for name in shapes if name.startswith("best_")}
         self._frames = [
-            {"step": int(memory["step"][k]), **{key: memory[key][k] for key in CURVES}} for k in range(count)
+            {"step": int(memory["step"][k]), **{key: memory[key][k] for key in self._shapes}}
+            for k in range(count)
         ]
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from minigan.errors import DivergedError
+from minigan.errors import CheckpointError, DivergedError
 from minigan.evaluation.classifier_test import classifier_two_sample_test
 from minigan.evaluation.modes import modes_of
 from minigan.evaluation.two_sample import ks_one_sample, ks_two_sample, wasserstein1_to
@@ -129,13 +129,18 @@ def test_no_motion_before_the_first_step_and_some_after(watched):
 def test_frames_are_densities_beside_d(watched):
     case, ours, rows = watched
     frames = ours.frames
+    if case in (*PLANAR, "features"):
+        e, sample = ours.experiment, ours.experiment.sample(1000, ours.experiment.step)
+        assert frames["step"].tolist() == [0, 5, 12] and frames["pair"].tolist() == [0, 1]
+        assert frames["cloud"].shape == (3, 200, 2) and len(set(frames["cloud"][:, 0, 0])) == 3
+        assert np.array_equal(frames["cloud"][2], sample[:200, :2])
     if case == "features":
-        assert frames == {}
+        assert frames.keys() == {"step", "pair", "cloud"}
         return
     if case in PLANAR:
         x, y, d = (frames.pop(f"plane_{name}") for name in "xyd")
-        assert frames == {} and d.shape == (PLANE, PLANE) and (0 < d).all() and (d < 1).all()
-        e = ours.experiment
+        assert frames["field"].shape == (3, 32, 32) and frames["field"][2, 0, 0] == pytest.approx(d[0, 0])
+        assert d.shape == (PLANE, PLANE) and (0 < d).all() and (d < 1).all()
         for i, j in ((0, 0), (5, 70), (119, 3)):  # a row for each y
             assert d[i, j] == pytest.approx(1 / (1 + math.exp(-e.logits(np.array([[x[j], y[i]]])).item())))
         inside = (e.held_out > [x[0], y[0]]) & (e.held_out < [x[-1], y[-1]])
@@ -157,6 +162,18 @@ def test_frames_are_densities_beside_d(watched):
         )  # a fresh generator stays near the data, if they have a width
         assert (frames[name] @ width > near).all()
     assert ((frames["d"] > 0) & (frames["d"] < 1)).all()
+
+
+def test_frames_of_several_features_go_on_from_a_checkpoint():
+    sets, data = CASES["a ring"]
+    ours, again = observer(*sets, data=data), observer(*sets, data=data)
+    ours.row(0.0)
+    memory = ours.memory()
+    again.restore(memory)
+    assert all(np.array_equal(again.frames[name], array) for name, array in ours.frames.items())
+    for bad in (memory | {"cloud": memory["cloud"][:, 1:]}, {"step": memory["step"]}):
+        with pytest.raises(CheckpointError, match="not those of this experiment"):
+            again.restore(bad)
 
 
 def test_distances_are_those_of_the_averaged_generator():
