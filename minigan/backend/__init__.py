@@ -3,10 +3,10 @@
 Everything above this floor reaches an array library through ``backend.of(array).xp``; nothing above it
 imports one by name for engine work, so moving a run from the processor to a GPU changes no other line.
 
-Here belongs what is known of devices and memory: ``cuda`` (CuPy: arrays, streams, graphs, modules),
-``cublas`` (its products), ``philox`` (random numbers made on the device), ``writes`` (when memory was
-overwritten), and ``kernels/`` (CUDA C that is the same for every step). What a step is, and code that is
-written for one, belongs to the compiler; stand-ins for a GPU to ``minigan.testing``.
+Here belongs what is known of devices and memory: ``cuda`` (CuPy: arrays, its stream), ``launches`` (kernels
+and graphs), ``cublas`` (its products), ``philox`` (random numbers made on the device), ``writes`` (when
+memory was overwritten), and ``kernels/`` (CUDA C that is the same for every step). What a step is, and code
+that is written for one, belongs to the compiler; stand-ins for a GPU to ``minigan.testing``.
 """
 
 import os

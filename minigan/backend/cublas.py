@@ -60,7 +60,7 @@ class Matrix(NamedTuple):
 
 
 class Gemm:
-    """Products of matrices on one stream: gemm(a, b, out).
+    """Products of matrices on the stream that ``current()`` gives: gemm(a, b, out).
 
     ``library`` is cuBLAS, loaded, or None to find it; False, or where there is none, a kernel of our own that
     ``module(source)`` compiles.
@@ -69,7 +69,12 @@ class Gemm:
     """
 
     def __init__(
-        self, cp: Any, stream: Any, library: Any = None, *, module: Callable[[str], Any] | None = None
+        self,
+        cp: Any,
+        current: Callable[[], Any],
+        library: Any = None,
+        *,
+        module: Callable[[str], Any] | None = None,
     ) -> None:
         self.cp = cp
         if library is None:
@@ -80,7 +85,7 @@ class Gemm:
                     raise
         self.products: Cublas | Tiles
         if library:
-            self.products = Cublas(cp, stream, library)
+            self.products = Cublas(cp, current, library)
         elif module is not None:
             self.products = Tiles(module)
         else:
@@ -163,8 +168,8 @@ class Gemm:
 class Cublas:
     """The products of cuBLAS, with a handle of its own and a workspace of its own per thread."""
 
-    def __init__(self, cp: Any, stream: Any, library: Any) -> None:
-        self.cp, self.stream, self._cublas = cp, stream, library
+    def __init__(self, cp: Any, current: Callable[[], Any], library: Any) -> None:
+        self.cp, self.current, self._cublas = cp, current, library
         self._local, self._lock = threading.local(), threading.Lock()
         self._handles: list[tuple[c_void_p, Any]] = []  # each with its workspace
         for name, types in FUNCTIONS.items():
@@ -179,21 +184,24 @@ class Cublas:
 
     @property
     def handle(self) -> c_void_p:
-        """This thread's; made when first asked for, so before a capture begins."""
-        if not hasattr(self._local, "handle"):
+        """This thread's, on its current stream; made when first asked for, so before a capture begins."""
+        local, stream = self._local, self.current()
+        if not hasattr(local, "handle"):
             with self._lock:
                 handle = c_void_p()
                 self.call("cublasCreate_v2", ctypes.byref(handle))
-                self.call("cublasSetStream_v2", handle, c_void_p(self.stream.ptr))
-                # After the stream, which resets it. Of our own, as cuBLAS would allocate inside a capture.
                 hopper = int(self.cp.cuda.Device().compute_capability) >= 90
                 workspace = self.cp.empty((WORKSPACE if hopper else SMALL_WORKSPACE,), "uint8")
-                where = c_void_p(workspace.data.ptr), c_size_t(workspace.nbytes)
-                self.call("cublasSetWorkspace_v2", handle, *where)
                 self.call("cublasSetMathMode", handle, DEFAULT_MATH)
                 self._handles.append((handle, workspace))
-                self._local.handle = handle
-        return self._local.handle
+                local.stream, local.workspace, local.handle = None, workspace, handle
+        if local.stream is not stream:
+            self.call("cublasSetStream_v2", local.handle, c_void_p(stream.ptr))
+            # After the stream, which resets it. Of our own, as cuBLAS would allocate inside a capture.
+            where = c_void_p(local.workspace.data.ptr), c_size_t(local.workspace.nbytes)
+            self.call("cublasSetWorkspace_v2", local.handle, *where)
+            local.stream = stream
+        return local.handle
 
     def __call__(self, m, n, k, operands, offsets, batch, tf32, accumulate):
         """One call: m×k times k×n at these offsets, and batch (count, strides of a, b, c) times."""

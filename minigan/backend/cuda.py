@@ -2,29 +2,27 @@
 
 ``CudaBackend`` is built on a library object that is CuPy, or what stands in for it (minigan.testing.strict),
 so what is tested without a GPU is the code that runs on one. All work goes to one stream, which every thread
-that calls the backend makes its current one.
+that calls the backend makes its current one; only what is captured goes to another, the thread's own, so
+that a capture holds nothing of other threads.
 """
 
-import gc
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import numpy as np
 
-from minigan.backend import Array, Backend, BackendError, kernels, owner
+from minigan.backend import Array, Backend, BackendError, owner
 from minigan.backend.cublas import Gemm
+from minigan.backend.launches import CudaGraph, Module
 
 OLDEST = 14  # of CuPy's major versions: before it, NumPy scalars did not promote as NumPy's own do
 NO_DRIVER, NO_DEVICE, OUT_OF_DEVICE_MEMORY = 35, 100, 2  # statuses of CUDA
-STATIC_SHARED = 48 * 1024  # bytes of a block; a kernel has to ask for more
 INSTALL = "pip install 'minigan[cuda13]', or 'minigan[cuda13-ctk]' where there is no CUDA toolkit"
-
-
-Sizes: TypeAlias = int | tuple[int, ...]  # of a grid or a block
 
 
 class DeviceMemoryError(BackendError, MemoryError):
@@ -45,14 +43,35 @@ class CudaBackend(Backend):
     def __init__(self, cp: Any, library: Any = None) -> None:
         self.cp, self.array_type, self._library = cp, cp.ndarray, library
         self.stream = cp.cuda.Stream(non_blocking=True)
-        self._thread = threading.local()
+        self._thread = _Streams(self.stream)
+        self._current = cp.cuda.get_current_stream
         self.xp = CudaNamespace(self)
 
+    def current(self) -> Any:
+        """The stream to which the work of this thread goes: the backend's, or another while it captures."""
+        return self._thread.stream
+
     def enter(self) -> None:
-        """Make the stream current in this thread, as each entry does; CuPy's own functions do not."""
-        if not hasattr(self._thread, "entered"):
-            self.stream.use()
-            self._thread.entered = True
+        """Make that stream CuPy's current one, as each entry does.
+
+        Each time, since CuPy forgets it: at the end of ``with another_stream:`` the null stream is current.
+        """
+        stream = self._thread.stream
+        if self._current() is not stream:
+            stream.use()
+
+    @contextmanager
+    def capturing(self) -> Iterator[Any]:
+        """Within it the work of this thread goes to the stream that is given, on which it may capture."""
+        thread = self._thread
+        before, own = thread.stream, thread.own or self.cp.cuda.Stream(non_blocking=True)
+        thread.stream = thread.own = own
+        self.enter()
+        try:
+            yield own
+        finally:
+            thread.stream = before
+            self.enter()
 
     def array(self, values: Any, dtype: Any = None) -> Array:
         self.enter()
@@ -74,7 +93,7 @@ class CudaBackend(Backend):
         return self.cp.cuda.Device().attributes["MaxSharedMemoryPerBlockOptin"]
 
     def synchronize(self) -> None:
-        self.stream.synchronize()
+        self.current().synchronize()
 
     def timer(self) -> Any:
         self.enter()
@@ -89,7 +108,7 @@ class CudaBackend(Backend):
     def gemm(self) -> Gemm:
         """Products of matrices that may be captured."""
         self.enter()
-        return Gemm(self.cp, self.stream, self._library, module=self.module)
+        return Gemm(self.cp, self.current, self._library, module=self.module)
 
     def module(self, source: str, options: Sequence[str] = ()) -> "Module":
         """CUDA C, compiled: ``module(source).kernel(name)(grid, block, args, shared=0)`` launches one of it.
@@ -106,7 +125,10 @@ class CudaBackend(Backend):
 
         Raises:  BackendError – if it does what a capture cannot hold
         """
-        return CudaGraph(self, call, pool)
+        try:
+            return CudaGraph(self, call, pool)
+        except MemoryError as error:
+            raise self._no_room(error) from None
 
     def sequence(
         self, calls: Sequence[tuple[Any, Callable[[], Any]]], written: Sequence[Array]
@@ -126,16 +148,15 @@ class CudaBackend(Backend):
         self.enter()
         memories = {id(a): a for a in map(owner, written)}.values()
         before = [self.cp.array(a) for a in memories]
-        pool = self.cp.cuda.MemoryPool()
-        with self.cp.cuda.using_allocator(pool.malloc):
+        with self.cp.cuda.using_allocator(self.cp.cuda.MemoryPool().malloc):  # it gives all back
             try:
-                run()  # compiles and loads kernels, and makes the pool as large as it has to be
+                run()  # compiles and loads kernels
             except MemoryError as error:
                 raise self._no_room(error) from None
             finally:
                 for array, content in zip(memories, before, strict=True):
                     self.cp.copyto(array, content)
-        return self.graph(run, pool).launch
+        return self.graph(run).launch
 
     def _no_room(self, error: BaseException) -> MemoryError:
         if isinstance(error, DeviceMemoryError):
@@ -233,11 +254,11 @@ class DeviceTimer:
         self._start, self._end = backend.cp.cuda.Event(), backend.cp.cuda.Event()
 
     def __enter__(self) -> Self:
-        self._start.record(self._backend.stream)
+        self._start.record(self._backend.current())
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end.record(self._backend.stream)
+        self._end.record(self._backend.current())
 
     @property
     def seconds(self) -> float:
@@ -246,98 +267,11 @@ class DeviceTimer:
         return self._backend.cp.cuda.get_elapsed_time(self._start, self._end) / 1e3
 
 
-class Module:
-    """CUDA C, compiled when its first kernel is asked for."""
+class _Streams(threading.local):
+    """Of each thread: the stream to which its work goes, and its own for captures, once it made any."""
 
-    def __init__(self, backend: CudaBackend, source: str, options: Sequence[str] = ()) -> None:
-        self._backend = backend
-        self._kernels: dict[str, Kernel] = {}
-        self._module = backend.cp.RawModule(code=source, options=(f"-I{kernels.FOLDER}", *options))
-
-    def kernel(self, name: str) -> "Kernel":
-        """One of its kernels: kernel(grid, block, args, shared=0), sizes as numbers or tuples.
-
-        Arguments are contiguous arrays of this backend and NumPy scalars of exactly the parameters' types;
-        shared is in bytes.
-
-        Raises:  BackendError – if the source does not compile, or has no such kernel
-        """
-        if name not in self._kernels:
-            self._backend.enter()
-            try:
-                self._kernels[name] = Kernel(self._backend, self._module.get_function(name), name)
-            except BackendError:
-                raise
-            except Exception as error:  # NVRTC's are of several classes, and not all are RuntimeErrors
-                text = " ".join(str(error).split())[:500]
-                raise BackendError(f"the kernel {name} does not compile: {text}") from error
-        return self._kernels[name]
-
-
-class Kernel:
-    """A kernel that is ready to be launched."""
-
-    def __init__(self, backend: CudaBackend, function: Any, name: str) -> None:
-        self._backend, self._function, self.name, self._shared = backend, function, name, STATIC_SHARED
-
-    def __call__(self, grid: Sizes, block: Sizes, args: Sequence[Any], shared: int = 0) -> None:
-        self._backend.enter()
-        for k, a in enumerate(args):
-            if isinstance(a, np.generic):
-                continue
-            kind = type(a)
-            if kind is not self._backend.array_type:
-                raise TypeError(
-                    f"{self.name}, argument {k + 1}: a kernel takes arrays of its device and NumPy scalars, "
-                    f"as np.int32(n); received {kind.__name__}"
-                )
-            if not a.flags.forc:
-                raise ValueError(
-                    f"{self.name}, argument {k + 1}: the array is not contiguous; a kernel sees no strides"
-                )
-        if shared > self._shared:
-            self._function.max_dynamic_shared_size_bytes = self._shared = shared
-        self._function(_sizes(grid), _sizes(block), tuple(args), shared_mem=shared)
-
-
-class CudaGraph:
-    """Launches that were captured once, and run again by one call.
-
-    CUDA's graph keeps nothing alive that its kernels use; this object does: the pool of the capture's
-    temporaries, and the call with all it holds.
-    """
-
-    def __init__(self, backend: CudaBackend, call: Callable[[], Any], pool: Any = None) -> None:
-        cp, stream = backend.cp, backend.stream
-        backend.enter()
-        self._call, self._stream, self.pool = call, stream, pool or cp.cuda.MemoryPool()
-        self._graph: Any = None
-        first: BaseException | None = None
-        collects = gc.isenabled()
-        gc.disable()  # what a finalizer does would be captured too
-        try:
-            with stream, cp.cuda.using_allocator(self.pool.malloc):
-                stream.begin_capture()
-                try:
-                    self._results = call()
-                except BaseException as error:
-                    first = error
-                try:
-                    self._graph = stream.end_capture()
-                except BaseException as error:
-                    first = first or error
-        finally:
-            if collects:
-                gc.enable()
-        if isinstance(first, (NotImplementedError, RuntimeError)) and not isinstance(first, BackendError):
-            raise BackendError(f"the call cannot be a graph: {first}") from first
-        if first is not None:
-            raise first
-        self._graph.upload(stream)
-
-    def launch(self) -> None:
-        """Run it, on the backend's stream."""
-        self._graph.launch(self._stream)
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.own = stream, None
 
 
 def load() -> CudaBackend:
@@ -449,10 +383,6 @@ def _span(first: int, array: Array) -> tuple[int, int]:
         first + sum(r for r in reach if r < 0),
         first + sum(r for r in reach if r > 0) + array.itemsize,
     )
-
-
-def _sizes(sizes: Sizes) -> tuple[int, ...]:
-    return (sizes,) if isinstance(sizes, (int, np.integer)) else tuple(sizes)
 
 
 def _version(number: int) -> str:

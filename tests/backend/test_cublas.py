@@ -53,7 +53,7 @@ def fake():
 
 @pytest.fixture
 def gemm(cp, fake):
-    return Gemm(cp, STREAM, fake)
+    return Gemm(cp, lambda: STREAM, fake)
 
 
 def products(fake):
@@ -234,21 +234,28 @@ def test_the_workspace_comes_after_the_stream(fake, gemm):
     a = np.eye(2, dtype="f4").view(DeviceArray)
     gemm(a, a)
     names = [name for name, _ in fake.calls]
-    assert names[:4] == [
-        "cublasCreate_v2",
-        "cublasSetStream_v2",
-        "cublasSetWorkspace_v2",
-        "cublasSetMathMode",
-    ]
-    assert fake.calls[1][1][1] == STREAM.ptr
+    made = ["cublasCreate_v2", "cublasSetMathMode", "cublasSetStream_v2", "cublasSetWorkspace_v2"]
+    assert names[:4] == made and fake.calls[2][1][1] == STREAM.ptr
     gemm(a, a)
-    assert names.count("cublasCreate_v2") == 1
+    assert [name for name, _ in fake.calls][4:] == ["cublasGemmEx"] * 2
+
+
+def test_the_handle_follows_the_stream_and_keeps_its_workspace(cp, fake):
+    """A capture has its own stream; to set one takes the workspace away, and cuBLAS would make another."""
+    streams = [STREAM, SimpleNamespace(ptr=78)]
+    gemm, a = Gemm(cp, lambda: streams[0], fake), np.eye(2, dtype="f4").view(DeviceArray)
+    for _ in range(3):
+        gemm(a, a)
+        streams.reverse()
+    told = [arguments[1] for name, arguments in fake.calls if "SetStream" in name]
+    workspaces = {arguments[1] for name, arguments in fake.calls if "Workspace" in name}
+    assert told == [77, 78, 77] and len(workspaces) == 1 and not fake.complaints
 
 
 @pytest.mark.parametrize(("capability", "size"), [("90", 32), ("100", 32), ("121", 32), ("80", 4), ("89", 4)])
 def test_the_workspace_is_as_large_as_the_device_wants(fake, capability, size):
     a = np.eye(2, dtype="f4").view(DeviceArray)
-    Gemm(Library(capability), STREAM, fake)(a, a)
+    Gemm(Library(capability), lambda: STREAM, fake)(a, a)
     assert [arguments[2] for name, arguments in fake.calls if "Workspace" in name] == [size << 20]
 
 
@@ -318,18 +325,18 @@ def test_a_status_is_named(cp, status, name):
     fake.cublasSetMathMode = real
     a = np.eye(2, dtype="f4").view(DeviceArray)
     with pytest.raises(BackendError, match=f"cublasSetMathMode: CUBLAS_STATUS_{name}$"):
-        Gemm(cp, STREAM, fake)(a, a)
+        Gemm(cp, lambda: STREAM, fake)(a, a)
 
 
 def test_without_the_library_the_error_says_what_to_install(cp, monkeypatch):
     monkeypatch.setattr(cublas, "SONAMES", ("libno-such-cublas.so",))
     monkeypatch.setattr("builtins.__import__", without("cuda", __import__))
     with pytest.raises(BackendError, match="libcublas was not found; .* pip install 'minigan"):
-        Gemm(cp, STREAM)
+        Gemm(cp, lambda: STREAM)
     asked = []
     with pytest.raises(BackendError, match="received neither"):
-        Gemm(cp, STREAM, False)
-    assert isinstance(Gemm(cp, STREAM, module=asked.append).products, cublas.Tiles)
+        Gemm(cp, lambda: STREAM, False)
+    assert isinstance(Gemm(cp, lambda: STREAM, module=asked.append).products, cublas.Tiles)
     assert "gemm_float32" in asked[0]
 
 

@@ -572,7 +572,7 @@ def test_the_first_error_of_a_capture_is_the_one_that_is_seen(strict, error, exp
     def call():
         if spoiled:
             with pytest.raises(RuntimeError):
-                strict.stream.synchronize()  # CUDA gives the capture up; end_capture will say so too
+                strict.synchronize()  # CUDA gives the capture up; end_capture will say so too
         raise error
 
     strict.enter()
@@ -586,7 +586,7 @@ def test_the_first_error_of_a_capture_is_the_one_that_is_seen(strict, error, exp
 def test_a_capture_that_was_spoiled_silently_is_an_error(strict):
     def call():
         with pytest.raises(RuntimeError):
-            strict.stream.synchronize()
+            strict.synchronize()
 
     with pytest.raises(BackendError, match="cannot be a graph: cudaErrorStreamCaptureInvalidated"):
         strict.graph(call)
@@ -623,6 +623,64 @@ def test_a_graph_can_be_launched_by_another_thread(strict):
     thread.start()
     thread.join(60)
     assert strict.to_host(x).tolist() == [2.0] * 3
+
+
+@pytest.mark.parametrize("other", ["calls", "captures"])
+def test_a_capture_holds_nothing_of_other_threads(strict, other):
+    """What another thread does meanwhile runs at once, can be waited for, and is in no graph but its own."""
+    x, y, out = (strict.array(np.full((2, 2), 3.0)) for _ in range(3))
+    first = strict.xp.matmul(x, x)
+    begun, done, seen = threading.Event(), threading.Event(), []
+
+    def work():
+        strict.xp.add(y, 1.0, out=y)
+        strict.xp.matmul(y, y, out=out)
+
+    def meanwhile():
+        assert begun.wait(60)
+        work()
+        if other == "captures":
+            strict.graph(work).launch()
+        strict.synchronize()
+        seen.append((strict.to_host(y)[0, 0], strict.to_host(out)[0, 0], gc.isenabled()))
+        done.set()
+
+    def call():
+        begun.set()
+        assert done.wait(60)
+        strict.xp.matmul(x, x, out=first)
+
+    thread = threading.Thread(target=meanwhile)
+    thread.start()
+    graph = strict.graph(call)
+    thread.join(60)
+    times = 1 + (other == "captures")
+    assert seen == [(3.0 + times, 2 * (3.0 + times) ** 2, False)] and gc.isenabled()
+    strict.xp.copyto(first, y)
+    graph.launch()
+    assert strict.to_host(first)[0, 0] == 18.0 and strict.to_host(y)[0, 0] == 3.0 + times
+
+
+def test_a_program_that_uses_cupy_beside_the_backend_does_not_lose_its_stream(strict):
+    """At the end of its ``with`` CuPy makes the null stream current, whichever was before."""
+    cp, x, y = strict.cp, strict.array(np.ones((2, 2))), strict.xp.zeros((2, 2), "float64")
+    graph = strict.graph(lambda: strict.xp.add(x, 1.0, out=x))
+    with cp.cuda.Stream(non_blocking=True):
+        pass
+    assert cp.cuda.get_current_stream() == cp.cuda.Stream.null
+    for step in (graph.launch, lambda: strict.xp.matmul(x, x, out=y), lambda: strict.xp.add(x, 1.0, out=x)):
+        step()  # on another stream they would be refused as unordered
+        cp.cuda.Stream.null.use()
+    assert strict.to_host(y)[0, 0] == 8.0 and strict.to_host(x)[0, 0] == 3.0
+
+
+def test_a_graph_inside_a_capture_is_a_part_of_it(strict):
+    x = strict.array(np.ones(3))
+    inner = strict.graph(lambda: strict.xp.multiply(x, 2.0, out=x))
+    outer = strict.graph(lambda: (inner.launch(), inner.launch()))
+    assert strict.to_host(x)[0] == 1.0
+    outer.launch()
+    assert strict.to_host(x)[0] == 4.0
 
 
 @pytest.mark.gpu

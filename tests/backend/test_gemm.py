@@ -20,7 +20,7 @@ EXACT = {"float32": 2e-6, "float64": 4e-15}
 
 @pytest.fixture(scope="module")
 def gemm():
-    return Gemm(strict.cp, strict.stream, False, module=strict.module)
+    return Gemm(strict.cp, strict.current, False, module=strict.module)
 
 
 @pytest.fixture(scope="module")

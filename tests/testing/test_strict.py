@@ -6,6 +6,7 @@ import inspect
 import json
 import operator
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -390,12 +391,14 @@ def test_subnormal_float32_results_become_zero_on_request():
 # ── capture
 @pytest.fixture
 def stream():
-    """A stream of the strict device that is current, and not left capturing."""
-    stream = cp.cuda.Stream(non_blocking=True)
-    with stream:
+    """A stream of the strict device to which all work goes, and that is not left capturing."""
+    strict.synchronize()
+    with strict.capturing() as stream:
         yield stream
-    if stream.is_capturing():
-        stream.end_capture()
+        if stream._queue.capture is not None:
+            with suppress(RuntimeError):
+                stream.end_capture()
+        stream.synchronize()
 
 
 def captured(stream, call, pool=None):
@@ -551,11 +554,9 @@ def test_temporaries_of_a_graph_spoil_arrays_of_others_unless_their_pool_is_priv
     mine = StrictBackend()
     cp = mine.cp
     x, out = mine.array(np.ones((4, 4))), mine.array(np.zeros((4, 4)))
-    stream, pool = (
-        cp.cuda.Stream(non_blocking=True),
-        cp.cuda.MemoryPool() if private else cp.get_default_memory_pool(),
-    )
-    with stream:
+    pool = cp.cuda.MemoryPool() if private else cp.get_default_memory_pool()
+    mine.synchronize()
+    with mine.capturing() as stream:
         with cp.cuda.using_allocator(pool.malloc):
             stream.begin_capture()
             cp.add(x * 2.0, 1.0, out=out)

@@ -10,7 +10,7 @@ from minigan.testing.strict.namespace import StrictNamespace
 
 
 class StrictCublas(HostCublas):
-    """cuBLAS by NumPy, whose products go to the current stream, so that they can be captured."""
+    """cuBLAS by NumPy, whose products go to the stream of their handle, so that they can be captured."""
 
     def __init__(self, cp):
         super().__init__()
@@ -22,7 +22,17 @@ class StrictCublas(HostCublas):
         )
         super()._create(handle)
 
+    def queue(self, handle):
+        """The work of the stream that the handle was given, which need not be the current one."""
+        return self._device.queues[self._handles[handle.value]["stream"] or 0]
+
+    def _product(self, head, *rest):
+        self._now = self._device.queues[self._handle(head[0])["stream"] or 0]
+        super()._product(head, *rest)
+
     def _multiply(self, left, right, result, accumulate):
+        queue = self._now
+
         def step():
             if accumulate:
                 result[...] += np.matmul(left, right)
@@ -30,7 +40,8 @@ class StrictCublas(HostCublas):
                 np.matmul(left, right, out=result)
 
         self.calls.clear()
-        self._device.launch(step, [self._device.memory_of(x) for x in (left, right, result)])
+        memories = [self._device.memory_of(x, queue) for x in (left, right, result)]
+        self._device.launch(step, memories, queue=queue)
 
 
 class StrictGemm:
@@ -55,7 +66,9 @@ class StrictGemm:
             self._shapes[layout] = out.shape
         elif out is None:
             out = self._cp.empty(shape, x.dtype)
-        self._cp._device.launch(partial(np.matmul, x, y, out=out._a), (x, y, out._a))
+        products = self._gemm.products
+        queue = products._cublas.queue(products.handle)
+        self._cp._device.launch(partial(np.matmul, x, y, out=out._a), (x, y, out._a), queue=queue)
         return out
 
     def __getattr__(self, name):

@@ -16,7 +16,14 @@ import numpy as np
 from minigan.testing.strict.api import SCALARS
 from minigan.testing.strict.array import DeviceArray
 from minigan.testing.strict.memory import MemoryPool, by_address, root_of
-from minigan.testing.strict.streams import CapturedGraph, CUDARuntimeError, Event, Stream
+from minigan.testing.strict.streams import (
+    IMPLICIT,
+    CapturedGraph,
+    CUDARuntimeError,
+    Event,
+    Stream,
+    UnorderedWorkError,
+)
 
 
 @dataclass
@@ -37,10 +44,10 @@ class Counters:
 
 
 class _Thread(threading.local):
-    """What is current in each thread."""
+    """What is current in each thread, and the streams whose ``with`` is not over."""
 
     def __init__(self, stream, pool):
-        self.stream, self.pool = stream, pool
+        self.stream, self.queue, self.pool, self.entered = stream, stream._queue, pool, []
 
 
 class StrictDevice:
@@ -50,6 +57,10 @@ class StrictDevice:
     flushes   float32 results below the smallest normal number become 0, as CuPy's kernels make them
     counters  how often it was asked for launches, transfers and to wait
     known     {id of memory that graphs know: how many do}
+    turn      how often work came from another stream than before, or after an event; finished: how many of
+              these turns the host has waited for
+    last      the queue whose work may go on without a look, else None
+    implicit  the blocking streams that capture, meanwhile the null stream may do nothing
     """
 
     def __init__(self, cp, *, flushes=False):
@@ -57,7 +68,14 @@ class StrictDevice:
         self.ndarray = self.own(DeviceArray, _cp=cp, __slots__=())
         self.Stream, self.Event, self.Graph = self.own(Stream), self.own(Event), self.own(CapturedGraph)
         self.MemoryPool = self.own(MemoryPool)
-        self.pool, self.Stream.null = self.MemoryPool(), self.Stream(null=True)
+        self.queues, self.turning = weakref.WeakValueDictionary(), threading.Lock()
+        self.turn, self.finished, self.last, self.latest, self.implicit = 0, 0, None, None, []
+        self.asked = weakref.WeakKeyDictionary()
+        self.pool, self.Stream.null, self.Stream.ptds = (
+            self.MemoryPool(),
+            self.Stream(null=True),
+            self.Stream(ptds=True),
+        )
         self.thread = _Thread(self.Stream.null, self.pool)
 
     def own(self, kind, **more):
@@ -67,8 +85,46 @@ class StrictDevice:
     # ── what host and device do together
     def refuse_capture(self, error, text):
         """Raise the error if the current stream is capturing."""
-        if self.thread.stream._capture is not None:
+        if self.thread.queue.capture is not None:
             raise error(text)
+
+    # ── the order of work
+    def take_turn(self, queue):
+        """Work of a queue comes now.
+
+        Raises:  UnorderedWorkError – if it is not ordered after all that came before
+        """
+        if queue is self.last:
+            return
+        if queue.null and self.implicit:
+            raise CUDARuntimeError(IMPLICIT)
+        with self.turning:
+            latest, known = self.latest, max(queue.reach, self.finished)
+            if known < self.turn and latest is not queue and not _null_waits(queue, latest):
+                raise UnorderedWorkError(
+                    f"work on {_named(queue)} after work on {_named(latest)}, and nothing orders them: on a "
+                    "GPU they run at once; wait for an event of the other stream, or synchronize it"
+                )
+            self.turn += 1
+            queue.reach, self.last, self.latest = self.turn, queue, queue
+
+    def reach(self, queue):
+        """The turn up to which all is done when this queue's work is; what it does next is another turn."""
+        with self.turning:
+            self.last, latest = None, self.latest
+            return latest.reach if queue.null and latest and latest.blocking else queue.reach
+
+    def waited_until(self, turn):
+        """The host knows that all up to this turn is done."""
+        self.finished = max(self.finished, turn)
+
+    def is_done(self, asked, turn):
+        """Whether all up to this turn is done: if it was waited for, or the second time that it is asked."""
+        done = turn <= max(self.finished, self.asked.get(asked, 0))
+        self.asked[asked] = turn
+        if done:
+            self.waited_until(turn)
+        return done
 
     def wait(self, what, to_host=0):
         """The host waits for the device."""
@@ -76,19 +132,23 @@ class StrictDevice:
             RuntimeError,
             f"the current stream is capturing, so synchronous API calls are disallowed ({what})",
         )
+        if to_host:  # a copy, on the current stream
+            self.take_turn(self.thread.queue)
         self.counters.syncs += 1
         self.counters.to_host += to_host
+        self.waited_until(self.reach(self.thread.queue))
 
     def upload(self):
         """A copy from the host."""
         self.refuse_capture(
             RuntimeError, "the current stream is capturing, so host to device copies are disallowed"
         )
+        self.take_turn(self.thread.queue)
         self.counters.to_device += 1
 
     def place(self, made):
         """A device array with the content of a NumPy array; while a stream captures, with none yet."""
-        return self.thread.pool._place(made, self.thread.stream._capture)
+        return self.thread.pool._place(made, self.thread.queue.capture)
 
     # ── launches
     def host(self, x):
@@ -109,8 +169,11 @@ class StrictDevice:
         args = [x._a if type(x) is self.ndarray else self.host(x) for x in args]
         if out is None:
             thread = self.thread
-            if self.flushes or thread.stream._capture is not None:
+            queue = thread.queue
+            if self.flushes or queue.capture is not None:
                 return self.made(f, args, kwargs)
+            if queue is not self.last:
+                self.take_turn(queue)
             with np.errstate(all="ignore"):  # what is usual, sooner than by `made`
                 made = f(*args, **kwargs)
             if type(made) is tuple:
@@ -122,8 +185,10 @@ class StrictDevice:
             if type(x) is not self.ndarray:
                 raise TypeError(f"return arrays must be of type cupy.ndarray; received {type(x).__name__}")
         target = outs[0]._a if len(outs) == 1 else tuple(x._a for x in outs)
-        capture = self.thread.stream._capture
-        if capture is None and not self.flushes:
+        queue = self.thread.queue
+        if queue.capture is None and not self.flushes:
+            if queue is not self.last:
+                self.take_turn(queue)
             self.counters.launches += 1
             with np.errstate(all="ignore"):
                 f(*args, out=target, **kwargs)
@@ -136,21 +201,23 @@ class StrictDevice:
         )
         return out
 
-    def launch(self, step, arrays, trial=None):
-        """Run a step, or record it after a trial that may refuse it."""
-        capture = self.thread.stream._capture
+    def launch(self, step, arrays, trial=None, queue=None):
+        """Run a step, or record it after a trial that may refuse it; on the current queue, or another."""
+        queue = queue or self.thread.queue
+        capture = queue.capture
         with np.errstate(all="ignore"):
             if capture is None:
+                self.take_turn(queue)
                 self.counters.launches += 1
                 step()
                 return
             if trial is not None:
                 trial()
-        capture.add(step, arrays, self.known)
+        capture.add(step, arrays, self.known, queue)
 
-    def memory_of(self, view):
+    def memory_of(self, view, queue=None):
         """The memory behind a view that was made of an address."""
-        capture = self.thread.stream._capture
+        capture = (queue or self.thread.queue).capture
         if capture is None:
             return view
         at = view.__array_interface__["data"][0]
@@ -165,14 +232,17 @@ class StrictDevice:
     def write(self, target, change, values):
         """change(target, *values), which writes into the target."""
         a = target._a
-        trial = None if self.thread.stream._capture is None else partial(change, a.copy(), *values)
+        trial = None if self.thread.queue.capture is None else partial(change, a.copy(), *values)
         self.launch(lambda: (change(a, *values), self._flush(a)), [a, *values], trial)
 
     def made(self, f, args, kwargs=None, results=None):
         """The new array, or arrays, that f returns, or has returned."""
         kwargs = kwargs or {}
         args = [x._a if type(x) is self.ndarray else x for x in args]
-        capture = self.thread.stream._capture
+        queue = self.thread.queue
+        capture = queue.capture
+        if capture is None:
+            self.take_turn(queue)
         if results is None:
             with np.errstate(all="ignore"):
                 results = f(*args, **kwargs)
@@ -184,7 +254,7 @@ class StrictDevice:
             self.counters.launches += 1
         else:
             capture.add(partial(self._again, f, args, kwargs, [x._a for x in made], several),
-                      [*flat(args), *(x._a for x in made)], self.known)  # fmt: skip
+                      [*flat(args), *(x._a for x in made)], self.known, queue)  # fmt: skip
         return type(results)(made) if several else made[0]
 
     def _again(self, f, args, kwargs, targets, several):
@@ -228,6 +298,15 @@ class StrictDevice:
         if isinstance(x, np.ndarray):
             return self.host(x)
         return x._a if type(x) is self.ndarray else x
+
+
+def _null_waits(queue, latest):
+    """The null stream and those that block wait for each other; those that do not block wait for none."""
+    return queue.null and latest.blocking or latest.null and queue.blocking
+
+
+def _named(queue):
+    return "the null stream" if queue.null else f"stream {id(queue):#x}"
 
 
 def flat(xs):

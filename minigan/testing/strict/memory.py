@@ -100,7 +100,7 @@ class MemoryPool:
         self._used -= root.nbytes
         self._live.pop(id(root), None)
         if id(root) in self._device.known and root.flags.writeable:
-            capture = self._device.thread.stream._capture
+            capture = self._device.thread.queue.capture
             if capture is not None and id(root) in capture.roots:
                 capture.steps.append(partial(poison, root))
             poison(root)

@@ -11,7 +11,7 @@ from minigan.testing.strict.device import StrictDevice, flat
 from minigan.testing.strict.functions import Generator, Ufunc, on_device
 from minigan.testing.strict.memory import MemoryPointer, OutOfMemoryError, aligned, poison
 from minigan.testing.strict.raw_kernels import RawModule
-from minigan.testing.strict.streams import CUDARuntimeError
+from minigan.testing.strict.streams import CUDARuntimeError, elapsed
 
 
 class StrictNamespace:
@@ -55,11 +55,13 @@ class StrictNamespace:
         if made.ndim:
             device.upload()
         else:
+            if device.thread.queue.capture is None:
+                device.take_turn(device.thread.queue)
             device.counters.launches += 1  # the value is an argument of a kernel that fills
-        capture = device.thread.stream._capture
+        capture = device.thread.queue.capture
         array = device.place(made.copy() if made.base is not None or capture else made)
         if capture is not None:
-            capture.add(partial(np.copyto, array._a, made), [array._a], device.known)
+            capture.add(partial(np.copyto, array._a, made), [array._a], device.known, device.thread.queue)
         return array
 
     def asarray(self, a, dtype=None, order=None, *, copy=None, blocking=False):
@@ -126,8 +128,9 @@ def _cuda(device):
         finally:
             thread.pool = before
 
-    def elapsed(start, end):
-        return 1e3 * (end._time - start._time)
+    def synchronize():
+        device.thread.stream.synchronize()
+        device.waited_until(device.turn)
 
     runtime = SimpleNamespace(
         CUDARuntimeError=CUDARuntimeError,
@@ -135,7 +138,7 @@ def _cuda(device):
         runtimeGetVersion=lambda: 0,
         getDeviceCount=lambda: 1,
         memGetInfo=lambda: (0, 0),
-        deviceSynchronize=lambda: device.thread.stream.synchronize(),
+        deviceSynchronize=synchronize,
     )
     return SimpleNamespace(
         Stream=device.Stream,
