@@ -151,5 +151,5 @@ def _index(x: Tensor, key: Any) -> Tensor:
 
 _functions: dict[str, Callable[..., Tensor]] = {**PRIMITIVES, "power": _power, "getitem": _index, "mean": mean}
 for _name, _function in _functions.items():
-    FUNCTIONS[_name].append(_function)
+    FUNCTIONS[_name].append(_function.__call__ if isinstance(_function, Primitive) else _function)  # called sooner so
     _function.__module__ = __name__  # where pickle finds it
