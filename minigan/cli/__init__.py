@@ -1,7 +1,7 @@
 """The command line: a file per command, named as the command; here their group, and how it ends.
 
 train, sweep                                     train
-sample, eval, compare, inspect, export           look at runs
+sample, eval, compare, inspect, export, animate  look at runs
 presets, gradcheck, graph, explain, bench        explain
 doctor, schema, completion                       the machine and the shell
 
@@ -26,6 +26,7 @@ import click
 
 from minigan._version import __version__
 from minigan.cli import (
+    animate,
     bench,
     compare,
     completion,
@@ -57,6 +58,7 @@ COMMANDS: tuple[click.Command, ...] = (
     compare.compare,
     inspect.inspect,
     export.export,
+    animate.animate,
     presets.presets,
     gradcheck.gradcheck,
     graph.graph,

@@ -5,11 +5,13 @@ Each function raises UnavailableError without it; what draws is imported only th
 
 import importlib
 import logging
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from minigan.errors import UnavailableError
+from minigan.storage.files import write_atomic
 
 
 def require_matplotlib() -> None:
@@ -33,6 +35,22 @@ def save_overview(run: Any) -> Path:
     from minigan.reports import overview
 
     return overview.save_overview(run)
+
+
+def save_animation(finished: Any, path: Path, fps: int, on_frame: Callable[[int], object]) -> None:
+    """The frames of a finished run as a moving picture at ``path``, a .gif or an .mp4."""
+    require_matplotlib()
+    from minigan.reports import animation
+
+    write_atomic(path, animation.animate(finished, path, fps, on_frame))
+
+
+def require_writer(path: Path) -> None:
+    """Raises:  UnavailableError – where nothing writes such a file"""
+    require_matplotlib()
+    from minigan.reports import animation
+
+    animation.require_writer(path)
 
 
 def page_in_pixels(run: Any) -> Any:

@@ -37,26 +37,26 @@ def is_dirac(run: FinishedRun) -> bool:
 def draw_orbit(ax: Axes, run: FinishedRun) -> None:
     """The slope of D against the point that G makes, at every recorded step, over the orbit of theory."""
     step, ψ, θ = recorded(run)
-    theory = theory_of(run)
-    if theory is not None:
-        ax.plot(
-            *theory.T,
-            color=THEORY,
-            linestyle="--",
-            linewidth=1,
-            label="theory: D's slope and G's point alone",
-        )
+    draw_orbit_beneath(ax, run)
     ax.plot(ψ, θ, ".", color=GENERATED, markersize=6, label=f"{len(step)} steps of the run")
     ax.plot(ψ[0], θ[0], "o", color=START, label=f"step {format_count(step[0])}")
     ax.plot(
         ψ[-1], θ[-1], "D", color=GENERATED, markeredgecolor="black", label=f"step {format_count(step[-1])}"
     )
-    ax.plot(0, _goal(run), "+", color=CHANCE, markersize=12, label="at rest: G's point is the data")
     ax.set(xlabel="slope of D", ylabel="mean of the generated values")
     ax.set_title(f"Orbit: it {_describe(run)}")
     set_ticks(ax.xaxis)
     set_ticks(ax.yaxis)
     draw_legend_below(ax, *ax.get_legend_handles_labels(), columns=2)
+
+
+def draw_orbit_beneath(ax: Axes, run: FinishedRun) -> None:
+    """What theory says of the orbit: its course, and where it is at rest."""
+    theory = theory_of(run)
+    if theory is not None:
+        name = "theory: D's slope and G's point alone"
+        ax.plot(*theory.T, color=THEORY, linestyle="--", linewidth=1, label=name)
+    ax.plot(0, _goal(run), "+", color=CHANCE, markersize=12, label="at rest: G's point is the data")
 
 
 def draw_mean(ax: Axes, run: FinishedRun) -> None:

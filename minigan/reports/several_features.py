@@ -65,6 +65,11 @@ def draw_scatter(ax: Axes, run: FinishedRun) -> None:
     set_ticks(ax.yaxis)
 
 
+def field_colours() -> LinearSegmentedColormap:
+    """From what D takes for generated to what it takes for real; between, where it cannot tell, is white."""
+    return LinearSegmentedColormap.from_list("verdict of D", [GENERATED, "white", TARGET])
+
+
 def draw_plane(ax: Axes, run: FinishedRun) -> None:
     """The last D at every point of the plane, or what a critic says, in the colour of what that means."""
     x, y, d = (run.frames[name] for name in ("plane_x", "plane_y", "plane_d"))
@@ -74,7 +79,7 @@ def draw_plane(ax: Axes, run: FinishedRun) -> None:
         with np.errstate(divide="ignore"):
             d = np.log(d) - np.log1p(-d)
         d = d - np.median(d)  # of a critic only differences mean anything
-    colours = LinearSegmentedColormap.from_list("verdict of D", [GENERATED, "white", TARGET])
+    colours = field_colours()
     reach = min(most, max(least, float(np.abs(d - middle).max()))) or 1.0  # near ½ all would be white
     ends = [middle - reach, middle, middle + reach]
     image = ax.pcolormesh(

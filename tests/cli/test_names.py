@@ -7,7 +7,7 @@ import pytest
     ("arguments", "says"),
     [
         (["comprae", "runs"], "there is no command 'comprae'; did you mean 'compare'?"),
-        (["zzz"], "there is no command 'zzz'; choose one of bench, compare, completion"),
+        (["zzz"], "there is no command 'zzz'; choose one of animate, bench, compare, completion"),
         (["\x1b[31m"], "there is no command '\\x1b[31m'"),
         (["compare", "runs", "--srot", "ks"], "--sort"),
         (["inspect", "x", "--verfy"], "--verify"),
