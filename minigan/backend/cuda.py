@@ -82,7 +82,10 @@ class CudaBackend(Backend):
 
     def to_host(self, array: Array) -> np.ndarray:
         self.enter()
-        return self.cp.asnumpy(array)
+        try:
+            return self.cp.asnumpy(array)
+        finally:  # of what is not contiguous CuPy first makes a copy ``with stream:``
+            self.enter()
 
     def span(self, array: Array) -> tuple[int, int]:
         return _span(array.data.ptr, array)

@@ -37,6 +37,8 @@ class Module:
                 raise
             except Exception as error:  # NVRTC's are of several classes, and not all are RuntimeErrors
                 text = " ".join(str(error).split())[:500]
+                if "CUDA_ERROR_NOT_FOUND" in text:
+                    raise BackendError(f"the module has no kernel {name} ({text})") from error
                 raise BackendError(f"the kernel {name} does not compile: {text}") from error
         return self._kernels[name]
 

@@ -61,13 +61,17 @@ class SanitizerError(BackendError):
     """A sanitizer found a race, an access out of bounds or an undefined operation; here is its report."""
 
 
+class SourceError(BackendError):
+    """g++ refuses a source; here are its first complaints."""
+
+
 class HostModule:
     """CUDA C, compiled for the CPU: its kernels by name.
 
     A kernel is written ``extern "C" __global__ void name(...)``. With ``sanitizer`` ("thread", "address" with
     "undefined", or "undefined") each launch is a process of its own, with a thread per CUDA thread.
 
-    Raises:  BackendError – if there is no g++, or if it refuses the source
+    Raises:  BackendError – if there is no g++;  SourceError – if it refuses the source
     """
 
     def __init__(self, source: str, options: Sequence[str] = (), *, sanitizer: str | None = None) -> None:
@@ -246,7 +250,7 @@ def folder() -> Path:
 def compiled(text: str, options: Sequence[str]) -> Path:
     """What g++ makes of C++ ``text``; the same text and options are compiled once.
 
-    Raises:  BackendError – if there is no g++, or with its first complaints
+    Raises:  BackendError – if there is no g++;  SourceError – with its first complaints
     """
     compiler = shutil.which("g++")
     if compiler is None:
@@ -262,7 +266,7 @@ def compiled(text: str, options: Sequence[str]) -> Path:
                     line for line in done.stderr.splitlines() if "error:" in line or "undefined" in line
                 ]
                 first = "; ".join((errors or done.stderr.splitlines())[:3])
-                raise BackendError(f"g++ does not compile the kernel: {first}")
+                raise SourceError(f"g++ does not compile the kernel: {first}")
             _compiled[digest] = path
         return _compiled[digest]
 

@@ -258,7 +258,7 @@ def test_time_and_memory_and_facts(backend):
 def test_the_memory_of_arrays_is_counted(strict):
     used = strict.memory()["used"]
     a = strict.array(np.ones(1000))
-    assert strict.memory()["used"] - used == a.nbytes
+    assert strict.memory()["used"] - used == 8192 > a.nbytes  # by 512, as CuPy's pools give it
     del a
     assert strict.memory()["used"] == used <= strict.memory()["held"]
 
@@ -668,6 +668,8 @@ def test_a_program_that_uses_cupy_beside_the_backend_does_not_lose_its_stream(st
     with cp.cuda.Stream(non_blocking=True):
         pass
     assert cp.cuda.get_current_stream() == cp.cuda.Stream.null
+    strict.to_host(y.T[:1])  # is copied ``with stream:`` by CuPy itself
+    y += 1.0
     for step in (graph.launch, lambda: strict.xp.matmul(x, x, out=y), lambda: strict.xp.add(x, 1.0, out=x)):
         step()  # on another stream they would be refused as unordered
         cp.cuda.Stream.null.use()

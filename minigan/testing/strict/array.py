@@ -83,16 +83,34 @@ class DeviceArray:
         self[...] = value
 
     def get(self, stream=None, order="C", out=None, blocking=True):
-        self._device.wait("get", to_host=1)
+        """What does not lie as it is wanted is copied before, and that leaves the null stream current."""
+        if not blocking:
+            raise NotImplementedError("the strict device does not copy while the host goes on")
+        if out is not None and (not isinstance(out, np.ndarray) or out.dtype != self.dtype):
+            raise TypeError(f"a NumPy array of {self.dtype} is needed; received {out!r:.60}")
+        if out is not None and out.shape != self.shape:
+            raise ValueError(f"Shape mismatch. Expected shape: {self.shape}, actual shape: {out.shape}")
+        stream, ours = stream or self._device.thread.stream, self._a.flags
         if out is None:
-            return np.array(self._a, order=order)
+            out = np.empty_like(self._a, order=order)
+        asked = out.flags
+        if not (asked.c_contiguous and ours.c_contiguous or asked.f_contiguous and ours.f_contiguous):
+            if not asked.forc:
+                raise RuntimeError("`out` cannot be specified when copying to non-contiguous ndarray")
+            with stream:
+                self._device.made(partial(np.array, order="C" if asked.c_contiguous else "F"), (self,))
+        self._device.wait("get", to_host=1, queue=stream._queue)
         out[...] = self._a
         return out
 
     def set(self, arr, stream=None):
-        if not isinstance(arr, np.ndarray) or arr.shape != self.shape or arr.dtype != self.dtype:
-            raise ValueError("set takes a NumPy array of the same shape and dtype")
-        self._device.upload()
+        if not isinstance(arr, np.ndarray) or arr.dtype != self.dtype:
+            raise TypeError(f"a NumPy array of {self.dtype} is needed; received {arr!r:.60}")
+        if arr.shape != self.shape:
+            raise ValueError(f"Shape mismatch. Old shape: {self.shape}, new shape: {arr.shape}")
+        if not self._a.flags.forc:
+            raise RuntimeError("Cannot set to non-contiguous array")
+        self._device.upload(None if stream is None else stream._queue)
         self._a[...] = arr
 
     def item(self):

@@ -83,9 +83,9 @@ class StrictDevice:
         return type(kind.__name__, (kind,), {"_device": self, **more})
 
     # ── what host and device do together
-    def refuse_capture(self, error, text):
-        """Raise the error if the current stream is capturing."""
-        if self.thread.queue.capture is not None:
+    def refuse_capture(self, error, text, queue=None):
+        """Raise the error if the current stream, or another, is capturing."""
+        if (queue or self.thread.queue).capture is not None:
             raise error(text)
 
     # ── the order of work
@@ -126,24 +126,22 @@ class StrictDevice:
             self.waited_until(turn)
         return done
 
-    def wait(self, what, to_host=0):
-        """The host waits for the device."""
-        self.refuse_capture(
-            RuntimeError,
-            f"the current stream is capturing, so synchronous API calls are disallowed ({what})",
-        )
-        if to_host:  # a copy, on the current stream
-            self.take_turn(self.thread.queue)
+    def wait(self, what, to_host=0, queue=None):
+        """The host waits for the current stream or another, after a copy on it where there is one."""
+        queue = queue or self.thread.queue
+        text = f"the current stream is capturing, so synchronous API calls are disallowed ({what})"
+        self.refuse_capture(RuntimeError, text, queue)
+        if to_host:
+            self.take_turn(queue)
         self.counters.syncs += 1
         self.counters.to_host += to_host
-        self.waited_until(self.reach(self.thread.queue))
+        self.waited_until(self.reach(queue))
 
-    def upload(self):
+    def upload(self, queue=None):
         """A copy from the host."""
-        self.refuse_capture(
-            RuntimeError, "the current stream is capturing, so host to device copies are disallowed"
-        )
-        self.take_turn(self.thread.queue)
+        text = "the current stream is capturing, so host to device copies are disallowed"
+        self.refuse_capture(RuntimeError, text, queue)
+        self.take_turn(queue or self.thread.queue)
         self.counters.to_device += 1
 
     def place(self, made):

@@ -4,11 +4,17 @@ from functools import partial
 
 import numpy as np
 
-LARGE, ALIGNMENT = 2**20, 256  # bytes
+LARGE, ALIGNMENT, UNIT = 2**20, 256, 512  # bytes; a pool gives memory by the unit
+TOTAL = 80 << 30  # of the device, for what asks for a part of it
 
 
 class OutOfMemoryError(MemoryError):
     """As CuPy's: the device has no room."""
+
+
+def rounded(size):
+    """What an array of so many bytes takes of a pool."""
+    return -(-size // UNIT) * UNIT
 
 
 def root_of(a):
@@ -39,17 +45,20 @@ def aligned(shape, dtype, order):
 
 
 class Ownership:
-    """What an array that is no view holds; its pool hears when it is freed."""
+    """What an array that is no view holds; its pool hears when it is freed.
 
-    __slots__ = ("pool", "root")
+    queue  the work of the stream that was current when it was made, to which it goes back
+    """
 
-    def __init__(self, root, pool):
-        self.root, self.pool = root, pool
-        pool._used += root.nbytes
+    __slots__ = ("pool", "queue", "root")
+
+    def __init__(self, root, pool, queue):
+        self.root, self.pool, self.queue = root, pool, queue
+        pool._used += rounded(root.nbytes)
         pool._live[id(root)] = root
 
     def __del__(self):
-        self.pool._take_back(self.root)
+        self.pool._take_back(self.root, self.queue)
 
 
 class MemoryPointer:
@@ -65,10 +74,11 @@ class MemoryPointer:
 
 
 class MemoryPool:
-    """Memory by sizes. What a graph knows is poisoned when it is freed, and then given to whoever comes next.
+    """Memory by streams and sizes.
 
-    So a graph that leans on a value of a temporary meets NaN, and one whose temporaries went back to a pool
-    that others use spoils their arrays, as on a GPU.
+    What a graph knows is poisoned when it is freed, and then given to whoever comes next. So a graph that
+    leans on a value of a temporary meets NaN, and one whose temporaries went back to a pool that others use
+    spoils their arrays, as on a GPU.
     """
 
     _device = None
@@ -79,25 +89,26 @@ class MemoryPool:
 
     def _place(self, made, capture):
         """A device array with this content, and the memory that a free block or NumPy gave it."""
-        size = made.nbytes
-        if self._limit and self._used + size > self._limit:
+        size, queue = made.nbytes, self._device.thread.queue
+        if self._limit and self._used + rounded(size) > self._limit:
             raise OutOfMemoryError(
-                f"Out of memory allocating {size:,} bytes (allocated so far: {self._used:,} bytes, "
+                f"Out of memory allocating {rounded(size):,} bytes (allocated so far: {self._used:,} bytes, "
                 f"limit set to: {self._limit:,} bytes)."
             )
         root = root_of(made)
-        if self._free.get(size) and (made.flags.c_contiguous or made.flags.f_contiguous):
-            root = self._free[size].pop()
+        free = self._free.get((queue, size))
+        if free and (made.flags.c_contiguous or made.flags.f_contiguous):
+            root = free.pop()
             order = "C" if made.flags.c_contiguous else "F"
             placed = np.ndarray(made.shape, made.dtype, root.reshape(-1).view(np.uint8), order=order)
             placed[...] = made
             made = placed
         if capture is not None:
             poison(made)  # nothing ran
-        return self._device.ndarray(made, None, Ownership(root, self))
+        return self._device.ndarray(made, None, Ownership(root, self, queue))
 
-    def _take_back(self, root):
-        self._used -= root.nbytes
+    def _take_back(self, root, queue):
+        self._used -= rounded(root.nbytes)
         self._live.pop(id(root), None)
         if id(root) in self._device.known and root.flags.writeable:
             capture = self._device.thread.queue.capture
@@ -105,7 +116,7 @@ class MemoryPool:
                 capture.steps.append(partial(poison, root))
             poison(root)
             if root.flags.c_contiguous and root.size:
-                self._free.setdefault(root.nbytes, []).append(root)
+                self._free.setdefault((queue, root.nbytes), []).append(root)
 
     def malloc(self, size):
         """A pointer to that many new bytes."""
@@ -118,19 +129,29 @@ class MemoryPool:
 
     def free_bytes(self):
         """Bytes held for later."""
-        return sum(size * len(roots) for size, roots in self._free.items())
+        return sum(rounded(size) * len(roots) for (_, size), roots in self._free.items())
 
     def total_bytes(self):
         """Bytes taken from the device."""
         return self._used + self.free_bytes()
 
     def free_all_blocks(self, stream=None):
-        """Give back what is held for later."""
-        self._free.clear()
+        """Give back what is held for later, by one stream or by all."""
+        for key in [key for key in self._free if stream is None or key[0] is stream._queue]:
+            del self._free[key]
 
     def set_limit(self, size=None, fraction=None):
-        """The most bytes that arrays may have together; 0 for no limit."""
-        self._limit = size or 0
+        """The most bytes that arrays may have together, or part of the device's; 0 for no limit."""
+        if fraction is not None:
+            if size is not None:
+                raise ValueError("size and fraction cannot be specified at one time")
+            if not 0 <= fraction <= 1:
+                raise ValueError(f"memory limit fraction out of range: {fraction}")
+            size = int(fraction * TOTAL)
+        size = size or 0
+        if size < 0:
+            raise ValueError(f"memory limit size out of range: {size}")
+        self._limit = size
 
     def get_limit(self):
         """That limit."""

@@ -9,8 +9,8 @@ import numpy as np
 from minigan.testing.strict.api import API
 from minigan.testing.strict.device import StrictDevice, flat
 from minigan.testing.strict.functions import Generator, Ufunc, on_device
-from minigan.testing.strict.memory import MemoryPointer, OutOfMemoryError, aligned, poison
-from minigan.testing.strict.raw_kernels import RawModule
+from minigan.testing.strict.memory import TOTAL, MemoryPointer, OutOfMemoryError, aligned, poison
+from minigan.testing.strict.raw_kernels import CompileException, CUDADriverError, RawModule
 from minigan.testing.strict.streams import CUDARuntimeError, elapsed
 
 
@@ -74,7 +74,9 @@ class StrictNamespace:
         return a if same else self.array(a, dtype, order="C")
 
     def asnumpy(self, a, stream=None, order="C", out=None, *, blocking=True):
-        return a.get(order=order, out=out) if type(a) is self.ndarray else np.asarray(a)
+        if type(a) is self.ndarray:
+            return a.get(stream, order, out, blocking)
+        return np.asarray(a)
 
     def empty(self, shape, dtype=float, order="C"):
         made = aligned(shape, dtype, order)
@@ -137,7 +139,7 @@ def _cuda(device):
         driverGetVersion=lambda: 0,
         runtimeGetVersion=lambda: 0,
         getDeviceCount=lambda: 1,
-        memGetInfo=lambda: (0, 0),
+        memGetInfo=lambda: (TOTAL - sum(pool.total_bytes() for pool in device.pools), TOTAL),
         deviceSynchronize=synchronize,
     )
     return SimpleNamespace(
@@ -150,6 +152,8 @@ def _cuda(device):
             id=device, compute_capability="90", synchronize=runtime.deviceSynchronize
         ),
         memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+        compiler=SimpleNamespace(CompileException=CompileException),
+        driver=SimpleNamespace(CUDADriverError=CUDADriverError),
         runtime=runtime,
         alloc=lambda size: device.thread.pool.malloc(size),
         get_allocator=lambda: device.thread.pool.malloc,

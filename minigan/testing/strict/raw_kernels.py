@@ -4,7 +4,15 @@ from functools import partial
 
 import numpy as np
 
-from minigan.testing.cuda_on_cpu import HostModule
+from minigan.testing.cuda_on_cpu import MOST_SHARED, HostModule, SourceError
+
+
+class CUDADriverError(RuntimeError):
+    """As CuPy's: a call of the CUDA driver failed."""
+
+
+class CompileException(Exception):
+    """As CuPy's, which is no RuntimeError: a source does not compile."""
 
 
 class RawModule:
@@ -13,15 +21,22 @@ class RawModule:
     _device = None
 
     def __init__(
-        self, code=None, *, path=None, options=(), backend="nvrtc", translate_cucomplex=False,
+        self, *, code=None, path=None, options=(), backend="nvrtc", translate_cucomplex=False,
         enable_cooperative_groups=False, name_expressions=None, jitify=None,
     ):  # fmt: skip
-        self.code, self.options, self.backend, self._module = code, tuple(options), backend, None
+        if (code is None) == (path is None):
+            raise TypeError("Exactly one of `code` and `path` keyword arguments must be given.")
+        if path is not None or type(options) is not tuple:
+            raise TypeError("the strict device takes code, and options as a tuple")
+        self.code, self.options, self.backend, self._module = code, options, backend, None
 
     def compile(self, log_stream=None):
         """Compile it, which is otherwise done when a function is first asked for."""
         if self._module is None:
-            self._module = HostModule(self.code, self.options)
+            try:
+                self._module = HostModule(self.code, self.options)
+            except SourceError as error:
+                raise CompileException(str(error)) from None
 
     def get_function(self, name):
         """One of its kernels."""
@@ -29,6 +44,8 @@ class RawModule:
             RuntimeError, "a kernel is compiled and loaded during stream capture; launch it once before"
         )
         self.compile()
+        if name not in self._module.names:
+            raise CUDADriverError("CUDA_ERROR_NOT_FOUND: named symbol not found")
         return RawKernel(self._device, self._module.kernel(name))
 
 
@@ -46,6 +63,8 @@ class RawKernel:
     @max_dynamic_shared_size_bytes.setter
     def max_dynamic_shared_size_bytes(self, size):
         """Ask for that much."""
+        if size > MOST_SHARED:
+            raise CUDADriverError("CUDA_ERROR_INVALID_VALUE: invalid argument")
         self._kernel.max_dynamic_shared_size_bytes = size
 
     def __call__(self, grid, block, args, *, shared_mem=0):
