@@ -257,7 +257,7 @@ def test_a_choice_of_an_option_is_taken_in_any_case(minigan_):
 @pytest.mark.parametrize(("arguments", "says"), [
     (("help",), "minigan --help"), (("run",), "write minigan train"), (("generate",), "write minigan sample"),
     (("evaluate",), "write minigan eval"), (("list",), "write minigan compare"),
-    (("plots",), "choose one of bench"),
+    (("plots",), "choose one of animate"),
     (("--seed", "3", "train"), "it stands behind its command, as minigan train --seed"),
     (("train", "--set", "generator.widths=[64,", "32]"), "--set 'generator.widths=[64, 32]'"),
     (("train", "--set", "generator.widths=64,", "32"), "write it in quotes"),
