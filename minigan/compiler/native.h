@@ -12,6 +12,9 @@ typedef ptrdiff_t Index;  // of 32 bits the loops are slower, and gcc 12 got one
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
 #define UNROLL _Pragma("GCC unroll 20")
+// Ends a function that writes by loops alone: where all of them become vectors without a rest, gcc 12 takes it
+// for one without effects, and leaves its calls out.
+#define WRITTEN __asm__ volatile("" ::: "memory")
 
 INLINE T maximum(T a, T b) { return a >= b || a != a ? a : b; }
 INLINE T minimum(T a, T b) { return a <= b || a != a ? a : b; }

@@ -163,7 +163,7 @@ class Native:
             name = self._kernels[key] = f"product{len(self._kernels)}"
             head = f"static NOINLINE void {name}(const Index K, const T* a, const T* b, T* restrict c)"
             body = f"product({rows}, {m}, {terms or 'K'}, a, {an}, {ak}, b, {bk}, c);"
-            self._products.append(f"{head}\n{{\n    {body}\n}}\n")
+            self._products.append(f"{head}\n{{\n    {body}\n    WRITTEN;\n}}\n")
         return self._kernels[key]
 
     def turned(self, stage, node, turn, length):
@@ -173,7 +173,8 @@ class Native:
             self._turned[key] = self.copy(length)
             name, place = f"turn{len(self._makers)}", self._turned[key]
             body = f"    {turn}&{place});"
-            lines = [f"static void {name}(const Memory* restrict m)", "{", *self.pointers(body), body, "}\n"]
+            head = f"static void {name}(const Memory* restrict m)"
+            lines = [head, "{", *self.pointers(body), body, "    WRITTEN;", "}\n"]
             self._makers.append((key[0], name, "\n".join(lines)))
         return f"&{self._turned[key]}"
 

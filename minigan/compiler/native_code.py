@@ -56,7 +56,8 @@ class Loops(Lines):
     def _function(self, suffix, parameters=""):
         body, head = "\n".join(self.lines), f"static void {self.name}{suffix}(const Memory* restrict m"
         head += f"{', ' * bool(parameters)}{parameters})"
-        return "\n".join([f"// {self._about()}", head, "{", *self.code.pointers(body), body, "}\n\n"])
+        lines = [f"// {self._about()}", head, "{", *self.code.pointers(body), body, "    WRITTEN;", "}\n\n"]
+        return "\n".join(lines)
 
     def _about(self):
         stage = self.stage
