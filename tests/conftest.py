@@ -3,11 +3,13 @@
 import ast
 import gc
 import os
+import shutil
 from contextlib import contextmanager
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 
 import minigan
@@ -157,6 +159,11 @@ def pytest_generate_tests(metafunc):
         # An absent device is named once, in the header and by test_switch, not per test.
         names = [name for name, reason in selected(metafunc.config).items() if reason is None]
         metafunc.parametrize("backend", names, indirect=True)
+    if "device" in metafunc.fixturenames:
+        names = [name for name, reason in selected(metafunc.config).items() if reason is None]
+        metafunc.parametrize(
+            "device", [name for name in names if name != "numpy"] or ["strict"], indirect=True
+        )
     chosen = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
     if "method" in metafunc.fixturenames and "method" not in chosen:
         metafunc.parametrize("method", METHODS, indirect=True)
@@ -172,3 +179,33 @@ def method(request):
 def backend(request):
     """A backend; the test runs once on each."""
     return backends.get(request.param)
+
+
+@pytest.fixture
+def device(request):
+    """A GPU, and what stands in for one; the test runs once on each, whatever else is asked for."""
+    if request.param == "strict" and shutil.which("g++") is None:
+        pytest.skip("needs g++ to run CUDA C on the CPU")
+    return backends.get(request.param)
+
+
+ALONE = {"float32": 2e-4, "float64": 1e-10}  # how near, of the largest number, after some steps of training
+
+
+@pytest.fixture
+def same_bits():
+    """same_bits(backend, ours, its): where both are computed alike, together and alone, and so on.
+
+    A GPU computes them otherwise: cuBLAS and CuPy may take the terms of a sum in another order where there
+    are several at once. There the numbers agree to ``ALONE``.
+    """
+
+    def check(backend, ours, its, err_msg=""):
+        ours, its = np.asarray(ours), np.asarray(its)
+        if backend.name != "cupy" or ours.dtype.name not in ALONE:
+            np.testing.assert_array_equal(ours, its, err_msg)
+        else:
+            atol = ALONE[ours.dtype.name] * np.abs(its).max(initial=0.0)
+            np.testing.assert_allclose(ours, its, rtol=0, atol=atol, err_msg=err_msg)
+
+    return check

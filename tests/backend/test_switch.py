@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -85,6 +86,18 @@ def test_of_a_data_frame_its_array_is_asked_for():
 
     with pytest.raises(TypeError, match=r"DataFrame is not .*a data frame among them, are its to_numpy\(\)"):
         backends.of(DataFrame())
+
+
+def test_what_a_gpu_sums_in_another_order_agrees_to_a_bound(same_bits):
+    """And anywhere else to the last bit; indices do everywhere."""
+    x = np.linspace(-1.0, 1.0, 9)
+    gpu, near = SimpleNamespace(name="cupy"), x + 1e-12
+    same_bits(gpu, near, x)
+    for backend, ours, its in (
+        (SimpleNamespace(name="strict"), near, x), (gpu, x + 1e-8, x), (gpu, np.arange(3), np.arange(3) + 1),
+    ):  # fmt: skip
+        with pytest.raises(AssertionError):
+            same_bits(backend, ours, its)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -608,7 +608,7 @@ def row_of(inputs, r):
 @pytest.mark.parametrize(
     ("options", "how"), turns(("float32", True), ("float64", True), ("float64", False)), ids=str
 )
-def test_row_r_of_replicas_trains_as_the_single_game(backend, options, how):
+def test_row_r_of_replicas_trains_as_the_single_game(backend, options, how, same_bits):
     """Rounds with everything on: no replica notices the others, not in the last bit, whatever the plan."""
     (dtype, captured), pairs = how, [(1, 2), (3, 4)]
     together = adam_game(backend, dtype, replicas=pairs, **options)
@@ -621,13 +621,13 @@ def test_row_r_of_replicas_trains_as_the_single_game(backend, options, how):
         losses, program = play(
             alone, backend, [row_of(inputs, r) for inputs in batches], captured, program=program
         )
-        np.testing.assert_array_equal(all_losses[:, :, r], losses)
+        same_bits(backend, all_losses[:, :, r], losses)
         for name, ours in snapshot(together).items():
-            np.testing.assert_array_equal(ours[r], alone.state[name].numpy(), err_msg=name)
+            same_bits(backend, ours[r], alone.state[name].numpy(), err_msg=name)
 
 
 @pytest.mark.parametrize("name", PENALTIES)
-def test_one_penalty_weight_per_replica(backend, name):
+def test_one_penalty_weight_per_replica(backend, name, same_bits):
     pairs, weights = [(1, 2), (1, 2), (1, 2)], [0.0, 0.5, 2.0]
     γ = Tensor(backend.array(np.array(weights).reshape(3, 1, 1)))
     together = adam_game(backend, replicas=pairs, penalties=[PENALTIES[name](γ)])
@@ -646,9 +646,8 @@ def test_one_penalty_weight_per_replica(backend, name):
         alone = adam_game(backend, penalties=[PENALTIES[name](weight)])
         for inputs in batches:
             alone.round(*tensors(backend, inputs))
-        np.testing.assert_array_equal(
-            together.discriminator.parameters.flat.numpy()[r], alone.discriminator.parameters.flat.numpy()
-        )
+        ours = together.discriminator.parameters.flat.numpy()[r]
+        same_bits(backend, ours, alone.discriminator.parameters.flat.numpy())
 
 
 @pytest.mark.parametrize(("options", "on_strict"), turns(True, False), ids=str)

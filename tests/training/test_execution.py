@@ -25,9 +25,9 @@ def state(experiment):
 
 
 @pytest.mark.parametrize("execution", ["recorded", "launches", "block"])
-def test_a_run_has_the_numbers_of_the_processor_to_rounding(execution):
+def test_a_run_has_the_numbers_of_the_processor_to_rounding(device, execution):
     here = Experiment(replace(SMALL, backend="numpy"))
-    there = Experiment(replace(SMALL, backend="strict", execution=execution))
+    there = Experiment(replace(SMALL, backend=device.name, execution=execution))
     for steps in (1, 30, 29):  # across the end of a block of random numbers
         here.advance(steps)
         there.advance(steps)
