@@ -67,7 +67,7 @@ AT_TOP_LEVEL = {"numpy"}  # besides the standard library and minigan itself
 DRAWS = {
     *(f"reports/{name}.py" for name in ("style", "overview", "one_feature", "several_features", "course")),
     *(f"reports/{name}.py" for name in ("discriminator", "images", "modes_found", "orbit", "verdict_panel")),
-    "reports/animation.py",
+    *("reports/animation.py", "reports/classes.py"),
     *("reports/sweep_figure.py", "profiling/figure.py"),
 }  # what imports matplotlib at the top, and is itself imported where it is used, or by another that draws
 SHOWS = {f"views/{name}.py" for name in ("look", "line", "plane", "curves")}  # the same of Bokeh

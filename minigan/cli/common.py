@@ -118,6 +118,21 @@ def require_quality(verdict: Any, p: float | None) -> None:
         raise QualityError(f"the p-value of the verdict is {verdict.pvalue:.3g}, below the required {p:g}")
 
 
+def _table_of_classes(classes: Sequence[Any]) -> Any:
+    """A line for each class of a conditional run: its KS, its p, and whether it is told apart."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    header = ("\nclass", "\nKS", "\nperfect sampler", "\nits 95 %, all classes together", "\np", "")
+    table = Table(*header, box=None, pad_edge=False, header_style="bold")
+    for part in classes:
+        row = next(row for row in part.verdict.rows if row.name.startswith("KS"))
+        mark = "[red]told apart[/]" if part.verdict.distinguishable else "[green]cannot be told[/]"
+        numbers = f"{row.value:.4g}", f"{row.perfect:.4g}", f"below {row.bound:.4g}"
+        table.add_row(escape(shown(part.name)), *numbers, f"{part.verdict.pvalue:.2g}", mark)
+    return table
+
+
 def print_verdict(console: Any, verdict: Any, findings: Any = ()) -> None:
     """The verdict as a table and a sentence, and what went wrong, if anything did."""
     from rich.markup import escape
@@ -131,6 +146,8 @@ def print_verdict(console: Any, verdict: Any, findings: Any = ()) -> None:
         colour = "green" if row.within else "red"
         table.add_row(*(escape(shown(cell)) for cell in cells), mark and f"[{colour}]{mark}[/]")
     console.print(table)
+    if verdict.classes:
+        console.print(_table_of_classes(verdict.classes))
     console.print()
     colour = {True: "green", False: "red", None: "yellow"}[verdict.indistinguishable]
     headline = verdict.headline[0].upper() + verdict.headline[1:]

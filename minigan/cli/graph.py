@@ -70,13 +70,18 @@ def graph(
         return
     game, rng = experiment.game, stream(config.seed, "latent")
     z = constant(experiment.backend.array(experiment.draw_latent(rng, (config.batch,))))
-    names = {"z": z}
+    names, label = {"z": z}, None
+    if experiment.labels is not None:
+        codes = experiment.labels.codes(rng, config.batch)
+        told = experiment.labels.one_hot(codes, config.dtype)
+        names["k"] = label = constant(experiment.backend.array(told))
     if player == "G":
-        loss = game.generator_loss(z)
+        loss = game.generator_loss(z, label=label)
     else:
         real = (experiment.real(config.batch) - experiment.shift) / experiment.scale
         x = constant(experiment.backend.array(real.astype(config.dtype)))
-        loss, names["x"] = game.discriminator_loss(x, constant(game.generator(z))), x
+        fake = constant(game.make(z, label=label))
+        loss, names["x"] = game.discriminator_loss(x, fake, label=label), x
     for letter, network in (("G", experiment.generator), ("D", experiment.discriminator)):
         names |= {f"{letter}.{name}": view for name, view in network.parameters.views.items()}
     if output is None:

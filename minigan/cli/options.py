@@ -85,7 +85,7 @@ def options_of(fast: bool, given: Mapping[str, str | None], sets: Iterable[str])
         if key == "device":  # what another device runs may not run here
             made.append(Option(f"--{key}", "execution", "auto"))
         if key == "target":  # a run learns one of them
-            made += [Option(f"--{key}", other, "null") for other in ("data", "columns", "header")]
+            made += [Option(f"--{key}", other, "null") for other in ("data", "columns", "header", "label")]
         made += [Option(f"--{key}", name, _literal(name, text)) for name in names]
         for name in names if len(names) == 1 else ():  # --lr and a --set of one player's rate go together
             if name in asked:

@@ -29,6 +29,11 @@ from minigan.errors import ConfigError, MiniganError, printable, quoted
     help='What to learn: "normal(4, 1.25)", "0.3*normal(-1,0.5)+0.7*laplace(2,1)", "ring(8, 1, 0.01)" …',
 )
 @click.option("--data", help="CSV or NPY file to learn instead; p features per row.")
+@click.option(
+    "--label",
+    metavar="COLUMN",
+    help="The column with the class of each row, which G is then told; component: that of a mixture.",
+)
 @set_option
 @click.option(
     "--objective", shell_complete=complete_value, help="Losses of the two players: hinge, wasserstein …"

@@ -89,17 +89,24 @@ class Evidence:
     last: Measure | None = None  # a further test, which takes half of the level
     lacks: str = ""  # a sentence on moments that the distribution does not have
 
-    def conclude(self) -> "Verdict":
-        """The verdict: red exactly where a row is outside."""
-        level, half = LEVEL, 1 - math.sqrt(1 - LEVEL)  # of two independent tests
+    def conclude(self, together: int = 1) -> "Verdict":
+        """The verdict: red exactly where a row is outside.
+
+        together  of how many independent judgements it is one, that are red at the 5 % level as a whole: its
+                  rows and its p-value are as strict as that asks for
+        """
+        of_this = share_of_level(together)
+        level, half = of_this, 1 - math.sqrt(1 - of_this)  # of two independent tests
         if self.last is not None and isinstance(self.last.tail, GuessTail):
-            level = 1 - (1 - LEVEL) / (1 - self.last.tail.spent(half))
+            level = 1 - (1 - of_this) / (1 - self.last.tail.spent(half))
         critical = self.joint.critical(level)
         rows = [measure.row(critical) for measure in self.measures]
         p = self.joint.pvalue(min(measure.p for measure in self.measures))
         if self.last is not None:
             rows.insert(1, self.last.row(half))
             p = 1 - (1 - min(p, self.last.p)) ** 2
+        if together > 1:
+            p = 1 - (1 - p) ** together
         told = not all(row.within for row in rows)
         # by the last digits of an inverse the two could differ
         p = min(p, LEVEL * (1 - 1e-9)) if told else min(max(p, LEVEL), 1.0)
@@ -136,6 +143,9 @@ class Verdict:
     is the Kolmogorov–Smirnov test alone (that of the worst feature, where there are several), ``energy`` the
     energy test of rows of several features, else None. ``power`` says what would have been found, ``enough``
     whether that is worth a "cannot tell", ``against`` what the sample was judged against.
+
+    ``classes`` are the judgements of each class of a conditional generator, that of all rows together being
+    the first; then the verdict is on all of them at the 5 % level, and its rows are those of all together.
     """
 
     rows: tuple[Row, ...]
@@ -147,6 +157,7 @@ class Verdict:
     power: Power | None = None
     against: str = "the target"
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
+    classes: tuple["OfClass", ...] = ()
 
     @property
     def distinguishable(self) -> bool:
@@ -193,7 +204,27 @@ class Verdict:
                 "indistinguishable": self.indistinguishable,
             }
         )
-        return plain
+        return plain | ({"classes": [part.as_dict() for part in self.classes]} if self.classes else {})
+
+
+@dataclass(frozen=True)
+class OfClass:
+    """The verdict on what a conditional generator makes of one class, or, with no name, of all."""
+
+    name: str
+    verdict: Verdict
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"name": self.name, "verdict": self.verdict.as_dict()}
+
+
+def share_of_level(together: int) -> float:
+    """The level of each of so many independent judgements that are together at LEVEL.
+
+    Source:  Šidák 1967
+    """
+    return LEVEL if together == 1 else 1 - (1 - LEVEL) ** (1 / together)
 
     def _repr_html_(self) -> str:
         from minigan.markup.html import box, paragraph, table

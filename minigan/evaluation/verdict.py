@@ -15,14 +15,16 @@ from minigan.evaluation.features import FEATURES_SHOWN, evidence_on_rows
 from minigan.evaluation.joint import LEVEL
 from minigan.evaluation.one_feature import evidence_on_distribution, evidence_on_sample
 from minigan.evaluation.power import Power
-from minigan.evaluation.rows import Row, Verdict, format_count, format_target
+from minigan.evaluation.rows import OfClass, Row, Verdict, format_count, format_target
 from minigan.probability._numerics import host, host_sample
 from minigan.probability.distributions import Distribution
 from minigan.probability.empirical import Empirical
 from minigan.probability.long_calls import answering
 from minigan.probability.multivariate import MultivariateDistribution
 
-__all__ = ["LEVEL", "Power", "Row", "Verdict", "judge", "judge_two_sample", "share_that_passes", "wilson"]
+__all__ = [
+    "LEVEL", "OfClass", "Power", "Row", "Verdict", "judge", "judge_two_sample", "share_that_passes", "wilson",
+]  # fmt: skip
 
 
 def wilson(successes: int, count: int, z: float = 1.96) -> tuple[float, float]:

@@ -155,8 +155,11 @@ def request_of(
     preset: str | os.PathLike[str] | None,
     settings: Mapping[str, Any],
     environ: Mapping[str, str] | None = None,
+    y: Any = None,
 ) -> Request:
     """The run that a call of ``fit`` asks for; preset and file as the command line's argument.
+
+    y  the labels of the rows of a table, on their own
 
     Raises:  ConfigError – for settings that are refused, or that say two things;  DataError – for data that
              are
@@ -181,13 +184,34 @@ def request_of(
     if len(named) + (own is not None) > 1:
         received = ", ".join(["the first argument"] * (own is not None) + named)
         raise ConfigError(f"a run learns one target or data, received {received}; leave one out")
+    if y is not None:
+        given += _labelled(subject, y, layers)
     if named == ["target"]:
-        given.insert(0, ("the argument target", {"data": None, "columns": None, "header": None}))
+        given.insert(
+            0, ("the argument target", {"data": None, "columns": None, "header": None, "label": None})
+        )
     config, origins = resolve_with_sources(start.preset, start.file, environ, given=given)
-    return settled(config, origins, subject.table)
+    return settled(config, origins, subject.table, y)
 
 
-def settled(config: Config, origins: dict[str, str], table: Any = None) -> Request:
+def _labelled(subject: Subject, y: Any, layers: list[Layer]) -> list[Layer]:
+    """The setting by which a run knows that its rows have labels of their own.
+
+    Raises:  ConfigError – for labels of what is no table in memory, or beside the name of a column
+    """
+    from minigan.training.frames import named_label
+
+    if subject.table is None:
+        raise ConfigError(
+            "y are the labels of rows in memory, and the first argument is none; of a file label names the "
+            'column, and label="component" those of a mixture'
+        )
+    if any(layer.get("label") is not None for _, layer in layers):
+        raise ConfigError("y and label both say of which class a row is; leave one out")
+    return [("the argument y", {"label": named_label(y)})]
+
+
+def settled(config: Config, origins: dict[str, str], table: Any = None, y: Any = None) -> Request:
     """The request of a resolved configuration: held against this machine, its data read, its run named.
 
     Raises:  ConfigError, DataError, UnavailableError – for what cannot be here
@@ -201,7 +225,7 @@ def settled(config: Config, origins: dict[str, str], table: Any = None) -> Reque
         from minigan.training.data import read_configured
         from minigan.training.limits import check
 
-        data = read_configured(config) if table is None else _read(table, config)
+        data = read_configured(config) if table is None else _read(table, config, y)
         config, origins = with_method(config, origins, data.values.shape[1])
         check(config, features=data.values.shape[1])
         if table is None:  # the run is read again from elsewhere
@@ -213,18 +237,19 @@ def settled(config: Config, origins: dict[str, str], table: Any = None) -> Reque
     return Request(config, data, origins, table is not None)
 
 
-def _read(table: Any, config: Config) -> Data:
+def _read(table: Any, config: Config, y: Any) -> Data:
     from minigan.training.frames import read_frame
 
     if config.header is not None:
         raise ConfigError("header says how a file is read, and the data are no file; leave it out")
-    return read_frame(table, columns=config.columns, drop_nonfinite=config.drop_nonfinite)
+    label = {"label": config.label} if y is None else {"y": y}
+    return read_frame(table, columns=config.columns, drop_nonfinite=config.drop_nonfinite, **label)
 
 
 def _learn(subject: Subject, own: str) -> dict[str, Any]:
     """The settings by which a run learns this and nothing else."""
     if subject.target is not None:
-        return {"target": own, "data": None, "columns": None, "header": None}
+        return {"target": own, "data": None, "columns": None, "header": None, "label": None}
     return {"data": own}
 
 

@@ -6,12 +6,22 @@ from typing import Any
 import numpy as np
 
 from minigan.errors import ConfigError, DataError, DivergedError, quoted
-from minigan.gan.theory.diagnostics import latent_cells
+from minigan.gan.theory.diagnostics import latent_cells, pushforward_density
+from minigan.models.posterior import posterior
+from minigan.training.labels import Labels
 from minigan.training.saved import Trained
 
+KERNELS = 5000  # rows of a class behind its kernel density
+DRAWN = 2**33  # their draws: those of nothing else
+CHUNK = 500  # rows at which it is asked at once
 
-def pushed(trained: Trained, function: Callable[..., np.ndarray], x: Any) -> np.ndarray:
+
+def pushed(
+    trained: Trained, function: Callable[..., np.ndarray], x: Any, condition: Any = None
+) -> np.ndarray:
     """``pushforward_density`` or ``pushforward_cdf`` of a generator at x, in any order; NaN at NaN.
+
+    condition  of a conditional run: a class; None for the mean over all by their priors
 
     Shapes:  x (…) → (…)
     Raises:  ConfigError – where the generator has no density in a formula;  DataError – for what are no
@@ -22,9 +32,23 @@ def pushed(trained: Trained, function: Callable[..., np.ndarray], x: Any) -> np.
             f"the generator's density is known where one latent number makes one feature, and {why} "
             "here; use sample(n)"
         )
-    points = _numbers(x)
+    points, labels = _numbers(x), trained.sampler.labels
+    if labels is None or condition is not None:
+        if labels is None and condition is not None:
+            raise ConfigError("this run learned no label, so its density has no condition; leave it out")
+        return _pushed(trained, function, points, None if labels is None else labels.code(condition))
+    each = [_pushed(trained, function, points, k) for k in range(labels.count)]
+    mixed: np.ndarray = np.tensordot(labels.priors, np.stack(each), 1)
+    return mixed
+
+
+def _pushed(
+    trained: Trained, function: Callable[..., np.ndarray], points: np.ndarray, k: int | None
+) -> np.ndarray:
+    """``pushed`` of one class, or of what has none."""
     z, mass = latent_cells(trained.config.latent.distribution)
-    made = trained.sampler.generate(z[:, None])[:, 0]
+    codes = None if k is None else np.full(len(z), k)
+    made = trained.sampler.generate(z[:, None], codes=codes)[:, 0]
     # Both are constant beyond what is made; a far point would widen what counts as a width of nothing.
     low, high = made.min(), made.max()
     if not np.isfinite(high - low):
@@ -36,6 +60,48 @@ def pushed(trained: Trained, function: Callable[..., np.ndarray], x: Any) -> np.
     found[np.isnan(flat)] = np.nan
     shaped: np.ndarray = found[back].reshape(points.shape)
     return shaped
+
+
+def posterior_of(trained: Trained, labels: Labels, rows: np.ndarray) -> np.ndarray:
+    """p(C_k | x) from what the generator makes of each class.    Shapes:  (n, p) → (n, K)"""
+    logs = np.empty((len(rows), labels.count))
+    for k, name in enumerate(labels.classes):
+        if _unknown(trained) is None:
+            with np.errstate(divide="ignore"):
+                logs[:, k] = np.log(pushed(trained, pushforward_density, rows[:, 0], name))
+        else:
+            made = trained.sample(KERNELS, DRAWN + k, condition=name)
+            logs[:, k] = _log_kernel_density(made, rows)
+    with np.errstate(divide="ignore"):
+        joint = logs + np.log(labels.priors)
+    nowhere = ~np.isfinite(joint).any(axis=1)
+    joint[nowhere] = np.log(labels.priors)  # where no class makes anything, x says nothing
+    return posterior(joint)
+
+
+def _log_kernel_density(made: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """ln of a Gaussian kernel estimate, whose kernels have the shape of the rows' covariance.
+
+    Shapes:  made (m, p), x (n, p) → (n,)
+    Source:  Scott 1992, equation 6.42
+    """
+    from scipy.special import logsumexp
+
+    m, p = made.shape
+    sd = made.std(axis=0)
+    scale = np.where(sd > 0, sd, 1.0)
+    values, vectors = np.linalg.eigh(np.cov((made / scale).T).reshape(p, p))
+    spread = np.sqrt(np.maximum(values, 1e-12 * max(values.max(), 1e-300)))
+    whiten = vectors / spread / m ** (-1 / (p + 4))
+    centres, points = (made / scale) @ whiten, (x / scale) @ whiten
+    found = np.empty(len(x))
+    for start in range(0, len(x), CHUNK):
+        part = points[start : start + CHUNK]
+        squares = np.square(part).sum(axis=1)[:, None] + np.square(centres).sum(axis=1) - 2 * part @ centres.T
+        found[start : start + CHUNK] = logsumexp(-0.5 * squares, axis=1)
+    volume = np.log(np.abs(np.linalg.det(whiten))) - np.log(scale).sum()
+    level: np.ndarray = found + volume - np.log(m) - 0.5 * p * np.log(2 * np.pi)
+    return level
 
 
 def _numbers(x: Any) -> np.ndarray:

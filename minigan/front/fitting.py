@@ -20,6 +20,7 @@ def fit(
     target_or_data: Any = None,
     /,
     *,
+    y: Any = None,
     preset: str | os.PathLike[str] | None = None,
     seed: int | None = None,
     directory: str | os.PathLike[str] | None = None,
@@ -39,6 +40,10 @@ def fit(
                      .json); a distribution; an array, list or data frame, whose rows are samples. Of a text
                      that could be several the first of preset, configuration, file and distribution; without
                      it the default, normal(4, 1.25)
+    y                labels of the rows of an array, list or data frame, text, whole numbers or truth values:
+                     the generator is then told which class to make, ``run.sample(n, condition="a")``. A
+                     column of the data itself is named by label=…, and of a mixture label="component" makes
+                     a class of each component
     preset           a preset or a configuration file to begin with, under what else is given
     seed             root of all randomness, 0 by default: the same call makes the same bits
     directory        where a directory is made for the run, as --out; None keeps nothing on disk
@@ -63,7 +68,7 @@ def fit(
     console = person(progress)
     directory = None if directory is None else path_of("directory", directory)
     given = settings if seed is None else {"seed": seed, **settings}
-    run = begin(request_of(target_or_data, preset, given), directory, detect_anomaly=detect_anomaly)
+    run = begin(request_of(target_or_data, preset, given, y=y), directory, detect_anomaly=detect_anomaly)
     return run.train(console=console, on_evaluation=on_evaluation)
 
 

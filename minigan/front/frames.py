@@ -27,6 +27,13 @@ def library_called(name: str) -> Any:
     return import_module(name)
 
 
+def with_column(library: str, frame: Any, name: str, values: list[str]) -> Any:
+    """A data frame with one column more, of texts."""
+    if library == "polars":
+        return frame.with_columns(library_called(library).Series(name, values))
+    return frame.assign(**{name: values})
+
+
 def as_frame(library: str, rows: np.ndarray, names: Sequence[str]) -> Any:
     """Rows with names, as a data frame.
 

@@ -23,7 +23,8 @@ from minigan.training.table_form import default_names
 def with_data_in(path: Path, config: Config, data: Data) -> Config:
     """The configuration of a run in the directory ``path`` that holds its data."""
     file = path.resolve() / (OWN_DATA[0] if _unnamed(data) else OWN_DATA[1])
-    return replace(config, data=str(file), columns=None, header=None if _unnamed(data) else True)
+    label = None if data.marks is None else len(data.names)  # the last column
+    return replace(config, data=str(file), columns=None, header=None if _unnamed(data) else True, label=label)
 
 
 def write_data(path: Path, data: Data) -> None:
@@ -38,9 +39,15 @@ def write_data(path: Path, data: Data) -> None:
     text = io.StringIO()
     # A name that begins as a comment does has to be quoted.
     quoting: Any = csv.QUOTE_ALL if data.names[0].startswith("#") else csv.QUOTE_MINIMAL
-    csv.writer(text, lineterminator="\n", quoting=quoting).writerow(data.names)
+    marks = data.marks
+    told = [] if marks is None else [marks.name]
+    csv.writer(text, lineterminator="\n", quoting=quoting).writerow([*data.names, *told])
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([repr(value) for value in row] for row in data.values.tolist())
+    rows = ([repr(value) for value in row] for row in data.values.tolist())
+    if marks is not None:
+        names = [marks.classes[code] for code in marks.codes.tolist()]
+        rows = ([*row, name] for row, name in zip(rows, names, strict=True))
+    writer.writerows(rows)
     files.write_atomic(path / OWN_DATA[1], text.getvalue().encode())
 
 
@@ -77,4 +84,4 @@ def write_run(
 
 
 def _unnamed(data: Data) -> bool:
-    return data.names == default_names(len(data.names))
+    return data.marks is None and data.names == default_names(len(data.names))

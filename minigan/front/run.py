@@ -3,18 +3,18 @@
 import dataclasses
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from minigan.errors import ConfigError, DataError, DivergedError, UnavailableError, quoted
+from minigan.errors import ConfigError, DataError, DivergedError, UnavailableError
 from minigan.evaluation.verdict import Verdict
 from minigan.front.configuration import path_of, steps_of, whole_of
-from minigan.front.frames import as_frame
 from minigan.front.history import History
+from minigan.front.making import Making
 from minigan.front.progress import Progress, person, refuse_deaf
 from minigan.front.shown import describe_run, run_as_html
 from minigan.front.wording import as_python, for_scripts
@@ -36,7 +36,7 @@ SCORED = 2000  # rows a side between which all distances are taken
 OnEvaluation = Callable[[dict[str, Any]], object]
 
 
-class Run:
+class Run(Making):
     """A GAN that was trained, or is being: what it makes, how good that is, and how it came about.
 
     ``mg.fit`` makes one, ``mg.load`` reads one; it has a directory, or is in memory alone.
@@ -126,100 +126,6 @@ class Run:
     def found(self) -> tuple[Finding, ...]:
         """``findings`` in the words of the command line."""
         return find_failures(self._record, self._opened())
-
-    # ── what it makes ───────────────────────────────────────────────────────────────────────────────────
-
-    @for_scripts
-    def sample(self, n: int = 1000, *, seed: int = 0) -> np.ndarray:
-        """``n`` generated rows: those of ``minigan sample RUN -n n --index seed``; a seed, the same rows.
-
-        Shapes:  → (n, p)
-        Raises:  ConfigError – for what is no whole number, or rows that the memory does not hold
-                 DivergedError – if the generator's rows are not finite
-        """
-        return self.draw(whole_of("n", n, 1), whole_of("seed", seed, 0))
-
-    def frame(self, n: int = 1000, *, seed: int = 0, library: str = "pandas") -> Any:
-        """The rows of ``sample`` as a data frame with the names of the features.
-
-        library  "pandas" or "polars"
-
-        Raises:  as ``sample``, and UnavailableError – where the library is not installed
-        """
-        return as_frame(library, self.sample(n, seed=seed), self.names)
-
-    def draw(self, count: int, index: int, *, beside: int = 0) -> np.ndarray:
-        """As ``sample``, where so many bytes beside the rows are needed.    Shapes:  → (count, p)"""
-        from minigan.machine import available_memory, require_memory
-        from minigan.training.sampler import BLOCK
-
-        trained = self._trained()
-        # Latent vectors, rows and copies in float64.
-        size = count * 24 * (trained.sampler.latent_size + len(trained.names)) + beside
-        advice = "draw fewer at a time, each with another --index"
-        require_memory(size, f"drawing {count} rows", advice, available_memory())
-        return trained.sample(count, DRAW + index, BLOCK)
-
-    @for_scripts
-    def density(self, x: Any) -> np.ndarray:
-        """The density of what the generator makes, at x: of one feature, made of one latent number.
-
-        Exact but for the generator's 2000 pieces, and 0 beyond what it makes.
-
-        Shapes:  x (…) → (…)
-        Raises:  ConfigError – where the generator has no density in a formula; its ``sample`` can be used
-        """
-        from minigan.front.density import pushed
-        from minigan.gan.theory.diagnostics import pushforward_density
-
-        return pushed(self._trained(), pushforward_density, x)
-
-    @for_scripts
-    def cdf(self, x: Any) -> np.ndarray:
-        """The distribution function of what the generator makes, at x, as ``density``.
-
-        Shapes:  x (…) → (…)
-        Raises:  ConfigError – as ``density``
-        """
-        from minigan.front.density import pushed
-        from minigan.gan.theory.diagnostics import pushforward_cdf
-
-        return pushed(self._trained(), pushforward_cdf, x)
-
-    def densities(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """(step, edges, share in each bin) of the generator in training, along a finished run of one feature.
-
-        Shapes:  edges (m + 1,), shares (m,)
-        """
-        frames = self._frames()
-        if "q" in frames:
-            edges = frames["edges"]
-            for step, q in zip(frames["step"].tolist(), frames["q"], strict=True):
-                yield step, edges, q * np.diff(edges)
-
-    def weights(self) -> dict[str, np.ndarray]:
-        """The parameters of generator, average and discriminator, as ``minigan export`` names them."""
-        return {name: array for name, array in self._trained().arrays.items() if "." in name}
-
-    @for_scripts
-    def discriminator(self, x: Any) -> np.ndarray:
-        """D(x), the share that D gives to real at x, in rows of the user's units; 1/2 where it cannot tell.
-
-        Of a Wasserstein critic and a relativistic D, whose outputs are no probability and mean as much with
-        any constant added, σ of it: 1/2 says nothing there.
-
-        Shapes:  x (n, p), or (n,) of one feature, or a table with the run's names → (n,)
-        Raises:  DataError – for what are no such rows
-        """
-        from minigan.training.frames import read_rows
-
-        with np.errstate(all="ignore"):
-            found = self._trained().judge(rows := read_rows(x, self.names))
-        if not (finite := np.isfinite(found)).all():
-            k = int(finite.argmin())
-            where = f"row {k + 1} of {len(rows)}, {quoted(rows[k].tolist())}"
-            raise DataError(f"D has no finite value at {where}; leave out what is that far away")
-        return found
 
     # ── how good it is ──────────────────────────────────────────────────────────────────────────────────
 

@@ -64,7 +64,8 @@ class Game(Kept):
     discriminator_steps, generator_steps  k_D and k_G
 
     A D with m times as many inputs as G has outputs judges m samples together: packing is that m (PacGAN,
-    Lin et al. 2018).
+    Lin et al. 2018). Networks that are told classes play the conditional game: G makes a sample of the class
+    that it is asked for, and D says whether a sample is a real one of its class (Mirza & Osindero 2014).
 
     Raises:  ValueError – for a game that cannot be played: D ends in an activation, an optimiser moves the
              wrong network, the networks do not fit each other, unknown objective or order, one penalty
@@ -155,6 +156,11 @@ class Game(Kept):
                 f"G makes {G.outputs} features, D takes {D.inputs} and returns {D.outputs}; "
                 "D must take what G makes, once or several times, and return one logit"
             )
+        if G.classes * (D.inputs // G.outputs) != D.classes:
+            raise ValueError(
+                f"G is told {G.classes} classes and D {D.classes}; make both with mlp(…, classes=K), and a D "
+                "that judges m samples together with m K"
+            )
         if G.parameters is D.parameters or G.parameters.replicas != D.parameters.replicas:
             raise ValueError(
                 "G and D are two networks with as many replicas each; received replicas "
@@ -198,9 +204,12 @@ class Game(Kept):
         weights = {p.name: p.weight for p in self.penalties if isinstance(p.weight, Tensor)}
         return state | self.memory | weights
 
-    def make(self, latent: Tensor, noise: Tensor | None = None) -> Tensor:
-        """G(z), with the noise of the instrument or of the method.    Shapes:  z (…, B, n) → (…, B, p)"""
-        fake = self.generator(latent)
+    def make(self, latent: Tensor, noise: Tensor | None = None, label: Tensor | None = None) -> Tensor:
+        """G(z), or G(z, k), with the noise of the instrument or of the method.
+
+        Shapes:  z (…, B, n), k (…, B, K) → (…, B, p)
+        """
+        fake = self.generator(latent, label)
         return fake if noise is None else fake + noise
 
     def discriminator_loss(
@@ -209,15 +218,17 @@ class Game(Kept):
         fake: Tensor,
         mix: Tensor | None = None,
         *,
+        label: Tensor | None = None,
         discriminator: Network | None = None,
     ) -> Tensor:
         """The objective's loss of D, and the penalties on D.
 
         mix            uniform numbers that choose the points between real and generated data, where a
                        penalty needs them
+        label          the classes of real and generated rows, where D is told them; no slope is taken in them
         discriminator  another D than the game's own
 
-        Shapes:  real and fake (…, B, p), mix (…, B/m, 1), m being the packing → (…, 1, 1)
+        Shapes:  real and fake (…, B, p), label (…, B, K), mix (…, B/m, 1), m being the packing → (…, 1, 1)
         Raises:  ValueError – for a batch that packs of m do not divide, a penalty that needs mix without it
         """
         D = discriminator or self.discriminator
@@ -228,9 +239,10 @@ class Game(Kept):
                 f"received {real.shape[-2]} and {fake.shape[-2]}"
             )
         x, made = (_point(self._packed(batch)) for batch in (real, fake))
+        k = self._packed_label(label)
         logits, added = [], []
         for at, points in (("real", x), ("generated", made)):
-            logits.append(D(points))
+            logits.append(D(points, k))
             added += [penalty(logits[-1], points) for penalty in self.penalties if penalty.at == at]
         for penalty in self.penalties:
             if penalty.at == "between":
@@ -241,7 +253,7 @@ class Game(Kept):
                     )
                 between = interpolate(x, made, mix)
                 between = between if is_tracked(fake) else variable(between)
-                added.append(penalty(D(between), between))
+                added.append(penalty(D(between, k), between))
         loss = self.objective.discriminator_loss(*logits)
         for term in added:
             loss = loss + term
@@ -253,23 +265,27 @@ class Game(Kept):
         real: Tensor | None = None,
         noise: Tensor | None = None,
         mix: Tensor | None = None,
+        *,
+        label: Tensor | None = None,
     ) -> Tensor:
         """E[generator(D(G(z)))]; the real data are for objectives that compare pairs, and for an unrolled D.
 
-        Shapes:  z (…, B, n), real and noise (…, B, p) → (…, 1, 1)
+        label  the classes that G is asked for, where it is told them: those of the real data
+
+        Shapes:  z (…, B, n), real and noise (…, B, p), label (…, B, K) → (…, 1, 1)
         Raises:  ValueError – without the real data where they are needed
         """
-        fake = self.make(latent, noise)
+        fake, k = self.make(latent, noise, label), self._packed_label(label)
         if not (self.unrolled or self.objective.paired):
-            return self.objective.generator_loss(self.discriminator(self._packed(fake)))
+            return self.objective.generator_loss(self.discriminator(self._packed(fake), k))
         if real is None:
             raise ValueError(
                 f"G's loss needs real data for the objective {self.objective.name!r} with {self.unrolled} "
                 "unrolled steps; received none"
             )
-        D = self._unroll(real, fake, mix) if self.unrolled else self.discriminator
-        partner = D(self._packed(real)) if self.objective.paired else None
-        return self.objective.generator_loss(D(self._packed(fake)), partner)
+        D = self._unroll(real, fake, mix, label) if self.unrolled else self.discriminator
+        partner = D(self._packed(real), k) if self.objective.paired else None
+        return self.objective.generator_loss(D(self._packed(fake), k), partner)
 
     def _packed(self, batch: Tensor) -> Tensor:
         m = self.packing
@@ -280,11 +296,14 @@ class Game(Kept):
             raise ValueError(f"D judges {m} samples together, so it takes a multiple of {m}; received {B}")
         return reshape(batch, shape=(*front, B // m, m * p))
 
-    def _unroll(self, real: Tensor, fake: Tensor, mix: Tensor | None) -> Network:
+    def _packed_label(self, label: Tensor | None) -> Tensor | None:
+        return None if label is None else self._packed(label)
+
+    def _unroll(self, real: Tensor, fake: Tensor, mix: Tensor | None, label: Tensor | None) -> Network:
         """D some gradient steps later, as a function of G: its parameters keep their history."""
         D = self.discriminator
         for _ in range(self.unrolled):
-            loss = self.discriminator_loss(real, fake, mix, discriminator=D)
+            loss = self.discriminator_loss(real, fake, mix, label=label, discriminator=D)
             names = list(self.discriminator.parameters.views)
             θ = [D.parameters[name] for name in names]
             steps = grad(loss, θ, create_graph=True)
@@ -334,6 +353,8 @@ class Game(Kept):
                     f"({steps}, …, rows, columns); received {part.shape}"
                 )
         B, p = batch.real.shape[-2], self.generator.outputs
+        if batch.label is not None or self.generator.classes:
+            self._check_label(batch, B)
         for name, shape in (
             ("mix", (B // self.packing, 1)),
             ("noise_x", (B, p)),
@@ -347,6 +368,19 @@ class Game(Kept):
                     f"received {part.shape}"
                 )
         return batch
+
+    def _check_label(self, batch: Batch, rows: int) -> None:
+        """Refuse labels for networks that are told no classes, and what is not one for each row."""
+        K, label = self.generator.classes, batch.label
+        if label is None or not K:
+            why = f"these networks are told of {K} classes" if K else "these networks are told of no classes"
+            raise ValueError(f"{why}; received {'no label' if label is None else 'a label'} in the batch")
+        made = {batch.latent_d.shape[-2], batch.latent_g.shape[-2]}
+        if label.shape[-2:] != (rows, K) or made != {rows}:
+            raise ValueError(
+                f"label has the class of each row in {K} columns, and G makes as many rows as are real; "
+                f"received label {label.shape}, {rows} real rows and {sorted(made)} latent vectors"
+            )
 
     def move_discriminator(self, gradients: Iterable[Tensor], factor: float | Tensor = 1.0) -> None:
         """One step of D against the gradients of its parameters, and back within ±clip."""

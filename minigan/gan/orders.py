@@ -25,9 +25,12 @@ class Batch(NamedTuple):
     latent_…  what G makes its data from, those that D learns from and those that G learns from
     mix       uniform numbers, for penalties between real and generated data
     noise_…   what is added to the real data, and to the data that G makes for D and for itself
+    label     of networks that are told the class of a row, that of each real row and of what is made beside
+              it, 1 in its column; G is asked for those that D saw last
 
     Shapes:  real, noise_x, noise_d (k_D, …, B, p), latent_d (k_D, …, B, n), mix (k_D, …, B/m, 1), latent_g
-             (k_G, …, B, n), noise_g (k_G, …, B, p); "…" being the replicas, m the packing
+             (k_G, …, B, n), noise_g (k_G, …, B, p), label (k_D, …, B, K); "…" being the replicas, m the
+             packing
     """
 
     real: Tensor | Array
@@ -37,6 +40,7 @@ class Batch(NamedTuple):
     noise_x: Tensor | Array | None = None
     noise_d: Tensor | Array | None = None
     noise_g: Tensor | Array | None = None
+    label: Tensor | Array | None = None
 
 
 class Losses(NamedTuple):
@@ -80,13 +84,18 @@ class Alternating(Order):
 
     def play(self, game: Any, batch: Batch, factor: float | Tensor) -> Losses:
         for k in range(game.discriminator_steps):
-            fake = constant(game.make(batch.latent_d[k], _of_step(batch.noise_d, k)))
-            loss_d = game.discriminator_loss(batch.real[k], fake, _of_step(batch.mix, k))
+            label = _of_step(batch.label, k)
+            fake = constant(game.make(batch.latent_d[k], _of_step(batch.noise_d, k), label))
+            loss_d = game.discriminator_loss(batch.real[k], fake, _of_step(batch.mix, k), label=label)
             game.move_discriminator(grad(loss_d, game.discriminator.parameters), factor)
         last = game.discriminator_steps - 1  # what D saw last, for an objective or a method that asks
         for k in range(game.generator_steps):
             loss_g = game.generator_loss(
-                batch.latent_g[k], batch.real[last], _of_step(batch.noise_g, k), _of_step(batch.mix, last)
+                batch.latent_g[k],
+                batch.real[last],
+                _of_step(batch.noise_g, k),
+                _of_step(batch.mix, last),
+                label=_of_step(batch.label, last),
             )
             game.move_generator(grad(loss_g, game.generator.parameters), factor)
         return Losses(loss_d, loss_g)
@@ -111,7 +120,7 @@ class Simultaneous(Order):
 
     def _gradients(self, game: Any, batch: Batch) -> tuple[Losses, list[Tensor], list[Tensor]]:
         """Both losses at one point, v_D and v_G there."""
-        losses = _losses(game, batch, constant(game.make(batch.latent_d, batch.noise_d)))
+        losses = _losses(game, batch, constant(game.make(batch.latent_d, batch.noise_d, batch.label)))
         v_d = grad(losses.discriminator, game.discriminator.parameters)
         return losses, v_d, grad(losses.generator, game.generator.parameters)
 
@@ -130,7 +139,7 @@ class Consensus(Simultaneous):
 
     def _gradients(self, game: Any, batch: Batch) -> tuple[Losses, list[Tensor], list[Tensor]]:
         D, G = list(game.discriminator.parameters), list(game.generator.parameters)
-        losses = _losses(game, batch, game.make(batch.latent_d, batch.noise_d))
+        losses = _losses(game, batch, game.make(batch.latent_d, batch.noise_d, batch.label))
         v_d = grad(losses.discriminator, D, create_graph=True)
         v_g = grad(losses.generator, G, create_graph=True)
         length: Any = 0.0
@@ -194,8 +203,10 @@ def order(name: str | Order, consensus: float = 0.0) -> Order:
 
 def _losses(game: Any, batch: Batch, fake: Tensor) -> Losses:
     """Both losses at one point, D's on these generated data."""
-    loss_d = game.discriminator_loss(batch.real, fake, batch.mix)
-    return Losses(loss_d, game.generator_loss(batch.latent_g, batch.real, batch.noise_g, batch.mix))
+    label = batch.label
+    loss_d = game.discriminator_loss(batch.real, fake, batch.mix, label=label)
+    parts = batch.latent_g, batch.real, batch.noise_g, batch.mix
+    return Losses(loss_d, game.generator_loss(*parts, label=label))
 
 
 def _players(game: Any) -> tuple[Any, Any]:

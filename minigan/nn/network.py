@@ -12,17 +12,17 @@ from minigan import backend as backends
 from minigan.arguments import floating, instance, listed, named, shown, whole
 from minigan.engine.tensor import Tensor
 from minigan.nn.initializers import INITIALIZERS
-from minigan.nn.layers import Dense, identity
+from minigan.nn.layers import CONDITIONINGS, Conditioned, Dense, identity
 from minigan.nn.layers import activation as activation_called
 from minigan.nn.parameters import Kept, Parameters, refuse_names, require_room
 
-__all__ = ["Network", "mlp"]
+__all__ = ["Network", "layers_of", "mlp"]
 
 
 class Network(Kept):
-    """x ↦ layerₙ(… layer₁(x)).
+    """x ↦ layerₙ(… layer₁(x)), and with a layer that is told the class of a row (x, k) ↦ the same.
 
-    Shapes:  x (…, B, inputs) → (…, B, outputs), "…" being the replicas of the parameters
+    Shapes:  x (…, B, inputs) → (…, B, outputs), "…" being the replicas of the parameters; k (…, B, classes)
     Raises:  TypeError – for what is no layer, no Parameters, or called with no Tensor
              ValueError – for layers or parameters that do not fit each other, or called with rows of another
              width
@@ -33,6 +33,8 @@ class Network(Kept):
     def __init__(self, layers: Iterable[Dense], parameters: Parameters | Mapping[str, Tensor]) -> None:
         self.layers: tuple[Dense, ...] = tuple(listed("layers", layers, "Dense layers"))
         _require_fit(self.layers, parameters)
+        # how many columns say of which class a row is
+        self.classes = next((layer.classes for layer in self.layers if isinstance(layer, Conditioned)), 0)
         self.parameters = cast(Parameters, parameters)  # a mapping in an unrolled D, which is only called
         self._bound = [
             (layer, {key: parameters[f"{i}.{key}"] for key in layer.shapes()})
@@ -49,11 +51,26 @@ class Network(Kept):
         """And on its way out."""
         return self.layers[-1].m
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, k: Tensor | None = None) -> Tensor:
         if type(x) is not Tensor or len(x.memory.shape) < 2 or x.memory.shape[-1] != self.layers[0].n:
             raise self._refusal(x)
+        if k is not None or self.classes:
+            return self._conditional(x, k)
         for layer, p in self._bound:
             x = layer(p, x)
+        return x
+
+    def _conditional(self, x: Tensor, k: Tensor | None) -> Tensor:
+        """As ``__call__``, of rows whose classes are told."""
+        wanted = (*x.shape[:-1], self.classes)
+        if type(k) is not Tensor or not self.classes or k.shape != wanted:
+            takes = f"a row of {self.classes} numbers for each, the class of it" if self.classes else "none"
+            received = f"shape {k.shape}" if type(k) is Tensor else shown(k)
+            raise (ValueError if type(k) is Tensor else TypeError)(
+                f"of the classes of {x.shape[-2]} rows this network takes {takes}; received {received}"
+            )
+        for layer, p in self._bound:
+            x = layer(p, x, k) if isinstance(layer, Conditioned) else layer(p, x)
         return x
 
     def _refusal(self, x: object) -> Exception:
@@ -117,24 +134,24 @@ def mlp(
     initializer: str = "glorot_uniform",
     backend: backends.Backend | None = None,
     dtype: Any = "float32",
+    classes: int = 0,
+    conditioning: str = "concatenation",
 ) -> Network:
     """Dense layers of the given sizes, ``activation`` between them, a linear output; biases start at zero.
 
-    sizes  (inputs, hidden…, outputs)
-    rngs   a NumPy Generator, or a list of them, one per replica: replica r then starts as a single network
-           with rngs[r] would
+    sizes         (inputs, hidden…, outputs)
+    rngs          a NumPy Generator, or a list of them, one per replica: replica r then starts as a single
+                  network with rngs[r] would
+    classes       how many columns say of which class a row is; 0 for a network that is told of none
+    conditioning  how it is told, a row of CONDITIONINGS: "concatenation" to the inputs, or "projection" of
+                  the last features
 
     Raises:  ValueError – for fewer than two sizes, or an unknown activation or initialiser
              TypeError – for sizes that are no whole numbers, what is no Generator, another dtype
              MemoryError – for more numbers than there is room for, before any is made
     """
-    widths = [whole("the size of a layer", size) for size in listed("sizes", sizes, "whole numbers")]
-    if len(widths) < 2:
-        raise ValueError(f"a network needs the sizes of its input and its output; received {tuple(widths)}")
-    draw = named("initializer", initializer, INITIALIZERS)
-    hidden, dtype = activation_called(activation), floating("dtype", dtype)
-    layers = [Dense(n, m, hidden) for n, m in itertools.pairwise(widths[:-1])]
-    layers.append(Dense(widths[-2], widths[-1], identity))
+    draw, dtype = named("initializer", initializer, INITIALIZERS), floating("dtype", dtype)
+    layers = layers_of(sizes, activation, classes, conditioning)
     several = _generators(rngs)
     replicas = () if isinstance(rngs, np.random.Generator) else (len(several),)
     shapes = {f"{i}.{key}": shape for i, layer in enumerate(layers) for key, shape in layer.shapes().items()}
@@ -142,12 +159,28 @@ def mlp(
     require_room(backends.numpy_backend, 16 * count, f"drawing {count:,} parameters")
     parameters = Parameters(shapes, backend or backends.numpy_backend, dtype, replicas)
     rows = [
-        {name: draw(rng, shape) if name.endswith("W") else np.zeros(shape) for name, shape in shapes.items()}
+        {f"{i}.{key}": a for i, layer in enumerate(layers) for key, a in layer.start(draw, rng).items()}
         for rng in several
     ]
     stacked = {name: np.stack([row[name] for row in rows]) for name in shapes} if replicas else rows[0]
     parameters.load({name: array.astype(dtype) for name, array in stacked.items()})
     return Network(layers, parameters)
+
+
+def layers_of(
+    sizes: Sequence[int], activation: str = "tanh", classes: int = 0, conditioning: str = "concatenation"
+) -> list[Dense]:
+    """The layers of ``mlp``.    Raises:  as ``mlp``"""
+    widths = [whole("the size of a layer", size) for size in listed("sizes", sizes, "whole numbers")]
+    if len(widths) < 2:
+        raise ValueError(f"a network needs the sizes of its input and its output; received {tuple(widths)}")
+    hidden, kind = activation_called(activation), named("conditioning", conditioning, CONDITIONINGS)
+    layers = [Dense(n, m, hidden) for n, m in itertools.pairwise(widths[:-1])]
+    layers.append(Dense(widths[-2], widths[-1], identity))
+    if whole("classes", classes, 0):
+        plain = layers[kind.place]
+        layers[kind.place] = kind(plain.n, plain.m, plain.activation, classes)
+    return layers
 
 
 def _generators(rngs: object) -> list[np.random.Generator]:

@@ -23,6 +23,10 @@ FORMULAS = {  # of the activations, for programs that have others of the same na
     "elu": "x if x > 0 else exp(x) - 1",
     "silu": "x / (1 + exp(-x))",
 }
+TOLD = {  # how D is told the class
+    "concatenation": "D too",
+    "projection": "D by ((k @ V) * x).sum(-1) in its last",
+}
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,14 @@ def read_model(path: str | os.PathLike[str], at: str = "latest") -> tuple[Model,
         "judge": "discriminator((x - shift) / scale), a logit where the objective has a probability",
         "config": json.loads(to_json(config)),
     }
+    if (labels := trained.sampler.labels) is not None:
+        architecture["label"] = {
+            "name": labels.name,
+            "classes": list(labels.classes),
+            "priors": labels.priors.tolist(),
+            "told": "k, 1 in the place of the class, by k @ V in the first layer of G, "
+            + TOLD[config.conditioning],
+        }
     return Model(step, trained.arrays, architecture), trained.notes
 
 

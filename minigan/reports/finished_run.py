@@ -34,6 +34,19 @@ class Columns:
     real: np.ndarray
 
 
+class Labelled(NamedTuple):
+    """The label of a conditional run, its classes, and the numbers of those of its rows, real and made.
+
+    Shapes:  real (m,), made (n,)
+    """
+
+    label: str
+
+    classes: tuple[str, ...]
+    real: np.ndarray
+    made: np.ndarray
+
+
 class Learned(NamedTuple):
     """The distribution of one feature, or the modes and rows that judge several; names of features; units."""
 
@@ -42,6 +55,9 @@ class Learned(NamedTuple):
     real: np.ndarray
     names: tuple[str, ...]
     units: Units
+    label: str = ""
+    classes: tuple[str, ...] = ()  # of a conditional run
+    codes: np.ndarray | None = None  # of the real rows
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,14 @@ class FinishedRun:
     names: tuple[str, ...]
     modes: Modes | None
     units: Units
+    told: Labelled | None = None
+
+    @property
+    def labelled(self) -> Labelled:
+        """The classes of a conditional run.    Raises:  ValueError – of another"""
+        if self.told is None:
+            raise ValueError("this run learned no label")
+        return self.told
 
     @property
     def several(self) -> bool:
@@ -130,6 +154,7 @@ def _finished(
 ) -> FinishedRun:
     """What was found of a run, its parts held against each other."""
     metrics, sample = _read_metrics(run, config.objective), _take_sample(frames, run, len(target.names))
+    told = _take_classes(frames, run, target, len(sample))
     if sample.shape[1] == 1:
         _check_curves(frames, run)
     if "plane_d" in frames:
@@ -138,7 +163,7 @@ def _finished(
         _check_scatter(frames, run, len(target.names))
     return FinishedRun(
         config, status, metrics, frames, sample, verdict, target.distribution, target.real, target.names,
-        target.modes, target.units,
+        target.modes, target.units, told,
     )  # fmt: skip
 
 
@@ -170,6 +195,30 @@ def _take_sample(frames: dict[str, np.ndarray], run: RunDirectory, features: int
     return sample
 
 
+def _take_classes(
+    frames: dict[str, np.ndarray], run: RunDirectory, target: Learned, count: int
+) -> Labelled | None:
+    """The classes of the rows of a conditional run; None of another."""
+    made, K = frames.pop("sample_class", None), len(target.classes)
+    if not K:
+        return None
+    if made is None or made.shape != (count,) or not np.isin(made, np.arange(K)).all():
+        raise DataError(f"{quoted(str(run.path))} holds no sample of the {K} classes that its target has")
+    real = np.empty(0, int) if target.codes is None else target.codes
+    shapes = {
+        name: frames[name].shape
+        for name in ("class_p", "class_q", "class_d", "class_plane")
+        if name in frames
+    }
+    points = tuple(np.shape(frames.get(name, ())) for name in ("plane_y", "plane_x"))
+    inner = {"class_plane": sum(points, ())}
+    bins = np.shape(frames.get("p", ()))
+    for name, (classes, *size) in shapes.items():
+        if tuple(size) != inner.get(name, bins) or not 0 < classes <= K:
+            raise DataError(f"the curves of classes in {quoted(str(run.path))} do not fit each other")
+    return Labelled(target.label, target.classes, real, made.astype(int))
+
+
 def _check_curves(frames: dict[str, np.ndarray], run: RunDirectory) -> None:
     """p, q and D of one feature at the recorded steps, and what D could know at one, if that is there."""
     count, bins = np.size(frames.get("step", ())), np.size(frames.get("p", ()))
@@ -180,6 +229,7 @@ def _check_curves(frames: dict[str, np.ndarray], run: RunDirectory) -> None:
         "best_after": (looks + 1,), "best_path": (looks, bins),
     }  # fmt: skip
     best = {name: shape for name, shape in sizes.items() if name in frames}
+    frames = {name: array for name, array in frames.items() if not name.startswith("class_")}
     shapes = {"step": (count,), "edges": (bins + 1,), "p": (bins,), **curves, **best}
     if count < 1 or bins < 2 or {name: array.shape for name, array in frames.items()} != shapes:
         raise DataError(f"the curves in {quoted(str(run.path / 'frames.safetensors'))} do not fit each other")
@@ -208,7 +258,7 @@ def _check_plane(frames: dict[str, np.ndarray], run: RunDirectory) -> None:
 
 def _read_target(config: Config) -> Learned:
     """What a configuration has its run learn."""
-    distribution = None if config.data is not None else parse(config.target)
+    distribution = None if config.data is not None or config.label is not None else parse(config.target)
     if isinstance(distribution, Distribution):
         standard = standard_units(distribution, stream(config.seed, "scale")) if config.standardise else None
         return Learned(distribution, None, np.empty((0, 1)), ("x",), standard or user_units(1))
@@ -216,7 +266,7 @@ def _read_target(config: Config) -> Learned:
 
     from minigan.training.data import read_configured
 
-    data = read_configured(config)
+    data = read_configured(config)  # None for a target
     # Only the rows that judge are wanted: the smallest networks will do, on the backend that is everywhere.
     bare = NetworkConfig(widths=())
     config = msgspec.structs.replace(config, backend="numpy", generator=bare, discriminator=bare)
@@ -229,4 +279,8 @@ def _target_of(experiment: Experiment) -> Learned:
     one = known if isinstance(known, Distribution) else None
     real = np.empty((0, 1)) if one is not None else np.asarray(experiment.held_out)
     modes = None if one is not None or known is None else modes_of(known)
-    return Learned(one, modes, real, experiment.names, experiment.units)
+    found = Learned(one, modes, real, experiment.names, experiment.units)
+    if experiment.labels is None:
+        return found
+    labels = experiment.labels
+    return found._replace(label=labels.name, classes=labels.classes, codes=experiment.held_classes)

@@ -18,7 +18,7 @@ from minigan.reports.style import (
     format_text,
     set_ticks,
 )
-from minigan.training.metrics import bulk
+from minigan.training.curves import bulk
 
 DIVERGENCES = {"minimax": "js", "non_saturating": "js", "hinge": "total_variation"}  # of objectives
 VISIBLE = 1e-3  # share of its peak below which a density is not drawn

@@ -11,6 +11,13 @@ from matplotlib.gridspec import GridSpec, SubplotSpec
 
 from minigan.errors import ConfigError, nearest, quoted
 from minigan.evaluation.rows import format_target
+from minigan.reports.classes import (
+    draw_class_densities,
+    draw_class_discriminators,
+    draw_class_distances,
+    draw_class_features,
+    draw_class_planes,
+)
 from minigan.reports.course import draw_distance, draw_losses
 from minigan.reports.discriminator import draw_discriminator
 from minigan.reports.finished_run import FinishedRun, read_finished_run
@@ -38,7 +45,8 @@ def draw_page(finished: FinishedRun) -> Figure:
     """``overview`` of what was read."""
     with style():
         figure = Page(figsize=SIZE, dpi=DPI)
-        legends = finished.modes is not None or is_dirac(finished)  # under the lower panels as well
+        # under the lower panels as well
+        legends = finished.modes is not None or is_dirac(finished) or finished.told is not None
         upper, lower, between = 2.83, 1.97 if legends else 2.83, 1.41  # inches
         grid = figure.add_gridspec(
             2, 3, left=0.05, right=0.98, top=0.85, bottom=0.85 - (upper + between + lower) / SIZE[1],
@@ -46,7 +54,9 @@ def draw_page(finished: FinishedRun) -> Figure:
         )  # fmt: skip
         _draw_heading(figure, finished)
         draw_losses(figure.add_subplot(grid[0, 2]), finished)
-        if not finished.several:
+        if finished.told is not None:
+            _draw_classes(figure, grid, finished)
+        elif not finished.several:
             _draw_one_feature(figure, grid, finished)
         elif finished.modes is not None:
             _draw_modes(figure, grid, finished)
@@ -100,6 +110,8 @@ def _panels(
         "verdict": draw_verdict,
     }
     parted: dict[str, Callable[[Figure, SubplotSpec, FinishedRun], None]] = {}
+    if run.told is not None:
+        _add_classes(run, whole, parted)
     if not run.several:
         whole["densities"], parted["discriminator"] = draw_densities, draw_discriminator
         if is_dirac(run):
@@ -114,6 +126,32 @@ def _panels(
     if is_images(run):
         parted["images"] = draw_images
     return whole, parted
+
+
+def _add_classes(run: FinishedRun, whole: dict[str, Any], parted: dict[str, Any]) -> None:
+    """The panels that only a conditional run has."""
+    whole["classes"] = draw_class_distances
+    if not run.several:
+        parted |= {"class densities": draw_class_densities, "class D": draw_class_discriminators}
+        return
+    parted["class densities"] = draw_class_features
+    if "class_plane" in run.frames:
+        parted["class D"] = draw_class_planes
+
+
+def _draw_classes(figure: Figure, grid: GridSpec, run: FinishedRun) -> None:
+    """Of a conditional run: each class, real and made, what D says of it, and its verdict."""
+    if not run.several:
+        draw_class_densities(figure, grid[0, 0], run)
+        draw_class_discriminators(figure, grid[0, 1], run)
+    else:
+        draw_scatter(figure.add_subplot(grid[0, 0]), run)
+        if "class_plane" in run.frames:
+            draw_class_planes(figure, grid[0, 1], run)
+        else:
+            draw_class_features(figure, grid[0, 1], run)
+    draw_distance(figure.add_subplot(grid[1, 0]), run)
+    draw_class_distances(figure.add_subplot(grid[1, 1]), run)
 
 
 def _draw_one_feature(figure: Figure, grid: GridSpec, run: FinishedRun) -> None:
@@ -170,10 +208,22 @@ def save_overview(run: RunDirectory) -> Path:
     return path
 
 
+def _label_of(run: FinishedRun) -> list[str]:
+    """How many classes a conditional run has, and by what."""
+    if run.told is None:
+        return []
+    return [format_text(f"{len(run.told.classes)} classes by {run.told.label}", 40)]
+
+
 def _draw_heading(figure: Figure, run: FinishedRun) -> None:
     c = run.config
     what = f"data {Path(c.data).name}" if c.data is not None else f"target {format_target(c.target)}"
-    facts = [format_text(what, 90), f"{format_count(run.metrics['step'][-1])} steps", f"seed {c.seed}"]
+    facts = [
+        format_text(what, 90),
+        *_label_of(run),
+        f"{format_count(run.metrics['step'][-1])} steps",
+        f"seed {c.seed}",
+    ]
     seconds = run.status.get("seconds")
     if isinstance(seconds, int | float):
         facts.append(f"{seconds:.3g} s")

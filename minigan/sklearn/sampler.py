@@ -27,8 +27,8 @@ from minigan.training.signals import Interrupted
 from minigan.training.table_form import default_names
 
 LEFT_OUT = frozenset((  # what fit is given, what random_state says, what files keep
-    "name", "target", "data", "columns", "header", "drop_nonfinite", "seed", "checkpoint_seconds",
-    "checkpoint_keep",
+    "name", "target", "data", "columns", "header", "label", "conditioning", "drop_nonfinite", "seed",
+    "checkpoint_seconds", "checkpoint_keep",
 ))  # fmt: skip
 SETTINGS = {  # the setting of a run that each parameter is
     name.replace(".", "__"): name for name in fields() if name not in LEFT_OUT

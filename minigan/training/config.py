@@ -20,7 +20,7 @@ from minigan.gan.objectives import OBJECTIVES
 from minigan.gan.orders import ORDERS
 from minigan.gan.penalties import PENALTIES
 from minigan.nn.initializers import INITIALIZERS
-from minigan.nn.layers import ACTIVATIONS
+from minigan.nn.layers import ACTIVATIONS, CONDITIONINGS
 from minigan.nn.optim import OPTIMIZERS
 from minigan.nn.schedules import AVERAGES, SCHEDULES
 
@@ -132,6 +132,20 @@ class TaskConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         bool | None,
         Meta(description="whether the first line of the data names its columns; null: as it looks"),
     ] = None
+    label: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=200)] | int | None,
+        Meta(
+            description="column of the data, by header name or index, with the class of each row, which both "
+            "networks are told; component for those of a target that is a mixture; null for none"
+        ),
+    ] = None
+    conditioning: Annotated[
+        str,
+        one_of(
+            CONDITIONINGS,
+            "how D is told the class: as inputs beside x, or by projection of its last features",
+        ),
+    ] = "concatenation"
     drop_nonfinite: Annotated[bool, Meta(description="drop the rows of the data with NaN or infinity")] = (
         False
     )

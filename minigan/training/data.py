@@ -16,8 +16,9 @@ import numpy as np
 
 from minigan.errors import DataError, quoted
 from minigan.training.config import Config
+from minigan.training.marks import MISSED, Marks, marks_of
 from minigan.training.table_form import columns_setting, default_names, folded
-from minigan.training.text_table import Table, read_header, read_text, select
+from minigan.training.text_table import Table, features_beside, read_header, read_text
 
 MAX_BYTES = 2 * 2**30  # of a file
 HUGE = 1e100  # beyond this squares overflow in float64, and values in float32 long before
@@ -45,12 +46,16 @@ DTYPES = {  # by NumPy's kinds: what cannot be learned, and what to do
 
 @dataclass(frozen=True)
 class Data:
-    """A data set: ``values`` (n, p) in float64, the names of its p features, and notes for its user."""
+    """A data set: ``values`` (n, p) in float64, the names of its p features, and notes for its user.
+
+    marks  the class of each row, where a label was read with them
+    """
 
     values: np.ndarray
     names: tuple[str, ...]
     notes: tuple[str, ...]
     source: str
+    marks: Marks | None = None
 
 
 def read_configured(config: Config) -> Any:
@@ -58,7 +63,11 @@ def read_configured(config: Config) -> Any:
     if config.data is None:
         return None
     return read_data(
-        config.data, columns=config.columns, drop_nonfinite=config.drop_nonfinite, header=config.header
+        config.data,
+        columns=config.columns,
+        drop_nonfinite=config.drop_nonfinite,
+        header=config.header,
+        label=config.label,
     )
 
 
@@ -135,12 +144,14 @@ def read_data(
     drop_nonfinite: bool = False,
     allow_constant: bool = False,
     header: bool | None = None,
+    label: int | str | None = None,
 ) -> Data:
     """The table in a .csv, .tsv, .txt or .npy file; docs/data.md says how text is read.
 
     ``columns`` selects by index from 0 or by header name (None: all); ``header`` says whether the first line
-    of a text names the columns (None: see). A 1-D array is one column. Reading takes at most 4 times the
-    memory of the table.
+    of a text names the columns (None: see); ``label`` is the column, of any values, with the class of each
+    row, which is no feature. A 1-D array is one column. Reading takes at most 4 times the memory of the
+    table.
 
     Raises:  DataError – if the file cannot be read, is not a table of numbers, has fewer than 2 rows, a
         constant column (unless ``allow_constant``), or values that are not finite (unless ``drop_nonfinite``)
@@ -166,7 +177,7 @@ def read_data(
             )
         with open(path, "rb") as file:
             _refuse_format(file, path.suffix.lower(), what)
-            table = readers[path.suffix.lower()](file, what, columns, header)
+            table = readers[path.suffix.lower()](file, what, columns, header, label)
     except OSError as error:
         home = "; write the directory that ~ stands for" if path.parts[:1] == ("~",) else ""
         raise DataError(f"{what} cannot be read: {error.strerror or error}{home}") from None
@@ -174,8 +185,24 @@ def read_data(
         raise DataError(f"{what} cannot be read: {error}") from None
     except MemoryError:
         raise DataError(f"{what} does not fit into the free memory; thin it out") from None
-    values, more = vetted(table, what, drop_nonfinite, allow_constant)
-    return Data(values, table.names, (*table.notes, *more), str(path))
+    return as_data(table, what, str(path), drop_nonfinite, allow_constant)
+
+
+def as_data(table: Table, what: str, source: str, drop_nonfinite: bool, allow_constant: bool) -> Data:
+    """The data set of a table that was read.    Raises:  DataError – as ``read_data``"""
+    if table.label is None:
+        values, more = vetted(table, what, drop_nonfinite, allow_constant)
+        return Data(values, table.names, (*table.notes, *more), source)
+    marks = marks_of(table.label, table.labels, what)
+    codes = np.where(marks.codes == MISSED, np.nan, marks.codes)  # vetted with the rows, as a column of them
+    beside = table._replace(
+        values=np.column_stack([table.values, codes]), names=(*table.names, f"{marks.name}, the label")
+    )
+    values, more = vetted(beside, what, drop_nonfinite, allow_constant)
+    features, left = np.ascontiguousarray(values[:, :-1]), values[:, -1].astype(int)
+    names = [marks.classes[code] for code in left] if len(left) < len(codes) else ()
+    marks = marks_of(marks.name, names, what) if names else marks._replace(codes=left)
+    return Data(features, table.names, (*table.notes, *more), source, marks)
 
 
 def _refuse_format(file: BinaryIO, suffix: str, what: str) -> None:
@@ -189,7 +216,13 @@ def _refuse_format(file: BinaryIO, suffix: str, what: str) -> None:
             )
 
 
-def _read_npy(file: BinaryIO, what: str, columns: Sequence[int | str] | None, header: bool | None) -> Table:
+def _read_npy(
+    file: BinaryIO,
+    what: str,
+    columns: Sequence[int | str] | None,
+    header: bool | None,
+    label: int | str | None = None,
+) -> Table:
     shape, dtype = _npy_header(file, what)
     if header:
         raise DataError(f"{what} is an array, which has no header; leave header=true out")
@@ -215,7 +248,7 @@ def _read_npy(file: BinaryIO, what: str, columns: Sequence[int | str] | None, he
     raw = np.load(file.name, mmap_mode="r", allow_pickle=False)
     raw = raw.reshape(-1, 1) if raw.ndim == 1 else raw
     names = default_names(raw.shape[1])
-    selected = select(columns, names, what, has_header=False)
+    selected, mark = features_beside(columns, label, names, what, has_header=False)
     require_memory(raw.shape[0] * len(selected) * 8, what)
     every = selected == list(range(len(names)))
     with np.errstate(invalid="ignore"):  # of a signalling NaN, which is refused or dropped with all others
@@ -225,7 +258,9 @@ def _read_npy(file: BinaryIO, what: str, columns: Sequence[int | str] | None, he
         exact = dtype.itemsize < 8 or max(abs(float(values.min())), abs(float(values.max()))) <= 2**53
         loss = "" if exact else ", and those beyond 2^53 were rounded"
         notes.append(f"{dtype.name} values were converted to float64{loss}")
-    return Table(values, tuple(names[i] for i in selected), notes)
+    labels = () if mark is None else raw[:, mark].tolist()
+    name = None if mark is None else names[mark]
+    return Table(values, tuple(names[i] for i in selected), notes, label=name, labels=labels)
 
 
 def _npy_header(file: BinaryIO, what: str) -> tuple[tuple[int, ...], np.dtype[Any]]:

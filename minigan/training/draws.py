@@ -16,9 +16,12 @@ from minigan.nn.schedules import Averaging, Schedule
 from minigan.probability.distributions import Normal, Uniform
 from minigan.probability.strata import stratified, stratified_rows
 from minigan.training.config import Config
+from minigan.training.labels import Labels, ranks
 from minigan.training.units import Units
 
-STREAMS = ("init", "data", "latent", "eval", "scale", "split", "verdict", "best", "noise", "held")
+STREAMS = (
+    "init", "data", "latent", "eval", "scale", "split", "verdict", "best", "noise", "held", "label", "class",
+)  # fmt: skip
 COUNTED = ("real", "latent_d", "latent_g", "mix", "noise_x", "noise_d", "noise_g")  # the streams of Philox
 STRATIFIED = ("real", "latent_d", "latent_g")  # what draws=stratified stratifies; all else is independent
 SHARED = ("factor", "weight")  # functions of the step alone
@@ -37,6 +40,7 @@ class Draws:
     """What the steps of one experiment are given: real rows, latent vectors, noise, rates and weights.
 
     distribution  what real rows are drawn from, in the user's units
+    labels        of a conditional run: the classes of its rows
     """
 
     config: Config
@@ -45,6 +49,7 @@ class Draws:
     latent_size: int
     schedule: Schedule
     averaging: Averaging
+    labels: Labels | None = None
 
     def block(self, backend: Backend, block: int, K: int) -> dict[str, Any]:
         """The inputs of a block of K steps by the names that Batch and Game.round have for them.
@@ -61,19 +66,30 @@ class Draws:
         """What NumPy draws of a block: all, or what Philox cannot; and what follows from the steps alone."""
         c = self.config
         t = block * K + np.arange(K)
-        numbers: dict[str, np.ndarray] = {}
+        shape, numbers = (K, c.discriminator_steps, c.batch), dict[str, np.ndarray]()
+        codes = self._codes(stream(c.seed, "label", block), shape)
         if c.random == "numpy" or not self.normal_target:
-            rng, shape = stream(c.seed, "data", block), (K, c.discriminator_steps, c.batch)
-            numbers["real"] = self.real(rng, shape, c.packing)
+            rng = stream(c.seed, "data", block)
+            numbers["real"] = self.real(rng, shape, c.packing, codes)
         if c.random == "numpy" or c.latent.distribution == "one":
             latent = stream(c.seed, "latent", block)
-            numbers["latent_d"] = self.latent(latent, (K, c.discriminator_steps, c.batch), c.packing)
-            numbers["latent_g"] = self.latent(latent, (K, c.generator_steps, c.batch), c.packing)
+            numbers["latent_d"] = self.latent(latent, shape, c.packing, codes)
+            last = None if codes is None else np.repeat(codes[:, -1:], c.generator_steps, axis=1)
+            shape_g = (K, c.generator_steps, c.batch)
+            numbers["latent_g"] = self.latent(latent, shape_g, c.packing, last)
         if c.random == "numpy":
             numbers |= self._noise(stream(c.seed, "noise", block), t)
         numbers["factor"] = self.schedule(t).astype(c.dtype)[:, None]
         numbers["weight"] = self.averaging(t).astype(c.dtype)[:, None]
+        if self.labels is not None and codes is not None:
+            numbers["label"] = self.labels.one_hot(codes, c.dtype)
         return numbers
+
+    def _codes(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray | None:
+        """The classes of the rows of batches; None where there are none.    Shapes:  → shape"""
+        if self.labels is None:
+            return None
+        return self.labels.batches(rng, shape, self.config.packing, self.config.draws == "stratified")
 
     @property
     def normal_target(self) -> bool:
@@ -105,18 +121,44 @@ class Draws:
             numbers[name] = (sd * rng.standard_normal(shape, dtype=dtype)).astype(dtype)
         return numbers
 
-    def real(self, rng: np.random.Generator, shape: tuple[int, ...], packing: int = 1) -> np.ndarray:
-        """Real rows of the batches along the last axis, in the network's units.    Shapes:  → (*shape, p)"""
-        if self.config.draws == "stratified":
+    def real(
+        self,
+        rng: np.random.Generator,
+        shape: tuple[int, ...],
+        packing: int = 1,
+        codes: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Real rows of the batches along the last axis, in the network's units; of these classes, if any.
+
+        Shapes:  codes shape → (*shape, p)
+        """
+        stratify = self.config.draws == "stratified"
+        if self.labels is not None and codes is not None:
+            rows = self.labels.rows(rng, codes, packing, stratify)
+        elif stratify:
             rows = stratified_rows(self.distribution, rng, shape, packing)
         else:
             rows = self.distribution.sample(rng, shape)
         scaled = self.units.to_network(rows.reshape(*shape, self.distribution.features))
         return scaled.astype(self.config.dtype)
 
-    def latent(self, rng: np.random.Generator, shape: tuple[int, ...], packing: int = 1) -> np.ndarray:
-        """Latent vectors of the batches along the last axis.    Shapes:  → (*shape, n)"""
-        c, distribution = self.config, LATENT.get(self.config.latent.distribution)
+    def latent(
+        self,
+        rng: np.random.Generator,
+        shape: tuple[int, ...],
+        packing: int = 1,
+        codes: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Latent vectors of the batches along the last axis, for rows of these classes, if any.
+
+        Shapes:  codes shape → (*shape, n)
+        """
+        c = self.config
+        distribution: Any = LATENT.get(c.latent.distribution)
+        if c.draws == "stratified" and distribution is not None and codes is not None:
+            columns = [ranks(rng, codes, packing) for _ in range(self.latent_size)]
+            own: np.ndarray = distribution.quantile(np.stack(columns, axis=-1)).astype(c.dtype)
+            return own
         if c.draws == "stratified" and distribution is not None:
             return stratified(distribution, rng, shape, packing, self.latent_size, c.dtype)
         return draw_latent(c, self.latent_size, rng, shape)
@@ -212,5 +254,6 @@ def step_numbers(config: Config, features: int) -> int:
     c, latent = config, config.latent.size or features
     noise = features if c.instance_noise or c.observation_noise else 0
     mix = int(needs_mix(c))
-    of_d, of_g = features + latent + 2 * noise + mix, latent + noise
+    told = 4 * (c.label is not None)  # a column for each of a few classes
+    of_d, of_g = features + latent + 2 * noise + mix + told, latent + noise
     return (c.discriminator_steps * of_d + c.generator_steps * of_g) * c.batch

@@ -4,7 +4,6 @@ One that trains among others draws, computes and ends with the bits of the same 
 """
 
 import dataclasses
-import hashlib
 import inspect
 from collections.abc import Sequence
 from functools import cache
@@ -16,7 +15,7 @@ from minigan import backend as backends
 from minigan.backend.writes import mark_written
 from minigan.compiler.executions import refused
 from minigan.engine.tensor import Tensor, constant
-from minigan.errors import ConfigError, DataError, UnavailableError, quoted
+from minigan.errors import ConfigError, UnavailableError
 from minigan.gan.game import Game, best_response
 from minigan.gan.orders import Losses
 from minigan.gan.orders import order as order_called
@@ -25,24 +24,20 @@ from minigan.nn.network import Network, mlp
 from minigan.nn.optim import OPTIMIZERS, Optimizer
 from minigan.nn.parameters import Parameters
 from minigan.nn.schedules import Average, Averaging, Schedule
-from minigan.probability.empirical import Empirical
 from minigan.training.bends import spread_bends, spread_bends_of
 from minigan.training.config import Config, NetworkConfig, OptimizerConfig, replace, to_json
 from minigan.training.data import Data
 from minigan.training.draws import Draws, block_length, block_together, draw_latent, stream
+from minigan.training.labels import stored
+from minigan.training.material import read_material
 from minigan.training.sampler import Sampler, apply
 from minigan.training.steps import Steps
 from minigan.training.units import (
     Units,
-    names_of,
-    notes_on_spread,
-    read_distribution,
-    refuse_extremes,
     standard_units,
     user_units,
 )
 
-SMALL = 500  # data sets with fewer rows are not split: a tenth of them would judge nothing
 REPLICATED = (  # what may differ between experiments that train together
     "seed", "generator_optimizer.rate", "discriminator_optimizer.rate", *PENALTIES,
 )  # fmt: skip
@@ -64,72 +59,33 @@ class Experiment(Steps):
     data    the user's data set, if the config names one
 
     distribution        what real data are drawn from: the target, or the training rows
-    held_out   the rows that judge (all of them, where they are too few to split); of a target distribution of
-               several features as many as are generated to be judged, of one feature None: the distribution
-               itself judges
+    labels, names, held_out, held_classes, digest, judged_on_learned   as Material has them
     """
 
     def __init__(self, config: Config, *, data: Data | None = None) -> None:
         self.config, self.backend = config, get_backend(config.backend)
         refuse_execution(config, self.backend)
-        self._read(data)
-        self.notes += backend_notes(config.backend)
+        learned = read_material(config, data)
+        self.distribution, self.labels = learned.distribution, learned.labels
+        self.names, self.features = learned.names, len(learned.names)
+        self.held_out, self.held_classes = learned.held_out, learned.held_classes
+        self.digest, self.judged_on_learned = learned.digest, learned.judged_on_learned
+        self.notes = (*learned.notes, *backend_notes(config.backend))
         self.latent_size = config.latent.size or self.features
         units = (
             standard_units(self.distribution, stream(config.seed, "scale"))
             if config.standardise
             else user_units(self.features)
         )
-        self.game = _game([config], self.backend, self.latent_size, self.features)
+        classes = 0 if self.labels is None else self.labels.count
+        self.game = _game([config], self.backend, self.latent_size, self.features, classes)
         spread_bends(self.game, config, self.distribution, units, self.latent_size)
         self.generator, self.discriminator = self.game.generator, self.game.discriminator
         self.averaged = self.generator.with_parameters(cast(Average, self.game.average).parameters)
         self.schedule, self.averaging = course(config)
-        self.draws = Draws(config, self.distribution, units, self.latent_size, self.schedule, self.averaging)
+        plan = self.schedule, self.averaging
+        self.draws = Draws(config, self.distribution, units, self.latent_size, *plan, self.labels)
         super().__init__(block_length(config, self.features))
-
-    # ── data ────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _read(self, data: Data | None) -> None:
-        self.names: tuple[str, ...] = ("x",)
-        self.notes: tuple[str, ...] = ()
-        self.held_out: np.ndarray | None = None
-        self.digest: str | None = None  # of the data set, if there is one
-        self.judged_on_learned = False  # the rows that train judge as well
-        if data is None:
-            self.distribution: Any = read_distribution(self.config.target)  # of one feature or of several
-            self.features, self.notes = self.distribution.features, notes_on_spread(self.distribution)
-            if self.features > 1:
-                self.names = names_of(self.distribution)
-                self.held_out = self.distribution.sample(
-                    stream(self.config.seed, "held"), (self.config.eval_samples,)
-                )
-            return
-        rows, self.names, self.features = data.values, data.names, data.values.shape[1]
-        refuse_extremes(data)
-        self.digest = hashlib.blake2b(np.ascontiguousarray(rows).tobytes(), digest_size=16).hexdigest()
-        held = int(self.config.holdout * len(rows)) if len(rows) >= SMALL else 0
-        held = held if held > 1 else 0
-        self.judged_on_learned = not held
-        kept = np.zeros(len(rows), bool)  # from training, to judge by
-        kept[stream(self.config.seed, "split").permutation(len(rows))[:held]] = True
-        train, self.held_out = rows[~kept], rows[kept] if held else rows
-        for part, purpose in ((train, "learn"), (self.held_out, "judge by")):
-            if (part == part[0]).all():  # an almost constant data set, after the split
-                raise DataError(
-                    f"all of the {len(part)} rows of {quoted(data.source)} to {purpose} are "
-                    f"{quoted(part[0].tolist())}, a distribution without a density; give more varied data, "
-                    "or keep them together with --set holdout=0"
-                )
-        self.distribution = Empirical(train[:, 0] if self.features == 1 else train)
-        note = f"{held} of {len(rows)} rows are held out to judge the generator"
-        if not held:
-            why = f"holdout is {self.config.holdout:g}" if len(rows) >= SMALL else f"fewer than {SMALL}"
-            note = (
-                f"none of the {len(rows)} rows are held out ({why}): the same ones train and judge, "
-                "and a generator that repeats them would pass"
-            )
-        self.notes = (*data.notes, note)
 
     # ── training ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -160,26 +116,32 @@ class Experiment(Steps):
     def sampler(self, averaged: bool = True) -> Sampler:
         """The averaged generator, or the one in training."""
         network = self.averaged if averaged else self.generator
-        return Sampler(self.config, self.backend, network, self.units, self.latent_size)
+        return Sampler(self.config, self.backend, network, self.units, self.latent_size, self.labels)
 
-    def generate(self, latent: np.ndarray, *, averaged: bool = True) -> np.ndarray:
-        """G(z) in the user's units, float64.    Shapes:  (…, n, latent) → (…, n, p)"""
-        return self.sampler(averaged).generate(latent)
+    def generate(
+        self, latent: np.ndarray, *, averaged: bool = True, codes: np.ndarray | None = None
+    ) -> np.ndarray:
+        """G(z) or G(z, k) in the user's units, float64.    Shapes:  (…, n, latent), (…, n) → (…, n, p)"""
+        return self.sampler(averaged).generate(latent, codes=codes)
 
-    def logits(self, x: np.ndarray, *, packs: bool = False) -> np.ndarray:
-        """D's raw output at x in the user's units, float64.
+    def logits(self, x: np.ndarray, *, packs: bool = False, codes: np.ndarray | None = None) -> np.ndarray:
+        """D's raw output at x in the user's units, float64, of rows of these classes, if it is told them.
 
         A D that packs m samples sees each row m times, or with ``packs`` m rows at once, one after another.
 
-        Shapes:  (…, n, p) → (…, n, 1), with packs (…, n // m, 1)
+        Shapes:  (…, n, p), codes (…, n) → (…, n, 1), with packs (…, n // m, 1)
         """
-        m, scaled = self.config.packing, self.units.to_network(x)
-        if packs:
-            *front, n, p = scaled.shape
-            rows = scaled[..., : n - n % m, :].reshape(*front, n // m, m * p)
-        else:
-            rows = np.concatenate([scaled] * m, axis=-1)
-        return self._apply(self.discriminator, rows)
+        m, told = self.config.packing, self.sampler().told(codes)
+
+        def packed(rows: np.ndarray) -> np.ndarray:
+            if not packs:
+                return np.concatenate([rows] * m, axis=-1)
+            *front, n, p = rows.shape
+            return rows[..., : n - n % m, :].reshape(*front, n // m, m * p)
+
+        rows = packed(self.units.to_network(x))
+        k = None if told is None else packed(told)
+        return apply(self.discriminator, rows, self.config.dtype, self.backend, told=k)
 
     def best_response(self, x: np.ndarray, after: Sequence[int] = (300,), batch: int = 256) -> np.ndarray:
         """Logits at x of a new D after so many steps, without penalties, against the generator as it stands.
@@ -199,16 +161,30 @@ class Experiment(Steps):
         kept = best_response(D, optimizer, *map(constant, batches), after=after)
         return np.stack([self._apply(network, self.units.to_network(x)) for network in kept])
 
-    def sample(self, count: int, index: int = 0, *, averaged: bool = True) -> np.ndarray:
+    def sample(
+        self, count: int, index: int = 0, *, averaged: bool = True, condition: Any = None
+    ) -> np.ndarray:
         """``count`` generated rows, those of draw ``index``: the same call gives the same rows.
+
+        condition  of a conditional run: a class, or one for each row; None for classes by their priors
 
         Shapes:  → (count, p)
         """
-        return self.sampler(averaged).sample(count, index)
+        return self.sampler(averaged).sample(count, index, condition=condition)
+
+    def classes_of(self, count: int, index: int = 0) -> np.ndarray | None:
+        """The numbers of the classes of the rows of ``sample``; None without.    Shapes:  → (count,)"""
+        return self.sampler().codes(count, index)
 
     def real(self, count: int, index: int = 0) -> np.ndarray:
-        """``count`` real rows that training does not see in this order.    Shapes:  → (count, p)"""
-        rows: np.ndarray = self.distribution.sample(stream(self.config.seed, "verdict", index), (count,))
+        """``count`` real rows that training does not see in this order, of the classes of ``sample``.
+
+        Shapes:  → (count, p)
+        """
+        rng = stream(self.config.seed, "verdict", index)
+        if self.labels is not None:
+            return self.labels.rows(rng, np.asarray(self.classes_of(count, index)))
+        rows: np.ndarray = self.distribution.sample(rng, (count,))
         return rows.reshape(count, self.features)
 
     def _apply(self, network: Network, x: np.ndarray) -> np.ndarray:
@@ -245,6 +221,11 @@ class Experiment(Steps):
         self.draws = dataclasses.replace(self.draws, units=Units(arrays["shift"], arrays["scale"]))
         self.step = step
 
+    @property
+    def learned(self) -> dict[str, Any]:
+        """What a checkpoint says of its data: names of features, digest, classes."""
+        return {"names": self.names, "data": self.digest, **stored(self.labels)}
+
     def __repr__(self) -> str:
         c = self.config
         where = f"{c.dtype} on {self.backend.name}"
@@ -278,7 +259,8 @@ class Ensemble(Steps):
             raise ValueError(f"experiments train together from one step on; received {sorted(steps)}")
         first, self._of = experiments[0], _kind(experiments)
         self.backend = first.backend
-        self.game = _game(configs, self.backend, first.latent_size, first.features, replicated=True)
+        sizes = first.latent_size, first.features, first.generator.classes
+        self.game = _game(configs, self.backend, *sizes, replicated=True)
         super().__init__(first.block_length)
         self._take(experiments)
 
@@ -356,7 +338,9 @@ def structure(config: Config) -> bytes:
 
 def _kind(experiments: Sequence[Experiment]) -> tuple[Any, ...] | None:
     """What a recorded step depends on; None where the experiments do not train together."""
-    kinds = {(structure(e.config), e.step, e.features, e.latent_size) for e in experiments}
+    kinds = {
+        (structure(e.config), e.step, e.features, e.latent_size, e.generator.classes) for e in experiments
+    }
     if len(kinds) != 1:
         return None
     of, _, *sizes = kinds.pop()
@@ -372,7 +356,7 @@ def rehearse(config: Config) -> None:
         refuse_execution(config, get_backend(config.backend))
     course(config)
     least = {name: replace(getattr(config, name), widths=()) for name in ("generator", "discriminator")}
-    _game([replace(config, packing=1, **least)], backends.numpy_backend, 1, 1)
+    _game([replace(config, packing=1, **least)], backends.numpy_backend, 1, 1, 2 * (config.label is not None))
 
 
 def refuse_execution(config: Config, backend: Any) -> None:
@@ -397,15 +381,26 @@ def course(config: Config) -> tuple[Schedule, Averaging]:
 
 
 def make_network(
-    config: Config, net: NetworkConfig, backend: Any, rngs: Any, inputs: int, outputs: int
+    config: Config, net: NetworkConfig, backend: Any, rngs: Any, inputs: int, outputs: int, classes: int = 0
 ) -> Network:
-    """A network that the configuration describes, with new parameters."""
+    """A network that the configuration describes, with new parameters; told so many columns of classes.
+
+    D alone has one output and is told in a way of its choice; G is told beside its latent vector.
+    """
     sizes, options = (inputs, *net.widths, outputs), {"backend": backend, "dtype": config.dtype}
+    how = config.conditioning if net is config.discriminator else "concatenation"
+    options |= {"classes": classes, "conditioning": how}
     return mlp(sizes, rngs=rngs, activation=net.activation, initializer=net.initializer, **options)
 
 
 def _game(
-    configs: Sequence[Config], backend: Any, latent: int, features: int, *, replicated: bool = False
+    configs: Sequence[Config],
+    backend: Any,
+    latent: int,
+    features: int,
+    classes: int = 0,
+    *,
+    replicated: bool = False,
 ) -> Game:
     """The game of one config, or of several with a replica axis."""
     c = configs[0]
@@ -438,8 +433,9 @@ def _game(
         return constant(backend.array(weights.reshape(*weights.shape, 1, 1)))
 
     try:
-        generator = make_network(c, c.generator, backend, rngs, latent, features)
-        discriminator = make_network(c, c.discriminator, backend, rngs, features * c.packing, 1)
+        m = c.packing
+        generator = make_network(c, c.generator, backend, rngs, latent, features, classes)
+        discriminator = make_network(c, c.discriminator, backend, rngs, features * m, 1, classes * m)
         return Game(
             generator, discriminator,
             optimizer(generator.parameters, "generator_optimizer"),

@@ -13,9 +13,10 @@ import numpy as np
 
 from minigan import backend
 from minigan.errors import DataError, quoted
-from minigan.training.data import DTYPES, Data, require_memory, vetted
-from minigan.training.table_form import MISSING, columns_setting, default_names, folded, label, number_of
-from minigan.training.text_table import Table, select
+from minigan.training.data import DTYPES, Data, as_data, require_memory
+from minigan.training.table_form import MISSING, columns_setting, default_names, folded, number_of
+from minigan.training.table_form import label as label_text
+from minigan.training.text_table import Table, features_beside
 
 EXACT = 2**53  # whole numbers beyond it are not all in float64
 TO_NUMBERS = {  # how a column is made numbers in the library that it is of
@@ -42,26 +43,52 @@ def read_frame(
     columns: Sequence[int | str] | None = None,
     drop_nonfinite: bool = False,
     allow_constant: bool = False,
+    label: int | str | None = None,
+    y: Any = None,
 ) -> Data:
     """A table in memory, with the names of its columns: what ``read_data`` is for a file.
 
     data  an array (n,) or (n, p), a list of numbers or of rows, a dictionary of columns, a data frame or
           series of pandas, polars, pyarrow or whatever has their methods, a Tensor, an array on a GPU; a
           Data that was read before is returned as it is, unless columns of it are asked for
+    label the column, of any values, with the class of each row
+    y     or that column on its own: an array, a list or a series of as many labels
 
     Columns without names are called as those of a file. Only those that are asked for have to be numbers.
 
     Raises:  DataError – if it is no table of numbers, or as ``read_data``
     """
-    if isinstance(data, Data) and columns is None:
+    if isinstance(data, Data) and columns is None and y is None:
         return data
     what = _called(data)
     try:
-        table = _read(data, what, columns)
+        table = _read(data, what, columns, label)
     except MemoryError:
         raise DataError(f"{what} does not fit into the free memory as float64; thin it out") from None
-    values, more = vetted(table, what, drop_nonfinite, allow_constant)
-    return Data(values, table.names, (*table.notes, *more), _kind(data))
+    if y is not None:
+        table = table._replace(label=named_label(y), labels=_labels_in(y, len(table.values), what))
+    return as_data(table, what, _kind(data), drop_nonfinite, allow_constant)
+
+
+def named_label(y: Any) -> str:
+    """What labels that come on their own are called: as their series, or label."""
+    name = getattr(y, "name", None)
+    return label_text(name) if isinstance(name, str) and name.strip() else "label"
+
+
+def _labels_in(y: Any, rows: int, what: str) -> list[Any]:
+    """As many labels as there are rows.    Raises:  DataError – for another number, or what is no column"""
+    if isinstance(y, (str, bytes)) or not hasattr(y, "__len__"):
+        raise DataError(
+            f"y has a label for each row, received {quoted(y)}; label=… names a column of the data"
+        )
+    values = _plain(y)
+    values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+    if values.ndim != 1 or len(values) != rows:
+        given = f"shape {values.shape}" if values.ndim != 1 else f"{len(values)} labels"
+        raise DataError(f"y has a label for each of the {rows} rows of {what}; received {given}")
+    found: list[Any] = values.tolist()
+    return found
 
 
 def read_rows(data: Any, names: Sequence[str]) -> np.ndarray:
@@ -105,10 +132,10 @@ def _called(data: Any) -> str:
 def _kind(data: Any) -> str:
     """What a table is called in a sentence: by its type."""
     name = type(data).__name__
-    return "array" if name == "ndarray" else label(name)
+    return "array" if name == "ndarray" else label_text(name)
 
 
-def _read(data: Any, what: str, columns: Sequence[int | str] | None) -> Table:
+def _read(data: Any, what: str, columns: Sequence[int | str] | None, label: int | str | None = None) -> Table:
     _refuse_unreadable(data, what)
     frame = _frame(data)
     if frame is None:
@@ -116,7 +143,7 @@ def _read(data: Any, what: str, columns: Sequence[int | str] | None) -> Table:
     if not frame.columns:
         raise DataError(f"{what} has no columns; give at least one of numbers")
     names = tuple(frame.names) or default_names(len(frame.columns))
-    chosen = select(columns, names, what, has_header=bool(frame.names))
+    chosen, mark = features_beside(columns, label, names, what, has_header=bool(frame.names))
     arrays = [_plain(frame.columns[i]) for i in chosen]
     for i, array in zip(chosen, arrays, strict=True):
         if array.ndim != 1 or len(array) != len(arrays[0]):
@@ -136,7 +163,9 @@ def _read(data: Any, what: str, columns: Sequence[int | str] | None) -> Table:
             ) from None
         if array.dtype.kind in "iu" and len(array) and max(-int(array.min()), int(array.max())) > EXACT:
             notes.append(f"whole numbers of column {quoted(names[i])} beyond 2^53 were rounded")
-    return Table(values, tuple(names[i] for i in chosen), notes, code=True)
+    labels = [] if mark is None else _labels_in(frame.columns[mark], len(values), what)
+    name = None if mark is None else names[mark]
+    return Table(values, tuple(names[i] for i in chosen), notes, code=True, label=name, labels=labels)
 
 
 class _NoNumber(Exception):
@@ -212,7 +241,9 @@ def _frame(data: Any) -> _Frame | None:
         return _Frame(list(data.values.T), list(data.names))
     if isinstance(data, np.ndarray):
         fields = data.dtype.names
-        return None if fields is None else _Frame([data[name] for name in fields], list(map(label, fields)))
+        return (
+            None if fields is None else _Frame([data[name] for name in fields], list(map(label_text, fields)))
+        )
     if _is_sparse(data):
         return None
     labels = list(data) if isinstance(data, Mapping) else getattr(data, "column_names", None)
@@ -246,7 +277,7 @@ def _name(given: Any, position: int) -> str:
     """The name of a column: of one that has levels, these with points between them."""
     parts = given if isinstance(given, tuple) else (given,)
     text = ".".join(str(part) for part in parts if part is not None and part == part)  # NaN is none
-    return label(text.strip(". ")) or f"x{position}"
+    return label_text(text.strip(". ")) or f"x{position}"
 
 
 def _array(data: Any, what: str) -> _Frame:

@@ -43,6 +43,10 @@ def check(config: Config, features: int | None = None, available: int | None = N
         )
     if config.header is not None and config.data is None:
         raise ConfigError("header says how data are read, but data is null; set data")
+    if config.data is None and config.label is not None:
+        from minigan.training.labels import of_mixture
+
+        of_mixture(config.label, target)
     if config.steps // config.eval_every > MAX_ROWS - 100:  # a few early ones come on top
         raise ConfigError(
             f"{config.steps} steps with a line of metrics every {config.eval_every} make more than "

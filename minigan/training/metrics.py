@@ -1,8 +1,7 @@
 """What is read off a run while it trains: one row of numbers, and one frame of curves, per evaluation."""
 
 import math
-from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,23 +20,33 @@ from minigan.evaluation.two_sample import (
 )
 from minigan.evaluation.verdict import Verdict, judge, judge_two_sample
 from minigan.gan.detectors import separation, spread, spread_axes
-from minigan.gan.theory.diagnostics import best_value, generated_density, value_function
-from minigan.probability.distributions import NORMAL_IQR, Distribution, location_scale
+from minigan.gan.theory.diagnostics import best_value, value_function
+from minigan.probability.distributions import NORMAL_IQR, location_scale
 from minigan.probability.empirical import Empirical
 from minigan.probability.estimators import js_histogram
 from minigan.probability.long_calls import ordered
+from minigan.training.by_class import beside_classes, judge_classes
+from minigan.training.curves import (
+    KDE_ROWS,
+    bandwidth_of,
+    curves_of_classes,
+    density_made,
+    grid_of,
+    judgement,
+    plane_of,
+    posterior,
+    probabilities,
+    sigmoid,
+)
 from minigan.training.draws import stream
 from minigan.training.experiment import Experiment
-from minigan.training.scatter import Scatter, over, square
+from minigan.training.scatter import Scatter
 
-BINS = 240  # of a frame
-PLANE = 120  # points a side at which D is read in the plane
 MAX_FRAMES = 200  # beyond, they are thinned out evenly
 LAST = 2**31  # the draw that judges: no step has this index
 FEATURES = 16  # of which frames are kept, at most: pixels of images are no scatter
 CURVES = ("q", "average", "d")  # of a frame of one feature
 LOOKS = (3, 10, 30, 300)  # steps of a D that is trained to the end, after which it is looked at
-KDE_ROWS = 4000  # rows of data or samples behind a kernel density estimate
 
 
 class Observer:
@@ -61,8 +70,8 @@ class Observer:
         self._judges = [(ordered(column), column.std()) for column in held]  # in order, once for all rows
         one, real = experiment.features == 1, experiment.distribution
         # as smooth as the data's own estimate
-        self._bandwidth = _bandwidth(real.values) if one and isinstance(real, Empirical) else None
-        self._grid = _grid(experiment, self._bandwidth) if one else None
+        self._bandwidth = bandwidth_of(real.values) if one and isinstance(real, Empirical) else None
+        self._grid = grid_of(experiment, self._bandwidth) if one else None
         self._scatter = Scatter(experiment, judgement) if 1 < experiment.features <= FEATURES else None
         self._modes = modes_of(experiment.distribution)
         self._axes = _axes(experiment)
@@ -98,13 +107,14 @@ class Observer:
         sample = e.sample(n, e.step)
         self._one = np.array_equal(e.averaged.parameters.flat.numpy(), e.generator.parameters.flat.numpy())
         now = sample if self._one else e.sample(n, e.step, averaged=False)
-        rows = now, e.real(n, e.step)
-        fake, real = (e.logits(part, packs=True) for part in rows)
+        rows, codes = (now, e.real(n, e.step)), e.classes_of(n, e.step)
+        fake, real = (e.logits(part, packs=True, codes=codes) for part in rows)
         _refuse_nonfinite(e.step, sample, fake, real)
         objective = e.game.objective
         value = value_function(real, fake, objective)
         frame = self._frame(sample)
-        if self._wants_best and self._grid and not self._best and e.step >= max(1, e.config.eval_every // 50):
+        wants_best = self._wants_best and e.labels is None
+        if wants_best and self._grid and not self._best and e.step >= max(1, e.config.eval_every // 50):
             self._best = self._best_response(self._grid[0], n)
         losses = [float(loss.reshape(())) for loss in e.losses()]
         return {
@@ -184,13 +194,7 @@ class Observer:
 
     def density(self, edges: np.ndarray, averaged: bool, rows: int = KDE_ROWS) -> np.ndarray:
         """The generated density over bins, of the averaged generator or of the one in training."""
-        e, generate = self.experiment, partial(self.experiment.generate, averaged=averaged)
-        latent = (
-            e.config.latent.distribution if e.latent_size == 1 and not e.config.observation_noise else "one"
-        )
-        if latent != "one" and not isinstance(e.distribution, Empirical):
-            return generated_density(generate, latent, edges)
-        return _kde(e.sample(rows, e.step, averaged=averaged)[:, 0], edges, self._bandwidth)
+        return density_made(self.experiment, edges, averaged, self._bandwidth, rows)
 
     def _frame(self, sample: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Keep how it looks now; returns p and q of one feature as probabilities: of bins, and the rest."""
@@ -202,10 +206,10 @@ class Observer:
         centres = 0.5 * (edges[1:] + edges[:-1])
         average = self.density(edges, averaged=True)
         q = average if self._one else self.density(edges, averaged=False)
-        d = judgement(self.experiment, centres[:, None])[:, 0]
+        d = judgement(self.experiment, centres[:, None], posterior(self.experiment, edges))[:, 0]
         _refuse_nonfinite(self.experiment.step, q, average, d)
         self._keep({"q": q, "average": average, "d": d})
-        return _probabilities(p, edges), _probabilities(q, edges)
+        return probabilities(p, edges), probabilities(q, edges)
 
     def _keep(self, frame: dict[str, np.ndarray]) -> None:
         self._frames.append({"step": self.experiment.step, **frame})
@@ -219,30 +223,27 @@ class Observer:
         e, centres = self.experiment, 0.5 * (edges[1:, None] + edges[:-1, None])
         points = centres, e.real(n, e.step), e.sample(n, e.step, averaged=False)
         logits = e.best_response(np.concatenate(points), LOOKS)
-        looks = _sigmoid(logits[:, : len(centres), 0])
+        looks = sigmoid(logits[:, : len(centres), 0])
         real, fake = np.split(logits[-1, len(centres) :], [n])
         best, curves = {"best_step": np.array([e.step]), "best_d": looks[-1]}, e.game.objective
         if np.isfinite(looks).all():
             best |= {"best_after": np.array(LOOKS), "best_path": looks[:-1]}
         if e.config.packing == 1 and not curves.critic:  # it learned ln p/q, from which the best a follows
-            a, b = (curves.optimum(_sigmoid(logit), _sigmoid(-logit)) for logit in (real, fake))
+            a, b = (curves.optimum(sigmoid(logit), sigmoid(-logit)) for logit in (real, fake))
             best |= {"best_value": np.array([value_function(a, b, curves)])}
         return {name: array for name, array in best.items() if np.isfinite(array).all()}
-
-    def _plane(self) -> dict[str, np.ndarray]:
-        """σ(D) as it stands, over the square that holds the real rows."""
-        x, y = square(np.asarray(self.experiment.held_out), PLANE)
-        return {"plane_x": x, "plane_y": y, "plane_d": over(judgement, self.experiment, x, y)}
 
     @property
     def frames(self) -> dict[str, np.ndarray]:
         """All frames so far, as arrays: the content of frames.safetensors."""
-        found = self.memory()
+        found, e = self.memory(), self.experiment
         if found:
             fixed = dict(zip(("edges", "p"), self._grid or (), strict=False))
             found = (fixed if self._scatter is None else self._scatter.fixed) | found
-        if self.experiment.features == 2 and not isinstance(self.experiment.distribution, Empirical):
-            found |= self._plane()
+        if e.labels is not None:
+            return found | curves_of_classes(e, self._grid and self._grid[0])
+        if e.features == 2 and not isinstance(e.distribution, Empirical):
+            found |= plane_of(e)
         return found
 
     @property
@@ -296,14 +297,33 @@ def verdict(experiment: Experiment, count: int, draw: int = 0) -> tuple[Verdict,
     index = LAST + draw
     sample, rng = experiment.sample(count, index=index), stream(experiment.config.seed, "verdict", index)
     _refuse_nonfinite(experiment.step, sample)
+    judged = _judge_rows(experiment, sample, rng, index)
+    if experiment.labels is not None and judged.evidence is not None:
+        judged = judge_classes(experiment, experiment.labels, judged.evidence, sample, index)
+    return judged, sample
+
+
+def _judge_rows(experiment: Experiment, sample: np.ndarray, rng: np.random.Generator, index: int) -> Verdict:
+    """The verdict on all rows together."""
     if experiment.held_out is None:
-        return judge(sample[:, 0], experiment.distribution, rng), sample
+        return judge(sample[:, 0], experiment.distribution, rng)
     if isinstance(experiment.distribution, Empirical):
         against = describe_judges(experiment)
         judged = judge_two_sample(sample, experiment.held_out, rng, names=experiment.names, against=against)
     else:
         judged = judge(sample, experiment.distribution, rng, names=experiment.names)
-    return with_classifier(judged, sample, experiment.held_out, rng), sample
+    labels, codes = experiment.labels, experiment.classes_of(len(sample), index)
+    real = experiment.held_out
+    if labels is None or codes is None or experiment.held_classes is None:
+        return with_classifier(judged, sample, real, rng)
+    told = beside_classes(labels, real, experiment.held_classes)
+    return with_classifier(judged, beside_classes(labels, sample, codes), told, rng)
+
+
+def with_classes(experiment: Experiment, sample: np.ndarray) -> dict[str, np.ndarray]:
+    """The rows that were judged, and the numbers of their classes, as frames.safetensors has them."""
+    codes = experiment.classes_of(len(sample), LAST)
+    return {"sample": sample} | ({} if codes is None else {"sample_class": codes})
 
 
 def describe_judges(experiment: Experiment) -> str:
@@ -322,7 +342,7 @@ def with_classifier(
     It is the accuracy of a classifier that was trained to tell generated from real rows, on rows it has not
     seen. It decides with the other tests, and has half of the level (``Verdict.joined_by``).
     """
-    if sample.shape[1] == 1 or min(len(sample), len(real)) < MIN_ROWS:
+    if judged.energy is None or min(len(sample), len(real)) < MIN_ROWS:
         return judged
     test = classifier_two_sample_test(sample, real, rng)
     tail = GuessTail(test.n_test)
@@ -348,86 +368,9 @@ def _row(ks: float, ks_p: float, w1: float | None, distance: float, x: np.ndarra
     return {"ks": ks, "ks_p": ks_p, "w1": w1, "js": distance, "mean": mean, "sd": sd}
 
 
-def judgement(e: Experiment, x: np.ndarray) -> np.ndarray:
-    """D(x) = p/(p+q) as the objective's logits say it; σ(a), a mere picture of a, where they know no p/q."""
-    a = e.logits(x)
-    d = e.game.objective.probability(a)
-    return _sigmoid(a) if d is None else d
-
-
-def _sigmoid(a: np.ndarray) -> np.ndarray:
-    d: np.ndarray = np.exp(-np.logaddexp(0.0, -a))
-    return d
-
-
 def _axes(e: Experiment) -> np.ndarray | None:
     """What ``spread`` measures in; None for a distribution without sd."""
     if e.held_out is not None:
         return spread_axes(e.held_out)
     _, scale, name = location_scale(e.distribution)
     return np.array([[1.0 / scale]]) if name == "sd" else None
-
-
-def _grid(e: Experiment, bandwidth: float | None) -> tuple[np.ndarray, np.ndarray]:
-    """Edges of the bins of all frames, and the density of the data over them."""
-    if not isinstance(e.distribution, Empirical):
-        return _remembered_grid(e.distribution)
-    edges = _edges(*e.distribution.support)
-    return edges, _kde(e.distribution.values, edges, bandwidth)
-
-
-@lru_cache(maxsize=8)  # the runs of a sweep have few targets
-def _remembered_grid(distribution: Distribution) -> tuple[np.ndarray, np.ndarray]:
-    # with heavy tails a bin of the wide interval would hold all that matters
-    shares = (0.9999, 0.98) if math.isfinite(distribution.sd) else (0.98,)
-    edges = _edges(*bulk(distribution, (*shares, 0.95, 0.9, 0.8), BINS / 6))
-    density = np.diff(distribution.cdf(edges)) / np.diff(edges)
-    edges.flags.writeable = density.flags.writeable = False
-    return edges, density
-
-
-def _edges(low: float, high: float) -> np.ndarray:
-    margin = 0.15 * (high - low)
-    return np.linspace(low - margin, high + margin, BINS + 1)
-
-
-def bulk(distribution: Distribution, shares: Sequence[float], width: float) -> tuple[float, float]:
-    """The widest interval of these shares of all values that is so many interquartile ranges wide at most.
-
-    Of a distribution with modes the first: a rare mode would be taken for a tail.
-    """
-    if modes_of(distribution) is not None:
-        shares = shares[:1]
-    most = width * float(np.ptp(distribution.interval(0.5)))
-    intervals = [distribution.interval(share) for share in shares]
-    low, high = next((ends for ends in intervals if ends[1] - ends[0] <= most), intervals[-1])
-    return float(low), float(high)
-
-
-def _probabilities(density: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """The mass in each bin, and last what lies outside."""
-    width = np.diff(edges)
-    inside = float(density @ width)
-    return np.append(density * width, max(0.0, 1 - inside)) / max(1.0, inside)
-
-
-def _bandwidth(values: np.ndarray) -> float:
-    """Of a kernel density estimate; infinite for values that are all equal.
-
-    Source:  Silverman 1986, equation 3.31
-    """
-    low, high = np.quantile(values, [0.25, 0.75])
-    spread = min(s for s in (values.std(), (high - low) / NORMAL_IQR, np.inf) if s > 0)
-    return float(0.9 * spread * len(values) ** -0.2)
-
-
-def _kde(values: np.ndarray, edges: np.ndarray, bandwidth: float | None = None) -> np.ndarray:
-    """Gaussian kernel density estimate, the mean over each bin, for distributions without a density."""
-    from scipy.special import ndtr
-
-    bandwidth = _bandwidth(values) if bandwidth is None else bandwidth
-    if not math.isfinite(bandwidth):
-        return np.zeros(len(edges) - 1)
-    values = values[:: max(1, len(values) // KDE_ROWS)]
-    cdf = ndtr((edges[:, None] - values) / bandwidth).mean(axis=1)
-    return np.diff(cdf) / np.diff(edges)

@@ -11,6 +11,7 @@ from minigan.gan.objectives import objective as objective_called
 from minigan.nn.network import Network
 from minigan.training.config import Config
 from minigan.training.draws import draw_latent, stream
+from minigan.training.labels import Labels, one_by_one
 from minigan.training.units import Units
 
 CHUNK = 2**16  # rows that pass a network at once outside training
@@ -26,22 +27,44 @@ class Sampler:
     network: Network
     units: Units
     latent_size: int
+    labels: Labels | None = None
 
     def latent(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Latent vectors of the configured distribution.    Shapes:  → (*shape, n)"""
         return draw_latent(self.config, self.latent_size, rng, shape)
 
-    def generate(self, latent: np.ndarray, block: int = 0) -> np.ndarray:
-        """G(z) in the user's units, float64; block as in ``apply``.    Shapes:  (…, n, latent) → (…, n, p)"""
-        return self.units.to_user(apply(self.network, latent, self.config.dtype, self.backend, block))
+    def generate(self, latent: np.ndarray, block: int = 0, codes: np.ndarray | None = None) -> np.ndarray:
+        """G(z) or G(z, k) in the user's units, float64; block as in ``apply``.
+
+        Shapes:  (…, n, latent), codes (…, n) → (…, n, p)
+        """
+        told = self.told(codes)
+        return self.units.to_user(apply(self.network, latent, self.config.dtype, self.backend, block, told))
+
+    def told(self, codes: np.ndarray | None) -> np.ndarray | None:
+        """What networks are told of classes.    Shapes:  (…) → (…, K)"""
+        if self.labels is None or codes is None:
+            return None
+        return self.labels.one_hot(codes, self.config.dtype)
+
+    def codes(self, count: int, index: int = 0, condition: Any = None) -> np.ndarray | None:
+        """The classes of the rows of ``sample``: those asked for, or drawn by their priors; None without.
+
+        Shapes:  → (count,)
+        Raises:  ConfigError – for a class that is none
+        """
+        of = stream(self.config.seed, "class", index)
+        return one_by_one(self.labels, condition, count, lambda labels: labels.codes(of, count))
 
     def observed(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """What the instrument shows of generated rows: with its noise, if it has any."""
         sd = self.config.observation_noise
         return rows + sd * rng.standard_normal(rows.shape) if sd else rows
 
-    def sample(self, count: int, index: int = 0, block: int = 0) -> np.ndarray:
+    def sample(self, count: int, index: int = 0, block: int = 0, condition: Any = None) -> np.ndarray:
         """``count`` generated rows, those of draw ``index``: the same call gives the same rows.
+
+        condition  of a conditional run: a class, or one for each row; None for classes by their priors
 
         With a block the first of many rows are bitwise those of few; with observation noise, which is drawn
         after all latents, they are not the same rows.
@@ -49,27 +72,38 @@ class Sampler:
         Shapes:  → (count, p)
         """
         rng = stream(self.config.seed, "eval", index)
-        return self.observed(self.generate(self.latent(rng, (count,)), block), rng)
+        codes = self.codes(count, index, condition)
+        return self.observed(self.generate(self.latent(rng, (count,)), block, codes), rng)
 
 
 @np.errstate(invalid="ignore")  # a flag without a NaN: of OpenBLAS's AVX-512 products of five columns
-def apply(network: Network, x: np.ndarray, dtype: str, backend: Any, block: int = 0) -> np.ndarray:
-    """What a network makes of rows, float64.    Shapes:  (…, n, p) → (…, n, q)
+def apply(
+    network: Network, x: np.ndarray, dtype: str, backend: Any, block: int = 0, told: np.ndarray | None = None
+) -> np.ndarray:
+    """What a network makes of rows, and of what it is told of their classes, float64.
 
     block  0, or how many rows pass at once, the last ones filled up with zeros: a product of matrices rounds
            a row as its number of rows wants it, so that a row then does not depend on how many there are
+
+    Shapes:  (…, n, p), told (…, n, K) → (…, n, q)
     """
     parts, count = [], x.shape[-2]
-    for start in range(0, count, block or CHUNK):
-        rows = np.ascontiguousarray(x[..., start : start + (block or CHUNK), :], dtype)
+
+    def piece(of: np.ndarray, start: int) -> np.ndarray:
+        rows = np.ascontiguousarray(of[..., start : start + (block or CHUNK), :], dtype)
         if block and rows.shape[-2] < block:
             rows = np.concatenate(
-                [rows, np.zeros((*x.shape[:-2], block - rows.shape[-2], x.shape[-1]), dtype)], -2
+                [rows, np.zeros((*of.shape[:-2], block - rows.shape[-2], of.shape[-1]), dtype)], -2
             )
-        if backend.xp is np and rows.ndim == 2:
+        return rows
+
+    for start in range(0, count, block or CHUNK):
+        rows = piece(x, start)
+        if backend.xp is np and rows.ndim == 2 and told is None:
             parts.append(_in_long_rows(network, rows))
         else:
-            parts.append(network(constant(backend.array(rows))).numpy())
+            given = (rows,) if told is None else (rows, piece(told, start))
+            parts.append(network(*(constant(backend.array(part)) for part in given)).numpy())
     return np.concatenate(parts, axis=-2)[..., :count, :].astype("float64")
 
 

@@ -8,7 +8,6 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +23,8 @@ from minigan.errors import (
     quoted,
 )
 from minigan.evaluation.two_sample import KSResult
-from minigan.evaluation.verdict import LEVEL, Power, Row, Verdict
+from minigan.evaluation.verdict import LEVEL, OfClass, Power, Row, Verdict
+from minigan.nn.network import layers_of
 from minigan.storage import checkpoint, files
 from minigan.storage.directory import STOPPED, RunDirectory
 from minigan.storage.memory import MemoryRun
@@ -32,6 +32,7 @@ from minigan.training.config import Config, flatten, replace, to_json
 from minigan.training.data import Data, read_configured
 from minigan.training.draws import stream
 from minigan.training.experiment import Experiment, course, get_backend, make_network
+from minigan.training.labels import restored
 from minigan.training.limits import check
 from minigan.training.sampler import Sampler, apply, probability
 from minigan.training.settings import from_json
@@ -83,15 +84,17 @@ class Trained(NamedTuple):
     sampler: Sampler
     notes: tuple[str, ...]
 
-    def sample(self, count: int, index: int = 0, block: int = 0) -> np.ndarray:
-        """``count`` generated rows, those of draw ``index``, in blocks of so many if not 0.
+    def sample(self, count: int, index: int = 0, block: int = 0, condition: Any = None) -> np.ndarray:
+        """``count`` generated rows, those of draw ``index``, in blocks of so many if not 0; of a class, or of
+        one for each row.
 
         Shapes:  → (count, p)
 
         Raises:  DivergedError – if they are not finite, with the newest checkpoint whose rows are
+                 ConfigError – for a class that is none
         """
         with np.errstate(all="ignore"):
-            rows = self.sampler.sample(count, index, block)
+            rows = self.sampler.sample(count, index, block, condition)
         if not np.isfinite(rows).all():
             raise DivergedError(
                 f"what the generator returns is not finite at step {self.step}; "
@@ -99,17 +102,25 @@ class Trained(NamedTuple):
             )
         return rows
 
-    def judge(self, rows: np.ndarray) -> np.ndarray:
+    def judge(self, rows: np.ndarray, condition: Any = None) -> np.ndarray:
         """D at rows in the user's units: the share given to real as the objective has it, else σ.
 
+        condition  of a conditional run: the class of all rows, or of each
+
         Shapes:  (n, p) → (n,)
+        Raises:  ConfigError – for a class that is none, or where D has to be told one
         """
-        c = self.config
-        backend, sizes = self.sampler.backend, self.sizes["discriminator"]
-        network = make_network(c, c.discriminator, backend, stream(0, "init"), sizes[0], 1)
+        c, sampler = self.config, self.sampler
+        if sampler.labels is not None and condition is None:
+            raise ConfigError("this D judges a row as one of a class; say which, by condition=…")
+        backend, sizes = sampler.backend, self.sizes["discriminator"]
+        told = sampler.told(sampler.codes(len(rows), 0, condition))
+        classes = 0 if told is None else told.shape[1] * c.packing
+        network = make_network(c, c.discriminator, backend, stream(0, "init"), sizes[0], 1, classes)
         network.parameters.load(_of("discriminator", self.arrays))
-        scaled = np.concatenate([self.sampler.units.to_network(rows)] * c.packing, axis=-1)
-        return probability(c.objective, apply(network, scaled, c.dtype, backend)[:, 0])
+        scaled = np.concatenate([sampler.units.to_network(rows)] * c.packing, axis=-1)
+        k = None if told is None else np.concatenate([told] * c.packing, axis=-1)
+        return probability(c.objective, apply(network, scaled, c.dtype, backend, told=k)[:, 0])
 
 
 def reopen(
@@ -200,26 +211,33 @@ def _refuse_diverged(run: RunDirectory, at: str | None) -> None:
 def read_verdict(path: Path) -> Verdict:
     """What verdict.json says.    Raises:  DataError – if it is not a verdict"""
     try:
-        value = json.loads(files.read_bounded(path))
-        rows = []
-        for row in value["rows"]:
-            numbers = {key: _number(row[key]) for key in ("value", "perfect", "bound")}
-            target = None if row["target"] is None else _number(row["target"])
-            rows.append(Row(name=str(row["name"]), unit=str(row["unit"]), target=target, **numbers))
-        ks = KSResult(**{key: _number(value["ks"][key]) for key in ("statistic", "pvalue", "location")})
-        p, power = _number(value["pvalue"]), value.get("power")
-        return Verdict(
-            tuple(rows),
-            ks,
-            p,
-            str(value["sentence"]),
-            # older verdicts did not ask whether there were enough values, nor say against what
-            enough=p < LEVEL or value.get("indistinguishable", True) is not None,
-            power=None if power is None else Power.read(power),
-            against=str(value.get("against", "the target")),
-        )
+        return _verdict(json.loads(files.read_bounded(path)))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise DataError(f"{quoted(str(path))} is damaged: it is not a verdict; judge the run again") from None
+
+
+def _verdict(value: Any) -> Verdict:
+    """What ``Verdict.as_dict`` made.    Raises:  what is caught above"""
+    rows = []
+    for row in value["rows"]:
+        numbers = {key: _number(row[key]) for key in ("value", "perfect", "bound")}
+        target = None if row["target"] is None else _number(row["target"])
+        rows.append(Row(name=str(row["name"]), unit=str(row["unit"]), target=target, **numbers))
+    ks = KSResult(**{key: _number(value["ks"][key]) for key in ("statistic", "pvalue", "location")})
+    p, power = _number(value["pvalue"]), value.get("power")
+    return Verdict(
+        tuple(rows),
+        ks,
+        p,
+        str(value["sentence"]),
+        # older verdicts did not ask whether there were enough values, nor say against what
+        enough=p < LEVEL or value.get("indistinguishable", True) is not None,
+        power=None if power is None else Power.read(power),
+        against=str(value.get("against", "the target")),
+        classes=tuple(
+            OfClass(str(part["name"]), _verdict(part["verdict"])) for part in value.get("classes", ())
+        ),
+    )
 
 
 def _number(value: Any) -> float:
@@ -415,6 +433,16 @@ def _trained(run: RunDirectory, config: Config, found: checkpoint.Latest) -> Tra
     features = found.arrays["shift"].size if "shift" in found.arrays else 1
     latent = config.latent.size or features
     check(config, features=features)
+    try:
+        labels = restored(found.state)
+    except ValueError as error:
+        raise CheckpointError(f"the checkpoint {found.path} is damaged: {error}; use an older one") from None
+    if (labels is None) != (config.label is None):
+        raise CheckpointError(
+            f"the checkpoint {found.path} does not fit config.json, whose label is {_shown(config.label)}; "
+            "restore it"
+        )
+    classes = 0 if labels is None else labels.count
     sizes = {
         "generator": (latent, *config.generator.widths, features),
         "average": (latent, *config.generator.widths, features),
@@ -425,8 +453,10 @@ def _trained(run: RunDirectory, config: Config, found: checkpoint.Latest) -> Tra
         "scale": ((1, features), "float64"),
     }
     for player, widths in sizes.items():
-        for i, (n, m) in enumerate(pairwise(widths)):
-            expected |= {f"{player}.{i}.W": ((n, m), config.dtype), f"{player}.{i}.b": ((1, m), config.dtype)}
+        told = (classes * config.packing, config.conditioning) if widths[-1] == 1 and player[0] == "d" else ()
+        for i, layer in enumerate(layers_of(widths, "tanh", *(told or (classes,)))):
+            shapes = layer.shapes().items()
+            expected |= {f"{player}.{i}.{name}": (shape, config.dtype) for name, shape in shapes}
     own = (*(f"{player}." for player in sizes), "shift", "scale")
     arrays = {name: array for name, array in found.arrays.items() if name.startswith(own)}
     checkpoint.require(arrays, expected)
@@ -438,9 +468,9 @@ def _trained(run: RunDirectory, config: Config, found: checkpoint.Latest) -> Tra
         notes.append(
             f"it is sampled with NumPy, which may round otherwise than where it was trained: {error}"
         )
-    network = make_network(config, config.generator, backend, stream(0, "init"), latent, features)
+    network = make_network(config, config.generator, backend, stream(0, "init"), latent, features, classes)
     network.parameters.load(_of("average", arrays))
-    sampler = Sampler(config, backend, network, Units(arrays["shift"], arrays["scale"]), latent)
+    sampler = Sampler(config, backend, network, Units(arrays["shift"], arrays["scale"]), latent, labels)
     names = _names(config, found.state.get("names"), features)
     ordered = {name: arrays[name] for name in expected}
     return Trained(run, config, step, names, sizes, ordered, sampler, tuple(notes))

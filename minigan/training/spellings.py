@@ -22,8 +22,9 @@ from minigan.training.synonyms import COMMANDS, ELSEWHERE, FLAGS, NAMES, PLAYERS
 
 RATES = ("generator_optimizer.rate", "discriminator_optimizer.rate")
 OPTIONS = {  # options of `train`, each a spelling of --set: the settings that it sets
-    "target": ("target",), "data": ("data",), "objective": ("objective",), "batch": ("batch",),
-    "steps": ("steps",), "lr": RATES, "seed": ("seed",), "backend": ("backend",), "dtype": ("dtype",),
+    "target": ("target",), "data": ("data",), "label": ("label",), "objective": ("objective",),
+    "batch": ("batch",), "steps": ("steps",), "lr": RATES, "seed": ("seed",), "backend": ("backend",),
+    "dtype": ("dtype",),
 }  # fmt: skip
 DEVICES = {"auto": "auto", "cpu": "numpy", "cuda": "cupy", "gpu": "cupy"}  # of --device: the backend
 YES, NO = ("true", "yes", "on", "y", "t", "1"), ("false", "no", "off", "n", "f", "0")

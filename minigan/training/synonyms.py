@@ -114,7 +114,8 @@ NAMES = (  # of settings; a player's name beside a word, as in lr_d or critic.lr
              "lookahead", "order"),
     Synonyms("jit compile compiled graph executor cuda_graph cuda_graphs fast", "execution"),
     Synonyms("cga sga consensus_weight consensus_optimization", "consensus"),
-    Synonyms("run_name experiment exp_name experiment_name title tag run label", "name"),
+    Synonyms("run_name experiment exp_name experiment_name title tag run", "name"),
+    Synonyms("labels label_column label_col class_column class_label conditional", "label"),
     Synonyms("sampler generator_rng prng philox", "random", "numpy or philox"),
 )  # fmt: skip
 PLAYERS = {  # words for a player, and what its settings begin with

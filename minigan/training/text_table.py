@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from operator import itemgetter
-from typing import BinaryIO, NamedTuple, TextIO
+from typing import Any, BinaryIO, NamedTuple, TextIO
 
 import msgspec
 import numpy as np
@@ -60,7 +60,8 @@ _ADVICE = (  # what to do about a field that is no number, by its form
 class Table(NamedTuple):
     """What a file holds: values (n, p), column names, notes, and which columns its header does not name.
 
-    code  whether it is no file but came from a program, so that advice is written in Python
+    code    whether it is no file but came from a program, so that advice is written in Python
+    label   the name of the column with the class of each row, if one was asked for, and what it holds
     """
 
     values: np.ndarray
@@ -68,9 +69,17 @@ class Table(NamedTuple):
     notes: list[str]
     unnamed: tuple[int, ...] = ()
     code: bool = False
+    label: str | None = None
+    labels: Sequence[Any] = ()
 
 
-def read_text(file: BinaryIO, what: str, columns: Sequence[int | str] | None, header: bool | None) -> Table:
+def read_text(
+    file: BinaryIO,
+    what: str,
+    columns: Sequence[int | str] | None,
+    header: bool | None,
+    label: int | str | None = None,
+) -> Table:
     """The table in a text file, NaN where a value is missing; ``header`` None: see whether there is one.
 
     Raises:  DataError – with the line, if it is no table, or not of numbers in the columns asked for
@@ -78,13 +87,15 @@ def read_text(file: BinaryIO, what: str, columns: Sequence[int | str] | None, he
     encoding, notes = _encoding(file)
     with io.TextIOWrapper(file, encoding=encoding, errors="backslashreplace") as text:
         form = Form(what, _opening(text, what), header)
-        selected = select(columns, form.names, what, form.has_header)
-        rows, numbers = _Rows(form, selected), array("d")
+        selected, mark = features_beside(columns, label, form.names, what, form.has_header)
+        rows, numbers, labels = _Rows(form, selected), array("d"), list[str]()
         text.seek(0)
         for _ in range(form.first_row - 1):
             text.readline()
         for number, block in _blocks(text, what, form.first_row):
             numbers.fromlist(rows.read(number, block))
+            if mark is not None:
+                labels += _fields_of(form, mark, number, block)
         rows.decimals.refuse_doubt(what)
     values = (np.frombuffer(numbers, np.float64) if numbers else np.empty(0)).reshape(-1, len(selected))
     names, notes = tuple(form.names[i] for i in selected), notes + form.notes
@@ -99,7 +110,38 @@ def read_text(file: BinaryIO, what: str, columns: Sequence[int | str] | None, he
         kept = [k for k in range(len(names)) if k not in nameless]
         values, names = np.ascontiguousarray(values[:, kept]), tuple(names[k] for k in kept)
         index = [index[k] for k in kept]
-    return Table(values, names, notes, tuple(k for k, named in enumerate(index) if named))
+    unnamed = tuple(k for k, named in enumerate(index) if named)
+    return Table(values, names, notes, unnamed, False, None if mark is None else form.names[mark], labels)
+
+
+def _fields_of(form: Form, column: int, number: int, block: str) -> list[str]:
+    """One column of a block of lines, as text."""
+    lines = [
+        (number + k, line) for k, content in enumerate(block.split("\n")) if (line := _stripped(content))
+    ]
+    return [form.split(*line)[column] for line in lines]
+
+
+def features_beside(
+    columns: Sequence[int | str] | None,
+    label: int | str | None,
+    names: tuple[str, ...],
+    what: str,
+    has_header: bool,
+) -> tuple[list[int], int | None]:
+    """The indices of the selected columns without that of the label, and that one.
+
+    Raises:  DataError – as ``select``, and where the label is all there is
+    """
+    selected = select(columns, names, what, has_header)
+    if label is None:
+        return selected, None
+    (mark,) = select([label], names, what, has_header)
+    if selected == [mark]:
+        raise DataError(
+            f"{what} has no column beside the label {quoted(names[mark])} to learn; give one of numbers"
+        )
+    return [i for i in selected if i != mark], mark
 
 
 def read_header(file: BinaryIO, what: str) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import flatten, to_json
 from minigan.training.experiment import Experiment
-from minigan.training.metrics import Observer, expected_modes, verdict
+from minigan.training.metrics import Observer, expected_modes, verdict, with_classes
 from minigan.training.saved import BITS, FRAMES, Reopened, describe_drift, not_finite, read_verdict
 from minigan.training.savings import Moment, Savings
 from minigan.training.signals import Interrupted, Terminated, noted
@@ -195,8 +195,7 @@ class Session:
         state = {
             "config": self._config,
             "lengths": self._lengths,
-            "names": experiment.names,
-            "data": experiment.digest,
+            **experiment.learned,
             "rows": self._rows,
             "seconds": round(self.seconds, 3),
             "best": best if math.isfinite(best) else None,
@@ -228,7 +227,9 @@ class Session:
         """
         if self._finished is None:
             self._judged, sample = verdict(self.experiment, self.experiment.config.eval_samples)
-            checkpoint.save_frames(self.run, {**self.observer.frames, "sample": sample})
+            checkpoint.save_frames(
+                self.run, {**self.observer.frames, **with_classes(self.experiment, sample)}
+            )
             self.run.write_verdict(self._judged.as_dict())
 
     def finish(self) -> Outcome:

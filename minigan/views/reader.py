@@ -8,16 +8,18 @@ import numpy as np
 
 from minigan.engine.autodiff import grad
 from minigan.engine.tensor import Tensor, constant, variable
+from minigan.errors import ConfigError
 from minigan.evaluation.modes import modes_of
 from minigan.gan.detectors import Finding, diagnose
 from minigan.gan.theory.diagnostics import generator_at_rest, optimal_discriminator
 from minigan.nn.network import Network
 from minigan.probability.empirical import Empirical
 from minigan.training.config import Config, flatten, replace
+from minigan.training.curves import judgement
 from minigan.training.data import Data
 from minigan.training.draws import stream
 from minigan.training.experiment import Experiment
-from minigan.training.metrics import Observer, expected_modes, judgement
+from minigan.training.metrics import Observer, expected_modes
 from minigan.views.frame import Frame, Layer, LineFrame, PlaneFrame, Responses, Scene
 from minigan.views.snapshot import Snapshot
 
@@ -43,6 +45,11 @@ class Reader:
     def __init__(self, config: Config, data: Data | None = None) -> None:
         # On the host, whatever trains elsewhere: what looks on takes no time of a device.
         self.experiment = Experiment(replace(config, backend="numpy", execution="auto"), data=data)
+        if self.experiment.labels is not None:
+            raise ConfigError(
+                "views of a moment show no classes, and this run is told them by its label; its page, "
+                "run.plot(), shows each, or leave the label out"
+            )
         self._observer = Observer(self.experiment, best=False)
         self._latent = self._fixed_latent(DOTS)
         self._bands: Mapping[str, tuple[float, float]] = {}

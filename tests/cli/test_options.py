@@ -57,7 +57,7 @@ def said(minigan_, place):
         ("--device", "gpu", {"backend": "cupy"}), ("--device", "auto", {"backend": "auto"}),
         ("--dtype", "float64", {"dtype": "float64"}),
         ("--backend", "strict", {"backend": "strict"}),
-        ("--target", "N(1,2)", {"target": "N(1,2)", "data": None, "header": None}),
+        ("--target", "N(1,2)", {"target": "N(1,2)", "data": None, "header": None, "label": None}),
     ],
 )  # fmt: skip
 def test_an_option_is_a_spelling_of_set_and_names_itself(printed, option, value, settings):

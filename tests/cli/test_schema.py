@@ -97,6 +97,7 @@ def test_the_schema_is_one():
 
 FREE = {"sweep.rows"}  # whose names are settings too
 OPTIONAL = {
+    **{"verdict": {"classes"}, "architecture": {"label"}},  # only of a conditional run
     "train": {"resumed_from"},  # only of a run that went on
     "explain": {"kinds", "total", "rest", "gflops"},  # only of a plan
 }

@@ -723,7 +723,7 @@ def test_place_that_cannot_be_written_is_refused(copy):
 # ── densities ───────────────────────────────────────────────────────────────────────────────────────────
 def densities_panel(distribution, seed=0):
     """The panel of densities of a perfect sampler of ``distribution``, with the frames a run would keep."""
-    from minigan.training.metrics import BINS, bulk
+    from minigan.training.curves import BINS, bulk
 
     low, high = bulk(distribution, (0.9999, 0.98, 0.95, 0.9, 0.8), BINS / 6)
     margin = 0.15 * (high - low)

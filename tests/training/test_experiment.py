@@ -13,7 +13,8 @@ from minigan.errors import ConfigError, DataError, UnavailableError
 from minigan.machine import describe_blas, limited
 from minigan.nn.network import Network
 from minigan.training.data import Data, read_data
-from minigan.training.experiment import SMALL, Ensemble, Experiment, get_backend
+from minigan.training.experiment import Ensemble, Experiment, get_backend
+from minigan.training.material import SMALL
 from minigan.training.settings import resolve
 
 BATCHES = ("real", "latent_d", "latent_g")

@@ -13,13 +13,12 @@ from minigan.evaluation.verdict import judge_two_sample
 from minigan.gan.theory.diagnostics import LN4, implied_js, value_function
 from minigan.probability import Normal, StudentT
 from minigan.training import metrics
+from minigan.training.curves import BINS, PLANE
 from minigan.training.data import Data
 from minigan.training.experiment import Experiment
 from minigan.training.metrics import (
-    BINS,
     LAST,
     MAX_FRAMES,
-    PLANE,
     Observer,
     expected_modes,
     verdict,
