@@ -3,7 +3,9 @@
     python -m bench.sweeps [--runs 512] [--eval-samples 100 1000 10000]
 
 Evaluations and the verdict are what the run costs alone as well; the rest is directories, settings, networks,
-checkpoints and records. Recording the step counts as a step: once per structure.
+checkpoints and records. Recording the step counts as a step: once per structure. Last, the wall time of the
+whole sweep with a process for each processor, as the command has it for so many runs: steps, recording and
+the start of the processes are in it.
 """
 
 import argparse
@@ -14,6 +16,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from bench.common import table, write
+from minigan.machine import cores
 from minigan.sweeps.sweep import create, read_sweep
 from minigan.sweeps.workers import local, run_sweep
 from minigan.training import trainer
@@ -22,8 +25,9 @@ from minigan.training.steps import Steps
 
 STEPS = 5
 PARTS = {"steps": ((Steps, "advance"),), "evaluations": ((Observer, "row"), (trainer, "verdict"))}
-TIMES = ("evaluations_ms", "rest_ms", "evaluations_wall_ms", "rest_wall_ms")
-HEADER = ("values of an evaluation", "evaluations, ms", "the rest, ms", "evaluations, wall", "the rest, wall")
+TIMES = ("evaluations_ms", "rest_ms", "evaluations_wall_ms", "rest_wall_ms", "whole_wall_ms")
+HEADER = ("values of an evaluation", "evaluations, ms", "the rest, ms", "evaluations, wall", "the rest, wall",
+          "all, in processes, wall")  # fmt: skip
 
 
 def now():
@@ -43,11 +47,25 @@ def clocked(function, spent):
     return timed
 
 
-def measure(runs, eval_samples, folder):
-    """Milliseconds a run of evaluations and of the rest, each of the processor and of the wall."""
+def planned(runs, eval_samples, folder):
+    """The directory of a sweep that is to run."""
     plan = Path(folder) / "plan.toml"
     plan.write_text(f'[set]\nsteps = {STEPS}\neval_samples = {eval_samples}\n[vary]\nseed = "0:{runs}"\n')
-    path, spent, began = create(folder, read_sweep(plan)), {part: [0.0, 0.0] for part in PARTS}, now()
+    return create(folder, read_sweep(plan))
+
+
+def whole(runs, eval_samples, folder):
+    """Milliseconds of wall time a run, of all there is, with a process for each processor."""
+    path, count, began = planned(runs, eval_samples, folder), cores(), time.perf_counter()
+    _, failures = run_sweep(path, local(count), count)
+    if failures:
+        raise SystemExit("\n".join(failures))
+    return 1000 * (time.perf_counter() - began) / runs
+
+
+def measure(runs, eval_samples, folder):
+    """Milliseconds a run of evaluations and of the rest, each of the processor and of the wall."""
+    path, spent, began = planned(runs, eval_samples, folder), {part: [0.0, 0.0] for part in PARTS}, now()
     patches = [
         patch.object(owner, name, clocked(getattr(owner, name), spent[part]))
         for part, places in PARTS.items()
@@ -86,9 +104,9 @@ def main(arguments=None):
     with tempfile.TemporaryDirectory() as folder:
         measure(2, 100, folder)  # imports
         for size in options.eval_samples:
-            times = measure(options.runs, size, folder)
+            times = [*measure(options.runs, size, folder), whole(options.runs, size, folder)]
             results.append({"eval_samples": size, **dict(zip(TIMES, times, strict=True))})
-    print(f"{options.runs} runs of {STEPS} steps, a run beside them, of the processor and of the wall")
+    print(f"{options.runs} runs of {STEPS} steps, a run beside them, of processor and wall; {cores()} cores")
     print(table(HEADER, [cells(result) for result in results]))
     if options.write:
         content = {"runs": options.runs, "steps": STEPS, "results": results}

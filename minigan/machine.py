@@ -161,6 +161,12 @@ def cpu_model() -> str:
 # ── memory
 
 
+def cores() -> int:
+    """The processor's cores that this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
 def require_memory(size: int, what: str, advice: str, available: int | None) -> None:
     """Refuse work of so many bytes before it takes them.
 

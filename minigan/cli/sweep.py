@@ -26,7 +26,8 @@ from minigan.errors import ConfigError, SweepError, UnavailableError, printable
 @click.option(
     "--jobs",
     type=Whole(1, 4096),
-    help="Processes, or jobs of the cluster at a time.  [default: 1, or its threads]",
+    help="Processes, or jobs of the cluster at a time.  [default: for many runs one for each processor, "
+    "else 1; the cluster's threads]",
 )
 @click.option("--scheduler", metavar="URL", help="Of Dask, as tls://host:8786 or tcp://127.0.0.1:8786.")
 @click.option("--tls-ca", metavar="FILE", help="Certificate of the authority that signed the scheduler's.")
@@ -65,7 +66,7 @@ def sweep(
     from minigan.cli.progress import SweepProgress
     from minigan.front import figures
     from minigan.sweeps import sweep as sweeps
-    from minigan.sweeps.workers import dask, local, run_sweep
+    from minigan.sweeps.workers import dask, local, run_sweep, usual_count
 
     if (file is None) == (resume is None):
         raise ConfigError("give a SWEEP.toml to begin with, or --resume with the directory of a sweep")
@@ -74,17 +75,19 @@ def sweep(
     refuse_no_sweep(file)
     if (workers == "dask") != (scheduler is not None):
         raise ConfigError("--workers dask and --scheduler URL belong together; give both or neither")
-    if scheduler is None:
-        count = jobs or 1
-        run: Any = local(count)
-    else:
+    run: Any = None
+    if scheduler is not None:
         run = dask(scheduler, {"ca": tls_ca, "cert": tls_cert, "key": tls_key})
-        count = jobs or run.slots
+        jobs = jobs or run.slots
+    elif jobs is not None:
+        run = local(jobs)
     if resume is None:
         plan = sweeps.read_sweep(str(file), sets)
         path = sweeps.create(out, plan)
     else:
         path, plan = Path(resume), sweeps.load(resume)
+    count = jobs or usual_count(plan)
+    run = run or local(count)
     with SweepProgress(console(ctx, err=True), path, plan, quiet=ctx.obj["quiet"]):
         found, failures = run_sweep(os.path.abspath(path), run, count, allow_drift=allow_drift)
     files = {name: str(path / f) for name, f in (("results", "results.csv"), ("rates", "rates.json"))}

@@ -22,7 +22,7 @@ import numpy as np
 from minigan import backend as backends
 from minigan.compiler.capture import CaptureError
 from minigan.errors import ConfigError, UnavailableError, quoted
-from minigan.machine import environment
+from minigan.machine import cores, environment
 from minigan.profiling.cold import starts
 from minigan.profiling.doctor import blas_findings, processor_flags
 from minigan.profiling.results import (
@@ -46,7 +46,6 @@ from minigan.profiling.work import (
     Task,
     TooLong,
     Variant,
-    cores,
     make,
     make_product,
     refuse_what_does_not_fit,

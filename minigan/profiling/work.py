@@ -5,7 +5,6 @@ every backend. What a column is, is data: a Variant; what a row is, a Kind.
 """
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +20,7 @@ from minigan.engine.primitives import mean
 from minigan.engine.tensor import constant, variable
 from minigan.gan.game import Game
 from minigan.gan.orders import Batch
-from minigan.machine import available_memory
+from minigan.machine import available_memory, cores
 from minigan.nn.layers import Dense
 from minigan.nn.layers import activation as activation_called
 from minigan.nn.network import mlp
@@ -341,9 +340,3 @@ def refuse_what_has_no_tf32(home: Any, variant: Variant, size: Size) -> None:
             f"at {size} nothing is in TF32: the fused graph leaves products to cuBLAS from "
             f"{cuda_launches.LARGE} multiplications on, and the largest has {largest}"
         )
-
-
-def cores() -> int:
-    """The processor's cores that this process may use."""
-    allowed = getattr(os, "sched_getaffinity", None)
-    return len(allowed(0)) if allowed else os.cpu_count() or 1

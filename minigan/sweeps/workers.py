@@ -32,6 +32,7 @@ from minigan.training.limits import memory_estimate
 Workers = Callable[[str, list[list[int]], bool], Iterator[str | None]]
 
 TOGETHER = 64  # runs of one program: more do not get cheaper
+MANY = 64  # runs that are worth a process for each processor
 BUSY_SECONDS = 300.0  # a worker that was cut off trains on for a while
 CONNECT_SECONDS = 20.0  # to find a scheduler, also again
 ALONE_SECONDS = 60.0  # without a worker, one that was killed is started again meanwhile
@@ -181,6 +182,22 @@ def local(count: int = 1) -> Workers:
             return
 
     return processes
+
+
+def usual_count(sweep: Sweep) -> int:
+    """How many processes are best where nobody says: one for each processor if there are many runs of one
+    thread on the CPU, and joblib to start them; else this one.
+    """
+    from importlib.util import find_spec
+
+    from minigan.machine import cores
+    from minigan.training.experiment import get_backend
+
+    alone = len(sweep.configs) < MANY or any(config.threads > 1 for config in sweep.configs)
+    if alone or find_spec("joblib") is None:
+        return 1
+    on_cpu = all(get_backend(name).xp is np for name in {config.backend for config in sweep.configs})
+    return cores() if on_cpu else 1
 
 
 def _ignore_interrupts() -> None:

@@ -21,7 +21,7 @@ from minigan.storage.directory import RunDirectory
 from minigan.storage.files import acquire
 from minigan.sweeps import programs, sweep, workers
 from minigan.sweeps.sweep import Rate, conditions, create, is_done, load, read_sweep, run_path
-from minigan.sweeps.workers import jobs, local, memory_of, run_sweep
+from minigan.sweeps.workers import jobs, local, memory_of, run_sweep, usual_count
 from minigan.training.config import to_json
 from minigan.training.experiment import Ensemble, Experiment, structure
 from minigan.training.settings import resolve
@@ -558,6 +558,16 @@ def test_processes_give_the_same_bits(done, tmp_path):
     assert failures == [] and not found.missing
     for number in range(0, 24, 7):
         same_bits(run_path(path, number), run_path(done[0], number))
+
+
+def test_many_runs_have_a_process_for_each_processor(tmp_path, monkeypatch):
+    many, few = (plan(tmp_path, TINY + f'[vary]\nseed = "0:{count}"\n') for count in (64, 63))
+    threads = plan(tmp_path, TINY + 'threads = 2\n[vary]\nseed = "0:64"\n')
+    monkeypatch.setattr("minigan.machine.cores", lambda: 3)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "joblib")
+    assert [usual_count(made) for made in (many, few, threads)] == [3, 1, 1]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert usual_count(many) == 1
 
 
 def test_a_missing_extra_is_named(monkeypatch):
