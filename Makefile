@@ -2,7 +2,8 @@
 # make test      the whole suite                         make coverage  the suite, with its branch coverage
 # make bench     CPU against GPU, `minigan bench`        make quality   the default run over many seeds
 # make peers     speed beside PyTorch, JAX and others    make soak      the injections of faults at length
-# make report    tables and picture of docs/             make clean     remove what make has made
+# make report    tables and picture of docs/             make docs      the site, under build/docs/html
+# make clean     remove what make has made
 # Each makes .venv and installs what it needs.
 PYTHON ?= python3
 BIN = .venv/bin
@@ -13,7 +14,7 @@ PARALLEL = -n $(WORKERS) --dist worksteal
 # The suite starts hundreds of processes: what they import is compiled once, not in each.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help run test coverage lint bench quality peers soak report clean
+.PHONY: help run test coverage lint bench quality peers soak report docs clean
 
 run: .venv/installed-plot
 	$(BIN)/minigan train
@@ -50,6 +51,9 @@ peers: .venv/installed-plot
 
 report: .venv/installed-plot
 	$(BIN)/python -m bench.report --write
+
+docs: .venv/installed-docs
+	$(BIN)/python docs/site/build.py
 
 .venv/installed-%: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

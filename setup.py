@@ -39,6 +39,16 @@ test = [
     "mypy>=1.18.1",  # the package ships py.typed, so its types have to hold
     "ruff>=0.14",
 ]
+docs = [  # make docs; nothing is fetched while it builds
+    *plot,
+    *sklearn,
+    "sphinx>=8.2,<10",
+    "myst-nb>=1.3",  # Markdown, notebooks and pages whose code is run while building
+    "ipykernel>=6.29",  # which runs it
+    "pydata-sphinx-theme>=0.16",  # brings all its scripts and fonts
+    "sphinx-gallery>=0.19",  # the examples as pages with their pictures
+    "joblib>=1.5",  # two of them at once
+]
 dev = ["nox>=2025.2.9", "pre-commit>=4"]  # noxfile.py and .pre-commit-config.yaml
 
 setup(
@@ -74,6 +84,7 @@ setup(
         "bench": bench,
         "sklearn": sklearn,
         "test": test,
+        "docs": docs,
         "dev": dev,
         # One of the four, never two: CuPy's wheels overwrite each other's files. The bare wheel takes cuBLAS,
         # NVRTC and the headers from a CUDA toolkit, or from PyTorch's nvidia-* wheels; [ctk] brings its own,

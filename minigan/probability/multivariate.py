@@ -103,7 +103,7 @@ class MultivariateNormal:
         shape = tuple(np.atleast_1d(np.array(shape, int)))
         return self.mean + rng.standard_normal((*shape, len(self.mean))) @ self._factor.T
 
-    sources = property(lambda self: len(self.mean))
+    sources = property(lambda self: len(self.mean), doc="How many uniform numbers make one row.")
 
     def transport(self, u: np.ndarray) -> np.ndarray:
         """The draws that uniform numbers make, as quantiles.    Shapes:  u (…, p) → (…, p)"""
@@ -328,7 +328,7 @@ class MultivariateMixture:
         which = rng.choice(len(weights), size=shape, p=weights / weights.sum())
         return self._drawn(which, rng.standard_normal((*shape, self.features)))
 
-    sources = property(lambda self: 1 + self.features)
+    sources = property(lambda self: 1 + self.features, doc="How many uniform numbers make one row.")
 
     def transport(self, u: np.ndarray) -> np.ndarray:
         """The draws that uniform numbers make: the first chooses a component, the others are its quantiles.

@@ -1,0 +1,89 @@
+"""The examples as pages of a gallery: staged with a title, their pictures found where they draw them."""
+
+import ast
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+TITLES = {  # of the pages; a file without one is refused
+    "information_and_entropy": "Information and entropy",
+    "kl_js_ks": "Divergences: KL, JS and KS",
+    "generative_and_discriminative": "Generative and discriminative models",
+    "maximum_likelihood": "Maximum likelihood, and what takes its place",
+    "backprop_by_hand": "A whole GAN in NumPy, by hand",
+    "gan_in_thirty_lines": "A GAN in thirty lines",
+    "d_against_d_star": "D against the best D",
+    "v_and_js": "The value of the game and JS",
+    "divergence_zoo": "Fifteen objectives, fifteen normals",
+    "mode_collapse": "Mode collapse, and what helps",
+    "dirac_dynamics": "The smallest GAN of all",
+    "galaxies": "Galaxies",
+    "open_in_pytorch": "A checkpoint opened in PyTorch",
+}
+SHORTER = {  # what takes minutes is built in a shorter form, which its page names
+    "galaxies": ("main(steps=1500, fitted=200)", "with 1500 steps and 200 fitted profiles"),
+}
+HEADER = """Examples
+========
+
+Each is a page of code that prints what it shows, and most draw a picture. Pictures and printed lines were
+made when this site was built; each page says how long its script took, and can be downloaded as a script or
+as a notebook.
+"""
+
+
+def escaped(text: str) -> str:
+    """Plain text as reST shows it."""
+    return re.sub(r"([\\*`|_])", r"\\\1", text)
+
+
+def title_of(path: Path) -> str:
+    """The title of an example: its number and its name."""
+    number, _, name = path.stem.partition("_")
+    return f"{number} {TITLES[name]}"
+
+
+def staged(path: Path) -> str:
+    """The source of an example, its docstring made a page's beginning."""
+    source = path.read_text(encoding="utf-8")
+    body = ast.parse(source).body[0]
+    said = ast.get_docstring(ast.parse(source)) or ""
+    said = re.sub(
+        r"\n*^Draws \S+ into the directory in which it is started\.\Z", "", said, flags=re.M
+    ).strip()
+    title = title_of(path)
+    rest = source.splitlines(keepends=True)[body.end_lineno or 1 :]
+    name = path.stem.partition("_")[2]
+    if name in SHORTER:
+        call, how = SHORTER[name]
+        rest = [line.replace("    main()", f"    {call}") for line in rest]
+        said += f"\n\nThis page was made {how}; the script itself does more."
+    head = f'r"""\n{title}\n{"=" * len(title)}\n\n{escaped(said)}\n"""\n'
+    return head + "".join(rest)
+
+
+def stage(examples: Path, into: Path) -> None:
+    """Write all examples into ``into``, with the gallery's header."""
+    shutil.rmtree(into, ignore_errors=True)
+    into.mkdir(parents=True)
+    (into / "GALLERY_HEADER.rst").write_text(HEADER, encoding="utf-8")
+    for path in sorted(examples.glob("[0-9]*.py")):
+        (into / path.name).write_text(staged(path), encoding="utf-8")
+
+
+class Pictures:
+    """What sphinx-gallery asks for the pictures of a script: the PNG that it drew beside itself."""
+
+    def __repr__(self) -> str:
+        return "Pictures"
+
+    def __call__(self, block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
+        """reST that shows the pictures, moved to where the gallery keeps them."""
+        from sphinx_gallery.scrapers import figure_rst
+
+        names = []
+        for path in sorted(Path(block_vars["src_file"]).parent.glob("*.png")):
+            names.append(next(block_vars["image_path_iterator"]))
+            shutil.move(path, names[-1])
+        return figure_rst(names, gallery_conf["src_dir"])

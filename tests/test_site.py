@@ -1,0 +1,146 @@
+"""The site, as far as it can be tested without Sphinx: it lists what there is. make docs tests the rest."""
+
+import importlib
+import inspect
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import minigan
+
+ROOT = Path(__file__).parents[1]
+SITE = ROOT / "docs" / "site"
+MODULES = ("build", "check", "docstrings", "gallery", "pages")
+
+
+@pytest.fixture(scope="module")
+def site():
+    """The modules of docs/site, by name."""
+    sys.path.insert(0, str(SITE))
+    try:
+        yield {name: importlib.import_module(name) for name in MODULES}
+    finally:
+        sys.path.remove(str(SITE))
+        for name in MODULES:
+            sys.modules.pop(name, None)
+
+
+# ── the reference
+def test_every_public_name_is_documented_once(site):
+    """The names of every __all__, each where a user would import it from."""
+    groups = site["pages"].groups()
+    listed = [name.full for group in groups for name in group.names]
+    assert len(listed) == len(set(listed)) > 150
+    assert {name for name in listed if name.count(".") == 1} == {
+        f"minigan.{name}" for name in minigan.__all__
+    }
+    documented = {site["pages"].key(name) for group in groups for name in group.names}
+    for module, path in site["pages"].module_paths().items():
+        for name in site["pages"].listed(path):
+            value = getattr(importlib.import_module(module), name, None)
+            if value is not None and not inspect.ismodule(value):
+                assert site["pages"].key(site["pages"].Name(module, name, value)) in documented, (
+                    module,
+                    name,
+                )
+    assert len({group.page for group in groups}) == len(groups)
+
+
+def methods(kind):
+    """(name, function) of what a class calls public, less what is there to be refused."""
+    for name, value in vars(kind).items():
+        function = getattr(value, "fget", value)
+        if inspect.isfunction(function) and name[0] != "_" and not re.match("refuse|_", function.__name__):
+            yield name, function
+
+
+def test_every_public_name_says_what_it_is(site):
+    """Each class, function and primitive, and each method that its protocol does not tell of."""
+    protocol = [minigan.Distribution, minigan.probability.MultivariateDistribution]
+    told = {name for kind in protocol for name, value in methods(kind) if inspect.getdoc(value)}
+    bare = []
+    for group in site["pages"].groups():
+        for name in group.names:
+            if not site["pages"].has_docstring(name.value):
+                continue
+            if not site["pages"].summary(name.value):
+                bare.append(name.full)
+            for own, function in methods(name.value) if inspect.isclass(name.value) else ():
+                if not inspect.getdoc(function) and not inspect.getdoc(getattr(name.value, own)):
+                    bare += [f"{name.full}.{own}"] if own not in told else []
+    assert not bare
+
+
+def test_a_docstring_of_the_house_becomes_rest(site):
+    said = """V(G, D*) with a `clip`, and [T6].    Source:  [T14], [T16]
+
+    name   what it is, in_
+           two lines
+    other  |a|
+
+        mg.fit("ring8")
+
+    >>> 1 + 1
+    2
+
+    Shapes:  x (n, p) → (n,)
+    Raises:  ValueError – for none,
+             or for too many"""
+    rest = "\n".join(site["docstrings"].to_rest(inspect.cleandoc(said).splitlines()))
+    for part in (
+        r"V(G, D\*) with a ``clip``\ ,",
+        ":Source: ",
+        "``name``\n    what it is, in\\_ two lines",
+        "``other``\n    \\|a\\|",
+        '.. code-block:: python\n\n    mg.fit("ring8")',
+        ".. code-block:: pycon\n\n    >>> 1 + 1\n    2",
+        ":Shapes: x (n, p) → (n,)\n:Raises: ValueError – for none, or for too many",
+    ):
+        assert part in rest, rest
+
+
+# ── the gallery, and links
+def test_every_example_has_a_title_and_becomes_a_page(site):
+    for path in sorted((ROOT / "examples").glob("*.py")):
+        text = site["gallery"].staged(path)
+        assert text.splitlines()[1] == site["gallery"].title_of(path) and "\nDraws " not in text
+        compile(text, path.name, "exec")
+
+
+def test_links_are_moved_with_their_pages(site):
+    places = {
+        "docs/fit.md": "fit.md",
+        "CONTRIBUTING.md": "understand/contributing.md",
+        "docs/use/a.md": "use/a.md",
+    }
+    moved = site["build"].moved
+    assert (
+        moved("[a](docs/fit.md#b) [c](LICENSE)", "CONTRIBUTING.md", places) == "[a](../fit.md#b) [c](LICENSE)"
+    )
+    assert (
+        moved("[a](../../CONTRIBUTING.md)", "docs/use/a.md", places) == "[a](../understand/contributing.md)"
+    )
+    assert (
+        moved("[a](fit.md) [b](https://c.org/fit.md)", "docs/fit.md", places)
+        == "[a](fit.md) [b](https://c.org/fit.md)"
+    )
+
+
+def test_what_is_wrong_with_a_site_is_found(site, tmp_path):
+    (tmp_path / "b.html").write_text('<p id="there">b</p>', encoding="utf-8")
+    (tmp_path / "c.css").write_text("a { background: url(https://cdn.example/d.png) }", encoding="utf-8")
+    good = '<a href="b.html#there"></a><a href="https://example.org"></a><img src="c.css">'
+    (tmp_path / "a.html").write_text(good, encoding="utf-8")
+    assert site["check"].faults(tmp_path) == ["c.css: fetches https://cdn.example/d.png"]
+    (tmp_path / "c.css").write_text("", encoding="utf-8")
+    assert site["check"].faults(tmp_path) == []
+    bad = '<a href="b.html#gone"></a><a href="gone.html"></a><script src="//cdn.example/x.js"></script>'
+    (tmp_path / "a.html").write_text(bad, encoding="utf-8")
+    said = site["check"].faults(tmp_path)
+    assert [
+        part in line
+        for part, line in zip(("no such anchor", "not there", "fetches"), sorted(said), strict=False)
+    ]
+    assert len(said) == 3
