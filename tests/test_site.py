@@ -128,6 +128,45 @@ def test_links_are_moved_with_their_pages(site):
     )
 
 
+# ── the tutorial in two languages
+COURSE = {
+    name: [
+        (ROOT / "docs" / "learn" / folder / name).read_text(encoding="utf-8")
+        for folder in ("tutorial", "corso")
+    ]
+    for name in sorted(path.name for path in (ROOT / "docs" / "learn" / "tutorial").glob("*.md"))
+}
+ENGLISH = re.compile(r"\b(the|of|and|is|are|what|which|with|that|not)\b", re.IGNORECASE)
+ITALIAN = re.compile(r"\b(il|della|che|non|sono|con|una|è|di)\b", re.IGNORECASE)
+
+
+def bare(text):
+    """A page without its code, formulas and links."""
+    text = re.sub(r"^```.*?^```$|\$\$.*?\$\$|^---.*?^---$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"\$[^$]*\$|`[^`]*`|\]\([^)]*\)|\*[^* ]*\*", "", text)
+
+
+def test_the_tutorial_is_whole_in_both_languages():
+    """The same formulas, the same code but for its words, the same tags; no word of the other language."""
+    folder = ROOT / "docs" / "learn"
+    assert {path.name for path in (folder / "corso").glob("*.md")} == COURSE.keys()
+    tags = []
+    for name, (english, italian) in COURSE.items():
+        for pattern in (r"\$\$.*?\$\$", r"^## (T\d+) ", r"^:::\{(\w+)\}"):
+            found = [re.findall(pattern, text, re.DOTALL | re.MULTILINE) for text in (english, italian)]
+            assert found[0] == found[1], (name, pattern)
+        code = [
+            re.findall(r"^```\{code-cell\}.*?^```$", text, re.DOTALL | re.MULTILINE)
+            for text in (english, italian)
+        ]
+        plain = [[re.sub(r'"[^"]*"', '""', cell) for cell in cells] for cells in code]
+        assert plain[0] == plain[1], name
+        assert not ENGLISH.findall(bare(italian)) and not ITALIAN.findall(bare(english)), name
+        assert ENGLISH.search(bare(english)) and ITALIAN.search(bare(italian))
+        tags += re.findall(r"^## (T\d+) ", english, re.MULTILINE)
+    assert sorted(tags, key=lambda tag: int(tag[1:])) == [f"T{k}" for k in range(1, 18)]
+
+
 def test_what_is_wrong_with_a_site_is_found(site, tmp_path):
     (tmp_path / "b.html").write_text('<p id="there">b</p>', encoding="utf-8")
     (tmp_path / "c.css").write_text("a { background: url(https://cdn.example/d.png) }", encoding="utf-8")

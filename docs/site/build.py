@@ -22,6 +22,7 @@ TEXTS = {  # beside the README, and where they are in the site
     "README.md": "readme.md",
     "bench/results/README.md": "reference/raw-results.md",
 }
+GALLERY = "learn/gallery"  # where the examples are as pages
 LINK = re.compile(r"(\]\()([^)\s:#]+?)(#[^)\s]*)?(\))")
 
 
@@ -49,11 +50,15 @@ def assemble() -> None:
     for path in sorted((ROOT / "docs").rglob("*")):
         if path.is_file() and HERE not in path.parents and "__pycache__" not in path.parts:
             places[path.relative_to(ROOT).as_posix()] = path.relative_to(ROOT / "docs").as_posix()
+    scripts = {
+        f"examples/{path.name}": f"{GALLERY}/{path.stem}.rst" for path in (ROOT / "examples").glob("*.py")
+    }
+    links = places | scripts | {"examples": f"{GALLERY}/index.rst"}
     for name, place in places.items():
         target = SOURCE / place
         target.parent.mkdir(parents=True, exist_ok=True)
         if name.endswith(".md"):
-            text = moved((ROOT / name).read_text(encoding="utf-8"), name, places)
+            text = moved((ROOT / name).read_text(encoding="utf-8"), name, links)
             target.write_text(text, encoding="utf-8")
         else:
             shutil.copyfile(ROOT / name, target)
@@ -75,8 +80,7 @@ def main(options: list[str]) -> int:
     gallery.stage(ROOT / "examples", SOURCE / "scripts")
     pages.write(SOURCE)
     shutil.rmtree(HTML, ignore_errors=True)
-    jobs = ["-j", "2"]
-    code = sphinx(["-b", "html", "-W", "--keep-going", *jobs, *options, str(SOURCE), str(HTML)])
+    code = sphinx(["-b", "html", "-W", "--keep-going", *options, str(SOURCE), str(HTML)])
     if code:
         return code
     faults = check.faults(HTML)

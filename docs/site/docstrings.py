@@ -22,7 +22,7 @@ def inline(text: str) -> str:
         if part.startswith("`"):
             piece = f"``{part.strip('`').strip()}``"
         elif TAG.fullmatch(part):
-            piece = f"**{part}**"
+            piece = f":ref:`{part} <{part.lower()}>`"
         else:
             part = re.sub(r"([\\*`|])", r"\\\1", part)
             out += re.sub(r"(?<=\w)_(?=\W|$)", r"\\_", part)

@@ -33,6 +33,9 @@ as a notebook.
 """
 
 
+PICTURE = re.compile(r'"(\w+\.png)"')  # that a script draws, as it names it
+
+
 def escaped(text: str) -> str:
     """Plain text as reST shows it."""
     return re.sub(r"([\\*`|_])", r"\\\1", text)
@@ -82,8 +85,9 @@ class Pictures:
         """reST that shows the pictures, moved to where the gallery keeps them."""
         from sphinx_gallery.scrapers import figure_rst
 
-        names = []
-        for path in sorted(Path(block_vars["src_file"]).parent.glob("*.png")):
-            names.append(next(block_vars["image_path_iterator"]))
-            shutil.move(path, names[-1])
+        script, names = Path(block_vars["src_file"]), []
+        for own in sorted(set(PICTURE.findall(script.read_text(encoding="utf-8")))):
+            if (script.parent / own).is_file():
+                names.append(next(block_vars["image_path_iterator"]))
+                shutil.move(script.parent / own, names[-1])
         return figure_rst(names, gallery_conf["src_dir"])
