@@ -12,7 +12,7 @@ copyright = "the minigan authors, MIT licence"
 version = release = minigan.__version__
 root_doc = "index"
 extensions = ["sphinx.ext.autodoc", "sphinx_gallery.gen_gallery", "myst_nb", "house"]
-exclude_patterns = ["scripts/**", "readme.md", "learn/gallery/*.ipynb", "learn/gallery/*.py"]
+exclude_patterns = ["scripts/**", "learn/gallery/*.ipynb", "learn/gallery/*.py"]
 source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".ipynb": "myst-nb"}
 suppress_warnings = ["config.cache"]  # the gallery's functions have no pickle, and nothing is built twice
 html_math_renderer = "mathml"  # of house.py: MathJax would be fetched

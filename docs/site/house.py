@@ -19,7 +19,8 @@ def skip(app, what, name, obj, would_skip, options):
 
 def formula(node, display: bool) -> str:
     """A formula as MathML, which browsers draw by themselves."""
-    return latex2mathml.tex2mathml(node.astext(), as_block=display)
+    text = latex2mathml.tex2mathml(node.astext(), as_block=display)
+    return re.sub(r"(<mi>(?:ln|log|exp|sup|inf|max|min)</mi>)", r'\1<mspace width="0.17em"/>', text)
 
 
 def visit_inline(self, node):
