@@ -58,6 +58,7 @@ setup(
         "minigan": ["py.typed"],
         "minigan.backend": ["kernels/*"],
         "minigan.compiler": ["native.h"],
+        "minigan.reports": ["page/*"],
         "minigan.cli": ["schema.json"],
         "minigan.testing": ["*.h"],
         "minigan.testing.strict": ["*.json"],

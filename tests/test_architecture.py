@@ -32,7 +32,7 @@ FLOORS = {  # of a room, the rooms that it may import, with all below them; __in
     "storage": ("errors", "machine"),
     "training": ("gan", "evaluation", "models", "storage"),
     "sweeps": ("training",),
-    "reports": ("training", "sweeps"),
+    "reports": ("training", "sweeps", "views"),
     "views": ("training",),
     "front": ("reports",),
     "profiling": ("training", "testing", "reports"),
@@ -70,7 +70,8 @@ DRAWS = {
     *("reports/animation.py", "reports/classes.py"),
     *("reports/sweep_figure.py", "profiling/figure.py"),
 }  # what imports matplotlib at the top, and is itself imported where it is used, or by another that draws
-SHOWS = {f"views/{name}.py" for name in ("look", "line", "plane", "curves")}  # the same of Bokeh
+VIEWS = ("look", "line", "plane", "curves", "file", "sweep")
+SHOWS = {f"views/{name}.py" for name in VIEWS}  # the same of Bokeh
 ALSO_AT_TOP_LEVEL = {
     "training/config.py": {"msgspec"},
     "training/settings.py": {"msgspec"},

@@ -1,7 +1,8 @@
 """The command line: a file per command, named as the command; here their group, and how it ends.
 
 train, sweep                                     train
-sample, eval, compare, inspect, export, animate  look at runs
+sample, eval, compare, inspect, export           look at runs
+report, animate                                  show them
 presets, gradcheck, graph, explain, bench        explain
 doctor, schema, completion                       the machine and the shell
 
@@ -37,6 +38,7 @@ from minigan.cli import (
     graph,
     inspect,
     presets,
+    report,
     sample,
     schema,
     sweep,
@@ -58,6 +60,7 @@ COMMANDS: tuple[click.Command, ...] = (
     compare.compare,
     inspect.inspect,
     export.export,
+    report.report,
     animate.animate,
     presets.presets,
     gradcheck.gradcheck,

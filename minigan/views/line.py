@@ -6,7 +6,7 @@ import numpy as np
 from bokeh.layouts import column
 from bokeh.models import Arrow, Range1d, VeeHead
 
-from minigan.views.frame import Frame, Scene
+from minigan.views.frame import Frame, LineFrame, Scene
 from minigan.views.look import Columns, Look, View, legend, level, padded, panel, shortened
 
 RUG, ARROW = -0.05, -0.11  # where samples and arrows lie, in heights of the panel
@@ -29,7 +29,7 @@ class LineView(View):
         self._top = TOP * (float(np.max(line.p)) or float(np.max(line.q)) or 1.0)
         self._x = Range1d(float(line.edges[0]), float(line.edges[-1]))
         self._middles = 0.5 * (line.edges[1:] + line.edges[:-1])
-        panels = [self._densities(scene, heights[0]), self._judgement(scene, heights[1])]
+        panels = [self._densities(scene, line, heights[0]), self._judgement(scene, heights[1])]
         if line.z is not None:
             panels.append(self._map(scene, line.z, heights[2]))
         for upper in panels[:-1]:
@@ -37,7 +37,7 @@ class LineView(View):
         self.layout = column(panels, sizing_mode="stretch_width", spacing=2)
         self.show(first)
 
-    def _densities(self, scene: Scene, height: int) -> Any:
+    def _densities(self, scene: Scene, line: LineFrame, height: int) -> Any:
         look, top = self.look, self._top
         fig = panel(look, f"Target and generated: {shortened(scene.target, 56)}", scene.names[0], "density",
                     x_range=self._x, y_range=Range1d(-0.16 * top, top), height=height)  # fmt: skip
@@ -57,8 +57,10 @@ class LineView(View):
             Arrow(x_start="x0", x_end="x1", y_start="y", y_end="y", source=arrows, line_alpha=0,
                   end=VeeHead(size=6, fill_color=look.d, line_color=look.d))
         )  # fmt: skip
-        legend(look, fig, [("target p", [p, edge]), ("generated q", [q]), ("q of the average", [average]),
-                           ("samples", [values]), ("pull of G's loss", [pull])])  # fmt: skip
+        items = [("target p", [p, edge]), ("generated q", [q]), ("q of the average", [average])]
+        items += [("samples", [values])] if line.samples is not None else []
+        items += [("pull of G's loss", [pull])] if line.arrows is not None else []
+        legend(look, fig, items)
         fig.yaxis.bounds = (0, top)
         return fig
 

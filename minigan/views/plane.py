@@ -57,7 +57,8 @@ class PlaneView(View):
             Arrow(x_start="x0", y_start="y0", x_end="x1", y_end="y1", source=arrows, line_alpha=0,
                   end=VeeHead(size=6, fill_color=look.d, line_color=look.d))
         )  # fmt: skip
-        items = [("samples", [dots]), ("pull of G's loss", [pull])]
+        items = [("samples", [dots])]
+        items += [("pull of G's loss", [pull])] if plane.arrows is not None else []
         if plane.lines is not None:
             items.append(("grid of z", [lines]))
         if scene.modes is not None:
