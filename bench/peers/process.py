@@ -92,7 +92,7 @@ def make(peer, variant, batch, width, threads, replicas=0):
         found = module.ensembles(batch, width, threads, replicas)
     else:
         found = module.variants(batch, width, threads)
-    if variant not in found and hasattr(module, "on_gpu"):  # what bench.gpu_probe alone asks for
+    if variant not in found and hasattr(module, "on_gpu"):  # what bench.gpu.probe alone asks for
         found = module.on_gpu(batch, width, replicas)
     return found[variant].make
 

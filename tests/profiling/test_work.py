@@ -56,7 +56,7 @@ def test_the_data_are_those_of_the_peers():
     ("numpy", "planned"), ("numpy", "recorded"), ("strict", "eager"), ("strict", "recorded"),
 ])  # fmt: skip
 def test_every_execution_has_the_losses_of_numpy(home, execution):
-    """From the same weights on the same draws, also after it was timed; test_gpu_probe has the others."""
+    """From the same weights on the same draws, also after it was timed; bench/test_gpu has the others."""
     size = Size(8, 4, 3)
     expected = np.array(work.make_step(backends.numpy_backend, Variant(execution="eager"), size).losses(9))
     task = work.make_step(backends.get(home), Variant(home, execution), size)

@@ -50,14 +50,15 @@ class Ownership:
     queue  the work of the stream that was current when it was made, to which it goes back
     """
 
-    __slots__ = ("pool", "queue", "root")
+    __slots__ = ("pool", "queue", "root", "size")
 
     def __init__(self, root, pool, queue):
-        self.root, self.pool, self.queue = root, pool, queue
-        pool._used += rounded(root.nbytes)
+        self.root, self.pool, self.queue, self.size = root, pool, queue, rounded(root.nbytes)
+        pool._used += self.size
         pool._live[id(root)] = root
 
     def __del__(self):
+        self.pool._used -= self.size
         self.pool._take_back(self.root, self.queue)
 
 
@@ -108,7 +109,6 @@ class MemoryPool:
         return self._device.ndarray(made, None, Ownership(root, self, queue))
 
     def _take_back(self, root, queue):
-        self._used -= rounded(root.nbytes)
         self._live.pop(id(root), None)
         if id(root) in self._device.known and root.flags.writeable:
             capture = self._device.thread.queue.capture

@@ -1,29 +1,15 @@
-"""The first measurements on a GPU in one script: time on one is scarce, so all of it is prepared before.
+"""What bench.gpu.probe measures: sections of figures, each noted by itself."""
 
-    python -m bench.gpu_probe --budget 900       every section; writes bench/results/gpu-probe.json
-    python -m bench.gpu_probe --section C,G      these alone; what the file already has is not run again
-    python -m bench.gpu_probe --backend strict   a dry run on the strict device: no figure is kept
-
-Each section is a process of its own with its own time limit, so a crash or a hung kernel costs that section
-alone; the file is replaced whole after each. At the end stands a table of what was predicted beside what was
-measured. Predictions are written down before a run, and every miss is explained.
-"""
-
-import argparse
-import json
-import math
-import os
 import re
-import signal
 import statistics
 import subprocess
 import sys
-import tempfile
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -31,26 +17,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench import common
-from bench.common import table
 from bench.peers.__main__ import installed
 from minigan import backend as backends
-from minigan.machine import environment
 from minigan.profiling import benchmark, work
 from minigan.profiling.cold import starts
 from minigan.profiling.results import Size
 from minigan.profiling.timing import calibrated, fastest
 from minigan.profiling.work import Variant
-from minigan.storage.files import write_atomic
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SIZES = Size(128, 32), Size(512, 128), Size(4096, 512), Size(8192, 1024)
-WIDTHS = 32, 16, 64  # of the block kernel; first the one that predictions are of
-MANY = 1, 132, 264, 1056, 4096  # GANs at once
+BLOCKS = Size(128, 32), Size(64, 16), Size(128, 64)  # of the block kernel; first those of predictions
+MANY = 1, 1056, 132, 4096  # GANs at once
 SMALL = Size(8, 4)  # of a dry run
 OFF = {False: 1e-3, True: 5e-2}  # how far gradients may be from the reference: in float32, in TF32
 PLAYED = 200, 5  # steps until losses are compared: of small games, of large ones
-GRACE = 10.0  # seconds until a killed process is given up
 EMPTY = 'extern "C" __global__ void nothing() {}'
 PLUS = """extern "C" __global__ void plus(float* x, int n) {{
     int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -58,85 +39,22 @@ PLUS = """extern "C" __global__ void plus(float* x, int n) {{
 }}"""
 
 
-class Prediction(NamedTuple):
-    """What a figure was expected to be, before anything ran: between low and high, or exactly this text."""
-
-    section: str
-    name: str
-    low: float | str
-    high: float | None = None
-    unit: str = ""
-
-    def text(self):
-        if isinstance(self.low, str):
-            return self.low
-        if self.high == math.inf:
-            return f"at least {self.low:g} {self.unit}".strip()
-        return f"{self.low:g}{'' if self.high is None else f' to {self.high:g}'} {self.unit}".strip()
-
-    def holds(self, value):
-        """Whether a measured value is within, None for one that is not there."""
-        if value is None:
-            return None
-        if isinstance(self.low, str):
-            return value == self.low
-        return self.low <= value <= (self.low if self.high is None else self.high)
-
-
-PREDICTIONS = (
-    Prediction("A", "import cupy", 0.2, 0.5, "s"),
-    Prediction("A", "device, context and probe", 0.5, 2.0, "s"),
-    Prediction("B", "failed", 0, unit="tests"),
-    Prediction("C", "empty kernel", 3, 5, "µs"),
-    Prediction("C", "ElementwiseKernel", 5, 8, "µs"),
-    Prediction("C", "ufunc with out", 6, 12, "µs"),
-    Prediction("C", "ufunc with a Python number", 8, 14, "µs"),
-    Prediction("C", "sum", 10, 30, "µs"),
-    Prediction("C", "cupy.matmul (128, 32) (32, 32)", 10, 20, "µs"),
-    Prediction("C", "item", 8, 16, "µs"),
-    Prediction("D", "a small kernel", 0.02, 0.1, "s"),
-    Prediction("D", "all() for the first time", 3, 5, "s"),
-    Prediction("D", "the block kernel", 0.5, 2.0, "s"),
-    Prediction("E", "rows as predicted", "all"),
-    Prediction("E", "Generator differs per replay", "yes"),
-    Prediction("F", "captured", "yes"),
-    Prediction("F", "bits of matmul", "yes"),
-    Prediction("F", "allocation nodes", 0),
-    Prediction("G", "launch, 100 nodes", 3, 15, "µs"),
-    Prediction("G", "per node", 0.6, 1.3, "µs"),
-    Prediction("G", "replay after others allocated", "the same"),
-    Prediction("H", "(128, 32) eager", 900, 1500, "µs"),
-    Prediction("H", "(128, 32) recorded", 150, 250, "µs"),
-    Prediction("H", "(128, 32) fused", 45, 80, "µs"),
-    Prediction("H", "(512, 128) fused", 60, 100, "µs"),
-    Prediction("H", "(4096, 512) fused", 500, 650, "µs"),
-    Prediction("H", "(4096, 512) fused, TF32", 200, 300, "µs"),
-    Prediction("H", "(8192, 1024) fused", 3900, 4400, "µs"),
-    Prediction("H", "(8192, 1024) fused, TF32", 1100, 1400, "µs"),
-    Prediction("I", "H = 32, 1 GAN", 12, 20, "µs"),
-    Prediction("I", "H = 32, best rate", 6, 12, "M GAN-steps/s"),
-    Prediction("J", "copy", 3.9e3, 4.6e3, "GB/s"),
-    Prediction("J", "float32 product", 50e3, 55e3, "GFLOP/s"),
-    Prediction("J", "TF32 product", 350e3, 400e3, "GFLOP/s"),
-    Prediction("L", "(128, 32) PyTorch, CUDA graph", 60, 300, "µs"),
-    Prediction("L", "(128, 32) JAX, lax.scan", 60, 150, "µs"),
-    Prediction("L", "(4096, 512) the best of them over our TF32", 1.5, math.inf),
-    Prediction("M", "own Philox, 128", 2, 4, "µs"),
-)
-
-
 class Probe:
     """What a section is given: the backend, its CuPy, and a way to note figures and failures one by one."""
 
-    def __init__(self, backend, budget=600.0, on_note=lambda probe: None):
+    late = False  # whether time ran out
+
+    def __init__(self, backend, budget=600.0, on_note=lambda probe: None, known=None):
         self.backend, self.cp, self.dry = backend, backend.cp, backend.name == "strict"
-        self.values, self.errors, self.until = {}, {}, time.monotonic() + budget
+        self.values, self.errors, self.until = dict(known or {}), {}, time.monotonic() + budget
         self._on_note = on_note
 
     def note(self, name, call, *arguments):
-        """values[name] = call(); what fails is noted too, and the section goes on."""
+        """values[name] = call(), unless it is known; what fails is noted too, and the section goes on."""
+        if name in self.values:
+            return self.values[name]
         if time.monotonic() > self.until:
-            self.errors[name] = "no time left"
+            self.errors[name], self.late = "no time left", True
             return None
         try:
             found = call(*arguments)
@@ -144,9 +62,13 @@ class Probe:
             text = " ".join(str(error).split())[:300]
             self.errors[name] = f"{type(error).__name__}: {text}"
             return None
-        self.values[name] = found
-        self._on_note(self)
+        self.tell({name: found})
         return found
+
+    def tell(self, values):
+        """Add figures, and let them be written."""
+        self.values |= values
+        self._on_note(self)
 
     def count(self, usual):
         """How often: a dry run does all once or twice."""
@@ -154,6 +76,7 @@ class Probe:
 
     def microseconds(self, call, count=2000):
         """Of one of so many calls, with a synchronisation at the end of all."""
+        self.backend.enter()  # what is called may be CuPy's own
         for _ in range(self.count(20)):
             call()
         self.backend.synchronize()
@@ -202,37 +125,54 @@ def facts(probe):
             probe.values[start.part] = start.seconds[0]
 
 
+OUTCOME = re.compile(r"^\[gw\d+\] \[ *\d+%\] (PASSED|FAILED|ERROR|SKIPPED) (\S.*)")  # of pytest-xdist
+
+
+class Tally:
+    """What the tests have come to, line by line of ``pytest -v -n``."""
+
+    def __init__(self):
+        self.counted, self.names, self.messages, self.last = Counter(), [], [], ""
+
+    def read(self, line):
+        """One more line; whether it is a good moment to note the values."""
+        self.last = line.strip() or self.last
+        if line.startswith(("FAILED ", "ERROR ")):  # the summary at the end has what was wrong too
+            self.messages.append(line.strip()[:200])
+        found = OUTCOME.match(line)
+        if found is None:
+            return False
+        self.counted[found[1].lower()] += 1
+        if found[1] in ("FAILED", "ERROR"):
+            self.names.append(found[2].strip()[:200])
+        return sum(self.counted.values()) % 50 == 0
+
+    def values(self):
+        """Counts, and the first failures."""
+        words = ("passed", "failed", "error", "skipped")
+        return {w: self.counted[w] for w in words} | {"failures": (self.messages or self.names)[:20]}
+
+
 def correctness(probe):
-    """The suite on this backend."""
-    folders = ["tests/backend", "tests/engine", "tests/nn", "tests/gan"]
-    only = ["--collect-only", "tests/backend/test_switch.py"] if probe.dry else ["--require-gpu", *folders]
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--backend",
-        probe.backend.name,
-    ]
-    left = max(probe.until - time.monotonic(), 0.0)
-    try:
-        done = subprocess.run(
-            [*command, *only], cwd=ROOT, capture_output=True, text=True, timeout=left, check=False
-        )
-    except subprocess.TimeoutExpired as late:  # no values, so that the section is run again
-        lines = (late.stdout or b"").decode(errors="replace").splitlines() or [""]
-        probe.errors["pytest"] = f"not done after {left:.0f} s: {lines[-1][-200:]}"
-        return
-    tail = done.stdout.strip().splitlines()[-1:]
-    for word in ("passed", "failed", "error", "skipped"):
-        found = re.search(rf"(\d+) {word}", " ".join(tail))
-        probe.values[word] = int(found[1]) if found else 0
-    failures = [line[:200] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    probe.values["failures"] = failures[:20]
-    if not tail or (done.returncode and not failures):
-        probe.errors["pytest"] = (done.stderr or done.stdout)[-300:]
+    """The tests that touch the device, in as many processes as there are processors, counted as they end."""
+    folders = ["tests/engine", "tests/nn", "tests/gan", "tests/backend", "tests/compiler", "tests/training"]
+    several = ["-n", str(min(12, work.cores())), "--dist", "worksteal", "--require-gpu", *folders]
+    command = [sys.executable, "-m", "pytest", "-v", "--tb=line", "-p", "no:cacheprovider", "-W", "default"]
+    command += ["--backend", probe.backend.name, "-k", probe.backend.name]
+    command += ["--collect-only", "tests/backend/test_switch.py"] if probe.dry else several
+    tally, options = Tally(), {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, errors="replace", **options) as tests:
+        timer = threading.Timer(max(probe.until - time.monotonic(), 0.0), tests.kill)
+        timer.start()
+        for line in tests.stdout:
+            if tally.read(line):
+                probe.tell(tally.values())
+        timer.cancel()
+    probe.tell(tally.values())
+    if tests.returncode < 0:
+        probe.late, probe.errors["pytest"] = True, f"not done: {tally.last[-200:]}"
+    elif tests.returncode and not tally.names:
+        probe.errors["pytest"] = tally.last[-300:]
 
 
 def host_cost(probe):
@@ -419,7 +359,6 @@ def graphs(probe):
     backend = probe.backend
     x = probe.array(1024)
     kernel = backend.module(PLUS.format("1.0")).kernel("plus")
-    device = {}
     for nodes in (1, 10, 100, 1000):
 
         def call(nodes=nodes):
@@ -437,13 +376,13 @@ def graphs(probe):
                 launch()
             host = 1e6 * (time.perf_counter() - started) / count
             backend.synchronize()
-            device[nodes] = 1e6 * task.timed(count)[1] / count
+            probe.values[f"device, {nodes} nodes"] = 1e6 * task.timed(count)[1] / count
             return host
 
         probe.note(f"launch, {nodes} node{'s' * (nodes > 1)}", both)
-    probe.values |= {f"device, {nodes} nodes": value for nodes, value in device.items()}
-    if len(device) == 4:
-        probe.values["per node"] = (device[1000] - device[10]) / 990
+    few, many = (probe.values.get(f"device, {nodes} nodes") for nodes in (10, 1000))
+    if few is not None and many is not None:
+        probe.tell({"per node": (many - few) / 990})
 
     def private():
         task = probe.step(Size(64, 16), probe.variant("recorded"))
@@ -458,61 +397,95 @@ def graphs(probe):
 
 
 def steps(probe):
-    """µs per step of one GAN, and its losses after many steps beside NumPy's."""
-    numpy = backends.get("numpy")
+    """µs per step of one GAN, and its losses after many steps beside NumPy's; of the default game too."""
     ways = {
-        "eager": probe.variant("eager"),
-        "recorded": probe.variant("recorded"),
         "fused": probe.variant("launches"),
+        "recorded": probe.variant("recorded"),
+        "eager": probe.variant("eager"),
         "fused, TF32": probe.variant("launches", tf32=True),
     }
-    for size in probe.sizes(SIZES):
-        played = probe.count(PLAYED[size.width > 256])
-        made = work.make_step(numpy, Variant(execution="planned"), size, checked=played)
-        expected = made.losses(played)
+    small, *others = probe.sizes(SIZES)
+    for size in (small, None, *others):
+        if size is None:
+            for execution in ("launches", "block"):
+                probe.note(f"default game, {execution}", default_game, probe, execution)
+            continue
+        expected, played = [], probe.count(PLAYED[size.width > 256])
         for name, variant in ways.items():
             key = f"{size} {name}"
 
             def time_it(variant=variant, key=key, size=size, expected=expected, played=played):
+                if not expected:
+                    numpy = backends.get("numpy")
+                    made = work.make_step(numpy, Variant(execution="planned"), size, checked=played)
+                    expected.append(made.losses(played))
                 task = probe.step(size, variant)
                 wall, device = probe.step_time(task)
                 probe.values[f"{key}, by events"] = device
-                probe.values[f"{key}, losses off by"] = off(task.losses(played), expected, variant)
+                probe.values[f"{key}, losses off by"] = off(task.losses(played), expected[0], variant)
                 return wall
 
             probe.note(key, time_it)
 
 
+def default_game(probe, execution):
+    """µs per step of what ``minigan train`` trains, its draws with it."""
+    from minigan.training.config import Config, NetworkConfig, replace
+    from minigan.training.experiment import Experiment
+
+    config = replace(Config(), backend=probe.backend.name, execution=execution)
+    if probe.dry:
+        tiny = NetworkConfig(widths=(3,))
+        config = replace(config, generator=tiny, discriminator=tiny, batch=4)
+    experiment, count = Experiment(config), 2 if probe.dry else 4096
+    experiment.advance(2 if probe.dry else 512)
+    probe.backend.synchronize()
+    started = time.perf_counter()
+    experiment.advance(count)
+    probe.backend.synchronize()
+    return 1e6 * (time.perf_counter() - started) / count
+
+
 def block_kernel(probe):
-    """One thread block, one GAN: µs per step of one, and GAN-steps per second of many; each pair compiles."""
-    numpy, way = backends.get("numpy"), probe.variant("block")
-    for size in probe.sizes([Size(128, width) for width in WIDTHS]):
-        width, rates = size.width, []
-        for count in (3,) if probe.dry else MANY:
-
-            def time_it(count=count, size=size, rates=rates):
-                wall, _ = probe.step_time(probe.step(size._replace(replicas=count), way))
-                rates.append(count / wall)
-                return wall
-
-            probe.note(f"H = {width}, {count} GAN{'s' * (count > 1)}", time_it)
-        if rates:
-            probe.values[f"H = {width}, best rate"] = max(
-                rates
-            )  # GANs per µs: millions of GAN-steps a second
+    """One thread block, one GAN: µs per step of one, and GAN-steps per second of many, also as launches."""
+    way = probe.variant("block")
+    sizes = probe.sizes(BLOCKS)
+    for size in sizes:
+        counts = (3,) if probe.dry else MANY
+        for count in counts:
+            probe.note(f"{size} block, {gans(count)}", time_of, probe, size, count, way)
+        rates = [n / probe.values[name] for n in counts if isinstance(
+            probe.values.get(name := f"{size} block, {gans(n)}"), float)]  # fmt: skip
+        if rates:  # GANs per µs: millions of GAN-steps a second
+            probe.tell({f"{size} block, best rate": max(rates)})
 
         def attributes(size=size):
             plan = probe.step(size._replace(replicas=3), way).program.plan
             return {key: int(value) for key, value in plan._kernel._function.attributes.items()}
 
-        probe.note(f"H = {width}, attributes", attributes)
+        probe.note(f"{size} block, attributes", attributes)
 
         def agrees(size=size):
             three, steps = size._replace(replicas=3), probe.count(20)
+            numpy = backends.get("numpy")
             expected = work.make_step(numpy, Variant(execution="planned"), three).losses(steps)
             return off(probe.step(three, way).losses(steps), expected, way)
 
-        probe.note(f"H = {width}, losses of 3 GANs off by", agrees)
+        probe.note(f"{size} block, losses of 3 GANs off by", agrees)
+    for count in (2,) if probe.dry else (132, 1056):
+        probe.note(
+            f"{sizes[0]} launches, {gans(count)}", time_of, probe, sizes[0], count, probe.variant("launches")
+        )
+
+
+def gans(count):
+    """ "1 GAN", "132 GANs"."""
+    return f"{count} GAN{'s' * (count > 1)}"
+
+
+def time_of(probe, size, count, way):
+    """µs per step of so many GANs together."""
+    return probe.step_time(probe.step(size._replace(replicas=count), way))[0]
 
 
 def off(found, expected, variant):
@@ -630,199 +603,20 @@ class Section(NamedTuple):
     seconds: float
 
 
-SECTIONS = {
-    "A": Section("facts", facts, 60),
-    "B": Section("correctness", correctness, 300),
-    "C": Section("host cost per call", host_cost, 30),
-    "D": Section("compilation", compilation, 60),
-    "E": Section("capture matrix", capture_matrix, 45),
-    "F": Section("our own cuBLAS", own_products, 30),
-    "G": Section("graphs", graphs, 45),
-    "H": Section("step times", steps, 120),
-    "I": Section("block kernel", block_kernel, 150),
-    "J": Section("ceilings", ceilings, 30),
-    "K": Section("the CPU beside it", processor, 120),
-    "L": Section("competitors", competitors, 240),
-    "M": Section("random numbers", randomness, 30),
+SECTIONS = {  # in the order of their worth; A to E fit into 265 s, J to L into 75 s
+    "A": Section("facts", facts, 20),
+    "F": Section("our own cuBLAS", own_products, 15),
+    "G": Section("graphs", graphs, 20),
+    "H": Section("step times", steps, 95),
+    "I": Section("block kernel", block_kernel, 90),
+    "E": Section("capture matrix", capture_matrix, 25),
+    "B": Section("correctness", correctness, 160),
+    "J": Section("ceilings", ceilings, 15),
+    "C": Section("host cost per call", host_cost, 15),
+    "L": Section("competitors", competitors, 45),
+    "D": Section("compilation", compilation, 40),
+    "M": Section("random numbers", randomness, 20),
+    "K": Section("the CPU beside it", processor, 90),
 }
-
-
+FIRST, SECOND = "AFGHIE", "JCL"  # of the two commands, beside the tests
 TIMED = "CGHIJLM"  # those before which the clocks of the GPU are brought up
-
-
-# ── running them ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def run_section(letter, backend, budget=600.0, told=lambda found: None):
-    """What one section found, in this process; ``told`` is given what it has after each figure."""
-    started = time.monotonic()
-
-    def found(probe):
-        values = {name: "dry run" for name in probe.values} if probe.dry else dict(probe.values)
-        status = "failed" if probe.errors and not values else "ok"
-        return {
-            "status": status,
-            "seconds": time.monotonic() - started,
-            "values": values,
-            "errors": probe.errors,
-        }
-
-    probe = Probe(backend, budget, lambda probe: told(found(probe)))
-    try:
-        if letter in TIMED and not probe.dry:
-            benchmark.warm(backend, benchmark.WARM["cupy"])
-        SECTIONS[letter].run(probe)
-    except Exception as error:  # as in a note
-        probe.errors["the section"] = f"{type(error).__name__}: {error}"[:300]
-    return found(probe)
-
-
-def isolated(letter, name, seconds):
-    """What one section found, in a process of its own, or had found when its time was up."""
-    with tempfile.TemporaryDirectory() as cache:
-        command = [sys.executable, "-m", "bench.gpu_probe", "--worker", letter, "--backend", name]
-        environ = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # JAX else takes all memory
-        environ |= {"CUPY_CACHE_DIR": cache} if letter == "D" else {}
-        started, late = time.monotonic(), False
-        # In a session of its own, so that what it started, which may still use the GPU, ends with it.
-        worker = subprocess.Popen(
-            [*command, "--budget", f"{0.9 * seconds:.0f}"],
-            cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
-        try:
-            printed, complaints = worker.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            late = True
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(worker.pid, signal.SIGKILL)
-        if late:
-            try:
-                printed, _ = worker.communicate(timeout=GRACE)  # all of it, not only what came since
-            except subprocess.TimeoutExpired as stuck:
-                printed = stuck.stdout or b""
-            return last(printed) | {"status": "timed out", "seconds": seconds}
-    found = last(printed)
-    if worker.returncode == 0:
-        return found
-    lines = complaints.decode(errors="replace").strip().splitlines()
-    errors = found["errors"] | {"process": (lines or [f"exit code {worker.returncode}"])[-1][:300]}
-    return found | {"status": "crashed", "seconds": time.monotonic() - started, "errors": errors}
-
-
-def last(output):
-    """The last whole line that a worker printed."""
-    for line in reversed(output.decode(errors="replace").splitlines()):
-        with suppress(ValueError):
-            return json.loads(line)
-    return {"status": "crashed", "seconds": 0.0, "values": {}, "errors": {}}
-
-
-def read(path):
-    """The sections that a file already has; none where there is no file."""
-    try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise SystemExit(f"{path} cannot be read ({error}); name another --out") from None
-    if not isinstance(record, dict) or not isinstance(record.get("sections"), dict):
-        raise SystemExit(f"{path} is no result of bench.gpu_probe; name another --out")
-    return record["sections"]
-
-
-def write(path, backend, sections):
-    """Replace the file by all sections so far."""
-    record = {
-        "measured": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
-        "environment": environment(),
-        "device": backend.describe(),
-        "sections": sections,
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, json.dumps(record, indent=1).encode() + b"\n")
-
-
-def report(sections):
-    """The prediction beside the measurement: at most 40 lines."""
-    rows = []
-    for p in PREDICTIONS:
-        found = sections.get(p.section)
-        value = None if found is None else beside(sections, p)
-        if found is None:
-            text = "not run"
-        elif value == "dry run":
-            text = value
-        elif value is None:
-            text = " ".join(["not measured", *found["errors"].get(p.name, "").split()[:1]])
-        else:
-            text = value if isinstance(value, str) else f"{value:.4g} {p.unit}".strip()
-            text += "" if p.holds(value) else ", MISSED: explain it"
-        rows.append((p.section, p.name, p.text(), text))
-    return table(("", "", "predicted", "measured"), rows)
-
-
-def beside(sections, prediction):
-    """The figure that a prediction is of; one of them is a ratio of two sections."""
-    if prediction.high != math.inf:
-        return sections[prediction.section]["values"].get(prediction.name)
-    ours = sections.get("H", {"values": {}})["values"].get("(4096, 512) fused, TF32")
-    others = [v for name, v in sections["L"]["values"].items() if name.startswith("(4096, 512) ")]
-    return min(others) / ours if others and isinstance(ours, float) else None
-
-
-def letters(text):
-    """The sections of "all", or of "A,C"."""
-    asked = tuple(SECTIONS) if text == "all" else tuple(text.upper().split(","))
-    unknown = [letter for letter in asked if letter not in SECTIONS]
-    if unknown:
-        raise argparse.ArgumentTypeError(
-            f"there is no section {', '.join(unknown)}; choose from {', '.join(SECTIONS)}"
-        )
-    return asked
-
-
-def main(arguments=None):
-    """Run the sections that the file does not have yet; 6 where there is no GPU."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--section", type=letters, default=tuple(SECTIONS), metavar="A,B…|all")
-    parser.add_argument("--budget", type=float, default=900.0, metavar="SECONDS", help="for all of them")
-    parser.add_argument("--backend", choices=("cupy", "strict"), default="cupy", help="strict: a dry run")
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="default: bench/results/gpu-probe.json")
-    parser.add_argument("--worker", metavar="LETTER", help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
-    try:
-        backend = backends.get(options.backend)
-    except backends.BackendError as error:
-        print(f"nothing was measured: {error}", file=sys.stderr)
-        return 6
-    if options.worker:
-        told = partial(print, flush=True)
-        told(json.dumps(run_section(options.worker, backend, options.budget, lambda f: told(json.dumps(f)))))
-        return 0
-    dry = options.backend == "strict"
-    path = options.out or (None if dry else common.RESULTS / "gpu-probe.json")
-    sections = {} if path is None else read(path)
-    until = time.monotonic() + options.budget
-    for letter in options.section:
-        section, left = SECTIONS[letter], until - time.monotonic()
-        if sections.get(letter, {}).get("status") == "ok" and not dry:
-            print(f"{letter} {section.title}: in the file already", file=sys.stderr)
-            continue
-        if left < 5:
-            print(f"{letter} {section.title}: no time left; run it again to go on", file=sys.stderr)
-            break
-        seconds = min(section.seconds, left)
-        found = run_section(letter, backend, seconds) if dry else isolated(letter, options.backend, seconds)
-        sections[letter] = {"title": section.title, **found}
-        if path is not None:
-            write(path, backend, sections)
-        print(f"{letter} {section.title}: {found['status']}, {found['seconds']:.1f} s", file=sys.stderr)
-        for name, error in found["errors"].items():
-            print(f"  {name}: {error}", file=sys.stderr)
-    print(report(sections))
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
