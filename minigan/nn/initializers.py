@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 __all__ = [
-    "INITIALIZERS", "Matrix", "bends_at_data", "bends_at_latents", "bends_through", "glorot_normal",
-    "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "orthogonal", "rising_layer",
-    "spread_biases",
+    "INITIALIZERS", "Matrix", "bends_at_data", "bends_at_latents", "bends_at_random", "bends_between",
+    "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "least_squares", "lecun_normal",
+    "orthogonal", "rising_layer", "spread_biases",
 ]  # fmt: skip
 
 Matrix: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
@@ -66,6 +66,9 @@ INITIALIZERS: dict[str, Callable[[np.random.Generator, tuple[int, int]], Matrix]
 
 _STEEPEST = 0.01  # width of the narrowest bend, in units of the inputs; 0 would be infinitely steep
 _ENDS = (0.005, 0.995)  # between these quantiles the data's range is covered
+_OTHERS = 300  # rows among which a neighbour is looked for, at most
+_NEAREST = 0.05  # distance of neighbours, in units of the inputs, that no unit is made steeper for
+_RIDGE = 0.1  # added to the squares of so many thousand hidden values
 
 
 def bends_at_data(rng: np.random.Generator, units: int, quantiles: Matrix) -> tuple[Matrix, Matrix]:
@@ -129,10 +132,50 @@ def rising_layer(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Matr
     return rng.uniform(0.0, 4.0 / shape[0], shape), rng.uniform(-1.5, 1.5, (1, shape[1]))
 
 
-def bends_through(W: Matrix, rows: Matrix) -> Matrix:
-    """The b of a first layer whose unit j bends at row j.    Shapes:  W (n, m), rows (m, n) → (1, m)"""
-    b: Matrix = -np.einsum("nm,mn->m", W, rows)[None]
-    return b
+def bends_between(rng: np.random.Generator, units: int, rows: Matrix) -> tuple[Matrix, Matrix]:
+    """W and b of a first layer of several inputs, whose units bend between two rows of the data.
+
+    Unit j is -1 at a random row and 1 at the nearest of some others, 1 to 300 of them, every order of size
+    alike: so there are wide units and, where rows are dense, narrow ones, and all lie where the data are.
+
+    Shapes:  rows (k, n) → (n, units), (1, units)
+    Source:  Bolager, Burak, Datar, Sun, Dietrich 2023, section 3, who solve for the last layer then
+    """
+    few = np.exp(rng.uniform(0.0, math.log(_OTHERS), units))
+    x, distance = rows[rng.integers(len(rows), size=units)], np.full(units, np.inf)
+    step = rng.standard_normal(x.shape)  # of a row that is like all others
+    for k in range(_OTHERS):
+        other = rows[rng.integers(len(rows), size=units)] - x
+        far = np.sqrt((other * other).sum(axis=1))
+        nearer = (k < few) & (far < distance) & (far > 0)
+        step[nearer], distance[nearer] = other[nearer], far[nearer]
+    length = np.sqrt((step * step).sum(axis=1, keepdims=True))
+    W: Matrix = (2 * step / (length * np.maximum(length, _NEAREST))).T
+    b = -((x + 0.5 * step) * W.T).sum(axis=1)
+    return W, b[None]
+
+
+def bends_at_random(rng: np.random.Generator, units: int, latents: Matrix) -> tuple[Matrix, Matrix]:
+    """W and b of a first layer whose units bend at random latent vectors, along N(0, 1/n) directions.
+
+    Shapes:  latents (units, n) → (n, units), (1, units)
+    """
+    W = rng.standard_normal((latents.shape[1], units)) / math.sqrt(latents.shape[1])
+    b: Matrix = -np.einsum("nm,mn->m", W, latents)[None]
+    return W, b
+
+
+def least_squares(hidden: Matrix, wanted: Matrix) -> tuple[Matrix, Matrix]:
+    """W and b of a last layer, with which a network makes about ``wanted`` of these hidden values.
+
+    By the normal equations with a ridge, without BLAS, whose threads would show in the last digits.
+
+    Shapes:  hidden (k, n), wanted (k, m) → (n, m), (1, m)
+    """
+    A = np.concatenate([hidden, np.ones((len(hidden), 1))], axis=1)
+    left, right = np.einsum("ki,kj->ij", A, A), np.einsum("ki,kj->ij", A, wanted)
+    found = np.linalg.solve(left + _RIDGE * np.eye(len(left)), right)
+    return found[:-1], found[-1:]
 
 
 def spread_biases(rng: np.random.Generator, shape: tuple[int, int]) -> Matrix:

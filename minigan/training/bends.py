@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from minigan.engine.tensor import constant
 from minigan.gan.game import Game
 from minigan.nn.initializers import (
     bends_at_data,
     bends_at_latents,
-    bends_through,
+    bends_at_random,
+    bends_between,
+    least_squares,
     rising_layer,
     spread_biases,
 )
@@ -21,6 +24,8 @@ from minigan.training.draws import LATENT, draw_latent, stream
 from minigan.training.units import Units
 
 LEVELS = 4096  # of probability, at which a distribution is asked where its data are
+ROWS = 4096  # of several features, of which it is asked instead
+LATENTS = 1024  # at which G is made the identity
 
 
 def spread_bends(game: Game, config: Config, distribution: Any, units: Units, latent_size: int) -> None:
@@ -41,8 +46,9 @@ def spread_bends_of(
 
     Of one feature a unit of D bends at a quantile of the data, and one of G at a latent where the way to the
     data is steep; and G starts as a rising function, since one that turns back has to lose a wall between
-    modes before it can fit, and may keep it. Of several features a unit bends at a random row, and at a
-    random latent vector.
+    modes before it can fit, and may keep it. Of several features a unit of D bends between two neighbours
+    among the rows, and one of G at a random latent vector; and G starts as the identity of its first latent
+    numbers, which does not fold either.
     """
     if getattr(config, player).bends == "zero" or len(network.layers) < 2:
         return
@@ -50,9 +56,12 @@ def spread_bends_of(
     one_input = network.inputs == distribution.features == 1 and config.latent.distribution in LATENT
     if one_input:
         arrays["0.W"], arrays["0.b"] = _of_one_input(player, rng, network, config, distribution, units)
+    elif player == "discriminator":
+        rows = _rows(rng, network, distribution, units)
+        arrays["0.W"], arrays["0.b"] = bends_between(rng, network.layers[0].m, rows)
     else:
-        rows = _rows(player, rng, network, config, distribution, units, latent_size)
-        arrays["0.b"] = bends_through(arrays["0.W"], rows)
+        latents = draw_latent(config, latent_size, rng, (network.layers[0].m,))
+        arrays["0.W"], arrays["0.b"] = bends_at_random(rng, network.layers[0].m, latents)
     for k in range(1, last + 1):
         shape = arrays[f"{k}.W"].shape
         if one_input and player == "generator":
@@ -61,6 +70,9 @@ def spread_bends_of(
             b = spread_biases(rng, shape)
         if k < last:
             arrays[f"{k}.b"] = b
+    if not one_input and player == "generator":
+        latents = draw_latent(config, latent_size, rng, (LATENTS,))
+        arrays[f"{last}.W"], arrays[f"{last}.b"] = _of_identity(network, arrays, latents)
     network.parameters.load({name: array.astype(config.dtype) for name, array in arrays.items()})
 
 
@@ -75,14 +87,22 @@ def _of_one_input(
     return bends_at_latents(rng, network.layers[0].m, quantiles, latent.quantile)
 
 
-def _rows(
-    player: str, rng: np.random.Generator, network: Network, config: Config, distribution: Any, units: Units,
-    latent_size: int,
-) -> np.ndarray:  # fmt: skip
-    """As many random inputs of a network as its first layer has units.    Shapes:  → (units, inputs)"""
-    count = network.layers[0].m
-    if player == "generator":
-        return draw_latent(config, latent_size, rng, (count,))
-    many = count * (network.inputs // distribution.features)  # a D may pack several into a row
+def _rows(rng: np.random.Generator, network: Network, distribution: Any, units: Units) -> np.ndarray:
+    """Random inputs of a D, which may pack several rows into one.    Shapes:  → (ROWS, inputs)"""
+    many = ROWS * (network.inputs // distribution.features)
     rows = distribution.sample(rng, (many,)).reshape(-1, distribution.features)
-    return units.to_network(rows).reshape(count, network.inputs)
+    return units.to_network(rows).reshape(ROWS, network.inputs)
+
+
+def _of_identity(
+    network: Network, arrays: dict[str, np.ndarray], latents: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """W and b of the last layer, with which a G returns its first latent numbers, as far as it can."""
+    hidden = latents.astype("float64")
+    for k, layer in enumerate(network.layers[:-1]):
+        product = np.einsum("kn,nm->km", hidden, arrays[f"{k}.W"])  # no BLAS, as in least_squares
+        hidden = layer.activation(constant(product + arrays[f"{k}.b"])).numpy()
+    wanted = np.zeros((len(latents), network.outputs))
+    same = min(latents.shape[1], network.outputs)
+    wanted[:, :same] = latents[:, :same]
+    return least_squares(hidden, wanted)

@@ -186,8 +186,8 @@ class Config(Penalised, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         one_of(
             ("auto", "plain", "shaped"),
-            "what holds where nothing else is said: as textbooks have it, or shaped to one feature; auto is "
-            "shaped for one feature and plain for several",
+            "what holds where nothing else is said: plain, as textbooks have it, or shaped to the data; auto "
+            "is shaped",
         ),
     ] = "auto"
     clip: Annotated[Weight, Meta(description="bound on each parameter of D after a step; 0 for none")] = 0.0

@@ -20,7 +20,7 @@ import msgspec
 from minigan.errors import ConfigError, printable, quoted
 from minigan.training.config import MAX_BYTES, Config, fields, flatten, replace
 from minigan.training.limits import check
-from minigan.training.methods import method_for, settings_of
+from minigan.training.methods import method_of, settings_of
 from minigan.training.presets import PRESETS, Preset
 from minigan.training.presets import preset as get_preset
 from minigan.training.promises import Shown, find_shown, found_in
@@ -143,11 +143,9 @@ def with_method(config: Config, origins: Mapping[str, str], features: int) -> tu
     """The configuration for data of so many features: its method named, and what no layer set taken from it.
 
     origins  which layer set each setting, as ``resolve_with_sources`` returns them
-
-    Raises:  ConfigError – for a method of one feature, asked for with several
     """
-    method = method_for(config, features)
-    own = {name: value for name, value in settings_of(config, method).items() if origins[name] == "default"}
+    method = method_of(config)
+    own = {name: value for name, value in settings_of(config, features).items() if origins[name] == "default"}
     source = f"method {method}"
     found = build(
         {name: (value, source) for name, value in (flatten(config) | own | {"method": method}).items()}

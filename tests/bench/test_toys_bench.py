@@ -60,6 +60,19 @@ def test_modes_are_counted_over_seeds(bench, capsys, tmp_path):
     assert floor["all_modes"] == floor["seeds"] and 0.985 < floor["high_quality"][1] < 0.993
 
 
+def test_trees_tell_a_bad_fit_of_several_features_and_no_perfect_one(bench, capsys, tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    module = bench("several")
+    monkeypatch.setattr(module, "FOLDS", 2)
+    plane = "target=moons(0.1)"
+    assert len({resolve(environ={}, sets=(plane, *p)) for p in module.PIECES.values()}) == len(module.PIECES)
+    sets = [part for s in ("steps=2", "batch=8", "discriminator.widths=[4]") for part in ("--set", s)]
+    module.main(["--only", "moons", "--seeds", "1", "--rows", "200", "--jobs", "1", "--write", *sets])
+    own, floor = json.loads((tmp_path / "results" / "several.json").read_text())["results"]
+    assert own["accuracy"][0] > 0.7 and 0.35 < floor["accuracy"][0] < 0.65
+    assert "| moons, a perfect sampler |" in capsys.readouterr().out
+
+
 def test_a_group_of_seeds_is_its_single_runs(bench):
     module, sets = bench("modes"), ("steps=3", "eval_samples=500")
     together = module.train_group(("ring8", sets, [0, 1]))

@@ -14,7 +14,9 @@ from minigan.nn.initializers import (
     INITIALIZERS,
     bends_at_data,
     bends_at_latents,
-    bends_through,
+    bends_at_random,
+    bends_between,
+    least_squares,
     orthogonal,
     rising_layer,
     spread_biases,
@@ -127,9 +129,31 @@ def test_few_units_and_data_of_one_value_have_bends_too(units):
         assert len(at) == units and width.min() >= 0.01
 
 
-def test_bends_through_rows_and_spread_biases():
+def test_units_of_d_bend_between_neighbours_among_rows_of_several_features():
     rng = np.random.default_rng(17)
-    W, rows = rng.standard_normal((3, 5)), rng.standard_normal((5, 3))
-    np.testing.assert_allclose(np.diag(rows @ W + bends_through(W, rows)), 0.0, atol=1e-14)
-    biases = spread_biases(rng, (100, 4000))
+    rows = np.concatenate([rng.normal(0, 0.1, (300, 2)), rng.normal(3, 1, (300, 2))])
+    W, b = bends_between(np.random.default_rng(18), 64, rows)
+    at = rows @ W + b
+    for sign in (-1, 1):  # both neighbours are rows
+        assert (np.abs(at - sign).min(axis=0) < 1e-9).sum() > 50  # but those nearer than what is steepest
+    steep = np.sqrt((W * W).sum(axis=0))
+    assert steep.max() <= 2 / 0.05 + 1e-9 and steep.min() < 2 and np.median(steep) > 4
+    W, b = bends_between(np.random.default_rng(18), 3, np.ones((5, 2)))  # no two rows differ
+    assert np.isfinite(W).all() and np.isfinite(b).all() and W.any(axis=0).all()
+
+
+def test_a_last_layer_of_least_squares_returns_what_is_wanted():
+    rng = np.random.default_rng(19)
+    latents = rng.standard_normal((500, 3))
+    W, b = bends_at_random(rng, 40, latents[:40])
+    np.testing.assert_allclose(np.diag(latents[:40] @ W + b), 0.0, atol=1e-12)
+    hidden = np.tanh(latents @ W + b)
+    W, b = least_squares(hidden, latents)
+    assert np.abs(hidden @ W + b - latents).mean() < 0.05 and (W.shape, b.shape) == ((40, 3), (1, 3))
+    flat = least_squares(np.ones((9, 2)), np.ones((9, 1)))  # what cannot be told apart is no error
+    assert np.allclose(np.ones((9, 2)) @ flat[0] + flat[1], 1, atol=0.05)
+
+
+def test_biases_behind_the_first_layer_are_spread():
+    biases = spread_biases(np.random.default_rng(17), (100, 4000))
     assert biases.shape == (1, 4000) and 0.0999 < np.abs(biases).max() <= 0.1

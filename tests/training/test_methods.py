@@ -2,11 +2,8 @@
 
 import json
 
-import pytest
-
-from minigan.errors import ConfigError
 from minigan.training.config import Config, fields, flatten, replace, to_json
-from minigan.training.methods import METHODS
+from minigan.training.methods import METHODS, SEVERAL
 from minigan.training.settings import from_json, resolve, resolve_with_sources, with_method
 
 
@@ -14,25 +11,32 @@ def made(*sets, **options):
     return resolve(environ={}, sets=sets, **options)
 
 
+PLANE = "target=ring(8, 1, 0.01)"
+
+
+def tuples(settings):
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
+
+
 def test_a_method_sets_what_settings_there_are_and_changes_each():
     usual = flatten(Config())
-    assert METHODS["plain"] == {}
-    for name, value in METHODS["shaped"].items():
-        assert name in fields() and usual[name] != (tuple(value) if isinstance(value, list) else value), name
+    assert METHODS["plain"] == SEVERAL["plain"] == {} and METHODS.keys() == SEVERAL.keys()
+    for name, value in tuples(METHODS["shaped"]).items():
+        assert name in fields() and usual[name] != value, name
+    for name, value in tuples(SEVERAL["shaped"]).items():
+        assert name in fields() and (usual | tuples(METHODS["shaped"]))[name] != value, name
 
 
-def test_one_feature_is_shaped_and_several_are_plain():
-    one, two = made(), made("target=ring(8, 1, 0.01)")
-    assert one.method == "shaped"
-    shaped = {name: tuple(v) if isinstance(v, list) else v for name, v in METHODS["shaped"].items()}
+def test_auto_is_shaped_of_one_feature_and_of_several():
+    one, two = made(), made(PLANE)
+    shaped = tuples(METHODS["shaped"])
     assert flatten(one) == flatten(Config()) | shaped | {"method": "shaped"}
-    assert two == replace(Config(), target="ring(8, 1, 0.01)", method="plain")
+    several = shaped | tuples(SEVERAL["shaped"]) | {"latent.size": 6, "target": "ring(8, 1, 0.01)"}
+    assert flatten(two) == flatten(Config()) | several | {"method": "shaped"}
     assert made("method=plain") == replace(Config(), method="plain")
-    assert made("method=shaped") == one
-    with pytest.raises(
-        ConfigError, match="shaped is for one feature, and these data have 2; choose method=plain"
-    ):
-        made("method=shaped", "target=ring(8, 1, 0.01)")
+    assert made("method=plain", PLANE) == replace(Config(), method="plain", target="ring(8, 1, 0.01)")
+    assert made("method=shaped") == one and made("method=shaped", PLANE) == two
+    assert made(PLANE, "latent.size=3").latent.size == 3
 
 
 def test_every_setting_overrides_the_method_and_says_so():
@@ -49,7 +53,8 @@ def test_data_wait_for_their_columns():
     one, origins = with_method(config, sources, 1)
     assert (one.method, one.batch, one.steps) == ("shaped", 64, METHODS["shaped"]["steps"])
     assert (origins["batch"], origins["steps"]) == ("--set", "method shaped")
-    assert with_method(config, sources, 3)[0] == replace(config, method="plain")
+    several = with_method(config, sources, 2000)[0]
+    assert (several.batch, several.latent.size, several.r1) == (64, 1024, SEVERAL["shaped"]["r1"])
 
 
 def test_an_order_of_one_step_of_d_can_be_asked_for():
