@@ -14,6 +14,13 @@ class MiniganError(Exception):
     """An expected failure of a run; ``exit_code`` is what the process leaves with.
 
     run  what was trained until then, where ``fit`` or ``Run.resume`` raised it
+
+    >>> try:
+    ...     mg.fit("normal(4, 1.25)", steps=-1)
+    ... except mg.MiniganError as error:
+    ...     print(type(error).__name__, error.exit_code)
+    ...
+    ConfigError 2
     """
 
     exit_code = 1

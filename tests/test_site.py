@@ -1,11 +1,13 @@
 """The site, as far as it can be tested without Sphinx: it lists what there is. make docs tests the rest."""
 
+import doctest
 import importlib
 import inspect
 import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import minigan
@@ -71,6 +73,27 @@ def test_every_public_name_says_what_it_is(site):
                 if not inspect.getdoc(function) and not inspect.getdoc(getattr(name.value, own)):
                     bare += [f"{name.full}.{own}"] if own not in told else []
     assert not bare
+
+
+def test_the_examples_of_public_names_run(site, tmp_path, monkeypatch):
+    """Of each name that scripts and rooms offer one, in its docstring or in docs/site/examples.txt."""
+    monkeypatch.chdir(tmp_path)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    kept, without, said = site["pages"].examples(), [], []
+    names = [name for group in site["pages"].groups() for name in group.names]
+    assert kept.keys() <= {name.full for name in names}
+    for name in names:
+        own = inspect.getdoc(name.value) if site["pages"].has_docstring(name.value) else ""
+        text = f"{own}\n\n{kept.get(name.full, '')}"
+        test = doctest.DocTestParser().get_doctest(text, {"np": np, "mg": minigan}, name.full, None, 0)
+        if not test.examples:
+            without.append(name.full)
+        runner.run(test, out=said.append)
+    assert not said, "".join(said)
+    modules = site["pages"].module_paths()
+    rooms = {module for module, path in modules.items() if path.name == "__init__.py"}
+    assert [name for name in without if name.rpartition(".")[0] in rooms] == ["minigan.__version__"]
+    assert runner.summarize(verbose=False).attempted > 300 and not list(tmp_path.iterdir())
 
 
 def test_a_docstring_of_the_house_becomes_rest(site):

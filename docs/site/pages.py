@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -161,7 +162,7 @@ def signature(value: type) -> str:
     return str(inspect.Signature([one.replace(annotation=inspect.Parameter.empty) for one in own]))
 
 
-def entry(name: Name) -> list[str]:
+def described(name: Name) -> list[str]:
     """What the reference says of one name, as reST."""
     value = name.value
     if isinstance(value, Primitive):
@@ -182,6 +183,23 @@ def entry(name: Name) -> list[str]:
     about = comments().get(name.full, "")
     about = f"{inline(about[:1].upper() + about[1:])}: {shown(value)}" if about else shown(value)
     return [f".. py:data:: {name.name}", f"   :module: {name.module}", "", f"   {about}", ""]
+
+
+@cache
+def examples() -> dict[str, str]:
+    """{full name: its example}, of names whose docstrings have no room for one."""
+    text = Path(__file__).with_name("examples.txt").read_text(encoding="utf-8")
+    return {
+        name: textwrap.dedent(body)
+        for name, body in re.findall(r"^(minigan\S+)\n\n((?: .*\n|\n)+)", text, re.M)
+    }
+
+
+def entry(name: Name) -> list[str]:
+    """What the reference says of one name, with its example where that is kept apart."""
+    lines, example = described(name), examples().get(name.full, "").strip()
+    shown = [f"      {line}".rstrip() for line in example.splitlines()]
+    return [*lines, "   .. code-block:: pycon", "", *shown, ""] if shown else lines
 
 
 def heading(text: str, mark: str = "=") -> list[str]:

@@ -22,7 +22,11 @@ Array: TypeAlias = Any  # an array of any backend, of which NumPy's is one
 
 
 class BackendError(RuntimeError):
-    """A backend was asked for that is not available here; the message says what to do."""
+    """A backend was asked for that is not available here; the message says what to do.
+
+    >>> issubclass(mg.BackendError, RuntimeError)
+    True
+    """
 
 
 class Backend:
@@ -138,6 +142,10 @@ def get(name: str = "auto") -> Backend:
     otherwise.
 
     Raises:  ValueError – for another name;  BackendError – if the backend cannot be used here
+
+    >>> numpy = mg.get_backend("numpy")
+    >>> numpy.name, float(numpy.array([1.0, 2.0]).sum())
+    ('numpy', 3.0)
     """
     if name == "numpy":
         return numpy_backend

@@ -61,6 +61,15 @@ def capture(
     Raises:  CaptureError – if captures nest, an array enters from nowhere, a value is read during the step,
              the second recording differs from the first, or it cannot be executed so
              TypeError – for inputs or state that are no Tensors or arrays
+
+    >>> w = mg.variable([0.0])
+    >>> def step(x):
+    ...     mg.assign(w, w + 0.5 * (x - w))
+    ...     return w
+    ...
+    >>> program = mg.capture(step, np.array([8.0], "float32"), state={"w": w})
+    >>> [program(np.array([8.0], "float32")).item() for _ in range(3)]
+    [6.0, 7.0, 7.5]
     """
     if reason := refusal("capture"):
         raise CaptureError(reason)

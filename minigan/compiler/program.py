@@ -46,6 +46,13 @@ class Program:
     execution     how it is run: "recorded", "planned", "native", "launches" or "block"
     note          why it is not run as was asked for; else ""
     plan          what the execution made of the instructions, printable; None where it runs them as recorded
+
+    >>> program = mg.capture(mg.square, np.ones((2, 1), "float32"))
+    >>> print(program)
+    input0: float32[2, 1]
+    %1: float32[2, 1] = square(input0)
+    >>> program(np.full((2, 1), 3.0, "float32")).numpy().ravel()
+    array([9., 9.], dtype=float32)
     """
 
     def __init__(

@@ -20,6 +20,11 @@ class Row:
     exceed. A moment has its true value as ``target`` and ``perfect``, and in ``bound`` how far it may be
     missed. Bounds are those of all rows together: 95 % of perfect samplers are within every one of them. A
     row whose bound is NaN is shown for information, and decides nothing.
+
+    >>> rng = np.random.default_rng(0)
+    >>> verdict = mg.eval(rng.normal(4, 1.25, 500), "normal(4, 1.25)")
+    >>> [row.name for row in verdict.rows]
+    ['KS', 'Anderson-Darling', 'mean', 'sd', 'W1', 'JS']
     """
 
     name: str
@@ -146,6 +151,11 @@ class Verdict:
 
     ``classes`` are the judgements of each class of a conditional generator, that of all rows together being
     the first; then the verdict is on all of them at the 5 % level, and its rows are those of all together.
+
+    >>> rng = np.random.default_rng(0)
+    >>> verdict = mg.eval(rng.normal(5, 1.25, 500), "normal(4, 1.25)")
+    >>> verdict.indistinguishable, verdict.headline
+    (False, 'can be told apart')
     """
 
     rows: tuple[Row, ...]

@@ -74,6 +74,11 @@ def judge(
 
     Shapes:  sample (n,), or (n, p) for a distribution of p features
     Raises:  ValueError – for fewer than two values, values that are not finite, or other features
+
+    >>> from minigan.evaluation import judge
+    >>> rng = np.random.default_rng(0)
+    >>> judge(rng.normal(0, 1, 1000), mg.Normal(0, 1), rng).indistinguishable
+    True
     """
     if isinstance(target, Empirical):
         return judge_two_sample(sample, target.values, rng, replicates, names)
@@ -111,6 +116,11 @@ def judge_two_sample(
 
     Shapes:  sample (n,) or (n, p), real (m,) or (m, p)
     Raises:  ValueError – for fewer than two rows, unequal features, or data of one feature without spread
+
+    >>> from minigan.evaluation import judge_two_sample
+    >>> rng = np.random.default_rng(0)
+    >>> judge_two_sample(rng.normal(0, 1, 1000), rng.normal(1, 1, 1000), rng).indistinguishable
+    False
     """
     sample = _column(host(sample, "sample", finite=True))
     real = _column(host(real, "real data", finite=True))

@@ -63,6 +63,10 @@ def fit(
              UnavailableError – for a device that is not there
              DivergedError – where numbers stop being finite; its ``run`` has what was good
              Interrupted – after Ctrl-C; its ``run`` has what was trained, and ``run.resume()`` goes on
+
+    >>> run = mg.fit("laplace(0, 1)", seed=1, steps=20, eval_samples=100)
+    >>> run.status, run.config.target, run.sample(3).shape
+    ('finished', 'laplace(0, 1)', (3, 1))
     """
     refuse_deaf(on_evaluation)
     console = person(progress)
@@ -98,6 +102,11 @@ def load(path: str | os.PathLike[str], *, at: str | int = "latest") -> Run:
     Sampling needs nothing else; judging and going on read the data again, where it learned data.
 
     Raises:  DataError – if it is no run directory, or damaged; CheckpointError – for checkpoints that are
+
+    >>> mg.load("no/such/run")
+    Traceback (most recent call last):
+        ...
+    minigan.errors.DataError: 'no/such/run' is not a run directory (No such file or directory: ...
     """
     if not isinstance(at, str):
         at = whole_of("at, where it is neither latest nor best,", at, 0)

@@ -56,6 +56,12 @@ def evaluate(samples: Any, target_or_data: Any) -> Verdict:
 
     Raises:  DataError – for samples or data that are refused, or of different features
              ConfigError – for a text that names no distribution
+
+    >>> rng = np.random.default_rng(0)
+    >>> mg.eval(rng.normal(4, 1.25, 500), "normal(4, 1.25)").indistinguishable
+    True
+    >>> mg.eval(rng.normal(5, 1.25, 500), "normal(4, 1.25)").headline
+    'can be told apart'
     """
     return judged(table_of(samples), subject_of(target_or_data)).verdict
 

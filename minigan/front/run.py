@@ -40,6 +40,12 @@ class Run(Making):
     """A GAN that was trained, or is being: what it makes, how good that is, and how it came about.
 
     ``mg.fit`` makes one, ``mg.load`` reads one; it has a directory, or is in memory alone.
+
+    >>> run = mg.fit("normal(4, 1.25)", steps=20, eval_samples=100)
+    >>> run.sample(1000, seed=1).shape, run.step
+    ((1000, 1), 20)
+    >>> run.metrics["step"]
+    array([ 0,  4,  8, 20])
     """
 
     def __init__(

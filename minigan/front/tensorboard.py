@@ -29,6 +29,8 @@ class TensorBoard:
     text, and histograms: what was generated along the way, of one feature, and in the end, and all weights.
 
     Raises:  UnavailableError – where tensorboardX is not installed
+
+    >>> mg.fit("normal(4, 1.25)", on_evaluation=mg.TensorBoard("logs/first"))  # doctest: +SKIP
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:

@@ -163,6 +163,9 @@ class Objective:
                       The last two need x, ordered points of a line
     log_ratio(a)      ln p/q as a says it, the inverse of ``optimum``; None where a knows no densities
     divergence        its name and bounds, and the value where p = q
+
+    >>> mg.OBJECTIVES["minimax"].formula
+    'G minimises E[ln(1 − D(G(z)))]: the saturating game of one value function V; ln 4 − 2 JS'
     """
 
     name: str

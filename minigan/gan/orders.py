@@ -31,6 +31,11 @@ class Batch(NamedTuple):
     Shapes:  real, noise_x, noise_d (k_D, …, B, p), latent_d (k_D, …, B, n), mix (k_D, …, B/m, 1), latent_g
              (k_G, …, B, n), noise_g (k_G, …, B, p), label (k_D, …, B, K); "…" being the replicas, m the
              packing
+
+    >>> real, latent = np.zeros((1, 4, 1), "float32"), np.ones((1, 4, 2), "float32")
+    >>> batch = mg.Batch(real, latent, latent)
+    >>> batch._fields
+    ('real', 'latent_d', 'latent_g', 'mix', 'noise_x', 'noise_d', 'noise_g', 'label')
     """
 
     real: Tensor | Array
@@ -44,7 +49,11 @@ class Batch(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """What both players minimised in one round, one value per replica.    Shapes:  (…, 1, 1) each"""
+    """What both players minimised in one round, one value per replica.    Shapes:  (…, 1, 1) each
+
+    >>> mg.Losses._fields
+    ('discriminator', 'generator')
+    """
 
     discriminator: Tensor
     generator: Tensor
@@ -56,6 +65,9 @@ class Order:
     name           what ``Game(order=…)`` calls it
     several_steps  whether a player can have more than one step in a round
     consensus      the weight of Consensus, 0 for all others
+
+    >>> sorted(mg.ORDERS)
+    ['alternating', 'extragradient', 'simultaneous']
     """
 
     name: ClassVar[str]
@@ -130,6 +142,12 @@ class Consensus(Simultaneous):
 
     Raises:  ValueError – for a γ that is no weight;  TypeError – for what is no number
     Source:  Mescheder, Nowozin, Geiger 2017, algorithm 2
+
+    >>> rng = np.random.default_rng(0)
+    >>> G, D = mg.mlp((1, 4, 1), rngs=rng), mg.mlp((1, 4, 1), rngs=rng)
+    >>> game = mg.Game(G, D, mg.SGD(G.parameters, 0.1), mg.SGD(D.parameters, 0.1), order=mg.Consensus(0.3))
+    >>> game.order
+    Consensus(0.3)
     """
 
     name = "consensus"

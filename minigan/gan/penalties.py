@@ -54,6 +54,9 @@ class Penalty:
 
     Shapes:  a weight that is a Tensor (…, 1, 1)
     Raises:  ValueError – for a number that is no weight;  TypeError – for what is no number
+
+    >>> sorted(mg.PENALTIES)
+    ['r1', 'r2', 'wgan_gp', 'zero_gp']
     """
 
     weight: float | Tensor
@@ -80,7 +83,13 @@ class Penalty:
 
 
 class R1(Penalty):
-    """γ/2 E‖∇D(x)‖² at real data.    Source:  Mescheder, Geiger, Nowozin 2018, equation 9"""
+    """γ/2 E‖∇D(x)‖² at real data.    Source:  Mescheder, Geiger, Nowozin 2018, equation 9
+
+    >>> rng = np.random.default_rng(0)
+    >>> G, D = mg.mlp((1, 4, 1), rngs=rng), mg.mlp((1, 4, 1), rngs=rng)
+    >>> mg.Game(G, D, mg.SGD(G.parameters, 0.1), mg.SGD(D.parameters, 0.1), penalties=[mg.R1(0.5)]).penalties
+    (R1(0.5),)
+    """
 
     name, at, default = "r1", "real", 0.5
     about = "the mean squared slope of D at real data"
@@ -90,7 +99,11 @@ class R1(Penalty):
 
 
 class R2(Penalty):
-    """γ/2 E‖∇D(x̃)‖² at generated data.    Source:  Mescheder, Geiger, Nowozin 2018, equation 10"""
+    """γ/2 E‖∇D(x̃)‖² at generated data.    Source:  Mescheder, Geiger, Nowozin 2018, equation 10
+
+    >>> mg.R2(0.5).at, mg.R2(0.5).about
+    ('generated', 'the mean squared slope of D at generated data')
+    """
 
     name, at, default = "r2", "generated", 0.5
     about = "the mean squared slope of D at generated data"
@@ -100,7 +113,11 @@ class R2(Penalty):
 
 
 class WGANGP(Penalty):
-    """λ E(‖∇D(x̂)‖ − 1)² between real and generated data.    Source:  Gulrajani et al. 2017, equation 3"""
+    """λ E(‖∇D(x̂)‖ − 1)² between real and generated data.    Source:  Gulrajani et al. 2017, equation 3
+
+    >>> mg.WGANGP(10.0).at, mg.WGANGP(10.0).about
+    ('between', 'the squared (slope - 1) of D between real and generated data')
+    """
 
     name, at = "wgan_gp", "between"
     about = "the squared (slope - 1) of D between real and generated data"
@@ -110,7 +127,11 @@ class WGANGP(Penalty):
 
 
 class ZeroGP(Penalty):
-    """λ E‖∇D(x̂)‖² between real and generated data.    Source:  Thanh-Tung, Tran, Venkatesh 2019"""
+    """λ E‖∇D(x̂)‖² between real and generated data.    Source:  Thanh-Tung, Tran, Venkatesh 2019
+
+    >>> mg.ZeroGP(10.0).at, mg.ZeroGP(10.0).about
+    ('between', 'the squared slope of D between real and generated data')
+    """
 
     name, at = "zero_gp", "between"
     about = "the squared slope of D between real and generated data"

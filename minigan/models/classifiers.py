@@ -19,11 +19,23 @@ from minigan.probability._numerics import host, unit_scaled
 
 
 class NotFittedError(ValueError, AttributeError):
-    """A classifier was asked before it was fitted."""
+    """A classifier was asked before it was fitted.
+
+    >>> from minigan.models import GaussianClassifier
+    >>> GaussianClassifier().predict([[0.0]])
+    Traceback (most recent call last):
+        ...
+    minigan.models.classifiers.NotFittedError: this GaussianClassifier is not fitted yet; call ...
+    """
 
 
 class ConvergenceWarning(UserWarning):
-    """The fit ended where the likelihood has no maximum, or before it reached one."""
+    """The fit ended where the likelihood has no maximum, or before it reached one.
+
+    >>> from minigan.models import ConvergenceWarning
+    >>> issubclass(ConvergenceWarning, Warning)
+    True
+    """
 
 
 class Classifier:

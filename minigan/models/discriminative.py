@@ -217,6 +217,11 @@ class LogisticRegression(_Regression):
 
     Shapes:  coef_ (1, p), intercept_ (1,)
     Source:  [T8], [T10]
+
+    >>> from minigan.models import LogisticRegression
+    >>> model = LogisticRegression().fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1])
+    >>> model.predict_proba([[1.5]]).round(3)
+    array([[0.5, 0.5]])
     """
 
     def _targets(self, codes, classes):
@@ -243,6 +248,11 @@ class SoftmaxRegression(_Regression):
 
     Shapes:  coef_ (K, p), intercept_ (K,)
     Source:  [T8], [T11]
+
+    >>> from minigan.models import SoftmaxRegression
+    >>> X, y = [[0.0], [1.0], [1.0], [2.0], [2.0], [3.0]], [0, 1, 0, 1, 2, 2]
+    >>> SoftmaxRegression(weight_decay=0.01).fit(X, y).predict([[0.0], [3.0]])
+    array([0, 2])
     """
 
     def _targets(self, codes, classes):

@@ -32,6 +32,11 @@ class GaussianClassifier(Classifier):
              leave float64, or other unusable data;
              NotFittedError – if asked before
     Source:  [T8], [T9]; the estimates are those of maximum likelihood (divided by n, not n − 1)
+
+    >>> from minigan.models import GaussianClassifier
+    >>> model = GaussianClassifier().fit([[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1])
+    >>> model.predict([[0.5], [4.5]]), model.means_.ravel()
+    (array([0, 1]), array([0.5, 4.5]))
     """
 
     covariance: str = "shared"

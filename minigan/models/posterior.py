@@ -17,6 +17,10 @@ def log_posterior(log_joint) -> np.ndarray:
     Units:   nats
     Raises:  ValueError – for NaN or +∞
     Source:  [T11]; for K = 2 it is ln σ of the log-odds [T10]
+
+    >>> from minigan.models import log_posterior
+    >>> np.exp(log_posterior(np.log([[0.1, 0.3]]))).round(4)
+    array([[0.25, 0.75]])
     """
     a = host(log_joint, "log joint density")
     if a.ndim == 0 or (a == np.inf).any():
@@ -34,6 +38,10 @@ def posterior(log_joint) -> np.ndarray:
 
     Shapes:  log_joint (…, K) → (…, K), rows that sum to one
     Source:  [T9] step 3, [T11]; for K = 2 it is σ of the log-odds [T10]
+
+    >>> from minigan.models import posterior
+    >>> posterior(np.log([[0.1, 0.3]])).round(4)
+    array([[0.25, 0.75]])
     """
     return np.exp(log_posterior(log_joint))
 

@@ -49,6 +49,9 @@ class Dense:
 
     Shapes:  x (…, B, n), W (…, n, m), b (…, 1, m) → y (…, B, m)
     Raises:  TypeError – for sizes that are no whole numbers, or no function φ;  ValueError – below 1
+
+    >>> mg.Dense(2, 3, mg.tanh).shapes()
+    {'W': (2, 3), 'b': (1, 3)}
     """
 
     n: int

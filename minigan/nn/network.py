@@ -26,6 +26,15 @@ class Network(Kept):
     Raises:  TypeError – for what is no layer, no Parameters, or called with no Tensor
              ValueError – for layers or parameters that do not fit each other, or called with rows of another
              width
+
+    >>> net = mg.mlp((2, 8, 1), rngs=np.random.default_rng(0))
+    >>> net(mg.constant(np.zeros((5, 2), "float32"))).shape
+    (5, 1)
+    >>> print(net.summary())
+    layer                   parameters          count
+    Dense(2 → 8, tanh)      W [2, 8]  b [1, 8]     24
+    Dense(8 → 1, identity)  W [8, 1]  b [1, 1]      9
+    total                   float32                33
     """
 
     kept = ("layers", "parameters")
@@ -149,6 +158,10 @@ def mlp(
     Raises:  ValueError – for fewer than two sizes, or an unknown activation or initialiser
              TypeError – for sizes that are no whole numbers, what is no Generator, another dtype
              MemoryError – for more numbers than there is room for, before any is made
+
+    >>> net = mg.mlp((2, 8, 1), activation="tanh", rngs=np.random.default_rng(0))
+    >>> net(mg.constant([[0.5, -1.0]])).shape
+    (1, 1)
     """
     draw, dtype = named("initializer", initializer, INITIALIZERS), floating("dtype", dtype)
     layers = layers_of(sizes, activation, classes, conditioning)

@@ -123,14 +123,26 @@ refuse_names(
 
 
 class SGD(Optimizer):
-    """θ ← θ − α g.    Source:  Robbins & Monro 1951"""
+    """θ ← θ − α g.    Source:  Robbins & Monro 1951
+
+    >>> net = mg.mlp((1, 1), rngs=np.random.default_rng(0))
+    >>> before, sgd = net.parameters.flat.numpy(), mg.SGD(net.parameters, 0.1)
+    >>> sgd.step([mg.constant(np.ones(shape, "float32")) for shape in net.parameters.shapes.values()])
+    >>> (net.parameters.flat.numpy() - before).round(6)
+    array([-0.1, -0.1], dtype=float32)
+    """
 
     def direction(self, g: Tensor) -> Tensor:
         return g
 
 
 class Momentum(Optimizer):
-    """u ← μ u + g;  θ ← θ − α u.    Source:  Polyak 1964; Sutskever et al. 2013"""
+    """u ← μ u + g;  θ ← θ − α u.    Source:  Polyak 1964; Sutskever et al. 2013
+
+    >>> net = mg.mlp((1, 1), rngs=np.random.default_rng(0))
+    >>> list(mg.Momentum(net.parameters, 0.1, momentum=0.9).state)
+    ['rate', 'g', 'u']
+    """
 
     def __init__(self, parameters: Parameters, rate: Rate, momentum: float = 0.9) -> None:
         super().__init__(parameters, rate)
@@ -145,6 +157,10 @@ class OptimisticSGD(Optimizer):
     """θ ← θ − 2α g_t + α g_{t−1}: a step against the gradient expected next, g_t + (g_t − g_{t−1}).
 
     Source:  Popov 1980; Daskalakis et al. 2018
+
+    >>> net = mg.mlp((1, 1), rngs=np.random.default_rng(0))
+    >>> list(mg.OptimisticSGD(net.parameters, 0.1).state)
+    ['rate', 'g', 'previous']
     """
 
     def __init__(self, parameters: Parameters, rate: Rate) -> None:
@@ -158,7 +174,12 @@ class OptimisticSGD(Optimizer):
 
 
 class RMSProp(Optimizer):
-    """v ← ρ v + (1−ρ) g²;  θ ← θ − α g / (√v + ε).    Source:  Tieleman & Hinton 2012, lecture 6.5"""
+    """v ← ρ v + (1−ρ) g²;  θ ← θ − α g / (√v + ε).    Source:  Tieleman & Hinton 2012, lecture 6.5
+
+    >>> net = mg.mlp((1, 1), rngs=np.random.default_rng(0))
+    >>> list(mg.RMSProp(net.parameters, 1e-3).state)
+    ['rate', 'g', 'v']
+    """
 
     def __init__(self, parameters: Parameters, rate: Rate, rho: float = 0.99, epsilon: float = 1e-8) -> None:
         super().__init__(parameters, rate)
@@ -179,6 +200,12 @@ class Adam(Optimizer):
     α m̂ / (√v̂ + ε) = α √w₂/w₁ · m / (√v + ε√w₂).
 
     Source:  Kingma & Ba 2015, algorithm 1, in the order of computation that section 2 recommends
+
+    >>> net = mg.mlp((1, 1), rngs=np.random.default_rng(0))
+    >>> before, adam = net.parameters.flat.numpy(), mg.Adam(net.parameters, 1e-3)
+    >>> adam.step([mg.constant(np.full(shape, 9, "float32")) for shape in net.parameters.shapes.values()])
+    >>> (net.parameters.flat.numpy() - before).round(6)
+    array([-0.001, -0.001], dtype=float32)
     """
 
     def __init__(
@@ -209,6 +236,10 @@ class OptimisticAdam(Adam):
     """θ ← θ − 2α u_t + α u_{t−1}, u being Adam's direction: a step against the gradient expected next.
 
     Source:  Daskalakis et al. 2018, algorithm 1
+
+    >>> net = mg.mlp((1, 1), rngs=np.random.default_rng(0))
+    >>> list(mg.OptimisticAdam(net.parameters, 1e-3).state)
+    ['rate', 'g', 'm', 'v', 'weight1', 'weight2', 'previous']
     """
 
     def __init__(

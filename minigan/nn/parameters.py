@@ -61,6 +61,10 @@ class Parameters(Kept):
     Raises:  TypeError – for shapes that are no {name: whole numbers}, no backend, a dtype that is not float32
              or float64
              MemoryError – for more numbers than there is room for
+
+    >>> net = mg.mlp((2, 3, 1), rngs=np.random.default_rng(0))
+    >>> net.parameters.shapes, net.parameters.flat.shape
+    ({'0.W': (2, 3), '0.b': (1, 3), '1.W': (3, 1), '1.b': (1, 1)}, (13,))
     """
 
     kept = ("shapes", "replicas", "backend", "count", "flat")

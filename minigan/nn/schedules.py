@@ -46,6 +46,10 @@ class Schedule:
     exponential multiplies by a constant, so it needs final > 0.
 
     Raises:  ValueError – for an unknown name, or a number out of its interval;  TypeError – for no number
+
+    >>> rate = mg.Schedule("cosine", 100, hold=0.5)
+    >>> [round(float(rate(t)), 3) for t in (0, 50, 75, 99)]
+    [1.0, 1.0, 0.5, 0.001]
     """
 
     name: str
@@ -82,6 +86,10 @@ class Averaging:
     Before the start w = 1; an ema begins as a plain mean, so it has no memory of where it started.
 
     Raises:  ValueError – for an unknown name, or a number out of its interval;  TypeError – for no number
+
+    >>> weight = mg.Averaging("tail", 100, start=0.5)
+    >>> [round(float(weight(t)), 3) for t in (0, 49, 50, 51, 99)]
+    [1.0, 1.0, 1.0, 0.5, 0.02]
     """
 
     name: str
@@ -103,6 +111,11 @@ class Average(Kept):
     """A running average of parameters: what is sampled from, while the newest ones are trained.
 
     Source:  Yazıcı et al. 2019 for averages of GAN generators
+
+    >>> net = mg.mlp((1, 1), rngs=np.random.default_rng(0))
+    >>> average = mg.Average(net.parameters)
+    >>> average.parameters.flat.shape == net.parameters.flat.shape
+    True
     """
 
     kept = ("newest", "parameters")

@@ -20,6 +20,11 @@ class Beta(Univariate):
     The density is infinite at 0 for a < 1, and at 1 for b < 1.
 
     Raises:  ValueError – unless both are from 0.2 to 1e5
+
+    >>> from minigan.probability import Beta
+    >>> p = Beta(2, 3)
+    >>> p.mean, round(float(p.density(0.5)), 4)
+    (0.4, 1.5)
     """
 
     a: float
@@ -115,6 +120,11 @@ class Triangular(Univariate):
     """The triangular distribution, whose density rises evenly from low to mode and falls evenly to high.
 
     Raises:  ValueError – unless low ≤ mode ≤ high and low < high, all finite
+
+    >>> from minigan.probability import Triangular
+    >>> p = Triangular(0, 1, 3)
+    >>> round(p.mean, 4), float(p.density(1.0).round(4))
+    (1.3333, 0.6667)
     """
 
     low: float

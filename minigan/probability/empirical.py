@@ -20,6 +20,10 @@ class Empirical(Univariate):
 
     Shapes:  values (n,) or (n, p)
     Raises:  ValueError – for empty or non-finite values, and for a density or entropy, which it does not have
+
+    >>> data = mg.Empirical([1.0, 2.0, 2.0, 5.0])
+    >>> data.mean, float(data.cdf(2.0)), float(data.quantile(0.5))
+    (2.5, 0.75, 2.0)
     """
 
     values: np.ndarray

@@ -24,6 +24,10 @@ def f_divergence(f, p, q) -> float:
              ratios beyond e^±300 count, which only the names can follow
              TypeError – for what is no function or name, or whose values are not real
     Source:  Csiszár 1967; Nowozin, Cseke, Tomioka 2016, table 1; [T3], [T6]
+
+    >>> from minigan.probability import f_divergence
+    >>> round(f_divergence("total_variation", mg.Normal(0, 1), mg.Normal(2, 1)), 4)
+    0.6827
     """
     what = "an f-divergence is a function of p/q, or"
     term, at_zero, slope = _term_of(f) if callable(f) else named(what, f, F_DIVERGENCES)

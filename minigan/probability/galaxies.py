@@ -216,6 +216,10 @@ class GalaxyImages:
     instead, twenty times slower.
 
     Raises:  ValueError – unless size is a whole number from 4 to 128 and noise ≥ 0
+
+    >>> from minigan.probability import GalaxyImages
+    >>> GalaxyImages(8).fresh(np.random.default_rng(0), 2).shape
+    (2, 64)
     """
 
     size: int = 16

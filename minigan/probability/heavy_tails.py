@@ -21,6 +21,10 @@ class StudentT(LocationScale):
     The mean is undefined for dof ≤ 1, the standard deviation infinite for 1 < dof ≤ 2 and undefined below.
 
     Raises:  ValueError – unless all are finite, dof at least 0.01 and scale > 0
+
+    >>> p = mg.StudentT(5)
+    >>> p.mean, round(p.sd, 4), round(float(p.cdf(2.0)), 4)
+    (0.0, 1.291, 0.949)
     """
 
     dof: float
@@ -110,6 +114,11 @@ class Cauchy(LocationScale):
     of one degree of freedom.
 
     Raises:  ValueError – unless both are finite and scale > 0
+
+    >>> from minigan.probability import Cauchy
+    >>> p = Cauchy(0, 1)
+    >>> p.mean, float(p.quantile(0.75).round(4))
+    (nan, 1.0)
     """
 
     location: float = 0.0
@@ -151,6 +160,11 @@ class Pareto(Univariate):
     NumPy's ``pareto`` is x/scale − 1. The mean is infinite for shape ≤ 1, the sd for shape ≤ 2.
 
     Raises:  ValueError – unless both are finite, scale > 0 and shape at least 0.01
+
+    >>> from minigan.probability import Pareto
+    >>> p = Pareto(3)
+    >>> p.mean, p.support
+    (1.5, (1.0, inf))
     """
 
     shape: float

@@ -31,6 +31,9 @@ def self_information(p: Array) -> np.ndarray:
     Units:   nats
     Raises:  ValueError – for a probability outside [0, 1]
     Source:  [T1]
+
+    >>> mg.self_information([1.0, 0.5, 0.0]).round(4)
+    array([0.    , 0.6931,    inf])
     """
     rounding, p = _rounding(p), host(p, "probability")
     if p.min() < 0 or p.max() > 1 + rounding:
@@ -46,6 +49,9 @@ def entropy(p: Array) -> float:
     Units:   nats
     Raises:  ValueError – if the probabilities are negative or do not sum to one; they are never renormalised
     Source:  [T2]
+
+    >>> round(mg.entropy([0.5, 0.5]), 4), mg.entropy([1.0, 0.0])
+    (0.6931, 0.0)
     """
     p = _probabilities(p, "p")
     return min(_cross(p, p), math.log(p.size))  # which rounded probabilities may exceed
@@ -58,6 +64,9 @@ def cross_entropy(p: Array, q: Array) -> float:
     Units:   nats
     Raises:  ValueError – as ``entropy``, and for unequal shapes
     Source:  [T3], [T12]
+
+    >>> round(mg.cross_entropy([0.5, 0.5], [0.9, 0.1]), 4)
+    1.204
     """
     return _cross(*_pair(p, q))
 
@@ -69,6 +78,9 @@ def kl(p: Array, q: Array) -> float:
     Units:   nats
     Raises:  ValueError – as ``cross_entropy``
     Source:  [T3]
+
+    >>> mg.kl([0.5, 0.5], [1.0, 0.0]), round(mg.kl([1.0, 0.0], [0.5, 0.5]), 4)
+    (inf, 0.6931)
     """
     return kl_of_shares(*_pair(p, q))
 
@@ -80,6 +92,9 @@ def js(p: Array, q: Array) -> float:
     Units:   nats
     Raises:  ValueError – as ``cross_entropy``
     Source:  [T6]
+
+    >>> round(mg.js([1.0, 0.0], [0.0, 1.0]), 4), mg.js([0.5, 0.5], [0.5, 0.5])
+    (0.6931, 0.0)
     """
     p, q = _pair(p, q)
     return float(js_rows(p.ravel(), q.ravel()))
@@ -95,6 +110,9 @@ def kl_normal(mean_p: Array, sd_p: Array, mean_q: Array, sd_q: Array) -> np.ndar
     Units:   nats
     Raises:  ValueError – unless all are finite and both standard deviations positive
     Source:  [T4]
+
+    >>> round(float(mg.kl_normal(0, 1, 1, 2)), 4)
+    0.4431
     """
     mean_p, mean_q = host(mean_p, "mean of p", finite=True), host(mean_q, "mean of q", finite=True)
     sd_p, sd_q = host(sd_p, "sd of p", finite=True), host(sd_q, "sd of q", finite=True)
@@ -119,6 +137,10 @@ def kl_multivariate_normal(mean_p: Array, covariance_p: Array, mean_q: Array, co
     Units:   nats
     Raises:  ValueError – unless both covariances are symmetric and positive definite, of one size
     Source:  [T4]
+
+    >>> from minigan.probability import kl_multivariate_normal
+    >>> round(kl_multivariate_normal([0, 0], np.eye(2), [1, 0], np.eye(2)), 4)
+    0.5
     """
     mean_p, _, factor_p = checked_moments(mean_p, covariance_p)
     mean_q, _, factor_q = checked_moments(mean_q, covariance_q)
@@ -144,6 +166,9 @@ def kl_quadrature(p: Array, q: Array) -> float:
 
     Units:   nats
     Source:  [T3]
+
+    >>> round(mg.kl_quadrature(mg.Normal(0, 1), mg.Laplace(0, 1)), 4)
+    0.0721
     """
     require_densities("kl_quadrature", p, q)
     (p_low, p_high), (q_low, q_high) = p.support, q.support
@@ -170,6 +195,9 @@ def js_quadrature(p: Array, q: Array) -> float:
 
     Units:   nats
     Source:  [T6]
+
+    >>> round(mg.js_quadrature(mg.Normal(0, 1), mg.Normal(1, 1)), 4)
+    0.1114
     """
 
     require_densities("js_quadrature", p, q)

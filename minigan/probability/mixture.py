@@ -17,6 +17,10 @@ class Mixture(Univariate):
     """p(x) = Σ wₖ pₖ(x): draw a component by its weight, then x from it [T9]. Nested mixtures are flattened.
 
     Raises:  ValueError – unless the weights are nonnegative, as many as components, and sum to one (to 1e-9)
+
+    >>> p = mg.Mixture([0.5, 0.5], [mg.Normal(-2, 1), mg.Normal(2, 1)])
+    >>> p.mean, round(p.sd, 4), round(float(p.cdf(0.0)), 4)
+    (0.0, 2.2361, 0.5)
     """
 
     weights: tuple[float, ...]

@@ -23,6 +23,10 @@ class MultivariateDistribution(Protocol):
     """What every distribution of p features with a density offers.
 
     Shapes:  x (…, p) → (…); mean and sd (p,)
+
+    >>> from minigan.probability import MultivariateDistribution, ring
+    >>> isinstance(ring(8), MultivariateDistribution)
+    True
     """
 
     @property
@@ -59,6 +63,10 @@ class MultivariateNormal:
 
     Shapes:  mean (p,), covariance (p, p)
     Raises:  ValueError – unless the covariance is symmetric and positive definite
+
+    >>> p = mg.MultivariateNormal([0.0, 1.0], [[1.0, 0.5], [0.5, 2.0]])
+    >>> p.sample(np.random.default_rng(0), (1000,)).shape, round(p.entropy(), 4)
+    ((1000, 2), 3.1177)
     """
 
     mean: np.ndarray
@@ -136,6 +144,11 @@ def correlated_normal(
 
     Shapes:  mean (p,) or a number for all, sd (p,) or a number for all
     Raises:  ValueError – for two lists of unequal length, sd ≤ 0, or a correlation that no p features have
+
+    >>> from minigan.probability import correlated_normal
+    >>> correlated_normal([0, 0], [1, 2], 0.5).covariance
+    array([[1., 1.],
+           [1., 4.]])
     """
     means, sds = host(mean, "mean", finite=True), host(sd, "sd", finite=True)
     p = max(means.size, sds.size)
@@ -193,6 +206,10 @@ class MultivariateMixture:
     Shapes:  centres (k, p), covariances (k, p, p); or, for round components, their sd as ``mode_sd`` (k,)
     Raises:  ValueError – unless the weights are nonnegative, as many as components, and sum to one (to 1e-9),
              and all components have the same features
+
+    >>> p = mg.parse("0.5*normal([0, 0], 1) + 0.5*normal([4, 0], 1)")
+    >>> type(p).__name__, p.mean
+    ('MultivariateMixture', array([2., 0.]))
     """
 
     weights: tuple[float, ...]

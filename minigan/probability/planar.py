@@ -26,6 +26,10 @@ def ring(modes: int = 8, radius: float = 1.0, sd: float = 0.01) -> MultivariateM
 
     Raises:  ValueError – unless modes is a whole number from 1 to 1024, radius and sd finite and positive
     Source:  Lin et al. 2018, section 4.1; Metz et al. 2017, appendix A
+
+    >>> from minigan.probability import ring
+    >>> ring(8).sample(np.random.default_rng(0), (3,)).shape
+    (3, 2)
     """
     count = _whole("ring", "modes", modes, 1, _MAX_MODES)
     radius, sd = _positive("ring", radius=radius, sd=sd)
@@ -40,6 +44,10 @@ def grid(side: int = 5, spacing: float = 2.0, sd: float = 0.05) -> MultivariateM
 
     Raises:  ValueError – unless side is a whole number from 1 to 32, spacing and sd finite and positive
     Source:  Lin et al. 2018, section 4.1
+
+    >>> from minigan.probability import grid
+    >>> grid(5).sample(np.random.default_rng(0), (3,)).shape
+    (3, 2)
     """
     count = _whole("grid", "side", side, 1, math.isqrt(_MAX_MODES))
     spacing, sd = _positive("grid", spacing=spacing, sd=sd)
@@ -56,6 +64,10 @@ def spiral(turns: float = 2.0, sd: float = 0.02, radius: float = 1.0) -> Multiva
 
     Raises:  ValueError – unless turns, sd and radius are finite and positive, and sd is not below 1/2000 of
              the curve's length
+
+    >>> from minigan.probability import spiral
+    >>> spiral().sample(np.random.default_rng(0), (3,)).shape
+    (3, 2)
     """
     turns, sd, radius = _positive("spiral", turns=turns, sd=sd, radius=radius)
     end = 2 * np.pi * turns
@@ -77,6 +89,10 @@ def moons(sd: float = 0.1) -> MultivariateMixture:
 
     Raises:  ValueError – unless sd is finite and positive, and not below 1/2000 of the curves' length
     Source:  ``make_moons`` of scikit-learn
+
+    >>> from minigan.probability import moons
+    >>> moons().sample(np.random.default_rng(0), (3,)).shape
+    (3, 2)
     """
     (sd,) = _positive("moons", sd=sd)
     text = f"moons({format_number(sd)})"
@@ -90,6 +106,10 @@ def circles(inner: float = 0.5, sd: float = 0.05) -> MultivariateMixture:
 
     Raises:  ValueError – unless both are finite and positive, and sd not below 1/2000 of the curves' length
     Source:  ``make_circles`` of scikit-learn, whose factor is ``inner``
+
+    >>> from minigan.probability import circles
+    >>> circles().sample(np.random.default_rng(0), (3,)).shape
+    (3, 2)
     """
     inner, sd = _positive("circles", inner=inner, sd=sd)
     text = f"circles({format_number(inner)}, {format_number(sd)})"
@@ -108,6 +128,10 @@ def pinwheel(arms: int = 5, rate: float = 0.25, sd: float = 0.1) -> Multivariate
     Raises:  ValueError – unless arms is a whole number from 1 to 64, rate and sd finite and positive, and sd
              not below 1/2000 of the arms' length
     Source:  Johnson, Duvenaud, Wiltschko, Datta, Adams 2016, section 5
+
+    >>> from minigan.probability import pinwheel
+    >>> pinwheel().sample(np.random.default_rng(0), (3,)).shape
+    (3, 2)
     """
     count = _whole("pinwheel", "arms", arms, 1, 64)
     rate, sd = _positive("pinwheel", rate=rate, sd=sd)
@@ -130,6 +154,10 @@ def swiss_roll(sd: float = 0.5) -> MultivariateMixture:
 
     Raises:  ValueError – unless sd is finite and positive, and not below 1/2000 of the curve's length
     Source:  ``make_swiss_roll`` of scikit-learn
+
+    >>> from minigan.probability import swiss_roll
+    >>> swiss_roll().sample(np.random.default_rng(0), (3,)).shape
+    (3, 2)
     """
     (sd,) = _positive("swiss_roll", sd=sd)
     text = f"swiss_roll({format_number(sd)})"
@@ -148,6 +176,10 @@ class Checkerboard:
     The square at the lower left is one of them.
 
     Raises:  ValueError – unless side is a whole number from 1 to 32, width finite and positive
+
+    >>> from minigan.probability import Checkerboard
+    >>> Checkerboard(4, 2.0).sample(np.random.default_rng(0), (3,)).shape
+    (3, 2)
     """
 
     side: int = 4

@@ -43,6 +43,9 @@ def parse(text: str) -> Distribution | MultivariateDistribution:
 
     Raises:  ValueError – with the text, the place and what is known there, or the sum of the weights;
              TypeError – if it is no text
+
+    >>> str(mg.parse("0.3*normal(-1, 0.5) + 70%*laplace(2, 1)"))
+    '0.3*normal(-1, 0.5) + 0.7*laplace(2, 1)'
     """
     if not isinstance(text, str):
         raise TypeError(

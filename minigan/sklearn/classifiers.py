@@ -41,11 +41,21 @@ class _Estimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 class GaussianClassifier(_Estimator, models.GaussianClassifier):
-    """``minigan.models.GaussianClassifier``, which says what it learns, as an estimator."""
+    """``minigan.models.GaussianClassifier``, which says what it learns, as an estimator.
+
+    >>> from minigan.sklearn import GaussianClassifier
+    >>> GaussianClassifier().fit([[0.0], [1.0], [4.0], [5.0]], ["a", "a", "b", "b"]).predict([[4.5]])
+    array(['b'], dtype='<U1')
+    """
 
 
 class LogisticRegression(_Estimator, models.LogisticRegression):
-    """``minigan.models.LogisticRegression``, which says what it learns, as an estimator."""
+    """``minigan.models.LogisticRegression``, which says what it learns, as an estimator.
+
+    >>> from minigan.sklearn import LogisticRegression
+    >>> LogisticRegression().fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1]).predict_proba([[1.5]]).round(3)
+    array([[0.5, 0.5]])
+    """
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -54,4 +64,10 @@ class LogisticRegression(_Estimator, models.LogisticRegression):
 
 
 class SoftmaxRegression(_Estimator, models.SoftmaxRegression):
-    """``minigan.models.SoftmaxRegression``, which says what it learns, as an estimator."""
+    """``minigan.models.SoftmaxRegression``, which says what it learns, as an estimator.
+
+    >>> from minigan.sklearn import SoftmaxRegression
+    >>> X, y = [[0.0], [1.0], [1.0], [2.0], [2.0], [3.0]], [0, 1, 0, 1, 2, 2]
+    >>> SoftmaxRegression(weight_decay=0.01).fit(X, y).predict([[0.0], [3.0]])
+    array([0, 2])
+    """

@@ -57,6 +57,12 @@ class GANSampler(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     After ``fit``: run_, the Run of ``mg.fit``, with its verdict, metrics and pages; seed_, n_features_in_,
     and feature_names_in_ of a data frame. A pickle has the run without the rows that it learned.
+
+    >>> from minigan.sklearn import GANSampler
+    >>> X = np.random.default_rng(0).normal(4, 1.25, (200, 1))
+    >>> sampler = GANSampler(steps=20, random_state=0).fit(X)
+    >>> sampler.sample(3).shape
+    (3, 1)
     """
 
     def __init__(self, *, random_state: Any = None, **settings: Any) -> None:

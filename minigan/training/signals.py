@@ -18,7 +18,11 @@ STOPPING = [signal.SIGINT, signal.SIGTERM, *([] if HANGUP is None else [HANGUP])
 
 
 class Interrupted(MiniganError):
-    """A signal asked the run to end; its exit code is 128 plus the signal's number."""
+    """A signal asked the run to end; its exit code is 128 plus the signal's number.
+
+    >>> issubclass(mg.Interrupted, mg.MiniganError)
+    True
+    """
 
     def __init__(self, number: int, where: str, resuming: str = "") -> None:
         super().__init__(
