@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import inspect
+import os
 import re
 import sys
 from pathlib import Path
@@ -122,6 +123,21 @@ def test_a_docstring_of_the_house_becomes_rest(site):
         ":Shapes: x (n, p) → (n,)\n:Raises: ValueError – for none, or for too many",
     ):
         assert part in rest, rest
+
+
+# ── the pages
+def test_every_page_has_its_place_in_the_site(site):
+    """In a toctree of docs/index.md or of a section; Sphinx refuses a page that is in none."""
+    docs, placed = ROOT / "docs", {"index"}
+    for path in docs.rglob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        for block in re.findall(r"^```\{toctree\}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+            for line in block.splitlines():
+                name = re.sub(r".*<(.*)>", r"\1", line)
+                placed.add(os.path.normpath(path.parent.relative_to(docs) / name))
+    found = [path.relative_to(docs) for path in docs.rglob("*") if path.suffix in (".md", ".ipynb")]
+    pages = [*found, *map(Path, site["build"].TEXTS.values())]
+    assert {path.with_suffix("").as_posix() for path in pages} - placed == set()
 
 
 # ── the gallery, and links
