@@ -7,6 +7,7 @@ import gc
 import sys
 import threading
 import weakref
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import SimpleNamespace
 
@@ -27,6 +28,7 @@ from minigan.nn.optim import Adam
 from minigan.testing.strict.backend import StrictBackend, StrictCublas
 from minigan.testing.strict.memory import OutOfMemoryError
 from minigan.testing.strict.namespace import StrictNamespace
+from minigan.testing.strict.streams import UnorderedWorkError
 
 NODES = 320  # at most, in a step of the default game as it is recorded: 309 when this was written
 
@@ -676,6 +678,30 @@ def test_a_program_that_uses_cupy_beside_the_backend_does_not_lose_its_stream(st
         step()  # on another stream they would be refused as unordered
         cp.cuda.Stream.null.use()
     assert strict.to_host(y)[0, 0] == 8.0 and strict.to_host(x)[0, 0] == 3.0
+
+
+def test_what_loses_the_stream_is_seen(monkeypatch):
+    """A backend that enters once, and captures ``with`` its stream: all is unordered after a first graph."""
+
+    @contextmanager
+    def capturing(self):
+        with self.stream:
+            yield self.stream
+
+    def enter(self):
+        if self not in entered:
+            entered.append(self.stream.use() and self)
+
+    entered, mine = [], StrictBackend()
+    monkeypatch.setattr(CudaBackend, "enter", enter)
+    monkeypatch.setattr(CudaBackend, "capturing", capturing)
+    x = mine.array(np.ones((2, 2)))
+    mine.xp.matmul(x, x)
+    mine.graph(lambda: mine.xp.add(x, 1.0, out=x)).launch()
+    for step in (lambda: mine.xp.add(x, x), lambda: mine.to_host(x), lambda: mine.array([1.0, 2.0]),
+                 lambda: mine.xp.copyto(x, 0.0), lambda: mine.xp.add.reduce(x)):  # fmt: skip
+        with pytest.raises(UnorderedWorkError, match="the null stream after work on stream"):
+            step()
 
 
 def test_a_graph_inside_a_capture_is_a_part_of_it(strict):

@@ -361,6 +361,8 @@ def what_is_left_out_is_refused(cp):
     for name in ("linalg", "fft", "ElementwiseKernel", "fuse"):
         with pytest.raises(AttributeError, match="not part of the strict device"):
             getattr(cp, name)
+    with pytest.raises(NotImplementedError, match="per-thread default stream"):
+        cp.cuda.Stream.ptds.use()
     assert not hasattr(cp.random, "standard_normal") and not hasattr(cp.cuda, "ExternalStream")
     for name in ("add_callback", "launch_host_func", "from_external"):
         assert name in API["classes"]["Stream"] and not hasattr(cp.cuda.Stream, name)
@@ -562,6 +564,34 @@ def allocators(cp):
     assert (first.used_bytes(), second.used_bytes(), x.nbytes) == (0, UNIT, 16)
 
 
+@row("threads share the blocks of one stream, and none of two", TESTS + "test_memory.py:904",
+     TESTS + "test_memory.py:916")  # fmt: skip
+def blocks_between_threads(cp):
+    pool, streams, places, kept = cp.cuda.MemoryPool(), [stream_of(cp), stream_of(cp)], [], []
+
+    def job(stream):
+        with cp.cuda.using_allocator(pool.malloc), stream:
+            x, graph = _known_to_a_graph(cp, stream)
+            places.append(x.data.ptr)
+            kept.append(graph)
+
+    for stream in (streams[0], streams[0], streams[1]):
+        thread = threading.Thread(target=job, args=(stream,))
+        thread.start()
+        thread.join(60)
+        stream.synchronize()
+    assert places[0] == places[1] != places[2]
+
+
+@row("an array outlives the `with` of its allocator, and keeps the pool", TESTS + "test_memory.py:863")
+def arrays_keep_their_pool(cp):
+    with cp.cuda.using_allocator(cp.cuda.MemoryPool().malloc):
+        x = ones(cp)
+        x += 1.0
+    gc.collect()
+    assert (cp.ones((4,)) + x).get().tolist() == [3.0] * 4
+
+
 # ── copies
 @row("`get` of an array that is not contiguous makes the null stream current",
      "cupy/_core/core.pyx:2184", TESTS + "test_stream.py:196")  # fmt: skip
@@ -651,6 +681,14 @@ def kernels_are_launched_as_they_are_told(cp):
         with pytest.raises((TypeError, RuntimeError)):
             kernel((1,), (4,), wrong)
     assert y.get().tolist() == [1.0] * 4
+
+
+@row("a kernel sees where an array begins, and no strides", "cupy/_core/raw.pyx:48")
+def kernels_see_no_strides(cp):
+    kernel = cp.RawModule(code=SOURCE).get_function("one")
+    x = cp.zeros((2, 4), "float32")
+    kernel((1,), (4,), (x[:, 1], np.int32(2)))
+    assert x.get().tolist() == [[0.0, 1.0, 1.0, 0.0], [0.0] * 4]
 
 
 @row("a block has at most 1024 threads, and more shared memory than 48 KiB only if it was asked for",

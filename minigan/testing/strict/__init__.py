@@ -2,8 +2,9 @@
 
 ``mg.get_backend("strict")`` is the backend on it; ``--backend strict`` on the command line. It has the names
 that CuPy has (cupy_api.json, read off the real wheel), binds every call against CuPy's signature, keeps host
-and device apart, and captures graphs in which nothing runs before their launch and whose temporaries are
-poisoned. Results are NumPy's own, bitwise, so any difference to the ``numpy`` backend is a bug of the caller.
+and device apart, refuses work on one stream that nothing orders after work on another, and captures graphs
+in which nothing runs before their launch and whose temporaries are poisoned. Results are NumPy's own,
+bitwise, so any difference to the ``numpy`` backend is a bug of the caller.
 It says nothing about speed.
 
 api          names, signatures, and which functions are special

@@ -25,6 +25,7 @@ STATUS = {  # of CUDA
 }
 ILLEGAL, UNREADY, UNSUPPORTED, INVALIDATED, UNMATCHED = 401, 600, 900, 901, 903
 INVALID, UNJOINED, ISOLATION, IMPLICIT, CAPTURED = 400, 904, 905, 906, 907
+PER_THREAD = 2  # CUDA's pointer of the per-thread default stream
 
 
 class CUDARuntimeError(RuntimeError):
@@ -127,7 +128,7 @@ class Stream:
     _device = null = ptds = None
 
     def __init__(self, null=False, non_blocking=False, ptds=False, priority=None):
-        queues, known = self._device.queues, 0 if null else 2 if ptds else None
+        queues, known = self._device.queues, 0 if null else PER_THREAD if ptds else None
         self._queue = queues.get(known) or Queue(null=null, blocking=null or ptds or not non_blocking)
         self.ptr = id(self._queue) if known is None else known
         queues[self.ptr] = self._queue
@@ -141,6 +142,8 @@ class Stream:
 
     def use(self):
         """Make it the current stream of this thread."""
+        if self.ptr == PER_THREAD:  # of which there would be as many as threads
+            raise NotImplementedError("the per-thread default stream is not part of the strict device")
         thread = self._device.thread
         thread.stream, thread.queue = self, self._queue
         return self
