@@ -37,7 +37,8 @@ FLOORS = {  # of a room, the rooms that it may import, with all below them; __in
     "front": ("reports",),
     "profiling": ("training", "testing", "reports"),
     "sklearn": ("front",),
-    "cli": ("front", "profiling"),
+    "studio": ("front", "views"),
+    "cli": ("studio", "profiling"),
 }
 
 
@@ -56,6 +57,7 @@ APPLICATION = {
     "sklearn",
     "storage",
     "sweeps",
+    "studio",
     "training",
     "views",
 }  # the rest: a library
@@ -71,7 +73,8 @@ DRAWS = {
     *("reports/sweep_figure.py", "profiling/figure.py"),
 }  # what imports matplotlib at the top, and is itself imported where it is used, or by another that draws
 VIEWS = ("look", "line", "plane", "curves", "file", "sweep")
-SHOWS = {f"views/{name}.py" for name in VIEWS}  # the same of Bokeh
+STUDIO = ("page", "server", "studio", "watching", "widgets")
+SHOWS = {f"views/{name}.py" for name in VIEWS} | {f"studio/{name}.py" for name in STUDIO}  # of Bokeh
 ALSO_AT_TOP_LEVEL = {
     "training/config.py": {"msgspec"},
     "training/settings.py": {"msgspec"},
@@ -79,7 +82,7 @@ ALSO_AT_TOP_LEVEL = {
     "training/text_table.py": {"msgspec"},
     **{f"cli/{path.name}": {"click"} for path in (PACKAGE / "cli").glob("*.py")},
     **{path: {"matplotlib"} for path in DRAWS},
-    **{path: {"bokeh"} for path in SHOWS},
+    **{path: {"bokeh", "tornado"} for path in SHOWS},
     **{f"sklearn/{path.name}": {"sklearn"} for path in (PACKAGE / "sklearn").glob("*.py")},
 }
 LAZY = {"minigan." + path.removesuffix(".py").replace("/", ".") for path in DRAWS | SHOWS}

@@ -1,6 +1,6 @@
 """The command line: a file per command, named as the command; here their group, and how it ends.
 
-train, sweep                                     train
+train, sweep, studio                             train
 sample, eval, compare, inspect, export           look at runs
 report, animate                                  show them
 presets, gradcheck, graph, explain, bench        explain
@@ -41,6 +41,7 @@ from minigan.cli import (
     report,
     sample,
     schema,
+    studio,
     sweep,
     train,
 )
@@ -55,6 +56,7 @@ GLOBAL_FLAGS = ("--debug", "--no-color", "-q", "--quiet")  # understood anywhere
 COMMANDS: tuple[click.Command, ...] = (
     train.train,
     sweep.sweep,
+    studio.studio,
     sample.sample,
     evaluation.evaluate,
     compare.compare,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.arguments import NOT_NEGATIVE, instance, listed, number, shown, whole
+from minigan.arguments import NOT_NEGATIVE, instance, listed, named, number, shown, whole
 from minigan.backend import Array
 from minigan.compiler.capture import capture
 from minigan.engine.autodiff import grad
@@ -18,7 +18,7 @@ from minigan.engine.primitives import maximum, minimum, reshape
 from minigan.engine.tensor import Tensor, constant, is_tracked, observer, variable
 from minigan.gan.objectives import Objective
 from minigan.gan.objectives import objective as objective_called
-from minigan.gan.orders import Batch, Losses, Order
+from minigan.gan.orders import ALTERNATING, Batch, Losses, Order
 from minigan.gan.orders import order as order_called
 from minigan.gan.penalties import Penalty, interpolate
 from minigan.nn.layers import identity
@@ -322,8 +322,6 @@ class Game(Kept):
                  ValueError – for a batch that is not one for each step of its player
         """
         batch = self._checked(batch)
-        if batch.noise_x is not None:
-            batch = batch._replace(real=batch.real + batch.noise_x, noise_x=None)
         with np.errstate(all="ignore"):  # NumPy would warn of the engine's lines, which are not the caller's
             losses = self.order.play(self, batch, factor)
         if self.average is not None:
@@ -331,6 +329,21 @@ class Game(Kept):
         if observer.get() is None:  # not while a program is recorded, or every operation watched
             _warn_of_nan(losses)
         return Losses(*map(constant, losses))
+
+    def move(
+        self, player: str, batch: Batch, factor: float | Tensor = 1.0, weight: float | Tensor = 1.0
+    ) -> Tensor:
+        """One player alone has its part of a round, "D" or "G", as in order alternating; returns its loss.
+
+        In that order a D and then a G on one batch are a round.
+
+        Raises:  as ``round``; ValueError – for another player
+        """
+        parts = {"D": ALTERNATING.of_discriminator, "G": ALTERNATING.of_generator}
+        loss = named("player", player, parts)(self, self._checked(batch), factor)
+        if player == "G" and self.average is not None:
+            self.average.step(weight)
+        return constant(loss)
 
     def _checked(self, batch: Batch) -> Batch:
         """The batch in Tensors, one for each step."""
@@ -367,6 +380,8 @@ class Game(Kept):
                     f"{name} has numbers for each row on its own, here (…, {shape[0]}, {shape[1]}); "
                     f"received {part.shape}"
                 )
+        if batch.noise_x is not None:
+            batch = batch._replace(real=batch.real + batch.noise_x, noise_x=None)
         return batch
 
     def _check_label(self, batch: Batch, rows: int) -> None:

@@ -13,8 +13,8 @@ from minigan.engine.primitives import square, sum_over
 from minigan.engine.tensor import Tensor, constant
 
 __all__ = [
-    "ORDERS", "Alternating", "Batch", "Consensus", "Extragradient", "Losses", "Order", "Simultaneous",
-    "order",
+    "ALTERNATING", "ORDERS", "Alternating", "Batch", "Consensus", "Extragradient", "Losses", "Order",
+    "Simultaneous", "order",
 ]  # fmt: skip
 
 
@@ -95,22 +95,30 @@ class Alternating(Order):
     name, several_steps = "alternating", True
 
     def play(self, game: Any, batch: Batch, factor: float | Tensor) -> Losses:
+        return Losses(self.of_discriminator(game, batch, factor), self.of_generator(game, batch, factor))
+
+    def of_discriminator(self, game: Any, batch: Batch, factor: float | Tensor) -> Tensor:
+        """D's part of a round; returns its last loss."""
         for k in range(game.discriminator_steps):
             label = _of_step(batch.label, k)
             fake = constant(game.make(batch.latent_d[k], _of_step(batch.noise_d, k), label))
-            loss_d = game.discriminator_loss(batch.real[k], fake, _of_step(batch.mix, k), label=label)
-            game.move_discriminator(grad(loss_d, game.discriminator.parameters), factor)
+            loss: Tensor = game.discriminator_loss(batch.real[k], fake, _of_step(batch.mix, k), label=label)
+            game.move_discriminator(grad(loss, game.discriminator.parameters), factor)
+        return loss
+
+    def of_generator(self, game: Any, batch: Batch, factor: float | Tensor) -> Tensor:
+        """G's part; returns its last loss."""
         last = game.discriminator_steps - 1  # what D saw last, for an objective or a method that asks
         for k in range(game.generator_steps):
-            loss_g = game.generator_loss(
+            loss: Tensor = game.generator_loss(
                 batch.latent_g[k],
                 batch.real[last],
                 _of_step(batch.noise_g, k),
                 _of_step(batch.mix, last),
                 label=_of_step(batch.label, last),
             )
-            game.move_generator(grad(loss_g, game.generator.parameters), factor)
-        return Losses(loss_d, loss_g)
+            game.move_generator(grad(loss, game.generator.parameters), factor)
+        return loss
 
 
 class Simultaneous(Order):
@@ -200,7 +208,8 @@ class Extragradient(Simultaneous):
         return losses
 
 
-ORDERS = {order.name: order for order in (Alternating(), Simultaneous(), Extragradient())}
+ALTERNATING = Alternating()
+ORDERS = {order.name: order for order in (ALTERNATING, Simultaneous(), Extragradient())}
 
 
 def order(name: str | Order, consensus: float = 0.0) -> Order:

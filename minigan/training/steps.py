@@ -74,6 +74,24 @@ class Steps:
                 self.step += count
                 steps -= count
 
+    def move(self, player: str) -> None:
+        """One player alone has its part of the next round, as Python runs it; after G's the step counts.
+
+        In order alternating a D and then a G are that round as Python runs it.
+
+        Raises:  ValueError – for a player other than "D" and "G"
+        """
+        block, k = divmod(self.step, self.block_length)
+        if block != self._block:
+            self._block, self._numbers = block, self._draw(block)
+        drawn = {name: constant(numbers[k]) for name, numbers in self._numbers.items()}
+        rates = {name: drawn.pop(name) for name in SHARED}
+        with np.errstate(all="ignore"):
+            loss = self.game.move(player, Batch(**drawn), **rates)
+        d, g = self._losses or (constant(np.full((1, 1), np.nan)),) * 2
+        self._losses = Losses(loss, g) if player == "D" else Losses(d, loss)
+        self.step += player == "G"
+
     def _share(self, blas: ExitStack) -> None:
         """Each of the program's own threads calls BLAS, which has none then."""
         if self.program_threads > 1:

@@ -1,12 +1,13 @@
 """The course of a run: losses, V, distances beside those of perfect samples, gradients, updates, findings."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from bokeh.layouts import gridplot
-from bokeh.models import BoxAnnotation, DataRange1d
+from bokeh.models import BoxAnnotation, DataRange1d, Range1d
 
 from minigan.views.frame import Frame, Scene
 from minigan.views.look import Columns, Look, View, legend, level, panel
@@ -15,13 +16,19 @@ COLUMNS = (
     "step", "d_loss", "g_loss", "value_fn", "value_optimal", "ks", "w1", "js", "grad_norm_d", "grad_norm_g",
     "update_ratio_d", "update_ratio_g",
 )  # fmt: skip
+PANELS = ("losses", "value", "ks", "distances", "gradients", "motion")
 Rows = Sequence[Mapping[str, Any]]
 
 
 class CurvesView(View):
-    """Six panels over the steps, with a line at the step that is shown and one where each finding begins."""
+    """Panels over the steps, with a line at the step that is shown and one where each finding begins.
 
-    def __init__(self, scene: Scene, look: Look, height: int = 210, columns: int = 3) -> None:
+    only  which of PANELS, in this order
+    """
+
+    def __init__(
+        self, scene: Scene, look: Look, height: int = 210, columns: int = 3, only: Sequence[str] = PANELS
+    ) -> None:
         super().__init__(look)
         self._scene, self._height = scene, height
         self._steps = DataRange1d(start=0, range_padding=0.02, min_interval=10)
@@ -30,15 +37,17 @@ class CurvesView(View):
             self.source("pulses", "step", "d_loss", "g_loss"),
         )
         self._cursor, self._findings = self.source("cursor", "x"), self.source("findings", "x", "name")
+        self._heights: list[tuple[tuple[str, ...], Range1d]] = []
         self._bands: list[tuple[str, BoxAnnotation]] = []
-        panels = [
-            self._losses(),
-            self._value(),
-            self._distance("ks", "KS: the largest gap of the two CDFs", "KS"),
-            self._distances(),
-            self._pair("Norms of the gradients", "grad_norm", "norm"),
-            self._pair("Updates relative to the weights", "update_ratio", "ratio"),
-        ]
+        made: dict[str, Callable[[], Any]] = {
+            "losses": self._losses,
+            "value": self._value,
+            "ks": partial(self._distance, "ks", "KS: the largest gap of the two CDFs", "KS"),
+            "distances": self._distances,
+            "gradients": partial(self._pair, "Norms of the gradients", "grad_norm", "norm"),
+            "motion": partial(self._pair, "Updates relative to the weights", "update_ratio", "ratio"),
+        }
+        panels = [made[name]() for name in only]
         for each in panels:
             each.vspan(x="x", source=self._cursor, color=look.chance, line_width=1, line_alpha=0.8)
             each.vspan(x="x", source=self._findings, color=look.bad, line_width=1.4, line_dash=[2, 3])
@@ -51,6 +60,23 @@ class CurvesView(View):
         fig.yaxis.ticker.desired_num_ticks, fig.yaxis.ticker.num_minor_ticks = 4, 0
         fig.xaxis.ticker.desired_num_ticks, fig.xaxis.ticker.num_minor_ticks = 5, 0
         return fig
+
+    def _logarithmic(self, title: str, unit: str, *names: str) -> Any:
+        """A panel with a range of its own: what Bokeh finds for no values yet is none."""
+        self._heights.append((names, Range1d(0.1, 1.0)))
+        return self._panel(title, unit, y_axis_type="log", y_range=self._heights[-1][1])
+
+    def _fit(self, table: Mapping[str, np.ndarray]) -> None:
+        """Whole ranges of what is drawn and of the bands, a little wider."""
+        for names, span in self._heights:
+            values = np.concatenate([table[name] for name in names])
+            ends = [end for name in names if name in self._scene.bands for end in self._scene.bands[name]]
+            values = np.concatenate([values[np.isfinite(values)], ends])
+            values = values[values > 0]
+            if len(values):
+                low, high = float(values.min()) / 1.3, float(values.max()) * 1.3
+                if (low, high) != (span.start, span.end):
+                    span.update(start=low, end=high)
 
     def _losses(self) -> Any:
         look, scene = self.look, self._scene
@@ -79,7 +105,7 @@ class CurvesView(View):
         return fig
 
     def _distance(self, name: str, title: str, unit: str) -> Any:
-        fig = self._panel(title, unit, y_axis_type="log")
+        fig = self._logarithmic(title, unit, name)
         line = fig.line("step", name, source=self._rows, color=self.look.generated, width=1.8)
         dots = fig.scatter("step", name, source=self._rows, color=self.look.generated, size=4)
         legend(self.look, fig, [("the averaged G; grey: perfect samples", [line, dots])])
@@ -88,7 +114,7 @@ class CurvesView(View):
 
     def _distances(self) -> Any:
         look = self.look
-        fig = self._panel("W₁ in sd of the target, JS in nats", "distance", y_axis_type="log")
+        fig = self._logarithmic("W₁ in sd of the target, JS in nats", "distance", "w1", "js")
         items = []
         for name, text, colour in (("w1", "W₁", look.generated), ("js", "JS", look.target)):
             line = fig.line("step", name, source=self._rows, color=colour, width=1.8)
@@ -106,7 +132,7 @@ class CurvesView(View):
 
     def _pair(self, title: str, name: str, unit: str) -> Any:
         look = self.look
-        fig = self._panel(title, unit, y_axis_type="log")
+        fig = self._logarithmic(title, unit, f"{name}_d", f"{name}_g")
         lines = [
             fig.line("step", f"{name}_{player}", source=self._rows, color=colour, width=1.6)
             for player, colour in (("d", look.d), ("g", look.generated))
@@ -116,10 +142,12 @@ class CurvesView(View):
 
     def take_bands(self, scene: Scene) -> None:
         """Show where 95 % of perfect samples lie, once that is known."""
+        self._scene = scene
         for name, band in self._bands:
             if name in scene.bands:
-                band.bottom, band.top = scene.bands[name]
-                band.visible = True
+                low, high = scene.bands[name]
+                if (band.bottom, band.top) != (low, high):
+                    band.update(bottom=low, top=high, visible=True)
 
     def history(self, rows: Rows, pulses: Rows = (), findings: Sequence[tuple[int, str]] = ()) -> Columns:
         """What the sources hold of a run: rows of metrics, losses between them, where findings begin."""
@@ -135,8 +163,10 @@ class CurvesView(View):
 
     def show_history(self, rows: Rows, pulses: Rows = (), findings: Sequence[tuple[int, str]] = ()) -> None:
         """Draw a whole run."""
-        for name, data in self.history(rows, pulses, findings).items():
+        history = self.history(rows, pulses, findings)
+        for name, data in history.items():
             self.sources[name].data = data
+        self._fit(history["rows"])
 
     def columns(self, frame: Frame) -> Columns:
         return {"cursor": {"x": [float(frame.step)]}}

@@ -94,15 +94,17 @@ def panel(look: Look, title: str, x: str, y: str, **options: Any) -> Any:
     return fig
 
 
-def legend(look: Look, fig: Any, items: Sequence[tuple[str, Sequence[Any]]], place: str = "above") -> None:
+def legend(
+    look: Look, fig: Any, items: Sequence[tuple[str, Sequence[Any]]], columns: int | str = "auto"
+) -> None:
     """A legend outside of the panel, so that it hides no data."""
     made = Legend(
         items=[LegendItem(label=label, renderers=list(glyphs)) for label, glyphs in items],
         orientation="horizontal", label_text_color=look.ink, label_text_font=FONT,
         label_text_font_size="11px", background_fill_alpha=0.0, border_line_alpha=0.0, padding=0, margin=2,
-        spacing=12, glyph_width=18, glyph_height=12, label_standoff=4, click_policy="hide", ncols="auto",
+        spacing=12, glyph_width=18, glyph_height=12, label_standoff=4, click_policy="hide", ncols=columns,
     )  # fmt: skip
-    fig.add_layout(made, place)
+    fig.add_layout(made, "above")
 
 
 def level(look: Look, fig: Any, value: float) -> Any:

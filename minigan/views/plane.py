@@ -24,20 +24,22 @@ class PlaneView(View):
         self._x = Range1d(float(plane.x[0]), float(plane.x[-1]))
         self._y = Range1d(float(plane.y[0]), float(plane.y[-1]))
         self._options: dict[str, Any] = {
-            "x_range": self._x, "y_range": self._y, "height": height, "match_aspect": True,
+            "x_range": self._x, "y_range": self._y, "sizing_mode": "scale_width", "aspect_ratio": 0.95,
+            "height": None, "max_height": height, "max_width": height,
             "tools": "pan,wheel_zoom,box_zoom,reset,save",
         }  # fmt: skip
         left, right = self._now(scene, plane), self._best(scene, plane)
         self.layout = row([left, right], sizing_mode="stretch_width", spacing=6)
         self.show(first)
 
-    def _field(self, fig: Any, name: str) -> None:
+    def _field(self, fig: Any, name: str) -> Any:
         mapper = LinearColorMapper(palette=_palette(self.look), low=0, high=255)
         fig.image("image", "x", "y", "dw", "dh", color_mapper=mapper, level="image",
                   source=self.source(name, "image", "x", "y", "dw", "dh"))  # fmt: skip
-        fig.multi_line("xs", "ys", line_width="width", color=self.look.ink, alpha=0.45,
+        contours = fig.multi_line("xs", "ys", line_width="width", color=self.look.ink, alpha=0.45,
                        source=self.source(f"{name}_contours", "xs", "ys", "width"))  # fmt: skip
         fig.grid.visible = False
+        return contours
 
     def _now(self, scene: Scene, plane: PlaneFrame) -> Any:
         look = self.look
@@ -66,18 +68,18 @@ class PlaneView(View):
             rings = fig.scatter("x", "y", source=modes, marker="circle", size=15, fill_alpha=0,
                                 line_color="colour", line_width=1.6)  # fmt: skip
             items.append(("modes (green: captured)", [rings]))
-        legend(look, fig, items)
+        legend(look, fig, items, columns=2)
         return fig
 
     def _best(self, scene: Scene, plane: PlaneFrame) -> Any:
         look = self.look
         fig = panel(look, "Target, over D* = p/(p + q)" if plane.best is not None else "Target",
                     *scene.names[:2], **self._options)  # fmt: skip
-        self._field(fig, "best")
+        contours = self._field(fig, "best")
         real = np.asarray(scene.real)
         rim = {"line_color": look.panel, "line_width": 0.4}
         dots = fig.scatter(*real.T[:2], color=look.target, size=4, alpha=0.8, **rim)
-        legend(look, fig, [(f"rows of {shortened(scene.target, 44)}", [dots])])
+        legend(look, fig, [(f"rows of {shortened(scene.target, 30)}", [dots]), ("D* at ½ and beyond", [contours])], columns=1)
         return fig
 
     def columns(self, frame: Frame) -> Columns:

@@ -43,6 +43,7 @@ class Reader:
     """
 
     def __init__(self, config: Config, data: Data | None = None) -> None:
+        self.config = config
         # On the host, whatever trains elsewhere: what looks on takes no time of a device.
         self.experiment = Experiment(replace(config, backend="numpy", execution="auto"), data=data)
         if self.experiment.labels is not None:
@@ -93,6 +94,10 @@ class Reader:
             if values:
                 low, high = np.quantile(values, [0.025, 0.975])
                 bands[name] = float(low), float(high)
+        self._bands = bands
+
+    def take_bands(self, bands: Mapping[str, tuple[float, float]]) -> None:
+        """The bands that another reader of the same data has found."""
         self._bands = bands
 
     # ── what moves ──────────────────────────────────────────────────────────────────────────────────────

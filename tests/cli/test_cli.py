@@ -15,8 +15,8 @@ import minigan
 from minigan import cli
 from minigan.cli.common import say
 
-COMMANDS = ("train", "sweep", "sample", "eval", "compare", "inspect", "export", "report", "animate",
-            "presets", "gradcheck", "graph", "explain", "bench", "doctor", "schema",
+COMMANDS = ("train", "sweep", "studio", "sample", "eval", "compare", "inspect", "export", "report",
+            "animate", "presets", "gradcheck", "graph", "explain", "bench", "doctor", "schema",
             "completion")  # fmt: skip
 
 CODES = {0, 1, 2, 3, 4, 5, 6, 7, 8, 130, 141, 143}

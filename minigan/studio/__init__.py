@@ -1,0 +1,9 @@
+"""The studio: a live page on a game that trains, on this machine alone.
+
+One thread owns the experiment (``course.py``) and takes commands from a queue (``commands.py``); after them,
+and some twenty times a second, it leaves a snapshot. Another thread (``watch.py``) reads frames off snapshots
+with an experiment of its own. The page (``page.py`` and the panels beside it) shows the newest frame to each
+tab and sends commands; no tab can make the training wait. ``server.py`` lets in who has the token.
+
+What a frame holds and how it is drawn belongs to ``views``; what a finished run shows to ``reports``.
+"""

@@ -1,0 +1,170 @@
+"""What a change of settings means for a game that goes on: at once, or anew; and how one becomes a run."""
+
+import io
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigan.errors import ConfigError, quoted
+from minigan.front.configuration import Request, settled
+from minigan.front.keeping import with_data_in, write_data
+from minigan.gan.penalties import PENALTIES
+from minigan.storage.directory import RunDirectory, unique_path
+from minigan.training.config import Config, fields, flatten, replace, to_json
+from minigan.training.data import Data, vetted
+from minigan.training.experiment import Experiment
+from minigan.training.settings import resolve_with_sources
+from minigan.training.text_table import read_text
+from minigan.training.trainer import Session
+
+# What leaves the networks, the optimisers' memories and the data as they are.
+AT_ONCE = frozenset({
+    *PENALTIES, "objective", "clip", "consensus", "unrolled", "unrolled_rate", "instance_noise", "order",
+    "discriminator_steps", "generator_steps", "batch", "steps", "eval_every", "eval_samples", "name",
+    *(f"{player}_optimizer.{name}" for player in ("generator", "discriminator")
+      for name in ("rate", "beta1", "beta2", "epsilon", "momentum")),
+    *(f"schedule.{name}" for name in ("name", "hold", "final", "warmup")),
+    *(f"average.{name}" for name in ("name", "decay", "start")),
+    "checkpoint_seconds", "checkpoint_keep",
+})  # fmt: skip
+PLACES = ("data", "columns", "header")  # where data are
+
+
+class Changed(NamedTuple):
+    """What is to be trained, and the settings that are other than before."""
+
+    request: Request
+    names: tuple[str, ...]
+
+
+def at_once(names: Collection[str]) -> bool:
+    """Whether a game goes on under these changes; else it begins anew."""
+    return set(names) <= AT_ONCE
+
+
+def changed(request: Request, settings: Mapping[str, Any], table: Any = None) -> Changed:
+    """What is trained, with other settings, or with a table to learn.
+
+    What nobody has set follows its defaults again, so another target may bring others.
+
+    settings  by dotted name, as text or as values
+
+    Raises:  ConfigError, DataError – for what a run would refuse, and for paths of data
+    """
+    own = {
+        name: value
+        for name, value in flatten(request.config).items()
+        if not request.origins[name].startswith(("default", "method "))
+    }
+    for name in settings:
+        if name in ("data", "columns", "header"):
+            raise ConfigError(
+                f"the page opens no files of this machine, received {name}; upload the data, or begin with "
+                "minigan studio --data FILE"
+            )
+        if name not in fields():
+            raise ConfigError(f"there is no setting {quoted(name)}; minigan train --print-config lists them")
+    same_data = table is None and "target" not in settings and request.data is not None
+    if table is not None or "target" in settings:
+        for name in ("target", "name", *PLACES):
+            own.pop(name, None)
+    table = request.data if same_data else table
+    if table is not None:
+        own = {name: value for name, value in own.items() if name not in ("target", *PLACES)}
+        own["data"] = "table"
+    asked = {**own, **settings}
+    sets = [
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in asked.items()
+    ]
+    config, origins = resolve_with_sources(environ={}, sets=sets)
+    new = settled(config, origins, table)
+    if same_data:
+        there = {name: getattr(request.config, name) for name in PLACES}
+        new = Request(replace(new.config, **there), request.data, new.origins, request.ours)
+    before, after = flatten(request.config), flatten(new.config)
+    return Changed(new, tuple(name for name in after if after[name] != before[name]))
+
+
+def preset_called(name: str) -> Request:
+    """A built-in experiment.    Raises:  ConfigError – for an unknown one"""
+    return settled(*resolve_with_sources(preset=name, environ={}))
+
+
+def table_of(text: str) -> Data:
+    """The table in a text that was uploaded.    Raises:  DataError – as for a file"""
+    what = "the file that was uploaded"
+    table = read_text(io.BytesIO(text.encode()), what, None, None)
+    values, notes = vetted(table, what, False, False)
+    return Data(values, table.names, (*table.notes, *notes), "upload")
+
+
+def draws_of(heights: np.ndarray, count: int = 4000) -> np.ndarray:
+    """Draws of a density that is joined by lines through (x, height), by its quantiles.
+
+    Shapes:  heights (k, 2) → (count, 1)
+    Raises:  ConfigError – for one without height or width
+    """
+    x, order = np.unique(heights[:, 0], return_index=True)
+    height = np.maximum(heights[order, 1], 0.0)
+    at = np.linspace(x[0], x[-1], 2001)
+    mass = np.concatenate([[0.0], np.cumsum(np.diff(at) * np.interp(0.5 * (at[1:] + at[:-1]), x, height))])
+    if not mass[-1] > 0:
+        raise ConfigError("a density that is drawn has a height somewhere; draw above the axis")
+    u = (np.arange(count) + 0.5) / count
+    drawn = np.interp(u * mass[-1], mass, at)
+    return np.asarray(drawn[:, None])
+
+
+def saved(request: Request, experiment: Experiment, root: str, name: str, changes: Sequence[str]) -> Path:
+    """Write the game as it stands as a run, which commands read and training goes on with.
+
+    Raises:  ConfigError – for no name of a run;  StorageError – where it cannot be written
+             DivergedError – if its numbers are not finite
+    """
+    config = changed(request, {"name": name}).request.config
+    path = unique_path(root, name)
+    if request.ours and request.data is not None:
+        config = with_data_in(path, config, request.data)
+    named = Experiment(config, data=request.data)
+    named.load(experiment.arrays(), experiment.step)
+    with RunDirectory.create_at(path, to_json(config)) as run:
+        if request.ours and request.data is not None:
+            write_data(run.path, request.data)
+        session = Session(named, run, best=False)
+        session.start(None, False)
+        session.evaluate()
+        session.save(1)
+        session.savings.tidy()
+        run.write_status("interrupted", step=named.step)
+        for change in changes:
+            run.log(f"note: changed by hand: {change}")
+        return run.path
+
+
+def as_command(config: Config, origins: Mapping[str, str], name: str = "train") -> str:
+    """The command line that begins this game.    Raises:  nothing"""
+    import shlex
+
+    words = ["minigan", name]
+    flat = flatten(config)
+    preset = next((o.removeprefix("preset ") for o in origins.values() if o.startswith("preset ")), None)
+    words += [preset] if preset else []
+    for key, value in flat.items():
+        if not origins[key].startswith(("default", "method ", "preset ")) and value is not None:
+            words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+    return shlex.join(words)
+
+
+def as_python(config: Config, origins: Mapping[str, str]) -> str:
+    """The call of ``fit`` that begins this game."""
+    given = []
+    preset = next((o.removeprefix("preset ") for o in origins.values() if o.startswith("preset ")), None)
+    given += [f"preset={preset!r}"] if preset else []
+    for key, value in flatten(config).items():
+        if not origins[key].startswith(("default", "method ", "preset ")) and value is not None:
+            shown = list(value) if isinstance(value, tuple) else value
+            given.append(f"{key.replace('.', '__')}={shown!r}")
+    return "import minigan as mg\n\nrun = mg.fit(" + ", ".join(given) + ")"

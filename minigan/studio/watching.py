@@ -1,0 +1,90 @@
+"""The tabs that show what is generated: distributions beside the losses, and all curves."""
+
+import time
+from typing import Any
+
+from bokeh.layouts import column, row
+
+from minigan.studio.watch import Seen
+from minigan.studio.widgets import Panel, Widgets, safe
+from minigan.views.curves import CurvesView
+from minigan.views.line import LineView
+from minigan.views.look import View
+from minigan.views.plane import PlaneView
+from minigan.views.snapshot import Recorder
+
+CALM = 0.4  # s between two drawings of the curves, which cost a browser more than the rest
+
+
+class _WithCurves(Panel):
+    """What has curves: they are drawn anew with each line of metrics."""
+
+    curves: CurvesView
+
+    def __init__(self, widgets: Widgets, record: Recorder) -> None:
+        self.widgets, self.record = widgets, record
+        self._drawn: Any = None
+        self._drawn_at, self._run = 0.0, -1
+
+    def draw_curves(self, seen: Seen) -> None:
+        """The whole course so far."""
+        now = time.monotonic()
+        if now - self._drawn_at < CALM and seen.run == self._run:
+            return
+        kept = list(self.record)
+        state = (seen.run, len(seen.rows), len(kept), kept[-1].step if kept else -1, seen.findings)
+        if state != self._drawn:
+            self._drawn, self._drawn_at, self._run = state, now, seen.run
+            pulses = [
+                {"step": one.step, "d_loss": one.losses[0], "g_loss": one.losses[1]}
+                for one in kept
+                if one.step and one.turn == "D"
+            ]
+            rows = [row for row in seen.rows if row["step"]]
+            self.curves.show_history(rows, pulses, [(step, name) for step, name, _ in seen.findings])
+        self.curves.take_bands(seen.scene)
+        for name, data in self.curves.columns(seen.frame).items():
+            self.curves.sources[name].data = data
+
+
+class Distributions(_WithCurves):
+    """The line or the plane, with losses and KS beside it."""
+
+    title, parts = "Distributions", ("distribution", "row")
+    view: View
+
+    def build(self, seen: Seen) -> Any:
+        look, frame = self.widgets.look, seen.frame
+        self._drawn, self._drawn_at = None, 0.0
+        self.view = LineView(seen.scene, look, frame) if frame.line else PlaneView(seen.scene, look, frame)
+        self.curves = CurvesView(seen.scene, look, height=205, only=("losses", "ks", "motion"), columns=1)
+        left = column([self.view.layout], sizing_mode="stretch_width", styles={"flex": "7 1 0"})
+        right = column([self.curves.layout], sizing_mode="stretch_width", styles={"flex": "4 1 0"})
+        return row([left, right], sizing_mode="stretch_width", spacing=8)
+
+    def show(self, seen: Seen) -> None:
+        self.view.show(seen.frame)
+        self.draw_curves(seen)
+
+
+class Curves(_WithCurves):
+    """Six panels, and what the detectors say."""
+
+    title, parts = "Curves", ("row",)
+
+    def build(self, seen: Seen) -> Any:
+        self._drawn, self._drawn_at = None, 0.0
+        self.curves = CurvesView(seen.scene, self.widgets.look, height=235)
+        self._said = self.widgets.text(name="findings", sizing_mode="stretch_width")
+        return column([self.curves.layout, self._said], sizing_mode="stretch_width")
+
+    def show(self, seen: Seen) -> None:
+        self.draw_curves(seen)
+        bad = self.widgets.look.bad
+        said = [
+            f"<b style='color:{bad}'>{safe(name)}</b> since step {step}: {safe(text)}"
+            for step, name, text in seen.findings
+        ]
+        text = "<br>".join(said) or "The detectors find nothing wrong so far; some need 100 steps and more."
+        if self._said.text != text:
+            self._said.text = text

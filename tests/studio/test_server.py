@@ -1,0 +1,176 @@
+"""Who is let in: the token, this host, this origin; what else is asked changes nothing."""
+
+import socket
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+
+pytest.importorskip("bokeh", reason="the page needs bokeh, the extra ui")
+
+from minigan.errors import UnavailableError  # noqa: E402
+from minigan.front.configuration import request_of  # noqa: E402
+from minigan.studio.course import wait_for  # noqa: E402
+from minigan.studio.server import PageServer  # noqa: E402
+from minigan.studio.studio import Studio  # noqa: E402
+from tests.studio.test_course import SMALL  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def studio():
+    """One that is served in a thread, as a notebook does."""
+    from tornado.ioloop import IOLoop
+
+    made, ready, loops = [], threading.Event(), []
+
+    def run():
+        import asyncio
+
+        asyncio.set_event_loop(asyncio.new_event_loop())
+        loops.append(IOLoop.current())
+        made.append(Studio(request_of(None, None, SMALL, environ={}), loop=loops[0]))
+        ready.set()
+        loops[0].start()
+        made[0].close()
+        loops[0].close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert ready.wait(30)
+    yield made[0]
+    loops[0].add_callback(loops[0].stop)
+    thread.join(10)
+
+
+def status(url, **headers):
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_the_token_lets_in_and_nothing_else_does(studio):
+    assert status(studio.url) == 200
+    root = f"http://127.0.0.1:{studio.server.port}/"
+    token = studio.server.token
+    wrong = ["", "ws", "static/js/bokeh.min.js", "autoload.js", "favicon.ico", token[:-1], token + "x/",
+             token.swapcase() + "/", "x/" + token, "%2e%2e/", "//" + token]  # fmt: skip
+    assert {path: status(root + path) for path in wrong} == dict.fromkeys(wrong, 403)
+    for path in ("ws", "static/js/bokeh.min.js", ""):
+        assert status(studio.url + path, Origin="http://evil.example") == 403
+        assert status(studio.url + path, Origin=f"http://127.0.0.1:{studio.server.port + 1}") == 403
+        assert status(studio.url + path, Origin="null") == 403
+        assert status(studio.url + path, Host="evil.example") == 403
+    assert status(studio.url, Origin=root[:-1]) == 200
+
+
+def test_it_listens_on_this_machine_alone(studio):
+    assert len(studio.server.token) >= 32
+    here = [one for one in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)]
+    others = {one[4][0] for one in here} - {"127.0.0.1"}
+    for address in others | {"127.0.0.2"}:
+        with pytest.raises(OSError), socket.create_connection((address, studio.server.port), timeout=2):
+            pass
+
+
+def websocket(studio, origin, path="ws", token="x"):
+    """The first line of the answer to a handshake."""
+    request = (
+        f"GET /{studio.server.token}/{path} HTTP/1.1\r\nHost: 127.0.0.1:{studio.server.port}\r\n"
+        f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: bokeh, {token}\r\nOrigin: {origin}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", studio.server.port), timeout=10) as line:
+        line.sendall(request.encode())
+        return line.recv(200).split(b"\r\n")[0]
+
+
+def test_a_page_of_another_origin_gets_no_websocket(studio, monkeypatch):
+    own = f"http://127.0.0.1:{studio.server.port}"
+    assert b"101" in websocket(studio, own)
+    monkeypatch.setenv("BOKEH_ALLOW_WS_ORIGIN", "evil.example")
+    assert b"403" in websocket(studio, "http://evil.example")
+
+
+def test_rubbish_on_the_line_changes_nothing(studio):
+    before = studio.course.latest
+    for rubbish in (b"\x00" * 5000, b"GET\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
+                    b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * 20_000 + b"\r\n"):  # fmt: skip
+        with socket.create_connection(("127.0.0.1", studio.server.port), timeout=5) as line:
+            try:
+                line.sendall(rubbish)
+                line.shutdown(socket.SHUT_WR)
+                line.recv(100)
+            except OSError:
+                pass
+    assert status(studio.url) == 200 and studio.course.latest is before
+
+
+def test_a_port_that_is_taken_is_refused(studio):
+    with pytest.raises(UnavailableError, match=r"port \d+ of 127.0.0.1 cannot be taken"):
+        PageServer(lambda doc: None, studio.server.port)
+
+
+def test_two_pages_see_one_course_and_their_buttons_steer_it(studio):
+    from bokeh.document import Document
+
+    from minigan.studio.page import Page
+
+    pages = [Page(Document(), studio.course, studio.watch) for _ in range(2)]
+
+    def press(name):
+        done = studio.course.obeyed
+        model = pages[0].doc.get_model_by_name(name)
+        model.trigger_event(__import__("bokeh.events", fromlist=["ButtonClick"]).ButtonClick(model))
+        assert wait_for(lambda: studio.course.obeyed > done and not studio.course.status.playing)
+
+    press("round")
+    press("step_d")
+    assert studio.course.latest.place == (1, "G")
+    press("step_g")
+    pages[0].count.value = 5
+    press("rounds")
+    assert studio.course.latest.step == 7
+
+    def both():
+        for page in pages:
+            page._heard = page._sent  # as a browser answers
+            page.tick()
+        return all("step 7" in page.texts["step"] and page._shown > 0 for page in pages)
+
+    assert wait_for(both)
+    one, other = (page.panels[0].view.sources["densities"].data["q"] for page in pages)
+    assert (one == other).all()
+    places = pages[1]._places
+    done = studio.course.obeyed
+    pages[1].rewind.value = places.index((1, "D"))
+    assert wait_for(lambda: studio.course.obeyed > done) and studio.course.latest.place == (1, "D")
+    pages[0].tabs.active = 1
+    assert wait_for(lambda: both() or "step 1" in pages[1].texts["step"])
+    pages[0].name.value = "../../etc"
+    press_refused = pages[0].texts["message"]
+    pages[0]._send(do="save", name=pages[0].name.value)
+    assert "letters, digits" in pages[0].texts["message"] and press_refused != pages[0].texts["message"]
+    for page in pages:
+        page.doc.validate()
+
+
+def test_a_page_that_does_not_answer_is_sent_nothing(studio):
+    from bokeh.document import Document
+
+    from minigan.studio.page import Page
+
+    page = Page(Document(), studio.course, studio.watch)
+    sent = page._sent
+    for value in ("", "9" * 30, "-1", "²", "x", "1e3"):
+        page.heard.value = value
+    assert page._heard == 0
+    studio.course.send({"do": "rounds", "count": 3})
+    assert wait_for(lambda: studio.course.latest.step >= 4)
+    for _ in range(5):
+        page.tick()
+    assert page._sent == sent and "step 4" not in page.texts["step"]
+    page.heard.value = str(sent)
+    assert wait_for(lambda: page.tick() or page._sent > sent)
