@@ -65,6 +65,8 @@ def changed(request: Request, settings: Mapping[str, Any], table: Any = None) ->
                 f"the page opens no files of this machine, received {name}; upload the data, or begin with "
                 "minigan studio --data FILE"
             )
+        if name == "label":
+            raise ConfigError("the page shows games without labels; use minigan train for those with")
         if name not in fields():
             raise ConfigError(f"there is no setting {quoted(name)}; minigan train --print-config lists them")
     same_data = table is None and "target" not in settings and request.data is not None

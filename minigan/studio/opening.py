@@ -66,6 +66,10 @@ def serve(
     Raises:  UnavailableError – without Bokeh, or where the port cannot be taken
     """
     require_bokeh()
+    if request.config.label is not None:
+        raise ConfigError(
+            "the page shows games without labels, received label; leave it out, or use minigan train"
+        )
     from minigan.studio.studio import Studio
 
     with Studio(request, port=port, out=out, start=start, step=step) as studio:

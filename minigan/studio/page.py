@@ -9,7 +9,7 @@ from bokeh.models import ColumnDataSource, CustomJS, Div, TabPanel, Tabs, TextIn
 
 from minigan.studio.changes import as_command, as_python
 from minigan.studio.course import Course, Status
-from minigan.studio.watch import Seen, Watch
+from minigan.studio.watch import Sight, Watch
 from minigan.studio.watching import Curves, Distributions
 from minigan.studio.widgets import Panel, Widgets, safe
 from minigan.views.look import FONT, LIGHT, LOOKS
@@ -53,7 +53,7 @@ requestAnimationFrame(() => { heard.value = String(clock.data.n[0]) });
 """
 
 
-class Page:
+class LivePage:
     """One tab; its state is its own, the course is everybody's."""
 
     def __init__(self, doc: Any, course: Course, watch: Watch) -> None:
@@ -128,7 +128,7 @@ class Page:
         self.rewind.on_change("value", self._rewound)
         return self.rewind
 
-    def _tabbed(self, seen: Seen) -> Tabs:
+    def _tabbed(self, seen: Sight) -> Tabs:
         self.tabs = Tabs(
             tabs=[TabPanel(child=column([], **WIDE), title=panel.title) for panel in self.panels],
             name="tabs", sizing_mode="stretch_width", stylesheets=[self.widgets.sheet],
@@ -137,7 +137,7 @@ class Page:
         self.tabs.on_change("active", self._turned)
         return self.tabs
 
-    def _build(self, k: int, seen: Seen) -> None:
+    def _build(self, k: int, seen: Sight) -> None:
         if k not in self._open:
             self.tabs.tabs[k].child.children = [self.panels[k].build(seen)]
             self._open.add(k)
@@ -210,7 +210,7 @@ class Page:
             if self._heard >= self._sent:
                 self._sign()
 
-    def show(self, seen: Seen) -> None:
+    def show(self, seen: Sight) -> None:
         """Draw what is seen, and say that it was sent."""
         if seen.run != self._run or self._stale(seen):
             self._run, self._open = seen.run, set()
@@ -221,7 +221,7 @@ class Page:
         self._say(time.monotonic(), force=not self.course.status.playing)
         self._sign()
 
-    def _stale(self, seen: Seen) -> bool:
+    def _stale(self, seen: Sight) -> bool:
         """Whether what is built is of another game."""
         old, new = self._scene, seen.scene
         return (old.target, old.names, old.critic, old.level) != (
@@ -289,6 +289,6 @@ def builder(course: Course, watch: Watch) -> Callable[[Any], None]:
     """What makes a page of a new document."""
 
     def build(doc: Any) -> None:
-        Page(doc, course, watch)
+        LivePage(doc, course, watch)
 
     return build

@@ -8,6 +8,7 @@ origin is answered 403 before Bokeh sees it.
 import logging
 import secrets
 import socket
+import sys
 from collections.abc import Callable
 from hmac import compare_digest
 from typing import Any
@@ -19,7 +20,6 @@ from bokeh.server.tornado import BokehTornado
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
 from tornado.ioloop import IOLoop
-from tornado.netutil import bind_sockets
 from tornado.web import HTTPError, RequestHandler
 
 from minigan.errors import UnavailableError
@@ -84,8 +84,8 @@ class PageServer:
         logging.getLogger("tornado.application").setLevel(logging.ERROR)
         logging.getLogger("tornado.access").setLevel(logging.CRITICAL)
         logging.getLogger("tornado.general").setLevel(logging.CRITICAL)
-        sockets = self._bound(port)
-        self.port: int = sockets[0].getsockname()[1]
+        line = self._bound(port)
+        self.port: int = line.getsockname()[1]
         self.token = secrets.token_urlsafe(24)
         hosts = (f"{HOST}:{self.port}", f"localhost:{self.port}")
         application = Application(FunctionHandler(build))
@@ -93,18 +93,25 @@ class PageServer:
         http = HTTPServer(tornado, max_buffer_size=2 * MESSAGE, max_body_size=2**16)
         self.loop = loop or IOLoop.current()
         self._server = BaseServer(self.loop, tornado, http)
-        http.add_sockets(sockets)
+        http.add_sockets([line])
         self._server.start()
 
     @staticmethod
-    def _bound(port: int) -> list[socket.socket]:
+    def _bound(port: int) -> socket.socket:
+        line = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            return bind_sockets(port, address=HOST, family=socket.AF_INET)
+            if sys.platform != "win32":
+                line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            line.setblocking(False)
+            line.bind((HOST, port))
+            line.listen(128)
         except OSError as error:
+            line.close()
             raise UnavailableError(
                 f"port {port} of {HOST} cannot be taken ({error.strerror or error}); choose another with "
                 "--port, or 0 for any that is free"
             ) from None
+        return line
 
     @property
     def url(self) -> str:

@@ -23,7 +23,7 @@ MOST_ROWS = 400
 
 
 @dataclass(frozen=True)
-class Seen:
+class Sight:
     """What there is to be shown of one moment; with another ``number`` there is something new.
 
     scene     with another object the figures are to be built anew
@@ -94,7 +94,7 @@ class Watch:
                 self._follow(latest)
                 self.seen = self._look(number, latest, wanted)
             except (MiniganError, ArithmeticError, ValueError) as error:
-                self.seen = Seen(number, self._run_number, self.seen.frame, self.seen.scene,
+                self.seen = Sight(number, self._run_number, self.seen.frame, self.seen.scene,
                                  self.seen.rows, self.seen.findings, self.seen.dirac, str(error))  # fmt: skip
             shown = (id(latest), wanted, len(self._rows), id(self._scene))
 
@@ -115,9 +115,9 @@ class Watch:
             self._left = status.left
             self._rows = [row for row in self._rows if row["step"] <= status.left[1]]
 
-    def _look(self, number: int, latest: Snapshot, wanted: tuple[str, ...]) -> Seen:
+    def _look(self, number: int, latest: Snapshot, wanted: tuple[str, ...]) -> Sight:
         frame = self._reader.frame(latest, [part for part in wanted if part != "row"])
-        return Seen(
+        return Sight(
             number, self._run_number, frame, self._scene, tuple(self._rows), self._findings,
             self._reader.is_dirac,
         )  # fmt: skip

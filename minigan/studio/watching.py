@@ -5,7 +5,7 @@ from typing import Any
 
 from bokeh.layouts import column, row
 
-from minigan.studio.watch import Seen
+from minigan.studio.watch import Sight
 from minigan.studio.widgets import Panel, Widgets, safe
 from minigan.views.curves import CurvesView
 from minigan.views.line import LineView
@@ -26,7 +26,7 @@ class _WithCurves(Panel):
         self._drawn: Any = None
         self._drawn_at, self._run = 0.0, -1
 
-    def draw_curves(self, seen: Seen) -> None:
+    def draw_curves(self, seen: Sight) -> None:
         """The whole course so far."""
         now = time.monotonic()
         if now - self._drawn_at < CALM and seen.run == self._run:
@@ -53,7 +53,7 @@ class Distributions(_WithCurves):
     title, parts = "Distributions", ("distribution", "row")
     view: View
 
-    def build(self, seen: Seen) -> Any:
+    def build(self, seen: Sight) -> Any:
         look, frame = self.widgets.look, seen.frame
         self._drawn, self._drawn_at = None, 0.0
         self.view = LineView(seen.scene, look, frame) if frame.line else PlaneView(seen.scene, look, frame)
@@ -62,7 +62,7 @@ class Distributions(_WithCurves):
         right = column([self.curves.layout], sizing_mode="stretch_width", styles={"flex": "4 1 0"})
         return row([left, right], sizing_mode="stretch_width", spacing=8)
 
-    def show(self, seen: Seen) -> None:
+    def show(self, seen: Sight) -> None:
         self.view.show(seen.frame)
         self.draw_curves(seen)
 
@@ -72,13 +72,13 @@ class Curves(_WithCurves):
 
     title, parts = "Curves", ("row",)
 
-    def build(self, seen: Seen) -> Any:
+    def build(self, seen: Sight) -> Any:
         self._drawn, self._drawn_at = None, 0.0
         self.curves = CurvesView(seen.scene, self.widgets.look, height=235)
         self._said = self.widgets.text(name="findings", sizing_mode="stretch_width")
         return column([self.curves.layout, self._said], sizing_mode="stretch_width")
 
-    def show(self, seen: Seen) -> None:
+    def show(self, seen: Sight) -> None:
         self.draw_curves(seen)
         bad = self.widgets.look.bad
         said = [

@@ -23,9 +23,7 @@ def test_what_is_refused(minigan_, monkeypatch, runs):
 def test_a_run_goes_on_where_it_was(minigan_, monkeypatch, runs):
     opened = []
     monkeypatch.setattr("minigan.studio.opening.require_bokeh", lambda: None)
-    monkeypatch.setattr(
-        "minigan.studio.opening.serve", lambda *given, **more: opened.append((given, more))
-    )
+    monkeypatch.setattr("minigan.studio.opening.serve", lambda *given, **more: opened.append((given, more)))
     run = next(runs.iterdir())
     assert minigan_("studio", run)[0] == 0
     ((request,), more) = opened[0]

@@ -112,7 +112,7 @@ def test_what_changes_no_network_takes_effect_at_once_and_the_rest_begins_anew(o
     assert course.config.seed != 3
 
 
-def test_targets_are_drawn_uploaded_and_saved_with_the_run(opened, tmp_path):
+def test_targets_are_drawn_uploaded_and_saved_with_the_run(opened, tmp_path, brief_judge):
     from minigan.front.fitting import load
 
     course = opened(steps=6)
@@ -172,11 +172,11 @@ def test_ten_thousand_malformed_commands_change_nothing(opened):
     course = opened()
     do(course, rounds(3))
     before, status, rng = bits(course.latest.arrays), course.status, random.Random(5)
-    names = ["play", "pause", "rounds", "rewind", "set", "save", "speed", "restart", "learn_points", "_do_play",
-             "close", "__class__", "", "probe"]  # fmt: skip
+    names = ["play", "pause", "rounds", "rewind", "set", "save", "speed", "restart", "learn_points", "close",
+             "_do_play", "__class__", "", "probe"]  # fmt: skip
     keys = ["count", "step", "turn", "settings", "name", "per_second", "seed", "points", "self", "text"]
-    values = [None, -1, 1e400, float("nan"), "", "../../x", "a\x00b", [], [[1]], {}, {"data": "/etc/passwd", 3: 4},
-              True, 2**80, object(), [[float("inf"), 1.0]] * 3, {"batch": object()}, b"x", ("D",)]  # fmt: skip
+    values = [None, -1, 1e400, float("nan"), "", "../../x", "a\x00b", [], [[1]], {}, {"data": "/x", 3: 4},
+              True, 2**80, object(), [[float("inf"), 1.0]] * 3, {"batch": object()}, b"x"]  # fmt: skip
     sent = 0
     while sent < 10_000:
         command = {"do": rng.choice(names)} | {

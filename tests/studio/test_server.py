@@ -9,12 +9,12 @@ import pytest
 
 pytest.importorskip("bokeh", reason="the page needs bokeh, the extra ui")
 
-from minigan.errors import UnavailableError  # noqa: E402
-from minigan.front.configuration import request_of  # noqa: E402
-from minigan.studio.course import wait_for  # noqa: E402
-from minigan.studio.server import PageServer  # noqa: E402
-from minigan.studio.studio import Studio  # noqa: E402
-from tests.studio.test_course import SMALL  # noqa: E402
+from minigan.errors import UnavailableError
+from minigan.front.configuration import request_of
+from minigan.studio.course import wait_for
+from minigan.studio.server import PageServer
+from minigan.studio.studio import Studio
+from tests.studio.test_course import SMALL
 
 
 @pytest.fixture(scope="module")
@@ -115,15 +115,16 @@ def test_a_port_that_is_taken_is_refused(studio):
 
 def test_two_pages_see_one_course_and_their_buttons_steer_it(studio):
     from bokeh.document import Document
+    from bokeh.events import ButtonClick
 
-    from minigan.studio.page import Page
+    from minigan.studio.page import LivePage
 
-    pages = [Page(Document(), studio.course, studio.watch) for _ in range(2)]
+    pages = [LivePage(Document(), studio.course, studio.watch) for _ in range(2)]
 
     def press(name):
         done = studio.course.obeyed
         model = pages[0].doc.get_model_by_name(name)
-        model.trigger_event(__import__("bokeh.events", fromlist=["ButtonClick"]).ButtonClick(model))
+        model._trigger_event(ButtonClick(model))
         assert wait_for(lambda: studio.course.obeyed > done and not studio.course.status.playing)
 
     press("round")
@@ -160,9 +161,9 @@ def test_two_pages_see_one_course_and_their_buttons_steer_it(studio):
 def test_a_page_that_does_not_answer_is_sent_nothing(studio):
     from bokeh.document import Document
 
-    from minigan.studio.page import Page
+    from minigan.studio.page import LivePage
 
-    page = Page(Document(), studio.course, studio.watch)
+    page = LivePage(Document(), studio.course, studio.watch)
     sent = page._sent
     for value in ("", "9" * 30, "-1", "²", "x", "1e3"):
         page.heard.value = value
