@@ -157,11 +157,13 @@ class Reader:
 
     def _map(self) -> tuple[np.ndarray | None, np.ndarray | None]:
         e = self.experiment
-        if e.latent_size > 1 or e.config.latent.distribution == "one":
+        if e.config.latent.distribution == "one":
             return None, None
         reach = 1.0 if e.config.latent.distribution == "uniform" else REACH
         z = np.linspace(-reach, reach, 161)
-        return z, e.generate(z[:, None], averaged=False)[:, 0]
+        rows = np.zeros((len(z), e.latent_size))
+        rows[:, 0] = z
+        return z, e.generate(rows, averaged=False)[:, 0]
 
     def _pull(self, samples: np.ndarray) -> np.ndarray:
         """−∂L_G/∂x at each sample: where the generator's loss wants it.    Shapes:  (n, p) → (n, p)"""
@@ -235,15 +237,16 @@ class Reader:
         return PlaneFrame(x, y, samples[:, :2], d, best, arrows, self._lines(), captured)
 
     def _lines(self) -> np.ndarray | None:
-        """The lines of a grid of z, carried through G; of a z of two numbers."""
+        """The lines of a grid of z, carried through G; of more numbers than two the others stay at 0."""
         e = self.experiment
-        if e.latent_size != 2 or e.config.latent.distribution == "one":
+        if e.latent_size < 2 or e.config.latent.distribution == "one":
             return None
         reach = 1.0 if e.config.latent.distribution == "uniform" else REACH
         steps, along = np.linspace(-reach, reach, LINES), np.linspace(-reach, reach, POINTS)
         one = np.stack(np.broadcast_arrays(steps[:, None], along), axis=-1)
-        z = np.concatenate([one, one[..., ::-1]])
-        made = e.generate(z.reshape(-1, 2), averaged=False)[:, :2]
+        z = np.zeros((2 * LINES, POINTS, e.latent_size))
+        z[..., :2] = np.concatenate([one, one[..., ::-1]])
+        made = e.generate(z.reshape(-1, e.latent_size), averaged=False)[:, :2]
         return np.asarray(made.reshape(2 * LINES, POINTS, 2))
 
     # ── networks ────────────────────────────────────────────────────────────────────────────────────────

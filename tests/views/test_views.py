@@ -100,7 +100,7 @@ def test_a_frame_is_what_the_experiment_itself_says(changes):
     else:
         assert shown.d.shape == (48, 48) and ((shown.d >= 0) & (shown.d <= 1)).all()
         assert (shown.best is None) == (config.packing > 1)
-        assert len(shown.captured) == 4 and (shown.lines is None) == (config.latent.size == 3)
+        assert len(shown.captured) == 4 and shown.lines.shape == (26, 41, 2)
     assert reader.is_dirac == (config.generator.widths == ()) == (frame.point is not None)
     for player, network in (("G", e.generator), ("D", e.discriminator)):
         assert [layer.name for layer in frame.layers[player]] == list(network.parameters.views)
