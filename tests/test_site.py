@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import inspect
+import json
 import os
 import re
 import sys
@@ -15,7 +16,7 @@ import minigan
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "docs" / "site"
-MODULES = ("build", "check", "docstrings", "gallery", "pages")
+MODULES = ("build", "check", "docstrings", "gallery", "notebooks", "pages")
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +205,36 @@ def test_the_tutorial_is_whole_in_both_languages():
         assert ENGLISH.search(bare(english)) and ITALIAN.search(bare(italian))
         tags += re.findall(r"^## (T\d+) ", english, re.MULTILINE)
     assert sorted(tags, key=lambda tag: int(tag[1:])) == [f"T{k}" for k in range(1, 18)]
+
+
+def test_the_notebooks_are_those_of_the_pages(site):
+    """As `python docs/site/notebooks.py` writes them: without output, in words that any viewer knows."""
+    made = site["notebooks"]
+    for folder, name in made.NOTEBOOKS.items():
+        text = (ROOT / "examples" / name).read_text(encoding="utf-8")
+        assert text == made.text_of(folder), f"{name}: run python docs/site/notebooks.py"
+        cells = json.loads(text)["cells"]
+        assert len({cell["id"] for cell in cells}) == len(cells) > 40
+        for cell in cells:
+            source = "".join(cell["source"])
+            if cell["cell_type"] == "code":
+                assert cell["outputs"] == [] and compile(source, name, "exec")
+            else:
+                assert not re.search(r"^:::|^```\{|^\(t\d|\]\((?!https)", source, re.MULTILINE), source
+        assert sum("<details>" in "".join(cell["source"]) for cell in cells) == 18
+
+
+def test_the_notebooks_run():
+    for name in ("nbclient", "ipykernel", "nbformat"):
+        pytest.importorskip(name, reason=f"notebooks are run by {name}, which is not installed")
+    import nbformat
+    from nbclient import NotebookClient
+
+    for path in sorted((ROOT / "examples").glob("*.ipynb")):
+        book = nbformat.read(path, as_version=4)
+        NotebookClient(book, timeout=120, resources={"metadata": {"path": str(ROOT)}}).execute()
+        shown = [key for cell in book.cells for out in cell.get("outputs", ()) for key in out.get("data", ())]
+        assert shown.count("image/png") > 8 and shown.count("text/html") >= 5
 
 
 def test_what_is_wrong_with_a_site_is_found(site, tmp_path):

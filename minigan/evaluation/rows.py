@@ -9,6 +9,7 @@ from minigan.evaluation.joint import LEVEL, GuessTail, Joint, Tail
 from minigan.evaluation.power import Power
 from minigan.evaluation.two_sample import EnergyResult, KSResult
 
+OF_CLASSES = ("class", "verdict", "")
 HEADER = ("", "this sample", "perfect sampler", "95 % of perfect samplers, all rows together", "")
 
 
@@ -216,6 +217,14 @@ class Verdict:
         )
         return plain | ({"classes": [part.as_dict() for part in self.classes]} if self.classes else {})
 
+    def _repr_html_(self) -> str:
+        from minigan.markup.html import box, paragraph, table
+
+        parts = [table(HEADER, [row.texts for row in self.rows]), paragraph(self.sentence)]
+        if self.classes:
+            parts.append(table(OF_CLASSES, [part.texts for part in self.classes]))
+        return box(self.headline.capitalize(), *parts)
+
 
 @dataclass(frozen=True)
 class OfClass:
@@ -223,6 +232,11 @@ class OfClass:
 
     name: str
     verdict: Verdict
+
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """The row of a table under ``OF_CLASSES``."""
+        return self.name or "all together", self.verdict.headline, format_p(self.verdict.pvalue)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -235,12 +249,6 @@ def share_of_level(together: int) -> float:
     Source:  Šidák 1967
     """
     return LEVEL if together == 1 else 1 - (1 - LEVEL) ** (1 / together)
-
-    def _repr_html_(self) -> str:
-        from minigan.markup.html import box, paragraph, table
-
-        rows = [row.texts for row in self.rows]
-        return box(self.headline.capitalize(), table(HEADER, rows), paragraph(self.sentence))
 
 
 HEADLINES = {True: "cannot be told apart", False: "can be told apart", None: "too few values to tell"}

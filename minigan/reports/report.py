@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigan.errors import UnavailableError
-from minigan.evaluation.rows import HEADER, Verdict, format_target
+from minigan.evaluation.rows import HEADER, OF_CLASSES, Verdict, format_target
 from minigan.gan.objectives import objective as objective_called
 from minigan.gan.theory.diagnostics import optimal_discriminator
 from minigan.reports.finished_run import FinishedRun, read_finished_run
@@ -190,7 +190,9 @@ def _window(run: FinishedRun, pair: list[int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _verdict(verdict: Verdict) -> str:
-    return table(HEADER, [row.texts for row in verdict.rows]) + f"<p>{escape(verdict.sentence)}</p>"
+    rows = table(HEADER, [row.texts for row in verdict.rows])
+    classes = table(OF_CLASSES, [part.texts for part in verdict.classes]) if verdict.classes else ""
+    return f"{rows}<p>{escape(verdict.sentence)}</p>{classes}"
 
 
 def _told(status: Mapping[str, Any]) -> list[dict[str, Any]]:
