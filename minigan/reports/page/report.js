@@ -85,9 +85,10 @@
       draw(root.classList.contains("dark") ? "light" : "dark"));
     for (const button of document.querySelectorAll("button[data-copies]")) {
       button.addEventListener("click", async () => {
-        const text = document.getElementById(button.dataset.copies).textContent;
-        await navigator.clipboard.writeText(text);
-        button.textContent = "Copied";
+        const shown = document.getElementById(button.dataset.copies);
+        getSelection().selectAllChildren(shown); // which is left where the browser lets no page copy
+        await navigator.clipboard?.writeText(shown.textContent);
+        button.textContent = navigator.clipboard ? "Copied" : "Selected";
       });
     }
     await draw(dark ? "dark" : "light");
