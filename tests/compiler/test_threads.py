@@ -47,13 +47,15 @@ def in_threads(*functions):
         return [future.result(PATIENCE) for future in [pool.submit(run, f) for f in functions]]
 
 
-def train(name, steps, captured=False, seed=0):
+def train(name, steps, captured=False, seed=0, home=numpy_backend, **how):
     """The bits of everything after so many rounds of a game."""
     options = dict(GAMES[name])
     widths, dtype = options.pop("widths", (2, 8, 1)), options.pop("dtype", "float32")
     activation, optimizer = options.pop("activation", "tanh"), options.pop("optimizer", "adam")
     rng = np.random.default_rng(seed)
-    G, D = (mlp(w, rngs=rng, activation=activation, dtype=dtype) for w in (widths, (1, *widths[1:])))
+    G, D = (
+        mlp(w, rngs=rng, activation=activation, dtype=dtype, backend=home) for w in (widths, (1, *widths[1:]))
+    )
     moves = [OPTIMIZERS[optimizer](network.parameters, 0.01) for network in (G, D)]
     average = Average(G.parameters) if options.pop("average", False) else None
     game, program, k = (
@@ -64,11 +66,11 @@ def train(name, steps, captured=False, seed=0):
     for t in range(steps):
         drawn = (rng.standard_normal((n, 8, size)) for n, size in ((k, 1), (k, widths[0]), (1, widths[0])))
         drawn = (*drawn, np.array([1.0]), np.array([1.0 / (t + 1)]), rng.random((k, 8, 1)))
-        inputs = [Tensor(numpy_backend.array(a.astype(dtype))) for a in drawn]
+        inputs = [Tensor(home.array(a.astype(dtype))) for a in drawn]
         if not captured:
             losses = step(game)(*inputs)
         elif program is None:
-            program = capture(step(game), *inputs, state=game.state)
+            program = capture(step(game), *inputs, state=game.state, **how)
             losses = program.outputs
         else:
             losses = program(*inputs)
@@ -92,6 +94,17 @@ def test_eight_games_in_eight_threads():
     alone = [train(*job) for job in jobs]
     assert in_threads(*(lambda job=job: train(*job) for job in jobs)) == alone
     assert len({tuple(bits) for bits in alone}) == 8
+
+
+def test_games_in_threads_on_one_device(device):
+    """They share its stream: what one records holds nothing of what the others compute meanwhile."""
+    jobs = [
+        (name, 8, captured, seed) for name in list(GAMES)[:2] for seed, captured in enumerate((True, False))
+    ]
+    alone = [train(*job, device, execution="recorded") for job in jobs]
+    together = (lambda job=job: train(*job, device, execution="recorded") for job in jobs)
+    assert in_threads(*together) == alone
+    assert len({tuple(bits) for bits in alone}) == 4
 
 
 # ── one program
