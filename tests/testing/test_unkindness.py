@@ -279,6 +279,24 @@ def asking_spoils_a_capture(cp):
     stream.synchronize()
 
 
+@row("to wait for the whole device is an error while any stream captures, and its capture is lost",
+     "cupy_backends/cuda/api/runtime.pyx:421", "cupy/cuda/device.pyx:199")  # fmt: skip
+def waiting_for_all_spoils_every_capture(cp):
+    stream, x = stream_of(cp), ones(cp)
+    with stream_of(cp) as other, pytest.raises(UnorderedWorkError):
+        x += 1.0
+    cp.cuda.Device().synchronize()
+    with other:
+        x += 1.0
+    stream.begin_capture()
+    with raises("StreamCaptureUnsupported"):
+        cp.cuda.runtime.deviceSynchronize()
+    with raises("StreamCaptureInvalidated"):
+        stream.end_capture()
+    cp.cuda.runtime.deviceSynchronize()
+    assert x.get()[0] == 2.0
+
+
 @row("a capture takes in other streams by events, and has to be joined by them", TESTS + "test_graph.py:142")
 def captures_fork_and_join(cp):
     a, b = stream_of(cp), stream_of(cp)

@@ -18,6 +18,7 @@ from minigan.testing.strict.array import DeviceArray
 from minigan.testing.strict.memory import MemoryPool, by_address, root_of
 from minigan.testing.strict.streams import (
     IMPLICIT,
+    UNSUPPORTED,
     CapturedGraph,
     CUDARuntimeError,
     Event,
@@ -60,7 +61,7 @@ class StrictDevice:
     turn      how often work came from another stream than before, or after an event; finished: how many of
               these turns the host has waited for
     last      the queue whose work may go on without a look, else None
-    implicit  the blocking streams that capture, meanwhile the null stream may do nothing
+    capturing the queues that capture; while one of them blocks, the null stream may do nothing
     """
 
     def __init__(self, cp, *, flushes=False):
@@ -69,7 +70,7 @@ class StrictDevice:
         self.Stream, self.Event, self.Graph = self.own(Stream), self.own(Event), self.own(CapturedGraph)
         self.MemoryPool = self.own(MemoryPool)
         self.queues, self.turning = weakref.WeakValueDictionary(), threading.Lock()
-        self.turn, self.finished, self.last, self.latest, self.implicit = 0, 0, None, None, []
+        self.turn, self.finished, self.last, self.latest, self.capturing = 0, 0, None, None, []
         self.asked = weakref.WeakKeyDictionary()
         self.pool, self.Stream.null, self.Stream.ptds = (
             self.MemoryPool(),
@@ -96,7 +97,7 @@ class StrictDevice:
         """
         if queue is self.last:
             return
-        if queue.null and self.implicit:
+        if queue.null and any(other.blocking for other in self.capturing):
             raise CUDARuntimeError(IMPLICIT)
         with self.turning:
             latest, known = self.latest, max(queue.reach, self.finished)
@@ -117,6 +118,15 @@ class StrictDevice:
     def waited_until(self, turn):
         """The host knows that all up to this turn is done."""
         self.finished = max(self.finished, turn)
+
+    def synchronize(self):
+        """The host waits for all streams, of which none may capture, in whichever thread."""
+        for queue in self.capturing:
+            queue.capture.invalid = "a wait for the whole device"
+        if self.capturing:
+            raise CUDARuntimeError(UNSUPPORTED)
+        self.counters.syncs += 1
+        self.waited_until(self.turn)
 
     def is_done(self, asked, turn):
         """Whether all up to this turn is done: if it was waited for, or the second time that it is asked."""

@@ -130,17 +130,13 @@ def _cuda(device):
         finally:
             thread.pool = before
 
-    def synchronize():
-        device.thread.stream.synchronize()
-        device.waited_until(device.turn)
-
     runtime = SimpleNamespace(
         CUDARuntimeError=CUDARuntimeError,
         driverGetVersion=lambda: 0,
         runtimeGetVersion=lambda: 0,
         getDeviceCount=lambda: 1,
         memGetInfo=lambda: (TOTAL - sum(pool.total_bytes() for pool in device.pools), TOTAL),
-        deviceSynchronize=synchronize,
+        deviceSynchronize=device.synchronize,
     )
     return SimpleNamespace(
         Stream=device.Stream,

@@ -165,8 +165,7 @@ class Stream:
         if self._queue.capture is not None:
             raise CUDARuntimeError(ILLEGAL, "it is capturing already")
         self._queue.capture = StreamCapture(self._queue)
-        if self._queue.blocking:
-            self._device.implicit.append(self._queue)
+        self._device.capturing.append(self._queue)
         self._device.last = None
 
     def end_capture(self):
@@ -179,7 +178,7 @@ class Stream:
             raise CUDARuntimeError(UNMATCHED)
         for queue in (self._queue, *capture.unjoined):
             queue.capture = None
-        device.implicit[:] = [queue for queue in device.implicit if queue is not self._queue]
+        device.capturing.remove(self._queue)
         graph = device.Graph._of(capture)
         if capture.invalid:
             raise CUDARuntimeError(INVALIDATED, f"{capture.invalid} came between")
@@ -190,7 +189,7 @@ class Stream:
     def is_capturing(self):
         """Whether it records."""
         capture = self._queue.capture
-        if not self.ptr and self._device.implicit:
+        if not self.ptr and any(queue.blocking for queue in self._device.capturing):
             raise CUDARuntimeError(IMPLICIT)
         if capture is not None and capture.invalid:
             raise RuntimeError("the stream was capturing, but an error has invalidated the capture sequence")
