@@ -137,10 +137,12 @@ _LATER = {  # names that bring what takes its time to import, and where they are
 if not _typing.TYPE_CHECKING:  # or every name would be there for a type checker
 
     def __getattr__(name):
-        if name not in __all__:
-            raise AttributeError(f"module 'minigan' has no attribute {name!r}")
         from importlib import import_module
 
+        if name == "studio":  # a room that can be called
+            return import_module("minigan.studio")
+        if name not in __all__:
+            raise AttributeError(f"module 'minigan' has no attribute {name!r}")
         module, own = _LATER.get(name, ("minigan.probability", name))
         return getattr(import_module(module), own)
 

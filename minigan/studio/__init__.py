@@ -7,3 +7,20 @@ tab and sends commands; no tab can make the training wait. ``server.py`` lets in
 
 What a frame holds and how it is drawn belongs to ``views``; what a finished run shows to ``reports``.
 """
+
+import sys
+from types import ModuleType
+from typing import Any
+
+
+class _Room(ModuleType):
+    """This room, which can be called: ``minigan.studio(…)`` opens a studio in a cell."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        from minigan.studio.cell import studio
+
+        return studio(*args, **kwargs)
+
+
+# A function of the room's name would be gone as soon as a part of the room is imported.
+sys.modules[__name__].__class__ = _Room

@@ -43,10 +43,10 @@ class Page:
         messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
 
-    def offline(self):
-        speed = {"latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+    def offline(self, off=True):
+        speed = {"latency": 0, **dict.fromkeys(("downloadThroughput", "uploadThroughput"), -(not off))}
         self.driver.execute_cdp_cmd("Network.enable", {})
-        self.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {"offline": True, **speed})
+        self.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {"offline": off, **speed})
 
     def prefer(self, look):
         features = [{"name": "prefers-color-scheme", "value": look}]
