@@ -3,7 +3,8 @@
     python -m bench.gpu.smoke cupy FILE.json     the file is replaced after each figure
 
 The backend's stream before and after a graph, whether graphs and calls see each other's results, and games
-in every execution against NumPy, twice: a race shows as other bits. Ends with 3 if the stream is lost.
+in every execution against NumPy, twice: a race shows as other bits. Ends with 3 if the stream is lost, with 6
+where there is no GPU.
 """
 
 import sys
@@ -80,8 +81,12 @@ def game(config, execution, reference, steps):
 
 
 def main(name, path, base=None, steps=STEPS, size=2**20):
-    """Note all of it; 3 if the backend's stream was lost on the way."""
-    backend, base = backends.get(name), base or Config()
+    """Note all of it; 3 if the backend's stream was lost on the way, 6 where there is no GPU."""
+    try:
+        backend, base = backends.get(name), base or Config()
+    except backends.BackendError as error:
+        print(f"nothing was measured: {error}", file=sys.stderr)
+        return 6
     smoke = Smoke(backend, path)
     x = backend.array(np.zeros(size, "float32"))
     backend.xp.add(x, 1.0, out=x)
