@@ -14,7 +14,8 @@ graph = ["fast-sugiyama>=0.5"]  # minigan graph -o FILE.svg: lays graphs out, in
 plot = ["matplotlib>=3.10.7"]  # the figures of a run; everything else works without
 # The live page, and reports of one file: servers, figures and sliders of one library. 3.9 is the newest for
 # Python 3.11; from 3.8.2 on a page of another origin cannot connect (CVE-2026-21883).
-ui = ["bokeh>=3.9", "contourpy>=1.2", "tornado>=6.2"]  # the others are what Bokeh itself needs
+# The others: contours and the server of Bokeh itself, and what lays the tape out.
+ui = ["bokeh>=3.9", "contourpy>=1.2", "tornado>=6.2", *graph]
 sweep = ["joblib>=1.5"]  # minigan sweep --jobs: processes that are replaced when one is killed
 cluster = [*sweep, "dask[distributed]>=2025.1"]  # minigan sweep --workers dask: on other machines, by TLS
 sklearn = ["scikit-learn>=1.6.1"]  # minigan.sklearn: its tags and validate_data are of 1.6

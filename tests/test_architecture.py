@@ -37,7 +37,7 @@ FLOORS = {  # of a room, the rooms that it may import, with all below them; __in
     "front": ("reports",),
     "profiling": ("training", "testing", "reports"),
     "sklearn": ("front",),
-    "studio": ("front", "views"),
+    "studio": ("front", "views", "profiling"),
     "cli": ("studio", "profiling"),
 }
 
@@ -72,8 +72,11 @@ DRAWS = {
     *("reports/animation.py", "reports/classes.py"),
     *("reports/sweep_figure.py", "profiling/figure.py"),
 }  # what imports matplotlib at the top, and is itself imported where it is used, or by another that draws
-VIEWS = ("look", "line", "plane", "curves", "file", "sweep")
-STUDIO = ("page", "server", "studio", "watching", "widgets")
+VIEWS = ("look", "line", "plane", "curves", "networks", "orbit", "tape_view", "file", "sweep")
+STUDIO = (
+    *("dynamics", "inside", "page", "programs", "server", "settings", "studio", "taping", "targets"),
+    *("watching", "widgets"),
+)
 SHOWS = {f"views/{name}.py" for name in VIEWS} | {f"studio/{name}.py" for name in STUDIO}  # of Bokeh
 ALSO_AT_TOP_LEVEL = {
     "training/config.py": {"msgspec"},

@@ -10,7 +10,6 @@ from minigan.cli.options import Named
 from minigan.errors import ConfigError, UnavailableError
 
 if TYPE_CHECKING:
-    from minigan.compiler.capture import Program
     from minigan.engine.tensor import Tensor
 
 
@@ -47,6 +46,7 @@ def graph(
 
     from minigan.engine.show import as_text
     from minigan.engine.tensor import constant
+    from minigan.profiling.sources import source_of
     from minigan.storage.files import write_atomic
     from minigan.training.draws import stream
     from minigan.training.experiment import Experiment
@@ -66,7 +66,7 @@ def graph(
         with np.errstate(all="ignore"):
             experiment.advance(1)
         recorded = experiment.program
-        click.echo(_format_source(recorded, execution) if execution else str(recorded))
+        click.echo(source_of(recorded, execution) if execution else str(recorded))
         return
     game, rng = experiment.game, stream(config.seed, "latent")
     z = constant(experiment.backend.array(experiment.draw_latent(rng, (config.batch,))))
@@ -88,25 +88,6 @@ def graph(
         click.echo(as_text(loss, names))
         return
     write_atomic(output, _as_picture(loss, names, Path(output).suffix[1:]))
-
-
-def _format_source(program: "Program | None", execution: str) -> str:
-    """The stages of a step as comments, and their source."""
-    from minigan import backend
-    from minigan.compiler.executions import fuse
-    from minigan.compiler.graph import UnplannableError
-
-    device = backend.numpy_backend if execution == "native" else backend.get("strict")
-    try:
-        fused = fuse(program, execution, backend.numpy_backend, device)
-    except UnplannableError:
-        otherwise = "it is planned instead" if execution == "native" else "a GPU runs it as it was recorded"
-        raise ConfigError(f"this step cannot be {execution}; {otherwise}") from None
-    lines = ["depth: a stage → what it writes", *str(fused.stages).splitlines()]
-    if execution == "native":
-        lines.append(f"numbers, which are no part of what is compiled: {', '.join(map(repr, fused.numbers))}")
-    head = "".join(f"// {line}\n" for line in lines)
-    return f"{head}\n{fused.source}"
 
 
 def _as_picture(loss: "Tensor", names: "dict[str, Tensor]", kind: str) -> bytes:

@@ -29,6 +29,8 @@ GLANCE = 1 / 25  # s between two snapshots while somebody looks
 RECORD = 0.25  # s between two that are kept although nobody does
 ATTENTION = 1.5  # s for which a look counts
 PATIENCE = 0.012  # s of training between two looks at the queue
+SPACED = 100  # snapshots of a whole run at least, four times as many of a game of a few numbers
+TINY = 1024  # bytes of such a game
 SEEDS = 2**31  # new ones lie below
 
 
@@ -324,12 +326,20 @@ class Course:
         """As many rounds as fit between two looks at the queue, and a snapshot when one is due."""
         e, status, now = self._experiment, self.status, time.monotonic()
         left = status.until - e.step
-        count = max(1, min(left, int(self._pace)))
+        least = SPACED if self.latest.nbytes > TINY else 4 * SPACED
+        spaced = max(1, self.config.steps // least)  # so that there are as many places to rewind to
+        count = max(1, min(left, int(self._pace), spaced))
         if status.speed:
             count = max(1, min(count, int((now - self._due) * status.speed) + 1))
             self._due = max(self._due + count / status.speed, now - 1.0)
         every = GLANCE if now - self._looked_at < ATTENTION else RECORD
-        publish = now - self._published >= every or count >= left or status.speed < 1 / every and status.speed
+        publish = (
+            now - self._published >= every
+            or count >= left
+            or count >= spaced
+            or status.speed < 1 / every
+            and status.speed
+        )
         began = time.perf_counter()
         if self._turn == "G":
             self._remember()

@@ -9,6 +9,12 @@ from bokeh.models import ColumnDataSource, CustomJS, Div, TabPanel, Tabs, TextIn
 
 from minigan.studio.changes import as_command, as_python
 from minigan.studio.course import Course, Status
+from minigan.studio.dynamics import Dynamics
+from minigan.studio.inside import Networks
+from minigan.studio.programs import Programs
+from minigan.studio.settings import Settings
+from minigan.studio.taping import TapePanel
+from minigan.studio.targets import Targets
 from minigan.studio.watch import Sight, Watch
 from minigan.studio.watching import Curves, Distributions
 from minigan.studio.widgets import Panel, Widgets, safe
@@ -72,6 +78,12 @@ class LivePage:
         self.panels: list[Panel] = [
             Distributions(self.widgets, course.record),
             Curves(self.widgets, course.record),
+            Networks(self.widgets),
+            TapePanel(self.widgets, watch),
+            Programs(self.widgets, watch),
+            Dynamics(self.widgets, course),
+            Settings(self.widgets, course),
+            Targets(self.widgets, course),
         ]
         self._open: set[int] = set()
         doc.title = "minigan studio"
@@ -205,6 +217,7 @@ class LivePage:
                 self._sign()
         elif now - self._sent_at > LATE:
             self._sign()
+        self.panels[self._active].refresh()
         if self._status is not self.course.status and now - self._said_at > SLOW:
             self._say(now)
             if self._heard >= self._sent:

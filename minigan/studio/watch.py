@@ -5,7 +5,9 @@ A page says what it wants and takes the newest that there is; nothing is read wh
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -47,6 +49,8 @@ class Watch:
     def __init__(self, course: Course) -> None:
         self.course = course
         self._wishes: dict[str, float] = {}
+        self._asked: SimpleQueue[tuple[str, Callable[[Reader, Snapshot], Any]]] = SimpleQueue()
+        self.answers: dict[str, Any] = {}
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="minigan-watch", daemon=True)
         self._run_number, self._left = course.status.run, course.status.left
@@ -75,6 +79,26 @@ class Watch:
             self._wishes[part] = now
         self.course.look()
 
+    def ask(self, key: str, question: Callable[[Reader, Snapshot], Any]) -> None:
+        """Have something read once, off the newest snapshot: ``answers[key]`` is then what it gave.
+
+        A refusal is its text.
+        """
+        self.answers.pop(key, None)
+        self._asked.put((key, question))
+
+    def _answer(self) -> None:
+        while not self._asked.empty():
+            key, question = self._asked.get()
+            latest = self.course.latest
+            try:
+                self._follow(latest)
+                with np.errstate(all="ignore"):
+                    latest.restore(self._reader.experiment)
+                    self.answers[key] = question(self._reader, latest)
+            except (MiniganError, ArithmeticError, ValueError) as error:
+                self.answers[key] = str(error)
+
     def _wanted(self) -> tuple[str, ...]:
         now = time.monotonic()
         return tuple(sorted(part for part, when in tuple(self._wishes.items()) if now - when < ATTENTION))
@@ -83,6 +107,7 @@ class Watch:
         shown: tuple[Any, ...] = ()
         number = 0
         while not self._closing.is_set():
+            self._answer()
             wanted, latest = self._wanted(), self.course.latest
             state = (id(latest), wanted, len(self._rows), id(self._scene))
             if not wanted or state == shown:

@@ -51,18 +51,29 @@ class Distributions(_WithCurves):
     """The line or the plane, with losses and KS beside it."""
 
     title, parts = "Distributions", ("distribution", "row")
-    view: View
+    view: View | None = None
 
     def build(self, seen: Sight) -> Any:
+        self.view = None
+        self.place = column([self.widgets.text("reading …")], sizing_mode="stretch_width")
+        self.show(seen)
+        return self.place
+
+    def _built(self, seen: Sight) -> View:
         look, frame = self.widgets.look, seen.frame
         self._drawn, self._drawn_at = None, 0.0
-        self.view = LineView(seen.scene, look, frame) if frame.line else PlaneView(seen.scene, look, frame)
+        view = LineView(seen.scene, look, frame) if frame.line else PlaneView(seen.scene, look, frame)
         self.curves = CurvesView(seen.scene, look, height=205, only=("losses", "ks", "motion"), columns=1)
-        left = column([self.view.layout], sizing_mode="stretch_width", styles={"flex": "7 1 0"})
+        left = column([view.layout], sizing_mode="stretch_width", styles={"flex": "7 1 0"})
         right = column([self.curves.layout], sizing_mode="stretch_width", styles={"flex": "4 1 0"})
-        return row([left, right], sizing_mode="stretch_width", spacing=8)
+        self.place.children = [row([left, right], sizing_mode="stretch_width", spacing=8)]
+        return view
 
     def show(self, seen: Sight) -> None:
+        if seen.frame.line is None and seen.frame.plane is None:
+            return  # what is newest was read for another tab
+        if self.view is None:
+            self.view = self._built(seen)
         self.view.show(seen.frame)
         self.draw_curves(seen)
 

@@ -28,6 +28,8 @@ CSS = """
   padding: 4px 10px; }}
 .bk-tab {{ color: {ink}; font-size: 13px; padding: 4px 12px; }}
 .bk-tab.bk-active {{ color: {target}; background: {panel}; border-color: {faint}; }}
+select.bk-input {{ background-image: none; appearance: auto; }}
+.bk-description .bk-icon, .bk-icon {{ background-color: {ink}; }}
 .bk-header {{ border-color: {faint}; }}
 .bk-slider-title {{ font-size: 12px; white-space: nowrap; }}
 .bk-input-group > label, label {{ color: {ink}; font-size: 12px; }}
@@ -119,3 +121,6 @@ class Panel:
     def show(self, seen: Any) -> None:
         """Draw what is seen."""
         raise NotImplementedError
+
+    def refresh(self) -> None:
+        """What there is to do while it is open, whether or not there is something new to be seen."""

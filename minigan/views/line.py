@@ -89,6 +89,21 @@ class LineView(View):
         fig.line("x", "z", source=self.source("map", "z", "x"), color=look.generated, width=2)
         return fig
 
+    def show(self, frame: Frame) -> None:
+        """Draw a frame, and make room where most of the samples lie elsewhere."""
+        super().show(frame)
+        line = frame.line
+        if line is None or line.samples is None:
+            return
+        low, high = float(line.edges[0]), float(line.edges[-1])
+        ends = np.quantile(line.samples, [0.1, 0.9]) if np.isfinite(line.samples).all() else (low, high)
+        reach = 10 * (high - low)
+        start, end = max(min(low, float(ends[0])), low - reach), min(max(high, float(ends[1])), high + reach)
+        if (start, end) != (low, high):
+            start, end = padded(start, end)
+        if (start, end) != (self._x.start, self._x.end):
+            self._x.update(start=start, end=end)
+
     def columns(self, frame: Frame) -> Columns:
         line = frame.line
         if line is None:

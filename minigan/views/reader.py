@@ -43,7 +43,7 @@ class Reader:
     """
 
     def __init__(self, config: Config, data: Data | None = None) -> None:
-        self.config = config
+        self.config, self.data = config, data
         # On the host, whatever trains elsewhere: what looks on takes no time of a device.
         self.experiment = Experiment(replace(config, backend="numpy", execution="auto"), data=data)
         if self.experiment.labels is not None:

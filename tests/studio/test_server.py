@@ -175,3 +175,93 @@ def test_a_page_that_does_not_answer_is_sent_nothing(studio):
     assert page._sent == sent and "step 4" not in page.texts["step"]
     page.heard.value = str(sent)
     assert wait_for(lambda: page.tick() or page._sent > sent)
+
+
+class Hand:
+    """Who turns pages and presses buttons, and answers as a browser does."""
+
+    def __init__(self, studio):
+        from bokeh.document import Document
+
+        from minigan.studio.page import LivePage
+
+        self.page = LivePage(Document(), studio.course, studio.watch)
+        self.by_title = {panel.title: k for k, panel in enumerate(self.page.panels)}
+
+    def press(self, name):
+        from bokeh.events import ButtonClick
+
+        model = self.page.doc.get_model_by_name(name)
+        model._trigger_event(ButtonClick(model))
+
+    def come(self, condition):
+        def look():
+            self.page._heard = self.page._sent
+            self.page.tick()
+            return condition()
+
+        assert wait_for(look, 30)
+
+
+def test_what_is_inside_can_be_opened_and_used(studio):
+    hand = Hand(studio)
+    page, press, come, by_title = hand.page, hand.press, hand.come, hand.by_title
+    page.tabs.active = by_title["Networks"]
+    come(lambda: page.panels[by_title["Networks"]].view is not None)
+    networks = page.panels[by_title["Networks"]]
+    networks._chosen("value", None, "D 0.W")
+    assert networks.view.sources["matrix"].data["image"][0].shape == (1, 4)
+
+    page.tabs.active = by_title["Tape"]
+    tape = page.panels[by_title["Tape"]]
+    come(lambda: tape.view is not None)
+    press("tape_next")
+    press("tape_next")
+    assert tape.view.done == 2 and "cotangent" in tape.detail.text and "2 of" in tape.where.text
+    tape._tapped("indices", [], [0])
+    assert tape.view.chosen == 0
+    press("tape_last")
+    assert tape.view.done == len(tape.view.tape.back)
+
+    page.tabs.active = by_title["Program"]
+    program = page.panels[by_title["Program"]]
+    come(lambda: "values in" in program.texts[0].text and "values in" in program.texts[1].text)
+    for what in ("C, as native runs it", "CUDA C, one kernel for the step", "as recorded"):
+        program.choices[0].value = what
+        come(lambda: "reading" not in program.texts[0].text)
+        assert "float" in program.texts[0].text, what
+
+
+def test_settings_and_targets_are_set_and_drawn(studio):
+    hand = Hand(studio)
+    page, press, come, by_title = hand.page, hand.press, hand.come, hand.by_title
+    page.tabs.active = by_title["Settings"]
+    settings, done = page.panels[by_title["Settings"]], studio.course.obeyed
+    settings.inputs["generator_optimizer.rate"].value = "0.03"
+    assert wait_for(lambda: studio.course.obeyed > done)
+    assert studio.course.config.generator_optimizer.rate == 0.03
+    done = studio.course.obeyed
+    settings.inputs["batch"].value = "many"
+    assert wait_for(lambda: studio.course.obeyed > done)
+    come(lambda: settings.inputs["batch"].value == "16")
+    assert studio.course.status.refused
+
+    page.tabs.active = by_title["Target"]
+    targets, run = page.panels[by_title["Target"]], studio.course.status.run
+    targets.points.data = {"x": [0.0, 1.0, "no"], "y": [1.0, 0.0, 1.0]}
+    press("learn_points")
+    assert "two points" in targets.said.text
+    targets.points.data = {"x": [0.0, 1.0, 0.5], "y": [1.0, 0.0, 0.7]}
+    press("learn_points")
+    assert wait_for(lambda: studio.course.status.run == run + 1) and studio.course._experiment.features == 2
+    targets._uploaded("value", "", "no base64 §")
+    assert "UTF-8" in targets.said.text
+    press("learn_density")
+    assert wait_for(lambda: studio.course.status.run == run + 2) and studio.course._experiment.features == 1
+
+    studio.course.send({"do": "preset", "name": "dirac-gan"})
+    page.tabs.active = by_title["Two numbers"]
+    dynamics = page.panels[by_title["Two numbers"]]
+    come(lambda: dynamics.view is not None and len(dynamics.view.sources["rest"].data["x"]) == 2)
+    assert "steps of 0.1" in dynamics.said.text
+    page.doc.validate()

@@ -186,3 +186,47 @@ def test_a_view_shows_what_a_frame_has():
     assert np.array_equal(curves.sources["rows"].data["ks"], [np.nan, 0.5], equal_nan=True)
     assert curves.columns(frame) == {"cursor": {"x": [0.0]}}
     assert isinstance(replace(config, seed=1), Config)
+
+
+def test_the_tape_is_that_of_grad_rule_by_rule():
+    from minigan.engine.autodiff import grad
+    from minigan.engine.tensor import constant
+    from minigan.gan.orders import Batch
+    from minigan.training.draws import SHARED
+    from minigan.views.tape import evaluated, rules_of, tape_of
+
+    for changes in (
+        {},
+        {"objective": "wasserstein", "wgan_gp": 1.0, "discriminator.activation": "leaky_relu"},
+    ):
+        e = Experiment(small(**changes))
+        e.advance(2)
+        drawn = {k: constant(a[2]) for k, a in e.draw(0, e.block_length).items() if k not in SHARED}
+        batch = Batch(**drawn)
+        mix = None if batch.mix is None else batch.mix[0]
+        fake = constant(e.game.make(batch.latent_d[0]))
+        losses = {
+            "D": (e.game.discriminator_loss(batch.real[0], fake, mix), e.discriminator),
+            "G": (e.game.generator_loss(batch.latent_g[0], batch.real[0]), e.generator),
+        }
+        for player, (loss, network) in losses.items():
+            tape = tape_of(e, player)
+            assert tape.nodes[-1].value.item() == loss.item() and tape.cotangents(0).keys() == {
+                len(tape.nodes) - 1
+            }
+            found = tape.cotangents(len(tape.back))
+            own = {node.name: found[k] for k, node in enumerate(tape.nodes) if node.parameter}
+            for name, g in zip(network.parameters.views, grad(loss, network.parameters), strict=True):
+                assert np.array_equal(own[f"{player}.{name}"], g.numpy())
+            for one in tape.back:
+                text = evaluated(tape, one)
+                node = tape.nodes[one.node]
+                if one.added.shape == node.value.shape == tape.nodes[one.into].value.shape and " = " in text:
+                    told = float(text.rpartition(" = ")[2])
+                    assert told == pytest.approx(one.added.reshape(-1)[0], rel=1e-3, abs=1e-9), text
+    assert rules_of("tanh")[0] == ("g * (1.0 - square(y))",)
+    source = __import__("minigan.engine.primitives", fromlist=["x"]).__file__
+    with open(source, encoding="utf-8") as file:
+        assert file.read().splitlines()[rules_of("tanh")[1] - 1].startswith("tanh ")
+    with pytest.raises(ValueError, match="of D or of G"):
+        tape_of(e, "X")

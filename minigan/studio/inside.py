@@ -1,0 +1,53 @@
+"""The tab of networks: what is in them while they learn."""
+
+from typing import Any
+
+from bokeh.layouts import column, row
+
+from minigan.studio.watch import Sight
+from minigan.studio.widgets import Panel, Widgets
+from minigan.views.networks import NetworksView
+
+
+class Networks(Panel):
+    """Histograms of all arrays, and one array and layer that is chosen."""
+
+    title, parts = "Networks", ("layers", "responses")
+
+    def __init__(self, widgets: Widgets) -> None:
+        self.widgets = widgets
+        self.view: NetworksView | None = None
+
+    def build(self, seen: Sight) -> Any:
+        self.view = None
+        self.place = column([self.widgets.text("reading …")], sizing_mode="stretch_width")
+        return self.place
+
+    def show(self, seen: Sight) -> None:
+        frame = seen.frame
+        if frame.layers is None or frame.responses is None:
+            return
+        if self.view is None:
+            self.view = view = NetworksView(self.widgets.look, frame)
+            arrays = [f"{player} {name}" for player in ("G", "D") for name in view.names[player]]
+            chosen = self.widgets.choice("array", "array", arrays, view.chosen, width=130)
+            quantity = self.widgets.choice("", "quantity", ["weights", "gradient"], "weights", width=130)
+            chosen.on_change("value", self._chosen)
+            quantity.on_change("value", self._quantified)
+            bar = row([chosen, quantity], spacing=6)
+            view.left.styles = {"flex": "3 1 0"}
+            right = column([bar, view.right], sizing_mode="stretch_width", styles={"flex": "2 1 0"})
+            self.place.children = [row([view.left, right], sizing_mode="stretch_width", spacing=6)]
+            self._last = frame
+        self._last = frame
+        self.view.show(frame)
+
+    def _chosen(self, attr: str, old: Any, new: Any) -> None:
+        if self.view is not None:
+            self.view.chosen = str(new)
+            self.view.show(self._last)
+
+    def _quantified(self, attr: str, old: Any, new: Any) -> None:
+        if self.view is not None and new in ("weights", "gradient"):
+            self.view.quantity = new
+            self.view.show(self._last)

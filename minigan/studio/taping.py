@@ -1,0 +1,150 @@
+"""The tab of the tape: the calls of a step as a graph, a node's values and rule, the backward pass."""
+
+from typing import Any
+
+import numpy as np
+from bokeh.layouts import column, row
+
+from minigan.studio.watch import Sight, Watch
+from minigan.studio.widgets import Panel, Widgets, safe
+from minigan.views.tape import Tape, evaluated, tape_of
+from minigan.views.tape_view import TapeView
+
+SHOWN = 6  # rows and columns of a value that are shown
+
+
+class TapePanel(Panel):
+    """The tape of D or of G in the round that is next, read when it is asked for."""
+
+    title = "Tape"
+
+    def __init__(self, widgets: Widgets, watch: Watch) -> None:
+        self.widgets, self.watch = widgets, watch
+        self.view: TapeView | None = None
+        self._waiting = False
+
+    def build(self, seen: Sight) -> Any:
+        w = self.widgets
+        self.view = None
+        self.player = w.choice("", "tape_player", ["D", "G"], "D", width=64)
+        self.player.on_change("value", self._another)
+        self.where = w.text(name="tape_where", width=330, align="center")
+        bar = row(
+            [
+                self.player, w.button("the round that is next", "tape_read", self.read, main=True),
+                w.button("|◀", "tape_first", lambda: self._go(-(10**6))),
+                w.button("◀ back", "tape_back", lambda: self._go(-1)),
+                w.button("next rule ▶", "tape_next", lambda: self._go(1)),
+                w.button("▶|", "tape_last", lambda: self._go(10**6)),
+                self.where,
+            ],
+            spacing=5, sizing_mode="stretch_width",
+        )  # fmt: skip
+        self.place = column([w.text("reading …")], sizing_mode="stretch_width")
+        self.detail = w.text(name="tape_detail", sizing_mode="stretch_width")
+        self.read()
+        return column([bar, self.place, self.detail], sizing_mode="stretch_width")
+
+    def _another(self, attr: str, old: Any, new: Any) -> None:
+        self.read()
+
+    def read(self) -> None:
+        """Ask for the tape as it is now."""
+        player = "G" if self.player.value == "G" else "D"
+        self._key = f"tape {id(self)}"
+        self._waiting = True
+        self.watch.ask(self._key, lambda reader, latest: tape_of(reader.experiment, player))
+
+    def refresh(self) -> None:
+        """Take the tape when it was read."""
+        if not self._waiting or self._key not in self.watch.answers:
+            return
+        self._waiting = False
+        found = self.watch.answers.pop(self._key)
+        if not isinstance(found, Tape):
+            self.place.children = [self.widgets.text(safe(found))]
+            return
+        self.view = TapeView(found, self.widgets.look)
+        self.view.boxes.selected.on_change("indices", self._tapped)
+        self.place.children = [self.view.layout]
+        self._describe()
+
+    def show(self, seen: Sight) -> None:
+        """A tape stays what it is until another is read."""
+
+    def _tapped(self, attr: str, old: Any, new: Any) -> None:
+        if self.view is not None and new and 0 <= int(new[0]) < len(self.view.tape.nodes):
+            self.view.chosen = int(new[0])
+            self.view.redraw()
+            self._describe()
+
+    def _go(self, by: int) -> None:
+        """So many rules on, or back."""
+        view = self.view
+        if view is None:
+            return
+        view.done = max(0, min(view.done + by, len(view.tape.back)))
+        if view.done:
+            view.chosen = view.tape.back[view.done - 1].into
+        view.redraw()
+        self._describe()
+
+    def _describe(self) -> None:
+        view = self.view
+        if view is None:
+            return
+        tape, look = view.tape, self.widgets.look
+        node = tape.nodes[view.chosen]
+        self.where.text = f"{view.done} of {len(tape.back)} rules have run; {len(tape.nodes)} values"
+        parts = [
+            f"<b>{safe(node.name)} = {safe(node.call)}</b> · {node.value.dtype}"
+            f"{list(node.value.shape)}{_line(node.line)}"
+        ]
+        tables = [_table("value", node.value, look.ink)]
+        there = tape.cotangents(view.done)
+        if view.chosen in there:
+            tables.append(_table("cotangent ∂loss/∂value", there[view.chosen], look.d))
+        rules = [rule for rule in node.rules if rule]
+        if rules:
+            letters = ("x",) if len(node.inputs) == 1 else ("a", "b")
+            shown = "; ".join(
+                f"∂/∂{letter}: <code>{safe(rule)}</code>"
+                for letter, rule in zip(letters, node.rules, strict=False)
+                if rule
+            )
+            parts.append(f"its rule, g being the cotangent: {shown}")
+        for one in tape.back[: view.done]:
+            if one.into == view.chosen:
+                source = tape.nodes[one.node]
+                parts.append(
+                    f"+ from {safe(source.name)} = {safe(source.call)}{_line(source.line)}: "
+                    f"<code>{safe(evaluated(tape, one))}</code>, for the first element; all of it sums to "
+                    f"{float(one.added.sum()):.4g}"
+                )
+        if view.chosen not in there and node.parameter:
+            parts.append("no rule has reached it yet")
+        self.detail.text = (
+            "<div style='display:flex;gap:26px;flex-wrap:wrap'><div style='max-width:620px'>"
+            + "<br>".join(parts) + "</div>" + "".join(tables) + "</div>"
+        )  # fmt: skip
+
+
+def _line(line: int) -> str:
+    return f" · primitives.py, line {line}" if line else ""
+
+
+def _table(title: str, array: np.ndarray, colour: str) -> str:
+    """The corner of an array, with what all of it is."""
+    values = np.atleast_2d(array)
+    values = values.reshape(-1, values.shape[-1])
+    cells = "".join(
+        "<tr>" + "".join(f"<td style='padding:0 6px;text-align:right'>{v:.4g}</td>" for v in line[:SHOWN])
+        + ("<td>…</td>" if len(line) > SHOWN else "") + "</tr>"
+        for line in values[:SHOWN]
+    )  # fmt: skip
+    about = f"mean {values.mean():.4g}, from {values.min():.4g} to {values.max():.4g}"
+    return (
+        f"<div style='font-size:12px'><b style='color:{colour}'>{safe(title)}</b> "
+        f"{list(array.shape)}: {about}"
+        f"<table style='border-collapse:collapse;font-size:11px'>{cells}</table></div>"
+    )
