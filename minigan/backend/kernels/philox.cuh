@@ -221,16 +221,13 @@ template <typename T> __device__ __forceinline__ T philox_quantile(double level)
     return q < T(0) ? -z : z;
 }
 
-// A block of steps of all replicas: out[step][outer][replica][inner]; an element's index is outer·inner's.
-// A thread makes what one counter makes. With columns, the elements of each are stratified.
-template <typename T, bool NORMAL>
-__device__ __forceinline__ void philox_fill(T* out, const unsigned* keys, unsigned long long first_step,
-                                            unsigned stream, long long steps, long long replicas,
-                                            long long size, long long inner, long long columns = 0) {
+// The numbers of one counter of a block of steps; Index holds every count, for 64 bits are divided slowly.
+template <typename T, bool NORMAL, typename Index>
+__device__ __forceinline__ void philox_fill_one(T* out, const unsigned* keys, unsigned long long first_step,
+                                                unsigned stream, Index i, Index blocks, Index replicas, Index size,
+                                                Index inner, Index columns) {
     constexpr int N = Philox<T>::PER_BLOCK;
-    const long long blocks = (size + N - 1) / N, i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= steps * replicas * blocks) return;
-    const long long block = i % blocks, replica = i / blocks % replicas, step = i / blocks / replicas;
+    const Index block = i % blocks, replica = i / blocks % replicas, step = i / blocks / replicas;
     const uint2 key = make_uint2(keys[2 * replica], keys[2 * replica + 1]);
     const uint4 words = philox_words(unsigned(block), stream, first_step + step, key);
     T made[N];
@@ -240,9 +237,9 @@ __device__ __forceinline__ void philox_fill(T* out, const unsigned* keys, unsign
         Philox<T>::uniforms(words, made);
     #pragma unroll
     for (int k = 0; k < N; k++) {
-        const long long element = block * N + k, outer = element / inner;
+        const Index element = block * N + k, outer = element / inner;
         if (element < size && columns) {
-            const long long n = inner / columns, row = element % inner / columns;
+            const Index n = inner / columns, row = element % inner / columns;
             const uint4 shuffle = philox_words(unsigned(outer * columns + element % columns), stream + 65536u,
                                                first_step + step, key);
             const double place = rn_add(double(philox_shuffled(unsigned(row), unsigned(n), shuffle)), double(made[k]));
@@ -250,8 +247,24 @@ __device__ __forceinline__ void philox_fill(T* out, const unsigned* keys, unsign
             made[k] = NORMAL ? philox_quantile<T>(level) : T(level);
         }
         if (element < size)
-            out[step * replicas * size + (outer * replicas + replica) * inner + element % inner] = made[k];
+            out[(size_t)step * replicas * size + (outer * replicas + replica) * inner + element % inner] = made[k];
     }
+}
+
+// A block of steps of all replicas: out[step][outer][replica][inner]; an element's index is outer·inner's.
+// A thread makes what one counter makes. With columns, the elements of each are stratified.
+template <typename T, bool NORMAL>
+__device__ __forceinline__ void philox_fill(T* out, const unsigned* keys, unsigned long long first_step,
+                                            unsigned stream, long long steps, long long replicas,
+                                            long long size, long long inner, long long columns = 0) {
+    constexpr int N = Philox<T>::PER_BLOCK;
+    const long long blocks = (size + N - 1) / N, i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= steps * replicas * blocks) return;
+    if (steps * replicas * blocks <= 0x7fffffff && replicas * blocks * N <= 0x7fffffff)
+        philox_fill_one<T, NORMAL, unsigned>(out, keys, first_step, stream, i, blocks, replicas, size, inner, columns);
+    else
+        philox_fill_one<T, NORMAL, unsigned long long>(out, keys, first_step, stream, i, blocks, replicas, size, inner,
+                                                       columns);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
