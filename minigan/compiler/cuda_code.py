@@ -8,8 +8,9 @@ import math
 
 from minigan.backend import kernels
 from minigan.compiler.expressions import C_TYPE, Lines, literal
-from minigan.compiler.stages import TILE, is_tiled
+from minigan.compiler.stages import MOST, TILE, is_tiled
 
+LANES = 32  # of a warp
 FAR = 2**30  # elements from a pointer, from where on 32 bits may not do
 
 
@@ -21,15 +22,22 @@ class CudaCode:
              the arrays of the stages look into
     """
 
+    headers: tuple[str, ...] = ("elementwise", "lanes")  # what the functions call
+    members = ""  # what they are given beside pointers
+
     def __init__(self, stages, regions):
         self.stages, self.regions = stages, regions
         self.kind = C_TYPE[stages.dtype.name]
         self.functions, self.calls = [], {}
         for level in stages.levels:
             for stage in level:
-                function = _Function(self, stage, f"stage{len(self.functions)}")
+                function = self.function(stage, f"stage{len(self.functions)}")
                 self.functions.append(function.text)
-                self.calls[stage] = function.name, function.items
+                self.calls[stage] = function.name, function.units
+
+    def function(self, stage, name):
+        """The function of a stage: its text, and for how many items it is called."""
+        return _Function(self, stage, name)
 
     def element(self, array, at):
         """An array's element at these coordinates, in CUDA C; its shape is stretched as broadcasting does."""
@@ -51,9 +59,9 @@ class CudaCode:
 
     def text(self, pointers, *rest):
         """The whole source: the functions, and what calls them."""
-        members = "".join(f" T* {name};" for name in pointers)
+        members = "".join(f" T* {name};" for name in pointers) + self.members
         head = [f"typedef {self.kind} T;", f"struct Memory {{{members} }};\n"]
-        return "\n".join([kernels.source("elementwise"), *head, *self.functions, *rest])
+        return "\n".join([kernels.source(*self.headers), *head, *self.functions, *rest])
 
 
 class _Function(Lines):
@@ -63,20 +71,22 @@ class _Function(Lines):
         super().__init__(code, stage, name)
         total = stage.total
         if total is None or total in self.stages.large:
-            self.items = self._elements(None)
+            self.units = self._elements(None)
         elif is_tiled(total):
-            self.items = self._tiles()
+            self.units = self._tiles()
+        elif self._is_long_row(total):
+            self.units = self._elements_by_warps(total)
         else:
-            self.items = self._elements(total)
+            self.units = self._elements(total)
         head = f"static __device__ __forceinline__ void {name}(const Memory& m, const int item)"
         self.text = "\n".join([head, "{", *self.lines, "}\n"])
 
-    def _coordinates(self, shape):
+    def _coordinates(self, shape, item="item"):
         """The item as integers that count each axis of a shape; "0" for axes of one element."""
         names, left, outermost = [], math.prod(shape), True
         for n in shape:
             left //= n
-            value = f"item / {left}" if left > 1 else "item"
+            value = f"{item} / {left}" if left > 1 else item
             names.append("0" if n == 1 else self.new(value if outermost else f"{value} % {n}", "int"))
             outermost &= n == 1
         return names
@@ -89,6 +99,31 @@ class _Function(Lines):
             self.registers[total] = self._sum(total, at)
         self.results(at)
         return math.prod(self.stage.shape)
+
+    def _is_long_row(self, total):
+        """Whether each element is a sum along rows, which the lanes of a warp read side by side."""
+        x = total.inputs[0]
+        row = total.op == "matmul" and self.stage.shape[-1] == 1
+        row = row or total.op == "sum" and [a for a in total.params["axis"] if x.shape[a] > 1] == [x.ndim - 1]
+        return row and x.shape[-1] >= LANES and math.prod(self.stage.shape) * LANES < MOST
+
+    def _elements_by_warps(self, total):
+        """As many items for an element as a warp has lanes; the first one writes it."""
+        shape = self.stage.shape
+        at, x = self._coordinates(shape, f"(item / {LANES})"), total.inputs[0]
+        self.add(f"const int lane = item % {LANES};")
+        self.add("T sum = 0;")
+        sites = (
+            [[*at[:-1], "k"], [*at[:-2], "k", "0"]] if total.op == "matmul" else [[*at[: x.ndim - 1], "k"]]
+        )
+        with self.loop(f"for (int k = lane; k < {x.shape[-1]}; k += {LANES})"):
+            terms = [self.value(y, site) for y, site in zip(total.inputs, sites, strict=True)]
+            self.add(f"sum += {' * '.join(terms)};")
+        self.add("sum = sum_over_lanes(sum, 1);")
+        self.registers[total] = "sum"
+        with self.loop("if (lane == 0)"):
+            self.results(at)
+        return math.prod(shape) * LANES
 
     def _sum(self, node, at):
         """One element of the sum that a stage begins with."""

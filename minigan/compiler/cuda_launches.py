@@ -1,15 +1,11 @@
-"""Two ways to run the stages of a step on a GPU: one launch per depth, or one thread block per replica.
+"""The stages of a step as launches on a GPU: one per depth, repeated as a CUDA graph.
 
-Both call the functions that cuda_code.py writes. What differs is where values live (global or shared memory)
-and what a barrier is (the next launch, or __syncthreads).
+They call the functions that cuda_code.py writes. The other way to run stages, a thread block per replica, is
+in cuda_block.py.
 """
-
-import math
-from typing import Any
 
 import numpy as np
 
-from minigan.backend import owner
 from minigan.compiler.cuda_code import CudaCode
 from minigan.compiler.expressions import EXPRESSION
 from minigan.compiler.memory import view_of
@@ -152,112 +148,3 @@ class Launches:
 
 def _blocks(items):
     return min(-(-items // THREADS), BLOCKS)
-
-
-# ── a thread block per replica ──────────────────────────────────────────────────────────────────────────────
-
-
-class Block:
-    """A step as one launch for many steps, in which each thread block trains one replica on its own.
-
-    What a replica is made of, and as much of what it computes as fits, lies in shared memory.
-
-    stages  of one replica
-    """
-
-    target = Target(by_replica=True, items=512, large=math.inf, padded=True, functions=EXPRESSION.keys())
-    threads = 1  # of the host
-
-    def __init__(self, home, stages, size=256):
-        self.home, self.stages, self.replicas, self.size = home, stages, stages.replicas, size
-        self.inputs = [e for e in stages.externals if e.is_input]
-        self.kept = [e for e in stages.externals if not e.is_input]
-        wishes = [(e, -(-e.size // 4) * 4, 0, math.inf) for e in self.kept] + _wishes(stages, stages.own)
-        limit = home.shared_memory // stages.dtype.itemsize
-        self.shared, self.shared_length = arrange(wishes, limit)
-        outside = [node for node in stages.own if node not in self.shared]
-        self.outside, self.length = arrange(_wishes(stages, outside))
-        names = names_of((*self.kept, *self.inputs))
-        regions = [(*e.bounds, f"m.{name}", 0) for e, name in names.items()]
-        for place, name in ((self.shared, "m.shared"), (self.outside, "m.scratch")):
-            nodes = [(node, offset) for node, offset in place.items() if node in stages.spans]
-            regions += [(*bounds(stages.arrays[node]), name, offset) for node, offset in nodes]
-        self.code = CudaCode(stages, regions)
-        self.source = self._text(names)
-
-    def load(self):
-        """Compile."""
-        self.scratch = self.home.xp.empty((max(self.length * self.replicas, 1),), self.stages.dtype)
-        self._kernel = self.home.module(self.source).kernel("train")
-        self.stages.devices = {}  # the arrays of the first step are free
-        return self
-
-    def _text(self, names):
-        parameters = "".join(f"T* {name}, " for name in names.values())
-        lines = [
-            f'extern "C" __global__ void __launch_bounds__({self.size})',
-            f"train({parameters}T* scratch, const int steps)",
-            "{",
-            "    DYNAMIC_SHARED(T, shared);",
-            "    const int t = threadIdx.x;",
-            "    const size_t replica = blockIdx.x;",
-            "    Memory m;",
-            "    m.shared = shared;",
-            f"    m.scratch = scratch + replica * {self.length};",
-        ]
-        back, inputs = [], []
-        for e, name in names.items():
-            own = f"replica * {e.stride}"
-            if e.is_input:
-                inputs.append(f"        m.{name} = {name} + (size_t)step * {e.length} + {own};")
-            elif e not in self.shared:
-                lines.append(f"    m.{name} = {name} + {own};")
-            else:
-                loop = f"    for (int i = t; i < {e.size}; i += blockDim.x) "
-                lines.append(f"    m.{name} = shared + {self.shared[e]};")
-                lines.append(f"{loop}m.{name}[i] = {name}[{own} + i];")
-                if e.is_written:
-                    back.append(f"{loop}{name}[{own} + i] = m.{name}[i];")
-        lines += ["    __syncthreads();", "    for (int step = 0; step < steps; ++step) {", *inputs]
-        for level in self.stages.levels:
-            lines += self._level(level)
-        return self.code.text([*names.values(), "shared", "scratch"], *lines, "    }", *back, "}\n")
-
-    def _level(self, level):
-        """The stages of a depth: their items one after the other, each stage's from a new warp on."""
-        ends, total = [], 0
-        for stage in level:
-            total += -(-self.code.calls[stage][1] // 32) * 32
-            ends.append(total)
-        yield f"        for (int i = t; i < {total}; i += blockDim.x) {{"
-        start, word = 0, "if"
-        for stage, end in zip(level, ends, strict=True):
-            name, items = self.code.calls[stage]
-            item = f"i - {start}" if start else "i"
-            call = f"{name}(m, {item});"
-            if end - start != items:
-                call = f"{{ if ({item} < {items}) {call} }}"
-            yield f"            {word} (i < {end}) {call}"
-            start, word = end, "else if"
-        yield "        }"
-        yield "        __syncthreads();"
-
-    def _apart(self, block):
-        """A block of inputs that no step overwrites while it is read."""
-        xp, whole = self.home.xp, owner(block)
-        if any(owner(e.device) is whole for e in self.kept):
-            return xp.array(block)
-        return xp.ascontiguousarray(block)
-
-    def each(self, blocks, count):
-        """The step for every first index of the inputs' blocks."""
-        blocks = [self._apart(block) for block in blocks]
-        arguments = [*(e.device for e in self.kept), *blocks, self.scratch, np.int32(count)]
-        size = self.shared_length * self.stages.dtype.itemsize
-        self._kernel((self.replicas,), (self.size,), arguments, shared=size)
-
-    def __len__(self):
-        return 1
-
-
-FUSED: dict[str, Any] = {"launches": Launches, "block": Block}

@@ -1,7 +1,8 @@
 """The ways in which a recorded step can be run again: one table.
 
 NumPy plans a step, a GPU fuses it; both can also repeat it as it was recorded. How a step is captured stands
-in capture.py; a plan is made in planner.py, fused code in cuda_launches.py, code for the CPU in native.py.
+in capture.py; a plan is made in planner.py, fused code in cuda_launches.py and cuda_block.py, code for the
+CPU in native.py.
 """
 
 from collections.abc import Callable
@@ -91,10 +92,10 @@ def fuse(program: Any, name: str, home: Any, device: Any = None, **options: Any)
     kind: Any
     if name == "native":
         from minigan.compiler.native import Native as kind
+    elif name == "block":
+        from minigan.compiler.cuda_block import Block as kind
     else:
-        from minigan.compiler.cuda_launches import FUSED
-
-        kind = FUSED[name]
+        from minigan.compiler.cuda_launches import Launches as kind
     return kind(device or home, stages_of(program, home, kind.target), **options)
 
 

@@ -1,7 +1,7 @@
 """What an element of a stage is, in the C that GPUs and CPUs share: one table of functions, numbers, names.
 
 What belongs here: the text of a value at some coordinates, and of the lines around it. Which loops or threads
-go over the coordinates is in cuda_code.py and native_code.py.
+go over the coordinates is in cuda_code.py, block_code.py and native_code.py.
 """
 
 import math
@@ -56,6 +56,11 @@ class Lines:
 
     def results(self, at):
         """Compute all results at these coordinates, then write them: all is read before."""
+        for array, value in self.computed(at):
+            self.add(f"{self.code.element(array, at)} = {value};")
+
+    def computed(self, at):
+        """The results at these coordinates, to be written: [(array, name)]."""
         writes = []
         for node in self.stage.outputs:
             if node in self.registers:
@@ -67,8 +72,7 @@ class Lines:
             else:
                 value = self.registers[node] = self.step(node, at)
             writes.append((self.stages.arrays[node], value))
-        for array, value in writes:
-            self.add(f"{self.code.element(array, at)} = {value};")
+        return writes
 
     def step(self, node, at):
         """A variable of an elementwise function of what it takes at these coordinates."""

@@ -48,7 +48,7 @@ class Native:
 
     target = Target(
         by_replica=True, items=1, large=math.inf, padded=False, functions=EXPRESSION.keys(), recompute=3,
-        spread=True,
+        spread=2,
     )  # fmt: skip
 
     def __init__(self, home, stages, threads=1):

@@ -14,6 +14,16 @@ def bounds(array):
     return first, first + whole.nbytes
 
 
+def padded(n):
+    """How far rows of n elements lie apart in shared memory, so that a warp reads several without waiting.
+
+    Rows begin at 16 bytes where n is a multiple of 4, and an odd number of those apart; else in other banks.
+    """
+    if n < 2:
+        return n
+    return n + 4 * (n // 4 % 2 == 0) if n % 4 == 0 else n | 1
+
+
 def arrange(wishes, limit=math.inf):
     """Places for pieces of memory, each needed for some time; those that fit in no place are left out.
 

@@ -17,6 +17,7 @@ class Regions:
     kind     {stage: "rows", "sums" (over rows, whose results are there when the region ends) or "plain"}
     phase    {stage: the region it is in, or that has to end before it; −1 for none}
     local    the values that a block of rows keeps to itself
+    before   {stage: the stages that it has to come after}
     """
 
     def __init__(self, stages):
@@ -30,10 +31,10 @@ class Regions:
                 if not summed and leaf in stages.home:  # only once a sum is complete
                     self._late[stage].add(stages.home[leaf])
         self.kind = {stage: self._kind(stage) for stage in self.all}
-        self.phase, before = {}, self._before()
+        self.phase, self.before = {}, self._before()
         for stage in self.all:
             row, least = self.kind[stage] != "plain", -1
-            for other in before[stage]:
+            for other in self.before[stage]:
                 both = self.kind[stage] == self.kind[other] == "sums" and other in self._late[stage]
                 ended = row and self.kind[other] != "rows" and not both
                 least = max(least, self.phase[other] + ended)
@@ -88,13 +89,16 @@ class Regions:
             first, then = (writer[store], stage) if store.time <= time else (stage, writer[store])
             before[then].add(first)
 
+    def is_of_rows(self, node):
+        """Whether a value may be kept in blocks of rows."""
+        return self.kind[self.stages.home[node]] == "rows" and self._views_of(node) <= {"mT", "broadcast_to"}
+
     def _is_local(self, node):
-        home, readers = self.stages.home[node], self.stages.reads.get(node, ())
-        if self.kind[home] != "rows" or not self._views_of(node) <= {"mT", "broadcast_to"}:
-            return False
-        return all(
-            self.kind[stage] != "plain" and self.phase[stage] == self.phase[home] for stage, *_ in readers
+        readers = [stage for stage, *_ in self.stages.reads.get(node, ())]
+        inside = all(
+            self.kind[s] != "plain" and self.phase[s] == self.phase[self.stages.home[node]] for s in readers
         )
+        return inside and self.is_of_rows(node)
 
     def _views_of(self, node):
         """The operations by which a value is looked at, also views of views."""

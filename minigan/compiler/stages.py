@@ -13,6 +13,7 @@ import numpy as np
 
 from minigan.compiler.graph import VIEWS, Node, UnplannableError, is_ufunc, same_memory
 from minigan.compiler.memory import view_of
+from minigan.compiler.places import padded
 
 COST = {"exp": 8, "expm1": 10, "log": 8, "logaddexp": 20, "tanh": 12, "divide": 6, "sqrt": 6, "power": 20}
 LONG, PART = 64, 16  # a sum of more terms than this may be taken in parts, none of fewer terms than that
@@ -30,7 +31,8 @@ class Target(NamedTuple):
     padded      whether rows begin in different banks of shared memory
     functions   the elementwise functions that its code writer knows
     recompute   up to this cost a value that several stages need is computed in each of them
-    spread      whether a dearer value of rows is computed once, though many elements of one stage need it
+    spread      from how many elements on a dearer value is computed once, though many of one stage need it
+    apart       whether rows that nothing has in common are stages of their own
     """
 
     by_replica: bool
@@ -39,7 +41,8 @@ class Target(NamedTuple):
     padded: bool
     functions: Collection[str]
     recompute: int = 30
-    spread: bool = False
+    spread: float = math.inf
+    apart: bool = False
 
 
 def base(x):
@@ -93,7 +96,7 @@ class Stages:
         sizes = [node.size for node in self.graph.nodes]
         if len(kinds) != 1 or not 1 <= min(sizes) <= max(sizes) < MOST:
             raise UnplannableError
-        (self.dtype,), self.padded = kinds, target.padded
+        (self.dtype,), self.padded, self.apart = kinds, target.padded, target.apart
         if self.dtype not in (np.float32, np.float64):
             raise UnplannableError
         self.users, self.at = self.graph.users(), {node: k for k, node in enumerate(self.graph.nodes)}
@@ -142,7 +145,7 @@ class Stages:
             loads[node] = {x for x in xs if x.op == "load"}.union(*(loads[x] for x in inner))
             users = self._readers(node)
             gone = min((overwritten[x] for x in loads[node]), default=math.inf)
-            spread = target.spread and node.size > 1 and any(u.size > node.size for u in users)
+            spread = node.size >= target.spread and any(u.size > node.size for u in users)
             dear = cost[node] > target.recompute and (len(users) > 1 or spread)
             if dear or any(self.at[u] > gone for u in users):
                 saved.add(node)
@@ -229,17 +232,20 @@ class Stages:
                 if latest and all(self._in_register(*pair, stage) is not None for pair in latest):
                     break
         else:
-            stage = self._map(depth, node.shape)
+            stage = self._map(depth, node.shape, leaves)
         self.home[node] = stage
         stage.outputs.append(node)
         self.kept.add(node)
         self._read(stage, leaves)
 
-    def _map(self, depth, shape):
+    def _map(self, depth, shape, leaves):
         """A stage of elementwise steps alone."""
+        rows = {leaf for leaf, _ in leaves if leaf.rows and self.apart}
         for stage in self.stages:
             if stage.depth == depth and stage.shape == shape and stage.total is None:
-                return stage
+                its = {leaf for n in stage.outputs for leaf, _ in self.leaves(n) if leaf.rows and self.apart}
+                if not (rows and its) or rows & its:
+                    return stage
         self.stages.append(Stage(depth, shape))
         return self.stages[-1]
 
@@ -271,7 +277,7 @@ class Stages:
                 return
         leaves = self.leaves(store)
         depths = [self._need(leaf) for leaf, _ in leaves] + [r.depth + 1 for r, _ in readers]
-        stage = self._map(max([free, *depths]), store.shape)
+        stage = self._map(max([free, *depths]), store.shape, leaves)
         stage.outputs.append(store)
         self.home[store], self.depth_of_store[store] = stage, stage.depth
         self._read(stage, leaves)
@@ -306,10 +312,10 @@ class Stages:
 
     def _scratch(self, node):
         """An array for a value; padded, its rows begin in different banks of shared memory."""
-        shape = node.shape
-        if not self.padded or self._is_reshaped(node) or len(shape) < 2 or shape[-1] % 2 or shape[-2] == 1:
+        shape, factor = node.shape, any(summed for *_, summed in self.reads.get(node, ()))
+        if not self.padded or not factor or self._is_reshaped(node) or len(shape) < 2 or shape[-2] == 1:
             return np.empty(shape, node.dtype)
-        return np.empty((*shape[:-1], shape[-1] + 1), node.dtype)[..., :-1]
+        return np.empty((*shape[:-1], padded(shape[-1])), node.dtype)[..., : shape[-1]]
 
     def _is_reshaped(self, node):
         views = [user for user in self.users[node] if user.op in VIEWS]
@@ -396,7 +402,10 @@ def split(graph, items, whole=()):
             continue
         x = node.inputs[0]
         length = x.shape[-1] if node.op == "matmul" else x.shape[_reduced(node)[0]] if _reduced(node) else 1
-        parts = min(length // PART, items // count_of(node))
+        many = items // count_of(node)
+        if items > 1 and not is_tiled(node):  # parts and their sum are as long then
+            many = max(many, math.isqrt(length))
+        parts = min(length // PART, many)
         if parts > 1 and length >= LONG:
             params = {"of": node.op, "parts": parts, **node.params}
             kind = {"shape": (parts, *node.shape), "dtype": node.dtype, "time": node.time}

@@ -378,6 +378,35 @@ template <class T> T __shfl_up_sync(unsigned, T value, unsigned delta) {
 }
 
 namespace minigan {
+static float fragments[32][32][6];  // what each lane of each warp has of the factors of a tile
+
+// A number of TF32: of its bits a tensor core takes these.
+inline float tf32(unsigned x) {
+    x &= 0xffffe000u;
+    float value;
+    memcpy(&value, &x, sizeof value);
+    return value;
+}
+}  // namespace minigan
+
+// mma.sync m16n8k8 of TF32: products are exact, and their sum with d is rounded once.
+static inline void mma_tf32(float (&d)[4], unsigned a0, unsigned a1, unsigned a2, unsigned a3, unsigned b0,
+                            unsigned b1) {
+    auto& all = minigan::fragments[minigan::linear() / 32];
+    const unsigned lane = minigan::linear() % 32, words[] = {a0, a1, a2, a3, b0, b1};
+    for (int k = 0; k < 6; k++) all[lane][k] = minigan::tf32(words[k]);
+    minigan::wait(minigan::WARP);
+    for (int q = 0; q < 4; q++) {
+        const unsigned row = lane / 4 % 8, column = lane % 4 * 2 + q % 2;
+        double sum = d[q];
+        for (unsigned k = 0; k < 8; k++)
+            sum += double(all[row * 4 + k % 4][q / 2 + k / 4 * 2]) * all[column * 4 + k % 4][4 + k / 4];
+        d[q] = float(sum);
+    }
+    minigan::wait(minigan::WARP);
+}
+
+namespace minigan {
 template <class T, class F> T atomic(T* at, F change) {
     T old, now;
     __atomic_load(at, &old, __ATOMIC_RELAXED);

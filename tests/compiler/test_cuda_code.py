@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minigan import backend as backends
-from minigan.compiler import cuda_code, executions, expressions, stages
+from minigan.compiler import block_schedule, cuda_code, executions, expressions, stages
 from minigan.compiler.capture import CaptureError, capture
 from minigan.compiler.cuda_launches import Launches, fastest
 from minigan.engine.autodiff import assign
@@ -365,6 +365,32 @@ def test_the_arrays_of_the_first_step_are_freed(device):
     assert check(device, "launches", penalties=(), sizes=SHALLOW).plan.stages.devices == {}
 
 
+# ── rows by warps
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_long_batch_goes_through_in_slabs(device, monkeypatch, dtype):
+    """Two slabs of 16 rows and one of 8, by one warp; products by tensor cores where they are float32."""
+    monkeypatch.setattr(block_schedule, "FEWEST", 1)
+    monkeypatch.setattr(block_schedule, "WARPS", 1)
+    options = {"sizes": ((2, 16, 8, 1), (8, 16, 1)), "dtype": dtype}
+    named = numbers(game_of(backends.numpy_backend, **options), rows=40)
+    ours, program = replayed(named, device, "block", **options)
+    assert_agree(ours, eager(named, **options), TOLERANCE[device.name] if dtype == "float64" else 2e-4)
+    assert program.plan.schedule.slabs == 3
+    assert ("tile_product<" in program.plan.source.split("struct Memory")[1]) == (dtype == "float32")
+
+
+@pytest.mark.parametrize(("rows", "width"), [(21, 8), (16, 6)])
+def test_rows_and_columns_that_fill_no_tile(device, rows, width):
+    options = {"sizes": ((2, width, width, 1), (width, width, 1)), "dtype": "float32", "penalties": ()}
+    named = numbers(game_of(backends.numpy_backend, **options), rows=rows)
+    ours, program = replayed(named, device, "block", **options)
+    written = program.plan.source.split("struct Memory")[1]
+    assert ("tile_product<" in written, "T c[4][4]" in written) == (width == 8, True)
+    assert_agree(ours, eager(named, **options), 2e-4)
+
+
 # ── races
 
 
@@ -385,19 +411,22 @@ def run_watched(plan, source):
     scratch = np.zeros(plan.scratch.shape, "float32")
     kernel = cuda_on_cpu.HostModule(source, sanitizer="thread").kernel("train")
     kernel.max_dynamic_shared_size_bytes = 227 * 1024
-    kernel((1,), (16,), [*arrays, scratch, np.int32(2)], shared=4 * plan.shared_length)
+    kernel((1,), (plan.size,), [*arrays, scratch, np.int32(2)], shared=4 * plan.shared_length)
 
 
 def test_no_thread_of_a_block_races(tiny):
     run_watched(tiny, tiny.source)
 
 
-@pytest.mark.parametrize("which", [1, 5, -1])
-def test_a_missing_barrier_is_found(tiny, which):
-    parts = tiny.source.split("__syncthreads();")
-    which = which % (len(parts) - 1) + 1
-    broken = "__syncthreads();".join(parts[:which]) + "__syncthreads();".join(["", *parts[which:]][1:])
-    assert broken.count("__syncthreads") == tiny.source.count("__syncthreads") - 1
+@pytest.mark.parametrize(
+    ("barrier", "which"),
+    [("__syncthreads();", 3), ("__syncthreads();", 5), ("__syncthreads();", -1), ("__syncwarp();", 3)],
+)
+def test_a_missing_barrier_is_found(tiny, barrier, which):
+    """Of the block's threads, or of a warp's; some others are not needed in so small a game."""
+    before, after = tiny.source.split(barrier)[:which], tiny.source.split(barrier)[which:]
+    broken = barrier.join(before) + barrier.join(after)
+    assert broken.count(barrier) == tiny.source.count(barrier) - 1
     with pytest.raises(cuda_on_cpu.SanitizerError, match="data race"):
         run_watched(tiny, broken)
 

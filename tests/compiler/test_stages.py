@@ -5,7 +5,8 @@ import pytest
 
 from minigan.backend import numpy_backend
 from minigan.compiler.capture import capture
-from minigan.compiler.cuda_launches import Block, Launches, arrange
+from minigan.compiler.cuda_block import Block
+from minigan.compiler.cuda_launches import Launches, arrange
 from minigan.compiler.expressions import EXPRESSION
 from minigan.compiler.graph import Node, UnplannableError, is_ufunc
 from minigan.compiler.passes.replica_groups import replicas_of
