@@ -3,7 +3,7 @@
 # make bench     CPU against GPU, `minigan bench`        make quality   the default run over many seeds
 # make peers     speed beside PyTorch, JAX and others    make soak      the injections of faults at length
 # make report    tables and picture of docs/             make docs      the site, under build/docs/html
-# make clean     remove what make has made
+# make dist      the archives, checked and installed    make clean     remove what make has made
 # Each makes .venv and installs what it needs.
 PYTHON ?= python3
 BIN = .venv/bin
@@ -14,7 +14,7 @@ PARALLEL = -n $(WORKERS) --dist worksteal
 # The suite starts hundreds of processes: what they import is compiled once, not in each.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help run test coverage lint bench quality peers soak report docs clean
+.PHONY: help run test coverage lint bench quality peers soak report docs dist clean
 
 run: .venv/installed-plot
 	$(BIN)/minigan train
@@ -54,6 +54,15 @@ report: .venv/installed-plot
 
 docs: .venv/installed-docs
 	$(BIN)/python docs/site/build.py
+
+# What is published, as whoever installs it has it: in an environment with nothing else, away from the checkout.
+dist: .venv/installed-dist
+	rm -rf build/dist build/empty
+	$(BIN)/python -m build --outdir build/dist .
+	$(BIN)/python -m twine check --strict build/dist/*
+	$(PYTHON) -m venv build/empty
+	build/empty/bin/python -m pip install --quiet --disable-pip-version-check build/dist/*.whl
+	cd build/dist && ../empty/bin/minigan train --fast-dev-run --out runs
 
 .venv/installed-%: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -50,6 +50,7 @@ docs = [  # make docs; nothing is fetched while it builds
     "sphinx-gallery>=0.19",  # the examples as pages with their pictures
     "joblib>=1.5",  # two of them at once
 ]
+dist = ["build>=1.2.2", "twine>=6"]  # make dist: the archives that are published, built and checked
 dev = ["nox>=2025.2.9", "pre-commit>=4"]  # noxfile.py and .pre-commit-config.yaml
 
 setup(
@@ -87,6 +88,7 @@ setup(
         "sklearn": sklearn,
         "test": test,
         "docs": docs,
+        "dist": dist,
         "dev": dev,
         # One of the four, never two: CuPy's wheels overwrite each other's files. The bare wheel takes cuBLAS,
         # NVRTC and the headers from a CUDA toolkit, or from PyTorch's nvidia-* wheels; [ctk] brings its own,

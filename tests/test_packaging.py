@@ -157,6 +157,17 @@ def test_what_is_installed_has_the_metadata_of_the_files():
     )
 
 
+def test_shipped_data_have_their_source_and_licence_beside_them():
+    """In a file that setuptools puts among the licences, too; and who cites minigan finds how."""
+    folder = "minigan/training/datasets"
+    said = (ROOT / folder / "README.md").read_text(encoding="utf-8")
+    assert f"{folder}/README.md" in pyproject()["project"]["license-files"] and "## Licence" in said
+    for path in (ROOT / folder).iterdir():
+        assert path.name == "README.md" or f"- `{path.name}`: " in said, path
+    cited = dict(re.findall(r"^([\w-]+): (\S.*)$", (ROOT / "CITATION.cff").read_text("utf-8"), re.MULTILINE))
+    assert cited["title"] == pyproject()["project"]["name"] and cited["license"] == "MIT"
+
+
 # A wheel
 
 
@@ -253,7 +264,7 @@ def test_a_source_archive_holds_the_package_and_what_is_read_first(tmp_path):
     (source / "tests").mkdir()
     for name in ("test_packaging.py", "conftest.py"):
         shutil.copy(ROOT / "tests" / name, source / "tests")
-    texts = ("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+    texts = ("README.md", "LICENSE", "CITATION.cff", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
     for name in ("setup.py", "pyproject.toml", "MANIFEST.in", *texts):
         shutil.copy(ROOT / name, source)
     done = python("-c", "from setuptools import build_meta; build_meta.build_sdist('out')", cwd=source)
