@@ -24,6 +24,39 @@ TITLES = {  # of the pages; a file without one is refused
 SHORTER = {  # what takes minutes is built in a shorter form, which its page names
     "galaxies": ("main(steps=1500, fitted=200)", "with 1500 steps and 200 fitted profiles"),
 }
+DRAWN = {  # of examples that draw nothing themselves: a block more, which draws what they made
+    "gan_in_thirty_lines": """
+# %%
+# What is judged, as a share of the bound that 95 % of perfect samplers keep in all rows together.
+from matplotlib.figure import Figure
+
+rows = [row for row in found.rows if row.judges]
+page = Figure(figsize=(8, 2.6), layout="constrained")
+axes = page.subplots()
+shares = [abs(row.value - (row.target or 0.0)) / row.bound for row in rows]
+axes.barh([row.name for row in rows], shares, color="#0072B2")
+axes.axvline(1.0, color="k", linestyle="--")
+axes.set(xlabel="share of the bound; beyond 1 the samples can be told apart", title=found.headline)
+page.savefig("gan_in_thirty_lines.png", dpi=110)
+""",
+    "open_in_pytorch": """
+# %%
+# The curves that PyTorch has to find in the checkpoint: the averaged generator, and the logit of D.
+from matplotlib.figure import Figure
+
+with tempfile.TemporaryDirectory() as folder:
+    experiment, _ = trained(Path(folder), "steps=400")
+z = np.linspace(-3, 3, 400)[:, None]
+x = z * experiment.scale + experiment.shift
+page = Figure(figsize=(9, 3), layout="constrained")
+left, right = page.subplots(1, 2)
+left.plot(z, experiment.generate(z), color="#D55E00")
+left.set(xlabel="z", ylabel="G(z)")
+right.plot(x, experiment.logits(x), color="#009E73")
+right.set(xlabel="x", ylabel="logit of D(x)")
+page.savefig("open_in_pytorch.png", dpi=110)
+""",
+}
 HEADER = """Examples
 ========
 
@@ -62,6 +95,8 @@ def staged(path: Path) -> str:
         call, how = SHORTER[name]
         rest = [line.replace("    main()", f"    {call}") for line in rest]
         said += f"\n\nThis page was made {how}; the script itself does more."
+    if name in DRAWN:
+        rest = [line.replace("    main()", "    found = main()") for line in rest] + [DRAWN[name]]
     head = f'r"""\n{title}\n{"=" * len(title)}\n\n{escaped(said)}\n"""\n'
     return head + "".join(rest)
 
