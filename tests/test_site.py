@@ -157,7 +157,8 @@ def test_links_are_moved_with_their_pages(site):
     }
     moved = site["build"].moved
     assert (
-        moved("[a](docs/fit.md#b) [c](LICENSE)", "CONTRIBUTING.md", places) == "[a](../fit.md#b) [c](LICENSE)"
+        moved("[a](docs/fit.md#b) [c](LICENSE)", "CONTRIBUTING.md", places)
+        == "[a](../fit.md#b) c (`LICENSE`)"
     )
     assert (
         moved("[a](../../CONTRIBUTING.md)", "docs/use/a.md", places) == "[a](../understand/contributing.md)"

@@ -21,23 +21,27 @@ TEXTS = {  # beside the README, and where they are in the site
     "CHANGELOG.md": "reference/changelog.md",
     "README.md": "readme.md",
     "bench/results/README.md": "reference/raw-results.md",
+    "bench/gpu/README.md": "reference/gpu-first.md",
 }
 GALLERY = "learn/gallery"  # where the examples are as pages
-LINK = re.compile(r"(\]\()([^)\s:#]+?)(#[^)\s]*)?(\))")
+LINK = re.compile(r"\[([^\]]*)\]\(([^)\s:#]+?)(#[^)\s]*)?\)")
 
 
 def moved(text: str, origin: str, places: dict[str, str]) -> str:
-    """A text with its links as in the site; ``origin`` and ``places`` count from the checkout's root."""
+    """A text with its links as in the site; ``origin`` and ``places`` count from the checkout's root.
+
+    What is a file of the checkout and no page of the site is named, and not linked.
+    """
     here = Path(places[origin]).parent
 
     def place(match: re.Match[str]) -> str:
-        before, path, anchor, after = match.groups(default="")
+        label, path, anchor = match.groups(default="")
         target = (ROOT / origin).parent.joinpath(path).resolve()
         name = target.relative_to(ROOT).as_posix() if target.is_relative_to(ROOT) else path
-        if name not in places:
-            return match[0]
-        up = "../" * len(here.parts)
-        return f"{before}{up}{places[name]}{anchor}{after}"
+        if name in places:
+            up = "../" * len(here.parts)
+            return f"[{label}]({up}{places[name]}{anchor})"
+        return f"{label} (`{name}`)" if target.exists() and label.strip("`") != name else match[0]
 
     return LINK.sub(place, text)
 
