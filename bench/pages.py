@@ -24,7 +24,7 @@ from minigan.reports.overview import overview
 from minigan.reports.style import save
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import to_json
-from minigan.training.data import read_data
+from minigan.training.data import read_configured
 from minigan.training.experiment import Experiment
 from minigan.training.presets import PRESETS
 from minigan.training.settings import resolve
@@ -105,7 +105,7 @@ def look(name, steps, root, keep=None):
     """The overlaps on the page of a preset that trained for so many steps, or for its own where 0."""
     short = [f"steps={steps}", f"eval_every={max(steps // 10, 1)}"] if steps else []
     config = resolve(name, environ={}, sets=short)
-    data = None if config.data is None else read_data(config.data)
+    data = read_configured(config)
     with RunDirectory.create(Path(root), name, to_json(config)) as run:
         train(Experiment(config, data=data), run)
     figure = overview(RunDirectory.open(run.path))

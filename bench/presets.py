@@ -29,7 +29,7 @@ from minigan.errors import DivergedError
 from minigan.gan.theory.dirac import dirac
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import to_json
-from minigan.training.data import read_data
+from minigan.training.data import read_configured
 from minigan.training.experiment import Ensemble, Experiment
 from minigan.training.metrics import verdict
 from minigan.training.presets import PRESETS
@@ -48,7 +48,7 @@ def measure(task):
 
     name, sets, seeds = task
     config = resolve(name, environ={}, sets=sets)
-    ensemble = Ensemble.of_seeds(config, seeds, data=read_data(config.data) if config.data else None)
+    ensemble = Ensemble.of_seeds(config, seeds, data=read_configured(config))
     circles = name.startswith("dirac-")
     starts = [_point(experiment) for experiment in ensemble.experiments] if circles else []
     steps, means = [0], [[θ for _, θ in starts]]
@@ -107,7 +107,7 @@ def seconds_of(name, sets=()):
     from threadpoolctl import threadpool_limits
 
     config = resolve(name, environ={}, sets=sets)
-    data, started = read_data(config.data) if config.data else None, time.process_time()
+    data, started = read_configured(config), time.process_time()
     with tempfile.TemporaryDirectory() as place, threadpool_limits(1, user_api="blas"):
         try:
             with RunDirectory.create(place, name, to_json(config)) as directory:

@@ -65,7 +65,8 @@ def conclude(whole: Evidence, parts: Sequence[tuple[str, Evidence]], leak: Measu
 
 
 def _outside(verdict: Verdict) -> str:
-    return ", ".join(format_outside(row) for row in verdict.rows if not row.within)
+    rows = [format_outside(row) for row in verdict.rows if not row.within]
+    return rows[0] + (f", and {len(rows) - 1} more" if len(rows) > 1 else "")
 
 
 def _sentence(

@@ -9,6 +9,7 @@ from minigan.errors import ConfigError, DataError, DivergedError, quoted
 from minigan.gan.theory.diagnostics import latent_cells, pushforward_density
 from minigan.models.posterior import posterior
 from minigan.training.labels import Labels
+from minigan.training.sampler import Sampler
 from minigan.training.saved import Trained
 
 KERNELS = 5000  # rows of a class behind its kernel density
@@ -64,19 +65,24 @@ def _pushed(
 
 def posterior_of(trained: Trained, labels: Labels, rows: np.ndarray) -> np.ndarray:
     """p(C_k | x) from what the generator makes of each class.    Shapes:  (n, p) → (n, K)"""
-    logs = np.empty((len(rows), labels.count))
-    for k, name in enumerate(labels.classes):
-        if _unknown(trained) is None:
-            with np.errstate(divide="ignore"):
-                logs[:, k] = np.log(pushed(trained, pushforward_density, rows[:, 0], name))
-        else:
-            made = trained.sample(KERNELS, DRAWN + k, condition=name)
-            logs[:, k] = _log_kernel_density(made, rows)
+    if _unknown(trained) is None:
+        with np.errstate(divide="ignore"):
+            each = [pushed(trained, pushforward_density, rows[:, 0], name) for name in labels.classes]
+            logs = np.log(np.stack(each, axis=1))
+    else:
+        logs = log_densities_of(trained.sampler, rows)
     with np.errstate(divide="ignore"):
         joint = logs + np.log(labels.priors)
     nowhere = ~np.isfinite(joint).any(axis=1)
     joint[nowhere] = np.log(labels.priors)  # where no class makes anything, x says nothing
     return posterior(joint)
+
+
+def log_densities_of(sampler: Sampler, rows: np.ndarray) -> np.ndarray:
+    """ln of a kernel estimate of what a generator makes of each class.    Shapes:  (n, p) → (n, K)"""
+    classes = () if sampler.labels is None else sampler.labels.classes
+    made = (sampler.sample(KERNELS, DRAWN + k, condition=name) for k, name in enumerate(classes))
+    return np.stack([_log_kernel_density(sample, rows) for sample in made], axis=1)
 
 
 def _log_kernel_density(made: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -98,7 +98,7 @@ def draw_class_discriminators(figure: Figure, cell: SubplotSpec, run: FinishedRu
 
 
 def draw_class_planes(figure: Figure, cell: SubplotSpec, run: FinishedRun) -> None:
-    """D(x, y, k) over the plane in the colour that it sees, and rows of each class, real and made."""
+    """D(x, y, k) around each class in the colour that it sees, and rows of it, real and made."""
     labels, frames, tells = run.labelled, run.frames, objective_called(run.config.objective).says_probability
     shown = _worst(run, PLANES, len(frames["class_plane"]))
     side = math.ceil(math.sqrt(len(shown)))
@@ -107,9 +107,10 @@ def draw_class_planes(figure: Figure, cell: SubplotSpec, run: FinishedRun) -> No
     colours = LinearSegmentedColormap.from_list("verdict of D", [GENERATED, "white", TARGET])
     axes = [figure.add_subplot(grid[i // side, i % side]) for i in range(len(shown))]
     for ax, k in zip(axes, shown, strict=True):
+        x, y = frames["class_axes"][k]
         ax.pcolormesh(
-            frames["plane_x"], frames["plane_y"], frames["class_plane"][k], cmap=colours, vmin=0.5 - reach,
-            vmax=0.5 + reach, shading="nearest", rasterized=True, alpha=0.55,
+            x, y, frames["class_plane"][k], cmap=colours, vmin=0.5 - reach, vmax=0.5 + reach,
+            shading="nearest", rasterized=True, alpha=0.55,
         )  # fmt: skip
         for rows, codes, colour, marker in (
             (run.real, labels.real, TARGET, "."), (run.sample, labels.made, GENERATED, "x")
@@ -119,12 +120,12 @@ def draw_class_planes(figure: Figure, cell: SubplotSpec, run: FinishedRun) -> No
         ax.set_title(_name(run, k), fontsize=8.5, pad=2, fontweight="normal")
         ax.set_aspect("equal", adjustable="box")
         ax.set(xticks=(), yticks=())
-        ax.set_xlim(*frames["plane_x"][[0, -1]])
-        ax.set_ylim(*frames["plane_y"][[0, -1]])
+        ax.set_xlim(*x[[0, -1]])
+        ax.set_ylim(*y[[0, -1]])
     of, count = len(labels.classes), len(shown)
     more = "" if count == of else f", {count} of {of}"
     what = "D(x, y, k)" if tells else "σ of what D says"
-    axes[0].text(0.0, 1.24, f"{what} of each class{more}, with its rows", transform=axes[0].transAxes,
+    axes[0].text(0.0, 1.24, f"{what} around each class{more}, and its rows", transform=axes[0].transAxes,
                  fontsize=10.5, fontweight="bold")  # fmt: skip
     handles = [patch(TARGET), patch(GENERATED), Line2D([], [], color=TARGET, marker=".", linewidth=0),
                Line2D([], [], color=GENERATED, marker="x", linewidth=0)]  # fmt: skip
@@ -184,8 +185,11 @@ def draw_class_distances(ax: Axes, run: FinishedRun) -> None:
         ax.plot([row.perfect, row.perfect], [y - 0.25, y + 0.25], color=CHANCE, linewidth=1.4)
         ax.plot(row.value, y, "D", color=GENERATED, markeredgecolor="black", markersize=6, clip_on=False)
         mark, colour = ("✗", BAD) if part.verdict.distinguishable else ("✓", GOOD)
-        ax.text(1.02, y, f"{mark} p {part.verdict.pvalue:.2g}", transform=ax.get_yaxis_transform(),
-                va="center", fontsize=8.5, color=colour, fontweight="bold")  # fmt: skip
+        p = part.verdict.pvalue
+        ax.text(
+            1.02, y, f"{mark} p {'< 0.001' if p < 1e-3 else f'{p:.2g}'}", va="center", fontsize=8.5,
+            transform=ax.get_yaxis_transform(), color=colour, fontweight="bold",
+        )  # fmt: skip
     ax.set_yticks(at, [_called(part.name) for part in parts])
     ax.set(xlim=(0, 1.08 * most), ylim=(len(parts) - 0.4, -0.6))
     ax.set_xlabel("KS" + (", of its worst feature" if run.several else ""))

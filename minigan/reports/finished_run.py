@@ -207,11 +207,11 @@ def _take_classes(
     real = np.empty(0, int) if target.codes is None else target.codes
     shapes = {
         name: frames[name].shape
-        for name in ("class_p", "class_q", "class_d", "class_plane")
+        for name in ("class_p", "class_q", "class_d", "class_plane", "class_axes")
         if name in frames
     }
-    points = tuple(np.shape(frames.get(name, ())) for name in ("plane_y", "plane_x"))
-    inner = {"class_plane": sum(points, ())}
+    side = np.shape(frames.get("class_axes", ()))[-1:]
+    inner = {"class_plane": (*side, *side), "class_axes": (2, *side)}
     bins = np.shape(frames.get("p", ()))
     for name, (classes, *size) in shapes.items():
         if tuple(size) != inner.get(name, bins) or not 0 < classes <= K:

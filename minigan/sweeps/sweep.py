@@ -212,8 +212,8 @@ def _checked(config: Config) -> Config:
 def _read(path: str, version: tuple[int, int], *selection: Any) -> Any:
     from minigan.training.data import read_data
 
-    columns, drop_nonfinite, header = selection
-    return read_data(path, columns=columns, drop_nonfinite=drop_nonfinite, header=header)
+    columns, drop_nonfinite, header, label = selection
+    return read_data(path, columns=columns, drop_nonfinite=drop_nonfinite, header=header, label=label)
 
 
 def data_of(config: Config) -> Any:
@@ -223,7 +223,7 @@ def data_of(config: Config) -> Any:
     """
     if config.data is None:
         return None
-    selection = config.columns, config.drop_nonfinite, config.header
+    selection = config.columns, config.drop_nonfinite, config.header, config.label
     return _read(config.data, _version_of(config.data), *selection)
 
 

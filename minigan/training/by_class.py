@@ -38,7 +38,8 @@ def _each(experiment: Experiment, labels: Labels, count: int, index: int) -> Ite
         rng, target = stream(experiment.config.seed, "verdict", at), labels.conditionals[k]
         rows = experiment.sample(count, at, condition=name)
         if not isinstance(target, Empirical):
-            judged = judge(rows[:, 0] if experiment.features == 1 else rows, target, rng)
+            one = experiment.features == 1
+            judged = judge(rows[:, 0] if one else rows, target, rng, names=None if one else experiment.names)
         else:
             real = held_of(experiment, k)
             if len(real) < 2 or (real == real[0]).all():

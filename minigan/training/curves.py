@@ -14,12 +14,13 @@ from minigan.evaluation.modes import modes_of
 from minigan.gan.theory.diagnostics import generated_density
 from minigan.probability.distributions import NORMAL_IQR, Distribution
 from minigan.probability.empirical import Empirical
-from minigan.training.by_class import draw_of_class, shown_classes
+from minigan.training.by_class import draw_of_class, held_of, shown_classes
 from minigan.training.experiment import Experiment
 from minigan.training.scatter import over, square
 
 BINS = 240  # of a frame
 PLANE = 120  # points a side at which D is read in the plane
+CLASS_PLANE = 60  # and in the square of a class
 KDE_ROWS = 4000  # rows of data or samples behind a kernel density estimate
 
 
@@ -57,16 +58,16 @@ def posterior(e: Experiment, edges: np.ndarray) -> np.ndarray | None:
 def curves_of_classes(e: Experiment, edges: np.ndarray | None) -> dict[str, np.ndarray]:
     """Of one feature p, q and σ(D) of each class over the bins, of two D over the plane, as they stand.
 
-    {"class_p", "class_q", "class_d": (K, m)} or {"plane_x": (m,), "plane_y": (m,), "class_plane": (K, m, m)}
-    of the first classes; nothing without labels or of more features
+    {"class_p", "class_q", "class_d": (K, m)} or, each over the square of its own rows, {"class_axes":
+    (K, 2, m), "class_plane": (K, m, m)}, of the first classes; nothing without labels or of more features
     """
     if e.labels is None or e.features > 2:
         return {}
     shown = shown_classes(e.labels)
     if edges is None:
-        x, y = square(np.asarray(e.held_out), PLANE)
-        ds = [over(partial(_said_of, k=k), e, x, y) for k in shown]
-        return {"plane_x": x, "plane_y": y, "class_plane": np.stack(ds)}
+        sides = [square(held_of(e, k), CLASS_PLANE) for k in shown]
+        ds = [over(partial(_said_of, k=k), e, *side) for k, side in zip(shown, sides, strict=True)]
+        return {"class_axes": np.array(sides), "class_plane": np.stack(ds)}
     centres, q = 0.5 * (edges[1:, None] + edges[:-1, None]), []
     for k in shown:
         if _is_exact(e):

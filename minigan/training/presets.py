@@ -67,6 +67,12 @@ PLAIN_RING = {  # as tutorials have it: no penalties, constant rates, the newest
     "batch": 64,
     "steps": 3000,
 }
+RING_CLASSES: dict[str, Any] = {
+    "target": "ring(8, 1, 0.1)",
+    "label": "component",
+    "discriminator": {"widths": [64, 64]},
+}
+RING_CLASSES |= {"r1": 0.05, "r2": 0.05, "discriminator_steps": 2, "draws": "stratified"}
 GRID = {  # as the ring, with a layer more on both sides, and longer at the full rate
     "target": "grid(5, 2, 0.05)",
     **SHARP,
@@ -362,6 +368,25 @@ PRESETS = {
         seconds=7,
         shows=(Condition("KS", high=0.05),),
         held=20,
+    ),
+    # ── classes, which both networks are told
+    "two-classes": Preset(
+        "two normal distributions, one of each class: D*(x, k) of each, and a classifier by Bayes' rule",
+        {"target": "0.5*normal(-1, 0.5) + 0.5*normal(1, 1)", "label": "component"},
+        seconds=8,
+        method="auto",
+    ),
+    "iris": Preset(
+        "four lengths of 150 irises, each species a class; the same rows train and judge",
+        {"data": str(DATASETS / "iris.csv"), "label": "species"},
+        seconds=5,
+        shows=(Condition("classifier accuracy", high=0.6, best=0.5),),
+    ),
+    "ring8-classes": Preset(
+        "8 round modes on a circle, each a class: all are found, since G is asked for each",
+        RING_CLASSES,
+        seconds=15,
+        shows=(*_modes(8, 0.97), Condition("class leakage", high=0.002, best=0.0001)),
     ),
     # ── one point: local convergence as theory has it
     "dirac-gan": Preset(

@@ -17,10 +17,11 @@ WORDS = {  # of a quantity with a lower bound, and with an upper one; of others 
     "p": ("cannot be told from its target", ""),
     "modes captured": ("{:g} modes", ""),
     "high-quality share": ("{:.0f} % or more of high quality", ""),
+    "class leakage": ("", "{:g} % or less leak between classes"),
     "classifier accuracy": ("", "a classifier is right in {:.0f} % of cases at most"),
     RADIUS: ("{:.0f} % or more of its circle is left", "{:.0f} % or less of its circle is left"),
 }
-PER_CENT = ("high-quality share", "classifier accuracy", RADIUS)
+PER_CENT = ("high-quality share", "class leakage", "classifier accuracy", RADIUS)
 
 
 @dataclass(frozen=True)
