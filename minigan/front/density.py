@@ -12,7 +12,8 @@ from minigan.training.labels import Labels
 from minigan.training.sampler import Sampler
 from minigan.training.saved import Trained
 
-KERNELS = 5000  # rows of a class behind its kernel density
+KERNELS = 5000  # rows of a class behind its kernel density …
+AS_OF = 100  # … whose kernels are as wide as of so many: what a generator knows, it learned from no more
 DRAWN = 2**33  # their draws: those of nothing else
 CHUNK = 500  # rows at which it is asked at once
 
@@ -86,7 +87,8 @@ def log_densities_of(sampler: Sampler, rows: np.ndarray) -> np.ndarray:
 
 
 def _log_kernel_density(made: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """ln of a Gaussian kernel estimate, whose kernels have the shape of the rows' covariance.
+    """ln of a Gaussian kernel estimate, whose kernels have the shape of the rows' covariance, and are as
+    wide as Scott's rule has them for AS_OF rows.
 
     Shapes:  made (m, p), x (n, p) → (n,)
     Source:  Scott 1992, equation 6.42
@@ -98,7 +100,7 @@ def _log_kernel_density(made: np.ndarray, x: np.ndarray) -> np.ndarray:
     scale = np.where(sd > 0, sd, 1.0)
     values, vectors = np.linalg.eigh(np.cov((made / scale).T).reshape(p, p))
     spread = np.sqrt(np.maximum(values, 1e-12 * max(values.max(), 1e-300)))
-    whiten = vectors / spread / m ** (-1 / (p + 4))
+    whiten = vectors / spread / AS_OF ** (-1 / (p + 4))
     centres, points = (made / scale) @ whiten, (x / scale) @ whiten
     found = np.empty(len(x))
     for start in range(0, len(x), CHUNK):

@@ -134,8 +134,8 @@ class Making:
         """p(C_k | x) by Bayes' rule from what the generator makes of each class: a classifier.
 
         Of one feature made of one latent number from q(x | C_k) as ``density`` has it; of others from a
-        Gaussian kernel estimate on 5000 rows of each class, as wide as Scott's rule asks for, which has a say
-        of its own in many features.
+        Gaussian kernel estimate on 5000 rows of each class, as wide as Scott's rule has it for a hundred,
+        which has a say of its own in many features.
 
         Shapes:  x (n, p), or a table with the run's names → (n, K), in the order of ``classes``
         Raises:  ConfigError – of a run without labels;  DataError – for what are no such rows

@@ -79,7 +79,8 @@ class Experiment(Steps):
         )
         classes = 0 if self.labels is None else self.labels.count
         self.game = _game([config], self.backend, self.latent_size, self.features, classes)
-        spread_bends(self.game, config, self.distribution, units, self.latent_size)
+        parts = () if self.labels is None else self.labels.conditionals
+        spread_bends(self.game, config, self.distribution, units, self.latent_size, parts)
         self.generator, self.discriminator = self.game.generator, self.game.discriminator
         self.averaged = self.generator.with_parameters(cast(Average, self.game.average).parameters)
         self.schedule, self.averaging = course(config)
