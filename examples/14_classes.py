@@ -1,8 +1,9 @@
-"""Production and inference as one circle: a GAN that makes rows of a class is by Bayes' rule a classifier [T9].
+"""Production and inference as a circle: a GAN that makes rows of a class is by Bayes' rule a classifier [T9].
 
-A class in two parts and one between them, 2000 labelled rows. The generator is told which class to make; what it makes of
-each is p(x | C_k), and with the priors p(C_k | x). Beside it a Gaussian classifier [T8, T9] and logistic regression
-[T11], which are straight lines in the log-odds and cannot part what lies on both sides; and the exact posterior.
+A class in two parts and one between them. The generator is told which class to make; what it makes of each
+is p(x | C_k), and with the priors p(C_k | x). Beside it a Gaussian classifier [T8, T9] and logistic
+regression [T11], whose log-odds are straight lines and cannot part what lies on both sides; and the exact
+posterior.
 
 Takes ten seconds.
 
