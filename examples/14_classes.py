@@ -36,7 +36,7 @@ def main(n=20_000, steps=8000, fresh=50_000, figure="classes.png"):
     """Train, print, draw; returns the accuracies on fresh rows by model."""
     rng = np.random.default_rng(0)
     x, y = draw(n, rng)
-    run = mg.fit(x, y=y, steps=steps, holdout=0.0, progress=False)
+    run = mg.fit(x, y=y, steps=steps, holdout=0.0, eval_samples=min(10_000, fresh), progress=False)
     models = {
         "exact": exact,
         "from G": run.posterior,

@@ -114,7 +114,7 @@ def draw(path, kept, narrow, plane):
     axes = page.subplots(len(TARGETS) + 1, 4)
     for row, (name, target) in zip(axes, TARGETS.items(), strict=False):
         low, high = target.quantile([2e-4, 1 - 2e-4])
-        for ax, (latent, (each, size)) in zip(row, LATENTS.items(), strict=True):
+        for ax, (latent, (each, size)) in zip(row, LATENTS.items(), strict=False):
             trained = kept[name, latent]
             if size == 1:
                 z = each.quantile(np.linspace(2e-4, 1 - 2e-4, 1500))

@@ -34,12 +34,18 @@ SHORT = {  # arguments of main that make it short
     "dirac_dynamics": {"steps": 20, "figure": None},
     "galaxies": {"steps": 2, "count": 120, "fitted": 20, "figure": None},
     "open_in_pytorch": {"steps": 4},
+    "classes": {"n": 60, "steps": 4, "fresh": 100, "figure": None},
+    "latent_space": {"steps": 2, "count": 50, "figure": None},
 }
 
 
 SMALLER = {  # names of the module that make it short
     "dirac_dynamics": {"SHOWN": ("GAN", "R1")},  # each portrait takes a third of a second
     "galaxies": {"classifier_two_sample_test": partial(classifier_two_sample_test, steps=50)},
+    "latent_space": {
+        "TARGETS": {"student": minigan.StudentT(3)},
+        "LATENTS": {"normal": (minigan.Normal(0, 1), 1), "many": (minigan.Normal(0, 1), 8)},
+    },
 }
 PLAIN = ("gan_in_thirty_lines", "open_in_pytorch")  # those that draw nothing
 
