@@ -199,7 +199,12 @@ def one_by_one(
     asked = [condition] * count if one else list(condition)
     if len(asked) != count:
         raise ConfigError(f"of {count} rows as many classes are needed, received {len(asked)}")
-    codes = {name: labels.code(name) for name in set(asked)}
+    try:
+        codes = {name: labels.code(name) for name in set(asked)}
+    except TypeError:  # what cannot be in a set, as rows of an array
+        raise ConfigError(
+            f"a class is a text, a number or a truth value, received {quoted(asked[0])}"
+        ) from None
     return np.array([codes[name] for name in asked])
 
 

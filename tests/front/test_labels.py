@@ -41,6 +41,7 @@ def test_a_run_by_labels_in_memory(flowers, tmp_path, capsys):
         (lambda: run.discriminator(X), "say which, by condition"),
         (lambda: run.sample(3, condition="tulip"), "there is no class 'tulip'; did you mean|choose one of"),
         (lambda: run.sample(3, condition=["rose"]), "as many classes are needed, received 1"),
+        (lambda: run.sample(1, condition=[["rose"]]), "a class is a text, a number or a truth value"),
     ):
         with pytest.raises(ConfigError, match=says):
             call()
