@@ -31,7 +31,7 @@ def test_gaussian_is_the_default():
 
 def test_presets_are_textbooks_unless_they_show_the_default():
     shaped = [name for name, row in PRESETS.items() if resolve(preset=name, environ={}).method == "shaped"]
-    assert shaped == ["gaussian", "peaked", "skewed", "flat", "bimodal", "student", "mixture"]
+    assert shaped == ["gaussian", "peaked", "skewed", "flat", "bimodal", "student", "mixture", "two-classes"]
     assert {PRESETS[name].method for name in shaped} == {"auto"}
     plain = resolve(preset="saturating", environ={})
     assert plain == replace(Config(), name="saturating", objective="minimax", method="plain")
