@@ -3,7 +3,8 @@
 # make bench     CPU against GPU, `minigan bench`        make quality   the default run over many seeds
 # make peers     speed beside PyTorch, JAX and others    make soak      the injections of faults at length
 # make report    tables and picture of docs/             make docs      the site, under build/docs/html
-# make dist      the archives, checked and installed    make clean     remove what make has made
+# make dist      the archives, checked and installed    make browser   the pages in Chromium, if it is there
+# make clean     remove what make has made
 # Each makes .venv and installs what it needs.
 PYTHON ?= python3
 BIN = .venv/bin
@@ -14,7 +15,7 @@ PARALLEL = -n $(WORKERS) --dist worksteal
 # The suite starts hundreds of processes: what they import is compiled once, not in each.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help run test coverage lint bench quality peers soak report docs dist clean
+.PHONY: help run test browser coverage lint bench quality peers soak report docs dist clean
 
 run: .venv/installed-plot
 	$(BIN)/minigan train
@@ -24,6 +25,10 @@ help:
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest $(PARALLEL)
+
+# What the suite skips for want of Bokeh, and the pages in a browser (Debian: apt install chromium chromium-driver).
+browser: .venv/installed-browser
+	$(BIN)/python -m pytest tests/browser tests/studio tests/views tests/markup tests/reports/test_report.py tests/cli/test_report.py tests/cli/test_studio.py
 
 # Branch coverage by the whole suite: 95 % of the package, 100 % of the engine, the checkpoints and the configuration.
 coverage: .venv/installed-test

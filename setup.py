@@ -40,6 +40,7 @@ test = [
     "mypy>=1.18.1",  # the package ships py.typed, so its types have to hold
     "ruff>=0.14",
 ]
+browser = [*test, *ui, "selenium>=4.20"]  # make browser: pages in headless Chromium
 docs = [  # make docs; nothing is fetched while it builds
     *plot,
     *sklearn,
@@ -89,6 +90,7 @@ setup(
         "test": test,
         "docs": docs,
         "dist": dist,
+        "browser": browser,
         "dev": dev,
         # One of the four, never two: CuPy's wheels overwrite each other's files. The bare wheel takes cuBLAS,
         # NVRTC and the headers from a CUDA toolkit, or from PyTorch's nvidia-* wheels; [ctk] brings its own,

@@ -18,7 +18,7 @@ from minigan.gan.objectives import objective as objective_called
 from minigan.gan.theory.diagnostics import optimal_discriminator
 from minigan.reports.finished_run import FinishedRun
 from minigan.reports.one_feature import centres, visible_range
-from minigan.reports.orbit import draw_orbit_beneath, is_dirac, recorded
+from minigan.reports.orbit import draw_orbit_beneath
 from minigan.reports.several_features import field_colours
 from minigan.reports.style import (
     CHANCE,
@@ -31,6 +31,7 @@ from minigan.reports.style import (
     set_ticks,
     style,
 )
+from minigan.reports.two_numbers import is_dirac, recorded
 
 SIZE, DPI = (8.0, 4.5), 100  # inches, dots per inch: even numbers of pixels, as MP4 wants them
 REST = 1.5  # s that the last frame stays

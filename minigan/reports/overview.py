@@ -24,9 +24,10 @@ from minigan.reports.finished_run import FinishedRun, read_finished_run
 from minigan.reports.images import draw_images, is_images, statistics_of
 from minigan.reports.modes_found import draw_beside, draw_mode_course, draw_mode_shares
 from minigan.reports.one_feature import draw_densities
-from minigan.reports.orbit import draw_mean, draw_orbit, is_dirac
+from minigan.reports.orbit import draw_mean, draw_orbit
 from minigan.reports.several_features import draw_features, draw_plane, draw_scatter
 from minigan.reports.style import BAD, DPI, GOOD, SIZE, Page, format_count, format_text, save, style
+from minigan.reports.two_numbers import is_dirac
 from minigan.reports.verdict_panel import describe_outcome, draw_quantiles, draw_verdict, outcome_colour
 from minigan.storage.directory import RunDirectory
 from minigan.storage.files import storage_error

@@ -22,6 +22,7 @@ from minigan.views.frame import Frame, LineFrame, PlaneFrame, Scene
 
 ROWS = 400  # of the target, and of a last sample, in a scatter
 LOOKS = ("light", "dark")
+WIDE = 630  # pixels of a panel of the plane, of which two stand beside each other
 ENVIRONMENT = (
     "minigan", "python", "numpy", "scipy", "platform", "cpu", "cores", "backend_used", "executed",
     "program_threads", "compiler", "dtype", "started", "seconds",
@@ -80,9 +81,10 @@ def _figures(run: FinishedRun, rows: Sequence[Mapping[str, Any]]) -> tuple[str, 
         return "<p>This run kept no frames along the way.</p>", NOTHING
     table, documents, shown = Store(), dict[str, Any](), dict[str, list[Any]]()
     named: set[str] = set()
+    line = frames[0].line is not None
     for name in LOOKS:
         look = KNOWN[name]
-        view: Any = (LineView if frames[0].line is not None else PlaneView)(scene, look, frames[0])
+        view: Any = LineView(scene, look, frames[0]) if line else PlaneView(scene, look, frames[0], WIDE)
         curves = CurvesView(scene, look)
         curves.show_history(rows, findings=_begun(run.status))
         curves.show(frames[0])

@@ -79,12 +79,9 @@ class PlaneView(View):
         real = np.asarray(scene.real)
         rim = {"line_color": look.panel, "line_width": 0.4}
         dots = fig.scatter(*real.T[:2], color=look.target, size=4, alpha=0.8, **rim)
-        legend(
-            look,
-            fig,
-            [(f"rows of {shortened(scene.target, 30)}", [dots]), ("D* at ½ and beyond", [contours])],
-            columns=1,
-        )
+        items = [(f"rows of {shortened(scene.target, 30)}", [dots])]
+        items += [("D* at ½ and beyond", [contours])] if plane.best is not None else []
+        legend(look, fig, items, columns=1)
         return fig
 
     def columns(self, frame: Frame) -> Columns:
