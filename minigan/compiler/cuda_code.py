@@ -11,6 +11,9 @@ from minigan.compiler.expressions import C_TYPE, Lines, literal
 from minigan.compiler.stages import MOST, TILE, is_tiled
 
 LANES = 32  # of a warp
+LONG_ROW = (
+    128  # terms, from where on a warp sums a row: threads with a row each read far from their neighbours
+)
 FAR = 2**30  # elements from a pointer, from where on 32 bits may not do
 
 
@@ -105,7 +108,7 @@ class _Function(Lines):
         x = total.inputs[0]
         row = total.op == "matmul" and self.stage.shape[-1] == 1
         row = row or total.op == "sum" and [a for a in total.params["axis"] if x.shape[a] > 1] == [x.ndim - 1]
-        return row and x.shape[-1] >= LANES and math.prod(self.stage.shape) * LANES < MOST
+        return row and x.shape[-1] >= LONG_ROW and math.prod(self.stage.shape) * LANES < MOST
 
     def _elements_by_warps(self, total):
         """As many items for an element as a warp has lanes; the first one writes it."""
