@@ -24,6 +24,7 @@ from bench import (
     verdict,
 )
 from bench.common import table
+from bench.sass import show as sass
 from minigan.gan.objectives import OBJECTIVES
 from minigan.training.config import fields
 
@@ -115,6 +116,7 @@ TABLES = {  # name: (the results that it is made of, function of their contents)
     "draws": (("draws",), lambda r: rows_of(draws, r)),
     "sweeps": (("sweeps",), lambda r: rows_of(sweeps, r)),
     "native": (("native",), native.show),
+    "sass": (("sass",), sass.changes),
     "modes": (MODES, of_modes),
     "fgan": (("fgan",), lambda r: rows_of(fgan, r)),
     "optimal_discriminator": (("optimal_discriminator",), lambda r: rows_of(optimal_discriminator, r)),

@@ -157,6 +157,12 @@ def resident(architecture, threads, registers, shared):
     return min(by_registers, WARPS // warps, int(SHARED[architecture] * 1024 // (shared + 1024)), 32)
 
 
+def merged(kept, results):
+    """Rows that were kept, but for those that are there anew; in the order of STEPS."""
+    found = {(row["step"], row["architecture"]): row for row in (*kept, *results)}
+    return sorted(found.values(), key=lambda row: list(STEPS).index(row["step"]))
+
+
 def main(arguments=None):
     """Print the table; with --write also bench/results/sass.json."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -173,8 +179,10 @@ def main(arguments=None):
             results.append(row_of(name, architecture, plan, tools))
             print(" | ".join(map(str, cells(results[-1]))), file=sys.stderr, flush=True)
     file, record = RESULTS / "sass.json", {"compiler": compiled.version(tools[0])}
-    kept = json.loads(file.read_text()).get("before", []) if file.exists() else []
-    record |= {"results": [] if options.before else results, "before": results if options.before else kept}
+    kept = json.loads(file.read_text()) if file.exists() else {}
+    which = "before" if options.before else "results"
+    record |= {name: kept.get(name, []) for name in ("results", "before")}
+    record[which] = merged(record[which], results)
     print(show(record))
     if options.write:
         print(write("sass", record), file=sys.stderr)
