@@ -505,6 +505,19 @@ def _known_to_a_graph(cp, stream, size=100):
     return x, stream.end_capture()
 
 
+@row("of a freed block that is larger an array gets the head; the smallest that will do is taken",
+     TESTS + "test_memory.py:403", "cupy/cuda/memory.pyx:1367")  # fmt: skip
+def larger_blocks_are_given_too(cp):
+    with stream_of(cp) as stream:
+        (x, first), (y, second) = (_known_to_a_graph(cp, stream, size) for size in (100, 300))
+        places = x.data.ptr, y.data.ptr
+        del x, y
+        small, next_small, too_large = cp.ones((40,)), cp.ones((10,), "float32"), cp.ones((400,))
+        assert (small.data.ptr, next_small.data.ptr) == places and too_large.data.ptr not in places
+        second.launch()  # adds to 300 numbers, where others lie now
+        assert not (next_small.get() == 1.0).all() and (small.get() == 1.0).all() and first is not None
+
+
 @row("a freed block is given to the next array of its size", TESTS + "test_memory.py:433")
 def blocks_are_given_again(cp):
     with stream_of(cp) as stream:

@@ -75,11 +75,12 @@ class MemoryPointer:
 
 
 class MemoryPool:
-    """Memory by streams and sizes.
+    """Memory by streams.
 
-    What a graph knows is poisoned when it is freed, and then given to whoever comes next. So a graph that
-    leans on a value of a temporary meets NaN, and one whose temporaries went back to a pool that others use
-    spoils their arrays, as on a GPU.
+    What a graph knows is poisoned when it is freed, and then given to the next array that it is large enough
+    for, the smallest first; what is left over of it stays with that array. So a graph that leans on a value
+    of a temporary meets NaN, and one whose temporaries went back to a pool that others use spoils their
+    arrays, as on a GPU.
     """
 
     _device = None
@@ -97,9 +98,10 @@ class MemoryPool:
                 f"limit set to: {self._limit:,} bytes)."
             )
         root = root_of(made)
-        free = self._free.get((queue, size))
+        free = [root for root in self._free.get(queue, ()) if root.nbytes >= size > 0]
         if free and (made.flags.c_contiguous or made.flags.f_contiguous):
-            root = free.pop()
+            root = min(free, key=lambda root: root.nbytes)
+            self._free[queue] = [other for other in self._free[queue] if other is not root]
             order = "C" if made.flags.c_contiguous else "F"
             placed = np.ndarray(made.shape, made.dtype, root.reshape(-1).view(np.uint8), order=order)
             placed[...] = made
@@ -116,7 +118,7 @@ class MemoryPool:
                 capture.steps.append(partial(poison, root))
             poison(root)
             if root.flags.c_contiguous and root.size:
-                self._free.setdefault((queue, root.nbytes), []).append(root)
+                self._free.setdefault(queue, []).append(root)
 
     def malloc(self, size):
         """A pointer to that many new bytes."""
@@ -129,7 +131,7 @@ class MemoryPool:
 
     def free_bytes(self):
         """Bytes held for later."""
-        return sum(rounded(size) * len(roots) for (_, size), roots in self._free.items())
+        return sum(rounded(root.nbytes) for roots in self._free.values() for root in roots)
 
     def total_bytes(self):
         """Bytes taken from the device."""
@@ -137,8 +139,9 @@ class MemoryPool:
 
     def free_all_blocks(self, stream=None):
         """Give back what is held for later, by one stream or by all."""
-        for key in [key for key in self._free if stream is None or key[0] is stream._queue]:
-            del self._free[key]
+        for queue in list(self._free):
+            if stream is None or queue is stream._queue:
+                del self._free[queue]
 
     def set_limit(self, size=None, fraction=None):
         """The most bytes that arrays may have together, or part of the device's; 0 for no limit."""
