@@ -62,7 +62,7 @@ def host_batches(rounds, dtype="float64", replicas=(), steps=(1, 1), seed=3):
 
 
 def on(backend, arrays):
-    return [Tensor(backend.array(a)) for a in arrays]
+    return [None if a is None else Tensor(backend.array(a)) for a in arrays]
 
 
 def batch_of(backend, arrays):
@@ -602,7 +602,7 @@ def test_the_strict_device_is_numpy_bit_for_bit(options):
 def row_of(inputs, r):
     """Replica r of host inputs whose batch has its replicas on the second axis."""
     batch, *numbers = inputs
-    return Batch(*(np.ascontiguousarray(a[:, r]) for a in batch)), *numbers
+    return Batch(*(None if a is None else np.ascontiguousarray(a[:, r]) for a in batch)), *numbers
 
 
 @pytest.mark.parametrize(
@@ -636,7 +636,9 @@ def test_one_penalty_weight_per_replica(backend, name, same_bits):
 
     def everywhere(inputs):
         batch, *numbers = inputs
-        return tensors(backend, (Batch(*(np.stack([a] * 3, axis=1) for a in batch)), *numbers))
+        return tensors(
+            backend, (Batch(*(None if a is None else np.stack([a] * 3, axis=1) for a in batch)), *numbers)
+        )
 
     first = everywhere(batches[0])
     program = capture(together.round, *first, state=together.state.values(), passes=EXACT)
