@@ -127,11 +127,11 @@ def cells(r):
 
 
 def pieces_table(record):
-    """A line for each piece, a column for each target: accuracy of trees, median and worst."""
-    found = {row["name"]: row["accuracy"] for row in record["results"]}
+    """A line for each piece, a column for each target: accuracy of trees."""
+    found = {row["name"]: row["accuracy"][0] for row in record["results"]}
     lines = [
         (piece if piece == "the method" else f"… with {piece}",
-         *("{:.3f} ({:.3f})".format(*found[f"{target}: {piece}"]) for target in PIECE_TARGETS))
+         *(f"{found[f'{target}: {piece}']:.3f}" for target in PIECE_TARGETS))
         for piece in PIECES
     ]  # fmt: skip
     return table(("", *PIECE_TARGETS), lines)

@@ -8,6 +8,7 @@ import re
 import statistics
 
 from bench import (
+    advice,
     classifiers,
     draws,
     dynamics,
@@ -20,6 +21,7 @@ from bench import (
     presets,
     quality,
     separation,
+    several,
     sweeps,
     verdict,
 )
@@ -118,6 +120,8 @@ TABLES = {  # name: (the results that it is made of, function of their contents)
     "native": (("native",), native.show),
     "sass": (("sass",), sass.changes),
     "modes": (MODES, of_modes),
+    "several": (("several",), lambda r: rows_of(several, r)),
+    "advice": (("advice",), lambda r: rows_of(advice, r)),
     "fgan": (("fgan",), lambda r: rows_of(fgan, r)),
     "optimal_discriminator": (("optimal_discriminator",), lambda r: rows_of(optimal_discriminator, r)),
     "dirac": (("dynamics",), lambda r: dynamics.dirac_table(r["dirac"])),

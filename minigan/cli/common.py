@@ -152,6 +152,8 @@ def print_verdict(console: Any, verdict: Any, findings: Any = ()) -> None:
     colour = {True: "green", False: "red", None: "yellow"}[verdict.indistinguishable]
     headline = verdict.headline[0].upper() + verdict.headline[1:]
     console.print(f"{headline}. {verdict.sentence}", markup=False, style=f"bold {colour}")
+    for line in [] if verdict.shortfall is None else verdict.shortfall.lines:
+        console.print(line, markup=False)
     if findings:
         console.print("\nWhat went wrong, and what to try next:")
     for finding in findings:

@@ -7,6 +7,7 @@ from typing import Any
 
 from minigan.evaluation.joint import LEVEL, GuessTail, Joint, Tail
 from minigan.evaluation.power import Power
+from minigan.evaluation.shortfalls import Shortfall
 from minigan.evaluation.two_sample import EnergyResult, KSResult
 
 OF_CLASSES = ("class", "verdict", "")
@@ -148,7 +149,8 @@ class Verdict:
     together. ``pvalue`` is the share of perfect samplers of the same size whose worst row is as bad. ``ks``
     is the Kolmogorov–Smirnov test alone (that of the worst feature, where there are several), ``energy`` the
     energy test of rows of several features, else None. ``power`` says what would have been found, ``enough``
-    whether that is worth a "cannot tell", ``against`` what the sample was judged against.
+    whether that is worth a "cannot tell", ``against`` what the sample was judged against. ``shortfall`` is
+    what a sample that is told misses of its target, None of one that is not told.
 
     ``classes`` are the judgements of each class of a conditional generator, that of all rows together being
     the first; then the verdict is on all of them at the 5 % level, and its rows are those of all together.
@@ -167,6 +169,7 @@ class Verdict:
     enough: bool = True
     power: Power | None = None
     against: str = "the target"
+    shortfall: Shortfall | None = None
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
     classes: tuple["OfClass", ...] = ()
 
@@ -211,6 +214,7 @@ class Verdict:
                 "against": self.against,
                 "energy": None if self.energy is None else asdict(self.energy),
                 "power": None if self.power is None else self.power.as_dict(),
+                "shortfall": None if self.shortfall is None else asdict(self.shortfall),
                 "distinguishable": self.distinguishable,
                 "indistinguishable": self.indistinguishable,
             }
@@ -221,6 +225,7 @@ class Verdict:
         from minigan.markup.html import box, paragraph, table
 
         parts = [table(HEADER, [row.texts for row in self.rows]), paragraph(self.sentence)]
+        parts += map(paragraph, [] if self.shortfall is None else self.shortfall.lines)
         if self.classes:
             parts.append(table(OF_CLASSES, [part.texts for part in self.classes]))
         return box(self.headline.capitalize(), *parts)

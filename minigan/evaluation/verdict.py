@@ -7,6 +7,7 @@ What is measured is in ``one_feature`` and ``features``, how it becomes one judg
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -16,6 +17,7 @@ from minigan.evaluation.joint import LEVEL
 from minigan.evaluation.one_feature import evidence_on_distribution, evidence_on_sample
 from minigan.evaluation.power import Power
 from minigan.evaluation.rows import OfClass, Row, Verdict, format_count, format_target
+from minigan.evaluation.shortfalls import Shortfall, shortfall_of, shortfall_of_rows
 from minigan.probability._numerics import host, host_sample
 from minigan.probability.distributions import Distribution
 from minigan.probability.empirical import Empirical
@@ -23,7 +25,8 @@ from minigan.probability.long_calls import answering
 from minigan.probability.multivariate import MultivariateDistribution
 
 __all__ = [
-    "LEVEL", "OfClass", "Power", "Row", "Verdict", "judge", "judge_two_sample", "share_that_passes", "wilson",
+    "LEVEL", "OfClass", "Power", "Row", "Shortfall", "Verdict", "explained", "judge", "judge_two_sample",
+    "share_that_passes", "wilson",
 ]  # fmt: skip
 
 
@@ -137,6 +140,24 @@ def judge_two_sample(
         names = _feature_names(names, sample.shape[1])
         made = partial(evidence_on_rows, sample, real, rng, names, against)
     return answering(made, sample.size + real.size).conclude()
+
+
+def explained(judged: Verdict, sample, against, names: tuple[str, ...] = ()) -> Verdict:
+    """The verdict with what the sample misses, where it is told from what it was judged against.
+
+    against  the distribution of one feature, or the real rows
+
+    Shapes:  sample (n,) or (n, p), real rows the same
+    """
+    if not judged.distinguishable:
+        return judged
+    x = _column(host(sample))
+    real = against if hasattr(against, "cdf") else _column(host(against))
+    if x.ndim > 1:
+        found = shortfall_of_rows(x, real, _feature_names(names, x.shape[1]))
+    else:
+        found = shortfall_of(x, real if hasattr(real, "cdf") else Empirical(real))
+    return replace(judged, shortfall=found)
 
 
 # ── private ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -79,7 +79,7 @@ def judged(samples: Subject, against: Subject) -> Judged:
 
     Raises:  as ``evaluate``
     """
-    from minigan.evaluation.verdict import judge, judge_two_sample
+    from minigan.evaluation.verdict import explained, judge, judge_two_sample
     from minigan.training.data import pairing
     from minigan.training.draws import stream
     from minigan.training.metrics import with_classifier
@@ -113,13 +113,16 @@ def judged(samples: Subject, against: Subject) -> Judged:
             notes += [*(f"{theirs.called}: {note}" for note in other.notes), *(pairs if features > 1 else ())]
             refuse_extremes(other)
             verdict = judge_two_sample(rows.values, other.values, rng, names=other.names)
-            return Judged(with_classifier(verdict, rows.values, other.values, rng), tuple(notes))
+            verdict = with_classifier(verdict, rows.values, other.values, rng)
+            return Judged(explained(verdict, rows.values, other.values, other.names), tuple(notes))
         if features == distribution.features == 1:
-            return Judged(judge(rows.values[:, 0], distribution, rng), tuple(notes))
+            verdict = judge(rows.values[:, 0], distribution, rng)
+            return Judged(explained(verdict, rows.values, distribution), tuple(notes))
         if features == distribution.features:
             verdict = judge(rows.values, distribution, rng, names=rows.names)
             real = distribution.sample(rng, (len(rows.values),))
-            return Judged(with_classifier(verdict, rows.values, real, rng), tuple(notes))
+            verdict = with_classifier(verdict, rows.values, real, rng)
+            return Judged(explained(verdict, rows.values, real, rows.names), tuple(notes))
         raise DataError(
             f"{mine.called} has {features} feature{'s' if features > 1 else ''}, and {distribution} judges "
             f"{distribution.features}; give another distribution, or data"

@@ -92,8 +92,9 @@ def draw_verdict(ax: Axes, run: FinishedRun) -> None:
     lines = textwrap.wrap(sentence, 60)
     write(0.0, 4, "\n".join(lines), fontsize=9, linespacing=1.3)
     y = 16 + 13 * len(lines)
-    if failure := _describe_failure(run):
-        lines = textwrap.wrap(format_text(failure, 300), 64)
+    missed = "" if v.shortfall is None else " ".join(v.shortfall.lines)
+    if failure := _describe_failure(run) or missed:
+        lines = textwrap.wrap(format_text(failure, 400), 64)
         write(0.0, y - 4, "\n".join(lines), color=BAD, linespacing=1.3)
         y += 5 + 13 * len(lines)
     heads = ("this\nsample", "perfect\nsampler", "95 %,\ntogether")

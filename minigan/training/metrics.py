@@ -18,13 +18,14 @@ from minigan.evaluation.two_sample import (
     wasserstein1,
     wasserstein1_to,
 )
-from minigan.evaluation.verdict import Verdict, judge, judge_two_sample
+from minigan.evaluation.verdict import Verdict, explained, judge, judge_two_sample
 from minigan.gan.detectors import separation, spread, spread_axes
 from minigan.gan.theory.diagnostics import best_value, value_function
 from minigan.probability.distributions import NORMAL_IQR, location_scale
 from minigan.probability.empirical import Empirical
 from minigan.probability.estimators import js_histogram
 from minigan.probability.long_calls import ordered
+from minigan.training.advice import advised
 from minigan.training.by_class import beside_classes, judge_classes
 from minigan.training.curves import (
     KDE_ROWS,
@@ -300,6 +301,9 @@ def verdict(experiment: Experiment, count: int, draw: int = 0) -> tuple[Verdict,
     judged = _judge_rows(experiment, sample, rng, index)
     if experiment.labels is not None and judged.evidence is not None:
         judged = judge_classes(experiment, experiment.labels, judged.evidence, sample, index)
+    if experiment.labels is None:
+        real = experiment.distribution if experiment.held_out is None else experiment.held_out
+        judged = advised(explained(judged, sample, real, experiment.names), experiment)
     return judged, sample
 
 

@@ -23,7 +23,7 @@ from minigan.errors import (
     quoted,
 )
 from minigan.evaluation.two_sample import KSResult
-from minigan.evaluation.verdict import LEVEL, OfClass, Power, Row, Verdict
+from minigan.evaluation.verdict import LEVEL, OfClass, Power, Row, Shortfall, Verdict
 from minigan.nn.network import layers_of
 from minigan.storage import checkpoint, files
 from minigan.storage.directory import STOPPED, RunDirectory
@@ -224,7 +224,7 @@ def _verdict(value: Any) -> Verdict:
         target = None if row["target"] is None else _number(row["target"])
         rows.append(Row(name=str(row["name"]), unit=str(row["unit"]), target=target, **numbers))
     ks = KSResult(**{key: _number(value["ks"][key]) for key in ("statistic", "pvalue", "location")})
-    p, power = _number(value["pvalue"]), value.get("power")
+    p, power, missed = _number(value["pvalue"]), value.get("power"), value.get("shortfall")
     return Verdict(
         tuple(rows),
         ks,
@@ -234,6 +234,7 @@ def _verdict(value: Any) -> Verdict:
         enough=p < LEVEL or value.get("indistinguishable", True) is not None,
         power=None if power is None else Power.read(power),
         against=str(value.get("against", "the target")),
+        shortfall=missed and Shortfall(**{key: str(missed[key]) for key in ("name", "evidence", "advice")}),
         classes=tuple(
             OfClass(str(part["name"]), _verdict(part["verdict"])) for part in value.get("classes", ())
         ),

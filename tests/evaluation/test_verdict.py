@@ -187,7 +187,7 @@ def test_dictionaries_are_json_without_nan():
     text = json.dumps(verdict.as_dict(), allow_nan=False)
     assert json.loads(text)["rows"][0]["name"] == "KS"
     assert set(verdict.as_dict()) == {
-        "rows", "ks", "pvalue", "level", "headline", "sentence", "against", "energy", "power",
+        "rows", "ks", "pvalue", "level", "headline", "sentence", "against", "energy", "power", "shortfall",
         "distinguishable", "indistinguishable",
     }  # fmt: skip
     infinite = type(verdict)((Row("W1", math.inf, math.nan, 1.0),), verdict.ks, 1.0, "")
