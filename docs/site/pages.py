@@ -19,6 +19,9 @@ from docstrings import inline, to_rest
 import minigan
 from minigan.engine.tensor import Primitive
 
+BUILT_IN = (
+    "object, Exception, BaseException, RuntimeError, tuple, dict"  # whose members nobody looks for here
+)
 PACKAGE = Path(minigan.__file__).parent
 
 
@@ -151,6 +154,13 @@ def shown(value: Any) -> str:
     return f"``{text}``" if len(text) <= 200 else f"a {type(value).__name__}"
 
 
+def hidden_bases(value: type) -> bool:
+    """Whether a class has methods of another of the package's that the reference does not document itself."""
+    documented = {id(name.value) for group in groups() for name in group.names}
+    ours = [base for base in value.__mro__[1:] if base.__module__.startswith("minigan.")]
+    return any(id(base) not in documented for base in ours)
+
+
 def signature(value: type) -> str:
     """What a class is called with, where Sphinx has to be told it: where its settings are arguments."""
     try:
@@ -177,7 +187,8 @@ def described(name: Name) -> list[str]:
         ]
     if inspect.isclass(value):
         given = signature(value)
-        return [f".. autoclass:: {name.full}{given}", "   :members:", "   :show-inheritance:", ""]
+        lines = [f".. autoclass:: {name.full}{given}", "   :members:", "   :show-inheritance:"]
+        return [*lines, *([f"   :inherited-members: {BUILT_IN}"] if hidden_bases(value) else []), ""]
     if inspect.isroutine(value):
         return [f".. autofunction:: {name.full}", ""]
     about = comments().get(name.full, "")
