@@ -3,5 +3,5 @@
 What belongs here: the compiler and the disassembler of NVIDIA (compiled), a model that executes machine code
 and counts (warps), the kernels that are counted and the table of them (__main__).
 
-What does not: times. They come from a GPU alone (bench/gpu_probe.py).
+What does not: times. They come from a GPU alone (bench.gpu).
 """
