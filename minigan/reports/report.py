@@ -1,6 +1,7 @@
 """A finished run as one HTML file: figures with a slider over its frames, verdict, settings, the command."""
 
 import base64
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -14,6 +15,7 @@ from minigan.gan.objectives import objective as objective_called
 from minigan.gan.theory.diagnostics import optimal_discriminator
 from minigan.reports.finished_run import FinishedRun, read_finished_run
 from minigan.reports.html_page import pairs, section, table, text_of, whole
+from minigan.reports.two_numbers import goal_of, is_dirac, recorded
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import Config, flatten, to_json
 from minigan.training.data import read_configured
@@ -85,11 +87,13 @@ def _figures(run: FinishedRun, rows: Sequence[Mapping[str, Any]]) -> tuple[str, 
     for name in LOOKS:
         look = KNOWN[name]
         view: Any = LineView(scene, look, frames[0]) if line else PlaneView(scene, look, frames[0], WIDE)
+        orbit = _orbit(run, look, frames)
         curves = CurvesView(scene, look)
         curves.show_history(rows, findings=_begun(run.status))
         curves.show(frames[0])
-        documents[name] = document(stacked(look, view.layout, curves.layout))
-        columns = [view.columns(frame) | curves.columns(frame) for frame in frames]
+        views = [view, curves] if orbit is None else [view, orbit, curves]
+        documents[name] = document(stacked(look, *(each.layout for each in views)))
+        columns = [dict(ChainMap(*(each.columns(frame) for each in views))) for frame in frames]
         named |= sources_of(columns)
         shown[name] = [table.add(each) for each in columns]
     at = {row["step"]: row for row in rows}
@@ -102,6 +106,18 @@ def _figures(run: FinishedRun, rows: Sequence[Mapping[str, Any]]) -> tuple[str, 
     )
     data = {"documents": documents, "frames": shown, "labels": labels, "sources": sorted(named)}
     return place, data | {"table": table.packed()}
+
+
+def _orbit(run: FinishedRun, look: Any, frames: Sequence[Frame]) -> Any:
+    """The field and the way of a game of two numbers; None for others."""
+    if not is_dirac(run) or run.config.standardise:
+        return None
+    from minigan.views.orbit import OrbitView
+
+    view = OrbitView(run.config, look, goal_of(run))
+    view.show_way(np.array([frame.point for frame in frames]))
+    view.show(frames[0])
+    return view
 
 
 NOTHING: dict[str, Any] = {"documents": None, "frames": None, "labels": [], "sources": [], "table": None}
@@ -150,15 +166,19 @@ def frames_of(run: FinishedRun) -> list[Frame]:
     """The frames that a run has kept; of one that kept none the rows of its end."""
     f, c = run.frames, run.config
     if not run.several:
+        points = list(zip(*recorded(run)[1:], strict=True)) if is_dirac(run) else [None] * len(f["step"])
         best = c.packing == 1 and objective_called(c.objective).says_probability
         return [
             Frame(
                 int(step),
+                point=point,
                 line=LineFrame(
                     f["edges"], f["p"], q, average, d, optimal_discriminator(f["p"], q) if best else None
                 ),
             )
-            for step, q, average, d in zip(f["step"], f["q"], f["average"], f["d"], strict=True)
+            for step, q, average, d, point in zip(
+                f["step"], f["q"], f["average"], f["d"], points, strict=True
+            )
         ]
     pair = _pair(run)
     x, y = _window(run, pair)

@@ -10,10 +10,11 @@ KINDS = {
     "one feature": {"target": "normal(4, 1.25)", "steps": 400, "eval_every": 2},
     "the plane": {"target": "ring(8, 1, 0.01)", "steps": 400, "eval_every": 2},
     "data": {"data": np.random.default_rng(0).normal(size=(60, 3)), "steps": 4, "eval_every": 2},
+    "two numbers": {"preset": "dirac-gan", "steps": 40},
     "images": {"target": "galaxies(8)", "steps": 2, "eval_every": 2},
 }
-SOURCE = {"one feature": ("densities", "q"), "the plane": ("samples", "x"), "data": ("samples", "x"),
-          "images": ("samples", "x")}  # fmt: skip
+SOURCE = dict.fromkeys(KINDS, ("samples", "x"))  # what shows which frame there is
+SOURCE |= {"one feature": ("densities", "q"), "two numbers": ("here", "x")}
 
 
 @pytest.fixture(params=KINDS)
