@@ -186,12 +186,13 @@ def draw_class_distances(ax: Axes, run: FinishedRun) -> None:
         ax.plot(row.value, y, "D", color=GENERATED, markeredgecolor="black", markersize=6, clip_on=False)
         mark, colour = ("✗", BAD) if part.verdict.distinguishable else ("✓", GOOD)
         p = part.verdict.pvalue
+        said = f"{mark} p {'< 0.001' if p < 1e-3 else f'{p:.2g}'}"
         ax.text(
-            1.02, y, f"{mark} p {'< 0.001' if p < 1e-3 else f'{p:.2g}'}", va="center", fontsize=8.5,
-            transform=ax.get_yaxis_transform(), color=colour, fontweight="bold",
+            0.99, y, said, va="center", ha="right", fontsize=8.5, color=colour, fontweight="bold",
+            transform=ax.get_yaxis_transform(),
         )  # fmt: skip
     ax.set_yticks(at, [_called(part.name) for part in parts])
-    ax.set(xlim=(0, 1.08 * most), ylim=(len(parts) - 0.4, -0.6))
+    ax.set(xlim=(0, 1.35 * most), ylim=(len(parts) - 0.4, -0.6))
     ax.set_xlabel("KS" + (", of its worst feature" if run.several else ""))
     of = len(run.verdict.classes)
     more = "" if len(parts) == of else f", the {len(parts)} of {of} with the least p"
