@@ -52,8 +52,9 @@ def _has_one_feature(sampler: Any) -> bool:
 class GANSampler(DensityMixin, BaseEstimator):  # type: ignore[misc]
     """A generative adversarial network that learns the distribution of the rows of X, and draws new ones.
 
-    It is ``mg.fit(X)`` with these settings, but that all rows train and that only the end is looked at:
-    ``holdout=0.2, eval_every=200`` makes it the same. ``score`` says what it is worth on other rows.
+    It is ``mg.fit(X, method="plain")`` with these settings, since each of them is a parameter, but that all
+    rows train and that only the end is looked at: ``holdout=0.2, eval_every=200`` makes it the same.
+    ``score`` says what it is worth on other rows.
 
     After ``fit``: run_, the Run of ``mg.fit``, with its verdict, metrics and pages; seed_, n_features_in_,
     and feature_names_in_ of a data frame. A pickle has the run without the rows that it learned.

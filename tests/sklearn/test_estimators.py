@@ -77,7 +77,7 @@ def test_a_sampler_is_the_run_with_its_settings(monkeypatch):
     sampler = GANSampler(**TINY).fit(X)
     monkeypatch.undo()
     settings = {name: value for name, value in TINY.items() if name != "random_state"}
-    run = mg.fit(X, seed=1, holdout=0, progress=False, **settings)
+    run = mg.fit(X, seed=1, holdout=0, method="plain", progress=False, **settings)
     np.testing.assert_array_equal(sampler.sample(30, 7), run.sample(30, seed=7))
     np.testing.assert_array_equal(sampler.run_.metrics["step"], [0, 5])
     np.testing.assert_array_equal(sampler.sample(30), sampler.sample(50, random_state=1)[:30])
