@@ -70,8 +70,11 @@ PICTURE = re.compile(r'"(\w+\.png)"')  # that a script draws, as it names it
 
 
 def escaped(text: str) -> str:
-    """Plain text as reST shows it."""
-    return re.sub(r"([\\*`|_])", r"\\\1", text)
+    """Plain text as reST shows it, with its code in `…`."""
+    parts = re.split(r"`([^`\n]+)`", text)
+    parts[::2] = [re.sub(r"([\\*`|_])", r"\\\1", part) for part in parts[::2]]
+    parts[1::2] = [f"``{code}``" for code in parts[1::2]]
+    return "".join(parts)
 
 
 def title_of(path: Path) -> str:
