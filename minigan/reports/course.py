@@ -20,6 +20,7 @@ from minigan.reports.style import (
     set_ticks,
 )
 
+LAST = 5  # evaluations at the end of a run, of which V is taken together
 OF_G = {  # what G minimises, where that has a name of its own
     "non_saturating": "loss of G: E[−ln D(G(z))]",
     "minimax": "loss of G: E[ln(1 − D(G(z)))]",
@@ -35,13 +36,12 @@ def draw_losses(ax: Axes, run: FinishedRun) -> None:
     if np.isfinite(half):
         levels.setdefault(half, f"{LEVELS.get(half, f'{half:.3g}'.replace('-', '−'))} (G then)")
     sign, of = ("≈" if objective.critic else "≥"), " of packs" if run.config.packing > 1 else ""
-    implied = f"{rest.name}{of} {sign} {rest.implied(m['value_fn'][-1]):z.4f}"
-    best_player = "critic of slope ≤ 1" if objective.critic else "D"
+    implied = f"{rest.name}{of} {sign} {rest.implied(m['value_fn'][-1]):z.4f}, by this sample"
     curves: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("value_fn", f"V(G, D), loss of {player}; {implied}", {"color": D, "linewidth": 2.2}),
         (
             "value_optimal",
-            f"V(G, D*), of the best {best_player}: its least",
+            _name_least(run),
             {"color": THEORY, "linestyle": "--"},
         ),
         ("g_loss", OF_G.get(objective.name, "loss of G") + ", last batch", {"color": GENERATED}),
@@ -49,13 +49,17 @@ def draw_losses(ax: Axes, run: FinishedRun) -> None:
     for key, label, style in curves:
         if np.isfinite(m[key]).any():
             ax.plot(m["step"], m[key], marker=".", markersize=5, label=label, **{"linewidth": 1.3, **style})
+    low, high = _losses_range(run, *levels)
     if "best_value" in run.frames:
         at, value = run.frames["best_step"], run.frames["best_value"]
-        ax.plot(at, value, "o", color=D, markeredgecolor=THEORY, zorder=5, label="V of D if G stood still")
+        stood = "V of D if G stood still" + (
+            "" if low < value[0] < high else f": {value[0]:.2g}, not in view"
+        )
+        ax.plot(at, value, "o", color=D, markeredgecolor=THEORY, zorder=5, label=stood.replace("-", "−"))
     for level in levels:  # named below: a name beside its line is on a curve sooner or later
         name = ", ".join(levels.values()) if level == rest.at_rest else None
         ax.axhline(level, color=CHANCE, linewidth=0.9, zorder=0, label=name)
-    ax.set(ylim=_losses_range(run, *levels), ylabel=rest.unit or "loss")
+    ax.set(ylim=(low, high), ylabel=rest.unit or "loss")
     set_steps(ax, m["step"])
     ax.set_title(f"Losses: {_describe_losses(run)}")
     set_ticks(ax.yaxis)
@@ -80,16 +84,32 @@ def _finite(x: np.ndarray) -> np.ndarray:
     return x[np.isfinite(x)]
 
 
+def _name_least(run: FinishedRun) -> str:
+    """Whose V the dashed line is: of data p and q are smoothed, and no D saw the labels."""
+    best = "critic of slope ≤ 1" if objective_called(run.config.objective).critic else "D"
+    if run.distribution is None and not run.several:
+        return f"V of the best {best} for p and q as smoothed"
+    if run.told is not None:
+        return f"V(G, D*), of the best {best} that knows no class"
+    return f"V(G, D*), of the best {best}: its least"
+
+
 def _describe_losses(run: FinishedRun) -> str:
-    """What the last V says, beside what a test says of the same generator."""
-    objective, value = objective_called(run.config.objective), run.metrics["value_fn"][-1]
-    rest, best = objective.divergence, _finite(run.metrics["value_optimal"])
+    """What V says at the end, beside what a test says of the same generator.
+
+    One evaluation is a sample's, so that of D it is the median of the last few that says something.
+    """
+    objective, m = objective_called(run.config.objective), run.metrics
+    rest, best, value = objective.divergence, m["value_optimal"], m["value_fn"][-1]
     if not np.isfinite(value):
         return "V is not known"
     if objective.critic:
-        true = f", true {rest.implied(best[-1]):.2g}" if len(best) else ""
+        true = f", true {rest.implied(best[-1]):.2g}" if np.isfinite(best[-1]) else ""
         return f"critic says W₁ ≈ {rest.implied(value):.2g}{true}"
-    if len(best) and not near_rest(objective, value - best[-1], NEAR):
+    value = np.median(_finite(m["value_fn"][-LAST:]))
+    above = _finite(m["value_fn"] - best)[-LAST:]
+    known = run.distribution is not None and run.told is None  # else V* is not that of the best D
+    if known and len(above) and not near_rest(objective, np.median(above), NEAR):
         return "V above its least, D could do better"
     if not near_rest(objective, rest.at_rest - value, NEAR):
         return f"V below {rest.level}, D can tell"

@@ -159,7 +159,7 @@ def _limits(
 def _name_best(run: FinishedRun) -> str:
     objective = objective_called(run.config.objective)
     if objective.says_probability:
-        return "D* = p/(p+q)"
+        return "D* = p/(p+q)" + (" as smoothed" if run.distribution is None else "")
     return "the best critic of slope ≤ 1" if objective.critic else "the best a"
 
 
@@ -171,6 +171,8 @@ def _off_half(run: FinishedRun, d: np.ndarray, k: int = -1) -> float:
 
 def _describe(run: FinishedRun, tells: bool) -> str:
     """What is shown, and what the last frame says, in words; of D only where it is a probability."""
+    if run.distribution is None:  # p and q are estimates, whose difference is the smoothing's too
+        return f"{'D against D* of' if tells else 'What D says, and the best for'} p and q as smoothed"
     d, best = run.frames["d"][-1], optimal_discriminator(run.frames["p"], run.frames["q"][-1])
     apart = _off_half(run, best) > NEAR
     if not tells:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +18,10 @@ from minigan.storage.memory import MemoryRun
 from minigan.training.config import Config, NetworkConfig
 from minigan.training.draws import stream
 from minigan.training.experiment import Experiment
+from minigan.training.promises import Shown
 from minigan.training.saved import config_of, not_finite, read_verdict
 from minigan.training.scatter import SIDE
+from minigan.training.settings import shown_by
 from minigan.training.units import Units, standard_units, user_units
 
 OTHERS = ("modes", "hq", "reverse_kl", "mean")  # that only some targets have
@@ -86,6 +89,11 @@ class FinishedRun:
         if self.told is None:
             raise ValueError("this run learned no label")
         return self.told
+
+    @cached_property
+    def shown(self) -> Shown | None:
+        """What its preset sets out to show, where that is more than the verdict, and whether it does."""
+        return shown_by(self.config, self.verdict, self.lines)
 
     @property
     def several(self) -> bool:

@@ -13,6 +13,7 @@ from minigan.reports.finished_run import FinishedRun
 from minigan.reports.style import (
     CHANCE,
     GENERATED,
+    START,
     TARGET,
     draw_legend_below,
     format_count,
@@ -87,9 +88,7 @@ def draw_mode_course(figure: Figure, cell: SubplotSpec, run: FinishedRun) -> Non
     if row is not None and row.judges:
         name = f"within the verdict's range: below {row.bound:.2g}"
         lower.axhspan(low, row.bound, color=CHANCE, alpha=0.25, linewidth=0, label=name)
-    lower.plot(
-        m["step"], seen, color=GENERATED, linestyle="--", label="reverse KL of the modes' shares", **style
-    )
+    lower.plot(m["step"], seen, color=START, linestyle="--", label="reverse KL of the modes' shares", **style)
     lower.set(yscale="log", ylim=(low, high), ylabel="reverse KL, nats")
     for ax in (upper, lower):
         set_steps(ax, m["step"])

@@ -41,6 +41,7 @@ def draw_densities(ax: Axes, run: FinishedRun) -> None:
         grid, density, name = _target_density(distribution, bins)
     peak = heights.max() if coarse else average.max()
     top = 1.6 * min(max(density.max(), peak), 3 * density.max())  # a collapsed generator is one spike
+    top = max(top, 1.08 * min(heights.max(), 4 * density.max()))
     if distribution is None:
         rows = run.real[:: max(1, len(run.real) // 300), 0]
         ax.plot(rows, np.full(len(rows), -0.02 * top), "|", color=TARGET, markersize=5, alpha=0.6)
@@ -50,6 +51,8 @@ def draw_densities(ax: Axes, run: FinishedRun) -> None:
     outside = float(np.mean((x < low) | (x > high)))
     if outside > 0.02:
         name += f", {outside:.0%} outside".replace("%", " %")
+    if heights.max() > top:
+        name += f", up to {heights.max():.2g}"
     ax.stairs(heights, bins, color=GENERATED, alpha=0.55, linewidth=0.9, label=name)
     if not coarse:
         name = f"generated q(x), step {format_count(frames['step'][-1])}"

@@ -54,7 +54,7 @@ def draw_mean(ax: Axes, run: FinishedRun) -> None:
         step, θ, color=GENERATED, linewidth=1, marker=".", markersize=5, label="mean of the generated values"
     )
     ax.set(xlim=(0, step[-1]), xlabel="step", ylabel="mean")
-    ax.set_title(f"Arrival: {θ[-1] - goal_of(run):+.2g} at the end".replace("-", "−"))
+    ax.set_title(f"G's mean at the end: {θ[-1] - goal_of(run):+.2g} from the data's".replace("-", "−"))
     set_ticks(ax.xaxis)
     set_ticks(ax.yaxis)
     draw_legend_below(ax, *ax.get_legend_handles_labels())

@@ -31,7 +31,6 @@ from minigan.reports.two_numbers import is_dirac
 from minigan.reports.verdict_panel import describe_outcome, draw_quantiles, draw_verdict, outcome_colour
 from minigan.storage.directory import RunDirectory
 from minigan.storage.files import storage_error
-from minigan.training.settings import shown_by
 
 
 def overview(run: RunDirectory) -> Figure:
@@ -231,9 +230,10 @@ def _draw_heading(figure: Figure, run: FinishedRun) -> None:
     top: dict[str, Any] = {"va": "top", "fontweight": "bold"}
     figure.suptitle(format_text(c.name, 64), x=0.05, y=0.975, ha="left", fontsize=17, **top)
     figure.text(0.05, 0.93, "   ·   ".join(facts), ha="left", va="top", fontsize=11, color="#333333")
-    outcome, colour = describe_outcome(run), outcome_colour(run)
+    outcome, colour, more = describe_outcome(run), outcome_colour(run), ""
+    if (shown := run.shown) is not None:
+        more = format_text(f"{shown.wanted}; it {outcome}", 110)
+        outcome = f"{'shows' if shown.holds else 'does not show'} what its preset sets out to"
+        colour = GOOD if shown.holds else BAD
     figure.text(0.98, 0.965, outcome, ha="right", fontsize=14, color=colour, **top)
-    if shown := shown_by(c, run.verdict, run.lines):
-        does, colour = ("shows", GOOD) if shown.holds else ("does not show", BAD)
-        said = f"{does} what its preset sets out to: {shown.wanted}"
-        figure.text(0.98, 0.93, format_text(said, 90), ha="right", va="top", fontsize=11, color=colour)
+    figure.text(0.98, 0.93, more, ha="right", va="top", fontsize=11, color="#333333")

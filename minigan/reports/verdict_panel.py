@@ -19,6 +19,7 @@ LEVELS = 300  # of a Q-Q plot between its tails
 TAIL = 30  # values at each end that a Q-Q plot shows one by one
 LEGEND = (0.65, 0.25)  # shares of a panel that the legend of a Q-Q plot takes
 FAR = 1e8  # times its range, from which on a true value is taken off the numbers of its row
+BESIDE = "#555555"  # the colour of what is no judgement
 HEIGHT = 248  # points that sentence and table may take
 MODES = ("modes captured", "high-quality share", "reverse KL, modes")  # rows of the verdict
 COLUMNS = (0.43, 0.59, 0.79)  # right ends, as shares of the width
@@ -92,10 +93,10 @@ def draw_verdict(ax: Axes, run: FinishedRun) -> None:
     lines = textwrap.wrap(sentence, 60)
     write(0.0, 4, "\n".join(lines), fontsize=9, linespacing=1.3)
     y = 16 + 13 * len(lines)
-    missed = "" if v.shortfall is None else " ".join(v.shortfall.lines)
+    missed = "" if v.shortfall is None or run.shown is not None else " ".join(v.shortfall.lines)
     if failure := _describe_failure(run) or missed:
         lines = textwrap.wrap(format_text(failure, 400), 64)
-        write(0.0, y - 4, "\n".join(lines), color=BAD, linespacing=1.3)
+        write(0.0, y - 4, "\n".join(lines), color=BAD if run.shown is None else BESIDE, linespacing=1.3)
         y += 5 + 13 * len(lines)
     heads = ("this\nsample", "perfect\nsampler", "95 %,\ntogether")
     for x, text in zip(COLUMNS, heads, strict=True):
@@ -110,6 +111,7 @@ def draw_verdict(ax: Axes, run: FinishedRun) -> None:
         for x, text in zip(COLUMNS, format_row(row), strict=True):
             write(x, y, text.replace("-", "−"), ha="right")
         mark, colour = ("✓ inside", GOOD) if row.within else ("✗ outside", BAD)
+        colour = colour if run.shown is None else BESIDE
         if row.judges:
             write(0.83, y, mark, color=colour, fontweight="bold")
         y += 14
@@ -147,8 +149,14 @@ def describe_outcome(run: FinishedRun) -> str:
 
 
 def outcome_colour(run: FinishedRun) -> str:
-    """Green where the sample cannot be told from its target, red where it can, grey where too few tell."""
-    return {True: GOOD, False: BAD, None: "#666666"}[run.verdict.indistinguishable]
+    """Green where the sample cannot be told from its target, red where it can; grey where too few tell, and
+    of a preset that is judged by something else.
+    """
+    return (
+        BESIDE
+        if run.shown is not None
+        else {True: GOOD, False: BAD, None: BESIDE}[run.verdict.indistinguishable]
+    )
 
 
 def _describe_failure(run: FinishedRun) -> str:
@@ -162,6 +170,8 @@ def _describe_failure(run: FinishedRun) -> str:
     except (TypeError, LookupError):
         return ""
     names = ", ".join(name for name, _ in pairs)
+    if run.shown is not None and run.shown.holds:
+        return f"Found, in what this preset sets out to show: {names}." if pairs else ""
     return f"Found: {names}. Try next: {pairs[0][1]}" if pairs else ""
 
 

@@ -158,7 +158,8 @@ class Experiment(Steps):
         batches = [self.backend.array(a) for a in (rows, made)]
         D = make_network(self.config, self.config.discriminator, self.backend, rng, self.features, 1)
         spread_bends_of("discriminator", D, rng, self.config, self.distribution, self.units, self.latent_size)
-        optimizer = OPTIMIZERS["adam"](D.parameters, 0.005)
+        # One layer has to be as steep as ln p/q is, where others begin with units as steep as the data want.
+        optimizer = OPTIMIZERS["adam"](D.parameters, 0.3 if len(D.layers) == 1 else 0.005)
         kept = best_response(D, optimizer, *map(constant, batches), after=after)
         return np.stack([self._apply(network, self.units.to_network(x)) for network in kept])
 

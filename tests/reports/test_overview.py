@@ -26,12 +26,20 @@ from minigan.gan.theory.diagnostics import optimal_discriminator
 from minigan.probability.distributions import Normal
 from minigan.probability.planar import ring
 from minigan.probability.text_form import parse
-from minigan.reports import images, one_feature, orbit, several_features, style
+from minigan.reports import finished_run, images, one_feature, orbit, several_features, style
 from minigan.reports import overview as page
 from minigan.reports.discriminator import draw_discriminator
 from minigan.reports.finished_run import read_finished_run
 from minigan.reports.one_feature import draw_densities
-from minigan.reports.verdict_panel import _free_corner, _in_front, _without_target, draw_verdict, format_row
+from minigan.reports.style import BAD, GOOD
+from minigan.reports.verdict_panel import (
+    _free_corner,
+    _in_front,
+    _without_target,
+    describe_outcome,
+    draw_verdict,
+    format_row,
+)
 from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import to_json
@@ -324,12 +332,14 @@ def test_a_dirac_gan_shows_its_orbit_beside_theory(runs):
 def test_a_preset_is_told_by_what_it_sets_out_to_show(runs, monkeypatch, holds):
     run = read_finished_run(RunDirectory.open(runs["dirac"]))
     seen, shown = [], Shown("5 % or less of its circle is left", holds, "")
-    monkeypatch.setattr(page, "shown_by", lambda *about: seen.append(about) or shown)
-    figure = Figure()
-    page._draw_heading(figure, run)
-    said = [text.get_text() for text in figure.texts if "preset" in text.get_text()]
-    does = "shows" if holds else "does not show"
-    assert said == [f"{does} what its preset sets out to: 5 % or less of its circle is left"]
+    monkeypatch.setattr(finished_run, "shown_by", lambda *about: seen.append(about) or shown)
+    figure = page.draw_page(run)
+    does, colour = ("shows", GOOD) if holds else ("does not show", BAD)
+    (headline,) = [text for text in figure.texts if "preset" in text.get_text()]
+    assert headline.get_text() == f"{does} what its preset sets out to" and headline.get_color() == colour
+    assert f"5 % or less of its circle is left; it {describe_outcome(run)}" in texts(figure)
+    table = panel(figure, "Verdict")  # by which this run is not judged
+    assert not {text.get_color() for text in table.texts} & {GOOD, BAD}
     ((config, verdict, lines),) = seen
     means = {row["step"]: row["mean"] for row in lines}
     assert config is run.config and verdict is run.verdict
@@ -490,11 +500,33 @@ def test_title_of_the_discriminator_panel_is_true(copy, q, d, title):
 def test_title_of_the_losses_is_true(copy, value, optimal, title):
     path = copy.path / "metrics.jsonl"
     rows = [json.loads(row) for row in path.read_text().splitlines()]
-    rows[-1] |= {"value_fn": value, "value_optimal": optimal}
+    for row in rows[-3:]:  # of the last five, whose median counts
+        row |= {"value_fn": value, "value_optimal": optimal}
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     said = panel(page.overview(copy), "Losses").get_title(loc="left")
     test_can = title.endswith("cannot tell") and json.loads((copy.path / "verdict.json").read_text())
     assert said.endswith(title + (", a test can" if test_can and test_can["distinguishable"] else ""))
+
+
+def test_one_evaluation_does_not_say_that_d_could_do_better(copy):
+    path = copy.path / "metrics.jsonl"
+    rows = [json.loads(row) for row in path.read_text().splitlines()]
+    for row in rows:
+        row |= {"value_fn": 1.38, "value_optimal": 1.38}
+    rows[-1]["value_fn"] = 1.5
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "could do better" not in panel(page.overview(copy), "Losses").get_title(loc="left")
+
+
+def test_the_truth_beside_a_critic_is_of_the_same_step(copy):
+    config = copy.path / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"objective": "wasserstein"}))
+    path = copy.path / "metrics.jsonl"
+    rows = [json.loads(row) for row in path.read_text().splitlines()]
+    for optimal, said in ((-0.5, True), (None, False)):
+        rows[-1] |= {"value_fn": -0.4, "value_optimal": optimal}
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        assert ("true" in panel(page.overview(copy), "Losses").get_title(loc="left")) == said
 
 
 def test_losses_and_distances_are_those_of_the_metrics(runs):
@@ -721,7 +753,7 @@ def test_place_that_cannot_be_written_is_refused(copy):
 
 
 # ── densities ───────────────────────────────────────────────────────────────────────────────────────────
-def densities_panel(distribution, seed=0):
+def densities_panel(distribution, seed=0, sample=None):
     """The panel of densities of a perfect sampler of ``distribution``, with the frames a run would keep."""
     from minigan.training.curves import BINS, bulk
 
@@ -730,7 +762,8 @@ def densities_panel(distribution, seed=0):
     edges = np.linspace(low - margin, high + margin, BINS + 1)
     p = np.diff(distribution.cdf(edges)) / np.diff(edges)
     frames = {"edges": edges, "p": p, "average": p[None], "q": p[None], "step": np.array([7])}
-    sample = np.asarray(distribution.sample(np.random.default_rng(seed), (4000,)))[:, None]
+    drawn = distribution.sample(np.random.default_rng(seed), (4000,)) if sample is None else sample
+    sample = np.asarray(drawn)[:, None]
     config = resolve(environ={})
     run = SimpleNamespace(
         frames=frames, sample=sample, distribution=distribution, names=("x",), config=config
@@ -774,6 +807,14 @@ def test_a_start_that_is_cut_says_so_and_values_outside_are_counted():
     assert "up to" not in texts_of(ax) and "outside" not in texts_of(ax)
     ax = densities_panel(parse("lognormal(0, 5)"))
     assert re.search(r"\d+ % outside", texts_of(ax))
+
+
+def test_a_spike_of_the_histogram_that_a_curve_smooths_away_is_in_view():
+    distribution = parse("normal(0, 1)")
+    spike = np.r_[np.full(600, 0.31), distribution.sample(np.random.default_rng(0), (3400,))]
+    ax = densities_panel(distribution, sample=spike)
+    highest = max(patch.get_data().values.max() for patch in ax.patches if hasattr(patch, "get_data"))
+    assert highest > 1.0 and (ax.get_ylim()[1] > highest or f"up to {highest:.2g}" in texts_of(ax))
 
 
 def texts_of(ax):
