@@ -4,7 +4,7 @@
 # make peers     speed beside PyTorch, JAX and others    make soak      the injections of faults at length
 # make report    tables and picture of docs/             make docs      the site, under build/docs/html
 # make dist      the archives, checked and installed    make browser   the pages in Chromium, if it is there
-# make clean     remove what make has made
+# make studio    the live page of the default GAN        make clean     remove what make has made
 # Each makes .venv and installs what it needs.
 PYTHON ?= python3
 BIN = .venv/bin
@@ -15,10 +15,13 @@ PARALLEL = -n $(WORKERS) --dist worksteal
 # The suite starts hundreds of processes: what they import is compiled once, not in each.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help run test browser coverage lint bench quality peers soak report docs dist clean
+.PHONY: help run studio test browser coverage lint bench quality peers soak report docs dist clean
 
 run: .venv/installed-plot
 	$(BIN)/minigan train
+
+studio: .venv/installed-ui
+	$(BIN)/minigan studio
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile

@@ -226,7 +226,8 @@ class LivePage:
     def show(self, seen: Sight) -> None:
         """Draw what is seen, and say that it was sent."""
         if seen.run != self._run or self._stale(seen):
-            self._run, self._open = seen.run, set()
+            self._run = seen.run
+            self._open = {k for k in self._open if self.panels[k].lasting}
             self._scene = seen.scene
         self._build(self._active, seen)
         self.panels[self._active].show(seen)

@@ -30,7 +30,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 class Settings(Panel):
     """All settings; a change is sent as it is made."""
 
-    title = "Settings"
+    title, lasting = "Settings", True
 
     def __init__(self, widgets: Widgets, course: Course) -> None:
         self.widgets, self.course = widgets, course

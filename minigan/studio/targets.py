@@ -27,7 +27,7 @@ BUMP = np.array([(-3.0, 0.0), (-2.0, 0.15), (-1.0, 0.9), (0.0, 0.25), (1.0, 0.25
 class Targets(Panel):
     """Four ways to say what is to be learnt; each begins a game anew."""
 
-    title = "Target"
+    title, lasting = "Target", True
 
     def __init__(self, widgets: Widgets, course: Course) -> None:
         self.widgets, self.course = widgets, course

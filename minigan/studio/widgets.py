@@ -109,10 +109,12 @@ class Panel:
 
     title  on the tab
     parts  of a frame that it shows
+    lasting  whether it stays as it is when another game begins
     """
 
     title = ""
     parts: tuple[str, ...] = ()
+    lasting = False
 
     def build(self, seen: Any) -> Any:
         """What Bokeh draws, for this game."""

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from bokeh.layouts import gridplot
+from bokeh.layouts import column, row
 from bokeh.models import BoxAnnotation, DataRange1d, Range1d
 
 from minigan.views.frame import Frame, Scene
@@ -51,8 +51,11 @@ class CurvesView(View):
         for each in panels:
             each.vspan(x="x", source=self._cursor, color=look.chance, line_width=1, line_alpha=0.8)
             each.vspan(x="x", source=self._findings, color=look.bad, line_width=1.4, line_dash=[2, 3])
+        for each in panels:
+            each.toolbar_location = None
         rows = [panels[k : k + columns] for k in range(0, len(panels), columns)]
-        self.layout = gridplot(rows, sizing_mode="stretch_width", toolbar_location=None, merge_tools=False)
+        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "spacing": 4}
+        self.layout = column([row(some, **wide) if columns > 1 else some[0] for some in rows], **wide)
         self.take_bands(scene)
 
     def _panel(self, title: str, unit: str, **options: Any) -> Any:

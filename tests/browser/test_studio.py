@@ -1,0 +1,179 @@
+"""The studio's page in a real browser: each control once, every tab in both looks, and what it asks for."""
+
+import pytest
+
+import minigan as mg
+from minigan.studio.course import wait_for
+
+SMALL = {"batch": 32, "steps": 3000, "eval_samples": 500}
+MODEL = "Bokeh.documents[0].get_model_by_name"
+BUTTON = """((...arguments_) => {
+  const model = Bokeh.documents[0].get_model_by_name(arguments_[0]);
+  const within = (views) => {
+    for (const view of views) {
+      const found = view.model === model ? view : within([...(view.child_views || [])]);
+      if (found) return found;
+    }
+    return null;
+  };
+  const view = within([...Bokeh.index.roots]);
+  return view ? view.shadow_el.querySelector('button') : null })(...arguments)"""
+NAMES = ("Distributions", "Curves", "Networks", "Tape", "Program", "Two numbers", "Settings", "Target")
+TABS = {name: k for k, name in enumerate(NAMES)}
+
+
+class Hand:
+    """Who uses a page in the browser."""
+
+    def __init__(self, browser, page, look="light"):
+        self.browser, self.course = browser, page._opened.course
+        browser.offline(False)
+        browser.errors()
+        browser.requests()
+        browser.driver.set_window_size(1440, 900)
+        browser.driver.get(f"{page.url}?look={look}")
+        browser.until(
+            "window.Bokeh !== undefined && Bokeh.documents.length > 0 && Bokeh.documents[0].is_idle"
+        )
+        browser.until(f"Number({MODEL}('heard').value) > 0")  # it has answered: who it is told to is there
+
+    def press(self, name):
+        self.browser.run(BUTTON, name).click()
+
+    def set(self, name, key, value):
+        self.browser.run(f"({MODEL}(arguments[0])[arguments[1]] = arguments[2], 1)", name, key, value)
+
+    def read(self, name, key):
+        return self.browser.run(f"{MODEL}(arguments[0])[arguments[1]]", name, key)
+
+    def column(self, source, name):
+        script = (
+            "Array.from([...Bokeh.documents[0]._all_models.values()].find((m) => m.name === arguments[0])"
+        )
+        return self.browser.run(f"{script}.data[arguments[1]])", source, name)
+
+    def step(self, number):
+        self.browser.until(f"document.getElementById('step').innerText.startsWith('step {number} ')")
+
+    def open(self, title):
+        self.set("tabs", "active", TABS[title])
+
+    def done(self, number=1):
+        """What waits until so many commands more were obeyed."""
+        before = self.course.obeyed
+        return lambda: wait_for(lambda: self.course.obeyed >= before + number)
+
+
+@pytest.fixture
+def hand(browser):
+    with mg.studio("normal(4, 1.25)", **SMALL) as page:
+        yield Hand(browser, page)
+        browser.driver.get("about:blank")
+
+
+def test_a_game_is_stepped_played_and_rewound(hand, browser):
+    hand.press("round")
+    hand.step(1)
+    first = hand.column("densities", "q")
+    hand.press("step_d")
+    browser.until("document.getElementById('step').innerText.includes(\"G's turn\")")
+    hand.press("step_g")
+    hand.step(2)
+    hand.set("count", "value", 40)
+    obeyed = hand.done()
+    hand.press("rounds")
+    assert obeyed()
+    hand.step(42)
+    assert hand.column("densities", "q") != first
+    bits = {name: array.tobytes() for name, array in hand.course.latest.arrays.items()}
+    hand.set("rewind", "value", [kept.place for kept in hand.course.record].index((1, "D")))
+    hand.step(1)
+    browser.until(f"{MODEL}('heard').value > 0")
+    assert hand.column("densities", "q") == first, "the very picture of that step"
+    obeyed = hand.done()
+    hand.press("step_d")
+    hand.press("step_g")
+    hand.step(2)
+    hand.press("rounds")
+    hand.step(42)
+    assert {name: array.tobytes() for name, array in hand.course.latest.arrays.items()} == bits
+    hand.press("play")
+    assert wait_for(lambda: hand.course.latest.step > 100)
+    hand.press("play")
+    assert wait_for(lambda: not hand.course.status.playing)
+    hand.press("restart")
+    hand.step(0)
+    assert browser.errors() == []
+    asked = browser.requests()
+    assert asked and all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in asked), asked
+
+
+def test_what_is_inside_is_shown(hand, browser):
+    hand.set("count", "value", 120)
+    hand.press("rounds")
+    hand.step(120)
+    hand.open("Curves")
+    every = "[...Bokeh.documents[0]._all_models.values()]"
+    browser.until(f"{every}.some((m) => m.name === 'rows' && m.data.step.length > 0)")
+    hand.open("Networks")
+    assert wait_for(lambda: browser.run(f"{MODEL}('array') !== null"))
+    hand.set("array", "value", "D 0.W")
+    hand.open("Tape")
+    browser.until(f"{MODEL}('tape_where')?.text?.includes('0 of')")
+    for count in (1, 2, 3):
+        hand.press("tape_next")
+        browser.until(f"{MODEL}('tape_where')?.text?.startsWith('{count} of')")
+    browser.until(f"{MODEL}('tape_detail')?.text?.includes('cotangent')")
+    boxes = "[...Bokeh.documents[0]._all_models.values()].find((m) => m.name === 'boxes')"
+    browser.run(f"({boxes}.selected.indices = [{boxes}.data.label.indexOf('D.0.W')], 1)")
+    browser.until(f"{MODEL}('tape_detail')?.text?.includes('no rule has reached it yet')")
+    hand.open("Program")
+    browser.until(f"{MODEL}('program_text_1')?.text?.includes('values in')")
+    hand.set("program_0", "value", "C, as native runs it")
+    browser.until(f"{MODEL}('program_text_0')?.text?.includes('float')")
+    assert browser.errors() == []
+
+
+def test_what_is_learnt_is_drawn_set_and_uploaded(hand, browser, tmp_path):
+    hand.open("Target")
+    browser.until(f"{MODEL}('learn_points') !== null")
+    points = "[...Bokeh.documents[0]._all_models.values()].find((m) => m.name === 'drawn_points')"
+    browser.run(f"({points}.data = {{x: [0, 1, 1], y: [0, 0, 1]}}, 1)")
+    obeyed = hand.done()
+    hand.press("learn_points")
+    assert obeyed() and hand.course._experiment.features == 2
+    obeyed = hand.done()
+    hand.press("learn_density")
+    assert obeyed() and hand.course._experiment.features == 1
+    (tmp_path / "own.csv").write_text("a,b\n" + "\n".join(f"{k},{k * k % 7}" for k in range(40)))
+    script = BUTTON.replace("'button'", "'input[type=file]'")
+    obeyed = hand.done()
+    browser.run(script, "upload").send_keys(str(tmp_path / "own.csv"))
+    assert obeyed() and hand.course._experiment.names == ("a", "b")
+    obeyed = hand.done()
+    hand.course.send({"do": "set", "settings": {"data": str(tmp_path / "own.csv")}})
+    assert obeyed()
+    browser.until("document.getElementById('message').innerText.includes('opens no files')")
+    hand.open("Settings")
+    browser.until(f"{MODEL}('set generator_optimizer.rate') !== null")
+    obeyed = hand.done()
+    hand.set("set generator_optimizer.rate", "value", "0.02")
+    assert obeyed() and hand.course.config.generator_optimizer.rate == 0.02
+    assert browser.errors() == []
+
+
+@pytest.mark.parametrize("preset", ["ring8", "wgan-gp", "dirac-gan"])
+def test_every_tab_is_drawn_in_both_looks_without_a_complaint(browser, preset):
+    with mg.studio(preset=preset, eval_samples=500) as page:
+        for look, size in (("light", (1440, 900)), ("dark", (1024, 768))):
+            hand = Hand(browser, page, look)
+            browser.driver.set_window_size(*size)
+            hand.set("count", "value", 20)
+            hand.press("rounds")
+            for title in TABS:
+                hand.open(title)
+                heard = int(hand.read("heard", "value"))
+                browser.until(f"{MODEL}('tabs').active === {TABS[title]}")
+                assert wait_for(lambda heard=heard, hand=hand: int(hand.read("heard", "value")) > heard)
+            assert browser.errors() == []
+        browser.driver.get("about:blank")
