@@ -354,16 +354,16 @@ class Course:
                 e.advance(count)
             took = time.perf_counter() - began
             self._pace = min(max(1.0, PATIENCE * count / max(took, 1e-9)), 4 * self._pace, 1e6)
+        ends, says, refused = e.step >= status.until, "", False
         if not all(np.isfinite(loss).all() for loss in e.losses()):
-            self.status = replace(self.status, playing=False)
-            self._say(f"the losses stopped being finite at step {e.step}; rewind, and lower the rates", True)
-            publish = True
-        if e.step >= status.until:
-            self.status = replace(self.status, playing=False)
-            if e.step >= self.config.steps:
-                self._say(f"all {e.step} steps are played")
-        if publish:
+            ends, refused = True, True
+            says = f"the losses stopped being finite at step {e.step}; rewind, and lower the rates"
+        elif e.step >= self.config.steps:
+            says = f"all {e.step} steps are played"
+        if publish or ends:
             self._publish()
+        if ends:  # last, and at once: who sees that it ended sees where
+            self.status = replace(self.status, playing=False, rate=0.0, message=says, refused=refused)
 
     def _remember(self) -> None:
         """Note the parameters before a step, to measure its update."""
