@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-TITLES = {  # of the pages; a file without one is refused
+TITLES = {  # of the pages; any other has the name of its file
     "information_and_entropy": "Information and entropy",
     "kl_js_ks": "Divergences: KL, JS and KS",
     "generative_and_discriminative": "Generative and discriminative models",
@@ -80,7 +80,7 @@ def escaped(text: str) -> str:
 def title_of(path: Path) -> str:
     """The title of an example: its number and its name."""
     number, _, name = path.stem.partition("_")
-    return f"{number} {TITLES[name]}"
+    return f"{number} {TITLES.get(name, name.replace('_', ' ').capitalize())}"
 
 
 def staged(path: Path) -> str:
