@@ -24,6 +24,7 @@ from minigan.views.frame import Frame, LineFrame, PlaneFrame, Scene
 
 ROWS = 400  # of the target, and of a last sample, in a scatter
 LOOKS = ("light", "dark")
+MOST = 4_900_000  # bytes up to which the printed page has a place in the file as well
 WIDE = 630  # pixels of a panel of the plane, of which two stand beside each other
 ENVIRONMENT = (
     "minigan", "python", "numpy", "scipy", "platform", "cpu", "cores", "backend_used", "executed",
@@ -51,12 +52,14 @@ def run_as_page(run: RunDirectory) -> str:
         section("How to repeat it", *_repeat(finished)),
         section("Settings", _settings(c)),
         section("Environment", pairs(environment_of(finished.status))),
-        *([section("The page", _png(page))] if page.is_file() else []),
     ]
     outcome = f'<p class="outcome {good}">{escape(finished.verdict.headline.capitalize())}</p>'
     if shown := describe_shown(c, finished.verdict, rows):
         outcome += f'<p class="facts">{escape(shown)}</p>'
-    return whole(c.name, facts, outcome, sections, data)
+    text = whole(c.name, facts, outcome, sections, data)
+    if page.is_file() and len(text) + 4 * page.stat().st_size // 3 < MOST:
+        text = whole(c.name, facts, outcome, [*sections, section("The page", _png(page))], data)
+    return text
 
 
 # ── figures ─────────────────────────────────────────────────────────────────────────────────────────────────
