@@ -1,6 +1,6 @@
-"""Whether text lies on text, or a legend on its curve, on the page of any preset.
+"""Whether text lies on text, or a legend on its curve, on the page of any preset, of data and of classes.
 
-    python -m bench.pages                          every preset, in a hundred steps
+    python -m bench.pages                          every preset and other cases, in a hundred steps
     python -m bench.pages --steps 0                as long as each trains, half an hour in all
     python -m bench.pages --only ring8 --keep DIR  one of them; its page is left there, to be looked at
 
@@ -31,6 +31,12 @@ from minigan.training.settings import resolve
 from minigan.training.trainer import train
 
 STEPS = 100
+CASES = {  # pages that no preset has: (rows, features) of data, or settings
+    "3 rows": (3, 1), "60 rows": (60, 1), "300 rows of two": (300, 2), "900 rows of five": (900, 5),
+    "classes": ["target=0.3*normal(-1, 0.5) + 0.7*laplace(2, 1)", "label=component"],
+    "gap": ["target=0.5*uniform(-3, -1) + 0.5*uniform(1, 3)", "method=plain"],
+    "tails": ["target=cauchy(0, 1)"],
+}  # fmt: skip
 SLACK = 1.5  # pixels that boxes may share: they are a little larger than the ink
 
 
@@ -101,12 +107,28 @@ def _shrunk(box) -> Bbox:
     return Bbox.from_extents(box.x0 + SLACK, box.y0 + SLACK, box.x1 - SLACK, box.y1 - SLACK)
 
 
+def settings(name, root):
+    """(preset or None, settings) of a page: of a preset, or of one of ``CASES``."""
+    if name in PRESETS:
+        return name, []
+    given = CASES[name]
+    if isinstance(given, tuple):  # rows of data
+        place = Path(root) / f"{name.replace(' ', '-')}.csv"
+        names = ",".join("xyzuvw"[: given[1]])
+        np.savetxt(
+            place, np.random.default_rng(0).gamma(2.0, size=given), "%.4f", ",", header=names, comments=""
+        )
+        given = [f"data={place}"]
+    return None, given
+
+
 def look(name, steps, root, keep=None):
-    """The overlaps on the page of a preset that trained for so many steps, or for its own where 0."""
+    """The overlaps on the page of a preset, or a case, that trained for so many steps, or its own where 0."""
     short = [f"steps={steps}", f"eval_every={max(steps // 10, 1)}"] if steps else []
-    config = resolve(name, environ={}, sets=short)
+    preset, sets = settings(name, root)
+    config = resolve(preset, environ={}, sets=[*sets, *short])
     data = read_configured(config)
-    with RunDirectory.create(Path(root), name, to_json(config)) as run:
+    with RunDirectory.create(Path(root), config.name, to_json(config)) as run:
         train(Experiment(config, data=data), run)
     figure = overview(RunDirectory.open(run.path))
     found = overlaps(FigureCanvasAgg(figure))
@@ -120,12 +142,14 @@ def main(arguments=None):
     """Print what lies on what; 1 if anything does."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--steps", type=int, default=STEPS, help="of each run; 0 for as many as it has")
-    parser.add_argument("--only", action="append", choices=PRESETS, metavar="PRESET", help="repeatable")
+    parser.add_argument(
+        "--only", action="append", choices=[*PRESETS, *CASES], metavar="PAGE", help="repeatable"
+    )
     parser.add_argument("--keep", metavar="DIR", help="leave the pages there")
     options = parser.parse_args(arguments)
     failed = 0
     with tempfile.TemporaryDirectory() as root:
-        for name in options.only or PRESETS:
+        for name in options.only or [*PRESETS, *CASES]:
             found = look(name, options.steps, root, options.keep)
             failed += bool(found)
             print(f"{name}: {'; '.join(found) or 'nothing on anything'}", flush=True)

@@ -44,7 +44,7 @@ def main(n=300, figure="generative_and_discriminative.png"):
           f"{softmax.score(fresh, labels):.1%}, posteriors {gap:.3f} apart on average.")  # fmt: skip
 
     model, outlier = fits["generative"], np.array([[60.0, -40.0]])
-    print("Only the generative model makes new rows:", *model.sample(3, rng)[0].round(1).tolist())
+    print("Only the generative model makes new rows:", *(model.sample(3, rng)[0].round(1) + 0.0).tolist())
     log_p, p = model.log_density(outlier)[0], model.density(outlier)[0]
     print(f"and knows that x = {outlier[0].tolist()} is no such row: ln p(x) = {log_p:.0f}, p(x) = {p:.0f}.")
     for name, fit in fits.items():

@@ -61,7 +61,7 @@ def main(lengths=(5, 20, 1000), batch=512, figure="v_and_js.png"):
     print(f"{'d':>5} {'V(G, D*)':>10} {'ln 4 − 2 JS':>12} {'JS':>8} "
           + "".join(f"{f'{n} steps':>12}" for n in lengths))  # fmt: skip
     for k in range(0, len(SHIFTS), 2):
-        said = "".join(f"{j + 0.0:12.4f}" for j in implied_js(reached[:, k]).round(4))
+        said = "".join(f"{j:12.4f}" for j in np.maximum(implied_js(reached[:, k]).round(4), 0.0))  # a bound
         print(f"{SHIFTS[k]:5.1f} {best[k]:10.6f} {value_at_optimum(js[k]):12.6f} {js[k]:8.4f} {said}")
     if figure:
         draw(figure, lengths, reached, js)
