@@ -3,6 +3,7 @@
 import ast
 import re
 import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,15 @@ def escaped(text: str) -> str:
     return "".join(parts)
 
 
+def reads(said: str) -> str:
+    """The docstring of an example as reST: paragraphs, and what is indented as it stands."""
+    parts = re.split(r"\n\s*\n", said)
+    kept = [
+        f"::\n\n{textwrap.indent(part, '    ')}" if part[:2].isspace() else escaped(part) for part in parts
+    ]
+    return "\n\n".join(kept)
+
+
 def title_of(path: Path) -> str:
     """The title of an example: its number and its name."""
     number, _, name = path.stem.partition("_")
@@ -100,7 +110,7 @@ def staged(path: Path) -> str:
         said += f"\n\nThis page was made {how}; the script itself does more."
     if name in DRAWN:
         rest = [line.replace("    main()", "    found = main()") for line in rest] + [DRAWN[name]]
-    head = f'r"""\n{title}\n{"=" * len(title)}\n\n{escaped(said)}\n"""\n'
+    head = f'r"""\n{title}\n{"=" * len(title)}\n\n{reads(said)}\n"""\n'
     return head + "".join(rest)
 
 
