@@ -46,9 +46,11 @@ def until(condition, seconds=30.0):
 
 def rate(course, seconds):
     """Rounds a second of a game that is played."""
+    was = course.obeyed
     course.send({"do": "restart", "seed": 0})
     course.send({"do": "play"})
-    until(lambda: course.latest.step > 50)
+    until(lambda: course.obeyed >= was + 2)
+    time.sleep(0.5)
     began, step = time.perf_counter(), course._experiment.step
     time.sleep(seconds)
     return (course._experiment.step - step) / (time.perf_counter() - began)

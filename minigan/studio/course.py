@@ -25,7 +25,7 @@ from minigan.training.data import Data
 from minigan.training.experiment import Experiment
 from minigan.views.snapshot import Recorder, Snapshot, snapshot
 
-GLANCE = 1 / 25  # s between two snapshots while somebody looks
+GLANCE = 1 / 16  # s between two snapshots while somebody looks
 RECORD = 0.25  # s between two that are kept although nobody does
 ATTENTION = 1.5  # s for which a look counts
 PATIENCE = 0.012  # s of training between two looks at the queue

@@ -19,7 +19,7 @@ from minigan.views.reader import Reader
 from minigan.views.snapshot import Snapshot
 
 SHARE = 0.04  # of the time for lines of metrics while it is played
-PAUSE = 0.002  # s between two looks for something new
+PAUSE = 0.008  # s between two looks for something new
 ATTENTION = 1.5  # s for which a wish counts
 MOST_ROWS = 400
 
@@ -51,6 +51,7 @@ class Watch:
         self._wishes: dict[str, float] = {}
         self._asked: SimpleQueue[tuple[str, Callable[[Reader, Snapshot], Any]]] = SimpleQueue()
         self.answers: dict[str, Any] = {}
+        self._demand = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="minigan-watch", daemon=True)
         self._run_number, self._left = course.status.run, course.status.left
@@ -77,6 +78,7 @@ class Watch:
         now = time.monotonic()
         for part in parts:
             self._wishes[part] = now
+        self._demand = True
         self.course.look()
 
     def ask(self, key: str, question: Callable[[Reader, Snapshot], Any]) -> None:
@@ -110,11 +112,11 @@ class Watch:
             self._answer()
             wanted, latest = self._wanted(), self.course.latest
             state = (id(latest), wanted, len(self._rows), id(self._scene))
-            if not wanted or state == shown:
+            if not wanted or state == shown or not self._demand:
                 if not (wanted and self._more(latest)):
                     self._closing.wait(PAUSE if wanted else 0.02)
                 continue
-            number += 1
+            number, self._demand = number + 1, False  # a frame for each time that a page was ready for one
             try:
                 self._follow(latest)
                 self.seen = self._look(number, latest, wanted)
