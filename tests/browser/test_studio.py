@@ -1,5 +1,6 @@
 """The studio's page in a real browser: each control once, every tab in both looks, and what it asks for."""
 
+import numpy as np
 import pytest
 
 import minigan as mg
@@ -26,7 +27,7 @@ class Hand:
     """Who uses a page in the browser."""
 
     def __init__(self, browser, page, look="light"):
-        self.browser, self.course = browser, page._opened.course
+        self.browser, self.course, self.watch = browser, page._opened.course, page._opened.watch
         browser.offline(False)
         browser.errors()
         browser.requests()
@@ -38,7 +39,7 @@ class Hand:
         browser.until(f"Number({MODEL}('heard').value) > 0")  # it has answered: who it is told to is there
 
     def press(self, name):
-        self.browser.run(BUTTON, name).click()
+        self.browser.run(f"({BUTTON}.click(), 1)", name)  # a label that changes makes another button
 
     def set(self, name, key, value):
         self.browser.run(f"({MODEL}(arguments[0])[arguments[1]] = arguments[2], 1)", name, key, value)
@@ -51,6 +52,18 @@ class Hand:
             "Array.from([...Bokeh.documents[0]._all_models.values()].find((m) => m.name === arguments[0])"
         )
         return self.browser.run(f"{script}.data[arguments[1]])", source, name)
+
+    def picture(self):
+        """The generated density as the browser has it, once it is that of the newest step."""
+
+        def there():
+            frame = self.watch.seen.frame
+            if frame.line is None or (frame.step, frame.turn) != self.course.latest.place:
+                return False
+            return np.allclose(self.column("densities", "q"), frame.line.q, rtol=1e-5, atol=1e-9)
+
+        assert wait_for(there)
+        return self.column("densities", "q")
 
     def step(self, number):
         self.browser.until(f"document.getElementById('step').innerText.startsWith('step {number} ')")
@@ -74,7 +87,7 @@ def hand(browser):
 def test_a_game_is_stepped_played_and_rewound(hand, browser):
     hand.press("round")
     hand.step(1)
-    first = hand.column("densities", "q")
+    first = hand.picture()
     hand.press("step_d")
     browser.until("document.getElementById('step').innerText.includes(\"G's turn\")")
     hand.press("step_g")
@@ -84,12 +97,12 @@ def test_a_game_is_stepped_played_and_rewound(hand, browser):
     hand.press("rounds")
     assert obeyed()
     hand.step(42)
-    assert hand.column("densities", "q") != first
+    assert hand.picture() != first
     bits = {name: array.tobytes() for name, array in hand.course.latest.arrays.items()}
     hand.set("rewind", "value", [kept.place for kept in hand.course.record].index((1, "D")))
     hand.step(1)
     browser.until(f"{MODEL}('heard').value > 0")
-    assert hand.column("densities", "q") == first, "the very picture of that step"
+    assert hand.picture() == first, "the very picture of that step"
     obeyed = hand.done()
     hand.press("step_d")
     hand.press("step_g")
