@@ -4,9 +4,11 @@
     python -m bench.verdict --draws 500      fewer
     python -m bench.verdict --only "82 real values" --write
                                              one line, in its place among the stored ones
+    python -m bench.verdict --parts --write  the lines on missing parts alone, in theirs
 
 A perfect sampler passes in 95 % of cases by definition. The wrong ones are those that the verdict's own
-sentence speaks of: a shift, a scale, a part or a mode that is missing. In every draw rows and headline are
+sentence speaks of: a shift, a scale, a part or a mode that is missing; the part where it is hardest to find,
+in the middle, and at other places. In every draw rows and headline are
 compared: one is outside exactly where the headline is red.
 """
 
@@ -15,6 +17,7 @@ import json
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 
 import numpy as np
 
@@ -68,23 +71,40 @@ def _without(weights, target):
     return lambda n, rng: judge(lacking.sample(rng, (n,)), full, rng)
 
 
-def _wrong(shift=0.0, scale=1.0, cut=0.0):
-    """Judge values of a normal distribution that is shifted, scaled, or without its lowest part."""
+def _judged(x, rows, rng):
+    """Judge values against a normal distribution, or against so many of its values."""
+    target = Normal(0, 1)
+    return judge(x, target, rng) if rows is None else judge_two_sample(x, target.sample(rng, (rows,)), rng)
+
+
+def _wrong(shift=0.0, scale=1.0, cut=0.0, place=0.0, rows=None):
+    """Judge values of a normal distribution that is shifted, scaled, or without a part.
+
+    ``cut`` is the share that is missing, ``place`` the share of the rest that is below it.
+    """
 
     def verdict(n, rng):
         target = Normal(0, 1)
-        x = target.quantile(cut + (1 - cut) * rng.random(n)) if cut else target.sample(rng, (n,))
-        return judge(shift + scale * x, target, rng)
+        u = (1 - cut) * rng.random(n)
+        x = target.quantile(np.where(u < (1 - cut) * place, u, u + cut)) if cut else target.sample(rng, (n,))
+        return _judged(shift + scale * x, rows, rng)
 
     return verdict
 
 
-def _at_the_limit(kind):
+@cache
+def _power(n, rows):
+    """What the verdict says that it finds in 9 of 10 cases."""
+    rng = np.random.default_rng(n)
+    return _judged(Normal(0, 1).sample(rng, (n,)), rows, rng).power
+
+
+def _at_the_limit(kind, place=0.0, rows=None):
     """The deviation that the verdict says it finds in 9 of 10 cases."""
 
     def verdict(n, rng):
-        power = judge(Normal(0, 1).sample(rng, (n,)), Normal(0, 1), rng).power
-        return _wrong(**{"cut" if kind == "missing" else kind: getattr(power, kind)})(n, rng)
+        stated = {"cut" if kind == "missing" else kind: getattr(_power(n, rows), kind)}
+        return _wrong(**stated, place=place, rows=rows)(n, rng)
 
     return verdict
 
@@ -96,8 +116,17 @@ WRONG = {
     "a middle mode of 2 % missing": _without("0.5*normal(-2, 0.3) + 0.5*normal(2, 0.3)", SMALL_MODE),
     "the shift it states": _at_the_limit("shift"),
     "the scale it states": _at_the_limit("scale"),
-    "the missing part it states": _at_the_limit("missing"),
 }
+PARTS = {
+    "the missing part it states, in the middle": _at_the_limit("missing", 0.5),
+    "the same with 0.4 of the rest below": _at_the_limit("missing", 0.4),
+    "the same at the lower end": _at_the_limit("missing", 0.0),
+    "in the middle, beside 82 real values": _at_the_limit("missing", 0.5, ROWS),
+    "in the middle, beside 10 000 real values": _at_the_limit("missing", 0.5, 10_000),
+}
+PART_SIZES = (50, 100, 1000, 10_000, 100_000, 1_000_000)  # of these against the distribution itself
+LONG = 10**5  # values, from which on there is a tenth of the draws
+ALL = {**PERFECT, **WRONG, **PARTS}
 
 
 def draw(task):
@@ -105,12 +134,12 @@ def draw(task):
     from threadpoolctl import threadpool_limits
 
     name, n, first, count = task
-    verdict, passed, disagreed = {**PERFECT, **WRONG}[name], 0, 0
+    verdict, passed, disagreed = ALL[name], 0, 0
     with threadpool_limits(1, user_api="blas"):
         for k in range(first, first + count):
             found = verdict(n, np.random.default_rng([n, k]))
             passed += not found.distinguishable
-            disagreed += found.distinguishable != any(not row.within for row in found.rows)
+            disagreed += bool(found.distinguishable) != any(not row.within for row in found.rows)
     return passed, disagreed
 
 
@@ -119,9 +148,24 @@ def merged(results):
     path = RESULTS / "verdict.json"
     stored = json.loads(path.read_text())["results"] if path.exists() else []
     known = {(r["name"], r["n"]): r for r in (*stored, *results)}
-    names = [*PERFECT, *WRONG]
+    names = list(ALL)
     lines = [r for r in known.values() if r["name"] in names]
     return sorted(lines, key=lambda r: (names.index(r["name"]), r["n"]))
+
+
+def planned(options):
+    """(name, values, draws) of each line that is asked for."""
+    perfect = [
+        (name, n, options.draws // (5 if name == DEAR else 1)) for name in PERFECT for n in options.sizes
+    ]
+    wrong = [(name, max(options.sizes), options.wrong) for name in WRONG]
+    parts = [
+        (name, n, options.wrong // (10 if n >= LONG else 1))
+        for name in PARTS
+        for n in ((10_000,) if "real" in name else PART_SIZES)
+    ]
+    plan = parts if options.parts else [*perfect, *wrong, *parts]
+    return [line for line in plan if not options.only or line[0] in options.only]
 
 
 def measure(pool, name, n, draws):
@@ -153,19 +197,17 @@ def main(arguments=None):
     parser.add_argument("--wrong", type=int, default=1000, help="of each wrong one")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--only", action="append", help="this line; repeatable")
+    parser.add_argument("--parts", action="store_true", help="only the lines on missing parts")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args(arguments)
-    plan = [(name, n, options.draws // (5 if name == DEAR else 1)) for name in PERFECT for n in options.sizes]
-    plan += [(name, max(options.sizes), options.wrong) for name in WRONG]
     results = []
     with ProcessPoolExecutor(options.jobs) as pool:
-        for name, n, draws in plan:
-            if not options.only or name in options.only:
-                results.append(measure(pool, name, n, draws))
-                print("  ".join(map(str, cells(results[-1]))), file=sys.stderr, flush=True)
-                if options.write:
-                    path = write("verdict", {"results": merged(results)})
+        for line in planned(options):
+            results.append(measure(pool, *line))
+            print("  ".join(map(str, cells(results[-1]))), file=sys.stderr, flush=True)
+            if options.write:
+                path = write("verdict", {"results": merged(results)})
     print(table(HEADER, [cells(result) for result in results]))
     if options.write:
         print(path, file=sys.stderr)

@@ -14,7 +14,15 @@ import numpy as np
 from minigan.evaluation.joint import LEVEL, GammaTail, Joint, KolmogorovTail, NormalTail
 from minigan.evaluation.modes import modes_of
 from minigan.evaluation.one_feature import mode_deviations, mode_measures, mode_tails
-from minigan.evaluation.power import Power, found, needed
+from minigan.evaluation.power import (
+    MODE,
+    OF_A_FEATURE,
+    Power,
+    found,
+    missing_part,
+    needed,
+    needed_beside,
+)
 from minigan.evaluation.rows import Evidence, Measure, format_count
 from minigan.evaluation.two_sample import EnergyResult, KSResult
 from minigan.probability.long_calls import ordered
@@ -76,18 +84,19 @@ def evidence_on_rows(
         Measure(f"KS, {names[worst]} (the largest)", ks.statistic, median, kolmogorov),
         *([] if modes is None else mode_measures(modes, n, modes.coverage(sample))),
     )
-    power = _power(n if known else _harmonic(n, m), null.joint.critical(LEVEL), kolmogorov)
+    power = _power(n if known else _harmonic(n, m), null.joint.critical(LEVEL), kolmogorov, n, m)
     if modes is not None:  # the reverse KL of modes without one of share w is −ln(1 − w)
         bound = mode_tails(modes, n)[1].inverse(null.joint.critical(LEVEL))
-        power = replace(power, missing=-math.expm1(-bound), part="mode")
+        power = replace(power, missing=-math.expm1(-bound), part=MODE)
     if few:
         relative = max(t.sd / s for t, s in zip(tails[1], scale, strict=True))
         power = replace(
             power, scale=1 + found(NormalTail(relative).inverse(null.joint.critical(LEVEL)), relative)
         )
     # at small sizes the tails themselves are few: by Bonferroni, which asks for a little more
-    sides, apart = 1 if known else 2, LEVEL / (len(judged) + 2 * len(shown))
-    enough = sides * needed(found(NormalTail(1.0).inverse(apart), 1.0))
+    apart = LEVEL / (len(judged) + 2 * len(shown))
+    least = needed(found(NormalTail(1.0).inverse(apart), 1.0))
+    count, of = (least, "rows on") if known else needed_beside(least, n, m, "rows")
     energy_result = EnergyResult(
         value, float(energy_tail.p(value)), energy_tail.inverse(0.5), energy_tail.inverse(LEVEL)
     )
@@ -98,7 +107,8 @@ def evidence_on_rows(
     return Evidence(
         (*judged, *moments), null.joint, ks,
         ", ".join(tests), f"{format_count(n)} rows of {p} features", against,
-        replace(power, needed=enough, sides=sides), enough=min(n, m) >= enough, energy=energy_result,
+        replace(power, needed=count, of=of), enough=(n if known else _harmonic(n, m)) >= least,
+        energy=energy_result,
     )  # fmt: skip
 
 
@@ -285,7 +295,7 @@ def _moments(chosen, z, count):
     return sums / count, np.sqrt(np.maximum(squares - sums * sums / count, 0) / max(count - 1, 1))
 
 
-def _power(size, critical, kolmogorov):
+def _power(size, critical, kolmogorov, n, m):
     """A shift of one feature, by its mean; a missing part, by KS."""
     shift = found(NormalTail(1.0).inverse(critical), 1.0) / math.sqrt(size)
-    return Power(shift=shift, missing=kolmogorov.inverse(critical))
+    return Power(shift=shift, missing=missing_part(kolmogorov.inverse(critical), n, m), part=OF_A_FEATURE)

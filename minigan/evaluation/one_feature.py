@@ -22,7 +22,7 @@ from minigan.evaluation.joint import (
     scores,
 )
 from minigan.evaluation.modes import Modes, modes_of
-from minigan.evaluation.power import Power, found, needed, slopes
+from minigan.evaluation.power import MODE, Power, found, missing_part, needed, needed_beside, slopes
 from minigan.evaluation.ranks import AD_MEDIAN, anderson_two_sample, rank_scores, ranks_joint, ties_of
 from minigan.evaluation.rows import Evidence, Measure, format_count, format_target
 from minigan.evaluation.two_sample import (
@@ -90,10 +90,10 @@ def evidence_on_distribution(x: np.ndarray, target: Any) -> Evidence:
     apart = pit_joint(FEW).critical(LEVEL) if modes is None else LEVEL / (4 + len(found_modes))
     moves = (1.0, 1.0) if normal else _cached(_slopes, target, 0)
     wider = found(tails[3].inverse(critical), tails[3].sd)
-    power = _power(tails, critical, apart, moves, wider, sides=1)
+    power = _power(tails, critical, apart, moves, wider, n)
     if modes is not None:
         missing = -math.expm1(-mode_tails(modes, n)[1].inverse(critical))
-        power = replace(power, missing=missing, part="mode")
+        power = replace(power, missing=missing, part=MODE)
     measures = (
         Measure("KS", ks.statistic, tails[0].inverse(0.5), tails[0]),
         Measure("Anderson-Darling", anderson, AD_MEDIAN, tails[1]),
@@ -178,10 +178,11 @@ def evidence_on_sample(
     )
     critical, apart = joint.critical(LEVEL), pit_joint(FEW).critical(LEVEL)
     wider = None if spread_tail is None else math.log(spread_tail.found(critical))
-    power = _power(tails, critical, apart, (1.0, 1.0), wider, sides=2)
+    power = _power(tails, critical, apart, (1.0, 1.0), wider, n, m)
+    least, (count, of) = power.needed, needed_beside(power.needed, n, m)
     return Evidence(
-        measures, joint, ks, f"{TESTS}, location and spread", f"{format_count(n)} values", against, power,
-        enough=2 * size >= power.needed,
+        measures, joint, ks, f"{TESTS}, location and spread", f"{format_count(n)} values", against,
+        replace(power, needed=count, of=of), enough=size >= least,
     )  # fmt: skip
 
 
@@ -196,7 +197,7 @@ def location_scale_of(ordered: np.ndarray, scale_name: str) -> tuple[np.ndarray,
 # ── private ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _power(tails, critical, apart, moves, wider, sides):
+def _power(tails, critical, apart, moves, wider, n, m=math.inf):
     """``apart`` is the tail that tells where values are few; ``moves`` are those of mean and sd of the scores
     with a shift in sd, and with the logarithm of a factor; ``wider`` is how much of the latter is found.
     """
@@ -206,9 +207,8 @@ def _power(tails, critical, apart, moves, wider, sides):
     return Power(
         shift=location / slope_location,
         scale=None if wider is None else math.exp(wider / slope_spread),
-        missing=tails[0].inverse(critical),
-        needed=needed(reach, slope_location) * sides,
-        sides=sides,
+        missing=missing_part(tails[0].inverse(critical), n, m),
+        needed=needed(reach, slope_location),
     )
 
 

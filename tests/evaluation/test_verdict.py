@@ -31,8 +31,11 @@ from minigan.evaluation.joint import (
     ShareTail,
     ZolotarevTail,
     pit_joint,
+    pit_statistics,
+    pit_tails,
     simulate_pit,
 )
+from minigan.evaluation.power import format_factor, missing_part
 from minigan.evaluation.ranks import (
     AD_VARIANCE,
     anderson_two_sample,
@@ -160,7 +163,7 @@ def test_the_sentence_says_it_plainly():
     assert verdict.sentence == (
         "Kolmogorov-Smirnov, Anderson-Darling, mean and sd, together at the 5 % level, cannot tell these "
         "10 000 values from normal(4, 1.25): p = 1. In 9 of 10 cases they would have found a shift of "
-        "0.036 sd, a scale of 1.03, a missing part of 1.5 %."
+        "0.036 sd, a scale of 1.026, a missing part of 2.7 % wherever it lies."
     )
     assert verdict.headline == "cannot be told apart" and verdict.against == "normal(4, 1.25)"
     wrong = judge(x + 1, TARGET, rng())
@@ -187,8 +190,8 @@ def test_dictionaries_are_json_without_nan():
     text = json.dumps(verdict.as_dict(), allow_nan=False)
     assert json.loads(text)["rows"][0]["name"] == "KS"
     assert set(verdict.as_dict()) == {
-        "rows", "ks", "pvalue", "level", "headline", "sentence", "against", "energy", "power", "shortfall",
-        "distinguishable", "indistinguishable",
+        "rows", "ks", "pvalue", "level", "headline", "sentence", "against", "judged_on_learned", "energy",
+        "power", "shortfall", "distinguishable", "indistinguishable",
     }  # fmt: skip
     infinite = type(verdict)((Row("W1", math.inf, math.nan, 1.0),), verdict.ks, 1.0, "")
     assert infinite.as_dict()["rows"][0]["value"] is None and infinite.as_dict()["rows"][0]["perfect"] is None
@@ -232,6 +235,12 @@ def test_perfect_samplers_pass_in_95_of_100_cases(kind):
     assert low <= passed <= high
 
 
+def lacking(u, share, place=0.5):
+    """Levels of which so large a share is missing, with the rest below and above in proportion."""
+    u = (1 - share) * u
+    return np.where(u < place * (1 - share), u, u + share)
+
+
 @pytest.mark.parametrize("kind", ["shift", "scale", "missing"])
 def test_what_is_said_to_be_found_is_found(kind):
     target, n, draws = Normal(0, 1), 1000, 150
@@ -239,11 +248,7 @@ def test_what_is_said_to_be_found_is_found(kind):
     found = 0
     for k in range(draws):
         u = rng([k]).random(n)
-        x = (
-            target.quantile(power.missing + (1 - power.missing) * u)
-            if kind == "missing"
-            else target.quantile(u)
-        )
+        x = target.quantile(lacking(u, power.missing) if kind == "missing" else u)
         x = x + power.shift if kind == "shift" else x * power.scale if kind == "scale" else x
         found += judge(x, target, rng()).distinguishable
     assert found >= binom.ppf(1e-7, draws, 0.9)
@@ -254,12 +259,63 @@ def test_what_is_said_to_be_found_is_found(kind):
     )
 
 
+def test_a_missing_part_is_found_wherever_it_lies():
+    """Levels alone, at the bounds of all rows; beside data KS has to find it by itself."""
+    draws, generator = 200, rng()
+    for n, m in ((50, math.inf), (1000, math.inf), (100, 300)):
+        size = n if m == math.inf else n * m / (n + m)
+        bounds = [tail.inverse(pit_joint(size).critical(0.05)) for tail in pit_tails(size)]
+        share = missing_part(bounds[0], n, m)
+        for place in (0.5, 0.0):
+            u = np.sort(lacking(generator.random((draws, n)), share, place))
+            if m == math.inf:
+                ks, ad, mean, sd = pit_statistics(u, norm.ppf(u))
+                rows = zip((ks, ad, abs(mean), abs(sd - 1)), bounds, strict=True)
+                found = np.any([deviation > bound for deviation, bound in rows], axis=0)
+            else:
+                steps = np.repeat([1 / n, -1 / m], [n, m])
+                order = np.argsort(np.hstack([u, generator.random((draws, m))]))
+                found = np.abs(np.cumsum(steps[order], axis=1)).max(axis=1) > bounds[0]
+            assert found.sum() >= binom.ppf(1e-7, draws, 0.9), (n, m, place)
+            assert place == 0.0 or found.mean() < 0.99  # no more is claimed than has to be
+    assert missing_part(0.95, 2) is None
+
+
+def test_a_factor_never_reads_one():
+    for factor, text in (
+        (1.00424, "1.0042"), (1.000424, "1.00042"), (1.0262, "1.026"), (1.44, "1.44"), (2.371, "2.4"),
+        (12.3, "12.3"), (1.0, "1"), (math.inf, "inf"),
+    ):  # fmt: skip
+        assert format_factor(factor) == text
+    flat = judge(Uniform(0, 1).quantile((np.arange(10_000) + 0.5) / 10_000), Uniform(0, 1), rng())
+    assert "a scale of 1.0042, " in flat.sentence
+
+
+def test_what_is_needed_is_said_beside_the_other_side():
+    """As many as are said are enough, and one less is not."""
+
+    def judged(n, m, several):
+        x, real = rng(1).normal(size=(n, *several)), rng(2).normal(size=(m, *several))
+        return judge_two_sample(x, real, rng(), 1)
+
+    for n, m, words, sizes in (
+        (3000, 20, "real {} on, beside 3 000 of the sample", lambda k: (3000, k)),
+        (20, 3000, "{} on, beside 3 000 real ones", lambda k: (k, 3000)),
+        (20, 30, "{} on each side", lambda k: (k, k)),
+    ):
+        for several, noun in (((), "values"), ((2,), "rows"))[: 1 + (m == 20)]:
+            power = judged(n, m, several).power
+            assert f"from {power.needed} {words.format(noun)}; with so few" in power.describe_need()
+            assert judged(*sizes(power.needed), several).enough
+            assert not judged(*sizes(power.needed - 1), several).enough
+
+
 def test_too_few_values_are_a_third_state():
     few = judge([1.0, 2.0, 3.0], Normal(2, 1), rng())
     assert (
         few.indistinguishable is None
-        and not few.distinguishable
-        and few.as_dict()["indistinguishable"] is None
+        and few.distinguishable is None
+        and few.as_dict()["indistinguishable"] is few.as_dict()["distinguishable"] is None
     )
     needed = few.power.needed
     x = Normal(2, 1).quantile((np.arange(needed) + 0.5) / needed)
@@ -354,7 +410,7 @@ def test_zeros_and_ones_are_told_as_rarely_as_their_steps_allow(n, m, ones):
         p = hypergeom.pmf(count, n + m, ones, n)
         if p > 1e-4:
             a, b = (np.arange(k) < c for k, c in ((n, count), (m, ones - count)))
-            told.append(judge_two_sample(a + 0.0, b + 0.0, rng(), 1).distinguishable)
+            told.append(bool(judge_two_sample(a + 0.0, b + 0.0, rng(), 1).distinguishable))
             rejected += p * told[-1]
     assert 0.015 < rejected < 0.055 and told[0] and told[-1]  # 4000 splits: 0.05 ± 0.0035
     assert told == sorted(told[: len(told) // 2], reverse=True) + sorted(told[len(told) // 2 :])
