@@ -125,9 +125,10 @@ def _table_of_classes(classes: Sequence[Any]) -> Any:
 
     header = ("\nclass", "\nKS", "\nperfect sampler", "\nits 95 %, all classes together", "\np", "")
     table = Table(*header, box=None, pad_edge=False, header_style="bold")
+    marks = {True: "[green]cannot be told[/]", False: "[red]told apart[/]", None: "too few values"}
     for part in classes:
         row = next(row for row in part.verdict.rows if row.name.startswith("KS"))
-        mark = "[red]told apart[/]" if part.verdict.distinguishable else "[green]cannot be told[/]"
+        mark = marks[part.verdict.indistinguishable]
         numbers = f"{row.value:.4g}", f"{row.perfect:.4g}", f"below {row.bound:.4g}"
         table.add_row(escape(shown(part.name)), *numbers, f"{part.verdict.pvalue:.2g}", mark)
     return table
@@ -143,8 +144,9 @@ def print_verdict(console: Any, verdict: Any, findings: Any = ()) -> None:
     table = Table(*HEADER, box=None, pad_edge=False, header_style="bold")
     for row in verdict.rows:
         *cells, mark = row.texts
-        colour = "green" if row.within else "red"
-        table.add_row(*(escape(shown(cell)) for cell in cells), mark and f"[{colour}]{mark}[/]")
+        if mark and verdict.indistinguishable is not None:  # of too few values no row is good news
+            mark = f"[{'green' if row.within else 'red'}]{mark}[/]"
+        table.add_row(*(escape(shown(cell)) for cell in cells), mark)
     console.print(table)
     if verdict.classes:
         console.print(_table_of_classes(verdict.classes))

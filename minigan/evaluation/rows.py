@@ -95,6 +95,7 @@ class Evidence:
     energy: EnergyResult | None = None
     last: Measure | None = None  # a further test, which takes half of the level
     lacks: str = ""  # a sentence on moments that the distribution does not have
+    judged_on_learned: bool = False
 
     def conclude(self, together: int = 1) -> "Verdict":
         """The verdict: red exactly where a row is outside.
@@ -120,7 +121,8 @@ class Evidence:
         sentence = self._sentence(rows, p, told) + (self.lacks and f" {self.lacks}")
         return Verdict(
             rows=tuple(rows), ks=self.ks, pvalue=float(p), sentence=sentence,
-            energy=self.energy, enough=self.enough, power=self.power, against=self.against, evidence=self,
+            energy=self.energy, enough=self.enough, power=self.power, against=self.against,
+            judged_on_learned=self.judged_on_learned, evidence=self,
         )  # fmt: skip
 
     def _sentence(self, rows: list[Row], p: float, told: bool) -> str:
@@ -149,8 +151,9 @@ class Verdict:
     together. ``pvalue`` is the share of perfect samplers of the same size whose worst row is as bad. ``ks``
     is the Kolmogorov–Smirnov test alone (that of the worst feature, where there are several), ``energy`` the
     energy test of rows of several features, else None. ``power`` says what would have been found, ``enough``
-    whether that is worth a "cannot tell", ``against`` what the sample was judged against. ``shortfall`` is
-    what a sample that is told misses of its target, None of one that is not told.
+    whether that is worth a "cannot tell", ``against`` what the sample was judged against, and
+    ``judged_on_learned`` whether that are the rows that its generator learned, which it could repeat.
+    ``shortfall`` is what a sample that is told misses of its target, None of one that is not told.
 
     ``classes`` are the judgements of each class of a conditional generator, that of all rows together being
     the first; then the verdict is on all of them at the 5 % level, and its rows are those of all together.
@@ -170,18 +173,19 @@ class Verdict:
     power: Power | None = None
     against: str = "the target"
     shortfall: Shortfall | None = None
+    judged_on_learned: bool = False
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
     classes: tuple["OfClass", ...] = ()
 
     @property
-    def distinguishable(self) -> bool:
-        """Whether the sample can be told from its target at the 5 % level."""
-        return self.pvalue < LEVEL
+    def distinguishable(self) -> bool | None:
+        """Whether it can be told from its target at the 5 % level; None where there are too few values."""
+        return None if self.indistinguishable is None else not self.indistinguishable
 
     @property
     def indistinguishable(self) -> bool | None:
         """Whether it cannot be told from its target; None where there are too few values to say so."""
-        return False if self.distinguishable else True if self.enough else None
+        return False if self.pvalue < LEVEL else True if self.enough else None
 
     @property
     def headline(self) -> str:
@@ -197,10 +201,6 @@ class Verdict:
             raise ValueError("a third test joins an energy test and KS; received a verdict on one feature")
         return replace(self.evidence, last=test).conclude()
 
-    def judged_against(self, what: str) -> "Verdict":
-        """The same verdict, which says that the sample was judged against ``what``."""
-        return self if self.evidence is None else replace(self.evidence, against=what).conclude()
-
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; what is not finite becomes None."""
         plain: dict[str, Any] = _plain(
@@ -212,6 +212,7 @@ class Verdict:
                 "headline": self.headline,
                 "sentence": self.sentence,
                 "against": self.against,
+                "judged_on_learned": self.judged_on_learned,
                 "energy": None if self.energy is None else asdict(self.energy),
                 "power": None if self.power is None else self.power.as_dict(),
                 "shortfall": None if self.shortfall is None else asdict(self.shortfall),

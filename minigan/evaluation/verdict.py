@@ -43,7 +43,7 @@ def share_that_passes(verdicts: Sequence[Verdict]) -> dict[str, float | int | li
     It is what a promise of many seeds, or the spread of many draws, is stated in; verdicts on too few values
     count in neither, and without any other the share is None. A perfect sampler's is 0.95.
     """
-    told = [v.distinguishable for v in verdicts if v.indistinguishable is not None]
+    told = [v.distinguishable for v in verdicts if v.distinguishable is not None]
     passed = len(told) - sum(told)
     return {
         "draws": len(verdicts),
@@ -108,6 +108,7 @@ def judge_two_sample(
     replicates: int = 200,
     names: tuple[str, ...] | None = None,
     against: str | None = None,
+    learned: bool = False,
 ) -> Verdict:
     """Judge a sample against a data set, where a perfect sampler draws from the distribution behind it.
 
@@ -115,7 +116,8 @@ def judge_two_sample(
     sd of the data, JS over 100 bins with a median of ``replicates`` splits, mean and sd are for information.
     Several: an energy test on features divided by their sd, the largest KS of any feature, mean and sd of
     each (beyond 16 of that feature only, for information), all together one judgement, that a further test
-    can join: ``joined_by``. ``names`` are those of the features, ``against`` what the real rows are called.
+    can join: ``joined_by``. ``names`` are those of the features, ``against`` what the real rows are called,
+    and ``learned`` says that they are those that the sample's generator learned.
 
     Shapes:  sample (n,) or (n, p), real (m,) or (m, p)
     Raises:  ValueError – for fewer than two rows, unequal features, or data of one feature without spread
@@ -139,7 +141,7 @@ def judge_two_sample(
     else:
         names = _feature_names(names, sample.shape[1])
         made = partial(evidence_on_rows, sample, real, rng, names, against)
-    return answering(made, sample.size + real.size).conclude()
+    return replace(answering(made, sample.size + real.size), judged_on_learned=learned).conclude()
 
 
 def explained(judged: Verdict, sample, against, names: tuple[str, ...] = ()) -> Verdict:

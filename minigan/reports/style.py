@@ -28,6 +28,7 @@ from minigan.storage.files import write_atomic
 TARGET, GENERATED, D = "#0072B2", "#D55E00", "#009E73"  # Okabe & Ito's, apart for every kind of colour vision
 THEORY, CHANCE, START = "black", "#8C8C8C", "#E69F00"
 GOOD, BAD = "#1B6E3C", "#A50F15"
+BESIDE = "#555555"  # the colour of what is no judgement
 
 SIZE, DPI = (15.0, 9.0), 110  # inches, dots per inch
 NARROW = 1e4  # times a panel's range, from which on its middle is taken off the ticks

@@ -13,13 +13,21 @@ from matplotlib.axes import Axes
 from minigan.evaluation.verdict import Row
 from minigan.reports.finished_run import Columns, FinishedRun
 from minigan.reports.several_features import by_distance
-from minigan.reports.style import BAD, CHANCE, GENERATED, GOOD, THEORY, format_text, set_ticks
+from minigan.reports.style import (
+    BAD,
+    BESIDE,
+    CHANCE,
+    GENERATED,
+    GOOD,
+    THEORY,
+    format_text,
+    set_ticks,
+)
 
 LEVELS = 300  # of a Q-Q plot between its tails
 TAIL = 30  # values at each end that a Q-Q plot shows one by one
 LEGEND = (0.65, 0.25)  # shares of a panel that the legend of a Q-Q plot takes
 FAR = 1e8  # times its range, from which on a true value is taken off the numbers of its row
-BESIDE = "#555555"  # the colour of what is no judgement
 HEIGHT = 248  # points that sentence and table may take
 MODES = ("modes captured", "high-quality share", "reverse KL, modes")  # rows of the verdict
 COLUMNS = (0.43, 0.59, 0.79)  # right ends, as shares of the width
@@ -110,10 +118,13 @@ def draw_verdict(ax: Axes, run: FinishedRun) -> None:
         )
         for x, text in zip(COLUMNS, format_row(row), strict=True):
             write(x, y, text.replace("-", "−"), ha="right")
-        mark, colour = ("✓ inside", GOOD) if row.within else ("✗ outside", BAD)
-        colour = colour if run.shown is None else BESIDE
         if row.judges:
-            write(0.83, y, mark, color=colour, fontweight="bold")
+            decided = v.indistinguishable is not None
+            mark, colour = format_mark(row, decided=decided)
+            if decided and run.shown is None:
+                write(0.83, y, mark, color=colour, fontweight="bold")
+            else:
+                write(0.83, y, mark, color=BESIDE)
         y += 14
     hidden = len(v.rows) - len(rows)
     notes = [
@@ -122,6 +133,13 @@ def draw_verdict(ax: Axes, run: FinishedRun) -> None:
         "95 % of perfect samplers are inside in all rows with a range",
     ]
     write(0.0, y + 5, "\n".join(notes), fontsize=8, color="#555555", linespacing=1.3)
+
+
+def format_mark(row: Row, *, decided: bool) -> tuple[str, str]:
+    """Whether a row is inside its range, and the colour; of too few values to decide neither good nor bad."""
+    if not decided:
+        return "inside" if row.within else "outside", BESIDE
+    return ("✓ inside", GOOD) if row.within else ("✗ outside", BAD)
 
 
 def _without_target(row: Row) -> Row:

@@ -45,7 +45,10 @@ def _each(experiment: Experiment, labels: Labels, count: int, index: int) -> Ite
             if len(real) < 2 or (real == real[0]).all():
                 continue
             against = f"the {len(real)} of this class"
-            judged = judge_two_sample(rows, real, rng, names=experiment.names, against=against)
+            judged = judge_two_sample(
+                rows, real, rng, names=experiment.names, against=against,
+                learned=experiment.judged_on_learned,
+            )  # fmt: skip
         if judged.evidence is not None:
             yield name, judged.evidence
 

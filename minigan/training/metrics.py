@@ -313,7 +313,10 @@ def _judge_rows(experiment: Experiment, sample: np.ndarray, rng: np.random.Gener
         return judge(sample[:, 0], experiment.distribution, rng)
     if isinstance(experiment.distribution, Empirical):
         against = describe_judges(experiment)
-        judged = judge_two_sample(sample, experiment.held_out, rng, names=experiment.names, against=against)
+        judged = judge_two_sample(
+            sample, experiment.held_out, rng, names=experiment.names, against=against,
+            learned=experiment.judged_on_learned,
+        )  # fmt: skip
     else:
         judged = judge(sample, experiment.distribution, rng, names=experiment.names)
     labels, codes = experiment.labels, experiment.classes_of(len(sample), index)

@@ -225,6 +225,7 @@ def _verdict(value: Any) -> Verdict:
         rows.append(Row(name=str(row["name"]), unit=str(row["unit"]), target=target, **numbers))
     ks = KSResult(**{key: _number(value["ks"][key]) for key in ("statistic", "pvalue", "location")})
     p, power, missed = _number(value["pvalue"]), value.get("power"), value.get("shortfall")
+    against = str(value.get("against", "the target"))
     return Verdict(
         tuple(rows),
         ks,
@@ -233,7 +234,9 @@ def _verdict(value: Any) -> Verdict:
         # older verdicts did not ask whether there were enough values, nor say against what
         enough=p < LEVEL or value.get("indistinguishable", True) is not None,
         power=None if power is None else Power.read(power),
-        against=str(value.get("against", "the target")),
+        against=against,
+        # which older ones say in words alone
+        judged_on_learned=bool(value.get("judged_on_learned", "rows that it learned" in against)),
         shortfall=missed and Shortfall(**{key: str(missed[key]) for key in ("name", "evidence", "advice")}),
         classes=tuple(
             OfClass(str(part["name"]), _verdict(part["verdict"])) for part in value.get("classes", ())

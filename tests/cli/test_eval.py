@@ -1,10 +1,16 @@
 """eval: the verdict on runs and files, and what cannot be judged."""
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
+
+from minigan.cli.common import print_verdict
+from minigan.evaluation.verdict import judge
+from minigan.probability.distributions import Normal
 
 
 def test_eval_of_a_run_is_its_verdict(minigan_, trained, one_object):
@@ -71,6 +77,7 @@ def test_three_rows_are_too_few(minigan_, place, one_object):
     assert (
         code == 0 and verdict["indistinguishable"] is None and verdict["headline"] == "too few values to tell"
     )
+    assert verdict["distinguishable"] is None and verdict["judged_on_learned"] is False
     code, out, _ = minigan_("eval", "few.csv", "--target", "normal(2,1)")
     assert code == 0 and "Too few values to tell. " in " ".join(out.split()) and "from 53 values" in out
     code, out, _ = minigan_("eval", "few.csv", "--data", "few.csv", "--json")
@@ -179,3 +186,12 @@ def test_columns_of_a_target_of_the_plane_are_its_own(minigan_, tmp_path, one_ob
         np.savetxt(tmp_path / "a.csv", part, delimiter=",", header=head)
         code, out, _ = minigan_("eval", tmp_path / "a.csv", "--target", "spiral()", "--json")
         assert code == 0 and not one_object(out)["verdict"]["distinguishable"], head
+
+
+def test_of_too_few_values_no_row_is_green():
+    target, rng = Normal(2, 1), np.random.default_rng(0)
+    for count, green in ((3, False), (300, True)):
+        console = Console(file=io.StringIO(), force_terminal=True, color_system="standard", width=200)
+        print_verdict(console, judge(target.quantile((np.arange(count) + 0.5) / count), target, rng))
+        shown = console.file.getvalue()
+        assert "within" in shown and ("\x1b[32m" in shown) == green, shown

@@ -31,7 +31,7 @@ from minigan.reports import overview as page
 from minigan.reports.discriminator import draw_discriminator
 from minigan.reports.finished_run import read_finished_run
 from minigan.reports.one_feature import draw_densities
-from minigan.reports.style import BAD, GOOD
+from minigan.reports.style import BAD, BESIDE, GOOD
 from minigan.reports.verdict_panel import (
     _free_corner,
     _in_front,
@@ -578,6 +578,13 @@ def test_table_marks_rows_in_words_and_in_the_verdicts_digits(copy):
     path.write_text(json.dumps(verdict))
     text = texts(page.overview(copy))
     assert "✓ inside" in text and "✗ outside" in text
+    for row in verdict["rows"]:  # of too few values none is good news
+        row["bound"] = 1.0
+    path.write_text(json.dumps(verdict | {"pvalue": 0.5, "indistinguishable": None}))
+    ax = Figure().subplots()
+    draw_verdict(ax, read_finished_run(copy))
+    marks = {(t.get_text(), t.get_color()) for t in ax.texts if "inside" in t.get_text()[:8]}
+    assert marks == {("inside", BESIDE)} and ax.title.get_color() != GOOD
     assert "1000.010\n1000.000\n± 0.020" in text
     assert "0.2\n0.008\n≤ 0.0136" in text
 

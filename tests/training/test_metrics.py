@@ -353,6 +353,7 @@ def test_a_verdict_of_data_is_by_the_held_out_rows(features, brief_judge):
     e = observer(data=table(700, features)).experiment
     judged, _ = verdict(e, 150)
     assert "150" in judged.sentence and judged.against == "the 140 rows that were held out"
+    assert judged.as_dict()["judged_on_learned"] is False
     assert judged.against in judged.sentence
     assert 0 <= judged.pvalue <= 1
 
@@ -362,6 +363,7 @@ def test_rows_that_were_learned_are_named_where_they_judge():
     judged, _ = verdict(e, 150)
     assert judged.against == "the 82 rows that it learned (one that repeats them would pass)"
     assert judged.as_dict()["against"] == judged.against and judged.against in judged.sentence
+    assert judged.judged_on_learned and judged.as_dict()["judged_on_learned"] is True
 
 
 def test_another_draw_is_another_sample_of_the_same_generator():
