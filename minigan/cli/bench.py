@@ -137,7 +137,7 @@ def _print_work(record: "Record", what: str) -> None:
     from statistics import median
 
     from minigan.profiling.benchmark import describe_more
-    from minigan.profiling.results import Size, disturbances
+    from minigan.profiling.results import Size, disturbances, is_disturbed
     from minigan.profiling.work import KINDS
 
     kind, rows = KINDS[what], []
@@ -147,15 +147,24 @@ def _print_work(record: "Record", what: str) -> None:
         device = _microseconds(median(cell.device)) if cell.device else "–"
         rate, share = f"{cell.gflops if flops else cell.gbs:.3g}", f"{cell.of_ceiling:.0%}"
         rows.append(
-            (str(cell.size), cell.variant, _microseconds(cell.median), quartiles, device, rate, share)
+            (
+                str(cell.size),
+                cell.variant,
+                _microseconds(cell.median),
+                quartiles,
+                device,
+                rate,
+                share,
+                "!" if is_disturbed(record, cell) else "",
+            )
         )
     click.echo(f"\n{what}: {kind.about}")
     unit = "GFLOP/s" if flops else "GB/s"
-    print_table(("(B, H)", "variant", "µs", "quartiles", "by events", unit, "of ceiling"), rows, left=2)
+    print_table(("(B, H)", "variant", "µs", "quartiles", "by events", unit, "of ceiling", ""), rows, left=2)
     controls = [control.median for control in record.controls if control.what == what]
     click.echo(f"control: the first variant again took {min(controls):.2f} to {max(controls):.2f} of itself")
     if disturbed := disturbances(record, what):
-        click.echo(f"disturbed, repeat when the machine is idle: {disturbed[0]}{describe_more(disturbed)}")
+        click.echo(f"! disturbed, repeat when the machine is idle: {disturbed[0]}{describe_more(disturbed)}")
     losses = [loss for loss in record.losses if loss.what == what]
     if losses:
         far = max(losses, key=lambda loss: loss.difference)

@@ -227,6 +227,13 @@ class Ratio:
 # ── whether the machine was left alone ──────────────────────────────────────────────────────────────────────
 
 
+def is_disturbed(record: Record, cell: Cell) -> bool:
+    """Whether other work was timed with it: its quartiles are far apart, or a control of its size is off."""
+    key = cell.what, cell.batch, cell.width, cell.replicas
+    controls = [c.median for c in record.controls if (c.what, c.batch, c.width, c.replicas) == key]
+    return cell.high > STEADY * cell.low or any(not 1 / STEADY <= median <= STEADY for median in controls)
+
+
 def disturbances(record: Record, what: str) -> list[str]:
     """Where other work on the machine was timed as well: a sentence each, nothing where nothing was.
 

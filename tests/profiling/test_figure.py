@@ -82,3 +82,5 @@ def test_a_machine_with_other_work_is_noticed_by_the_control_and_the_quartiles()
     assert results.disturbances(again, "gemm") == []
     apart = record(cell("b", 1.0, low=0.5, high=5.0))
     assert results.disturbances(apart, "step") == ["(8, 4): b varied by a factor of 10"]
+    marked = [results.is_disturbed(r, each) for r in (steady, again, apart) for each in r.cells]
+    assert marked == [False, True, True]  # every row of a size whose control is off
