@@ -2,6 +2,7 @@
 
     python -m bench.separation            the table
     python -m bench.separation --write    also bench/results/separation.json and docs/separation.png
+    python -m bench.separation --draw     docs/separation.png anew, from bench/results/separation.json
 
 The same G from the same "start" by the same optimiser, three times. "fitted": to the exact quantiles by
 squared error, with no D. "perfect D": in each step against the best D there is for the values of a large
@@ -11,6 +12,7 @@ second adds is due to the game; what the third adds is due to a D that is a netw
 """
 
 import argparse
+import json
 import sys
 
 import numpy as np
@@ -34,6 +36,9 @@ TARGETS = {
 METHODS = ("plain", "shaped")
 KINDS = ("start", "fitted", "perfect D", "game")
 NEWTON = 8
+LEVELS = 500  # of a curve
+LINEAR = 0.05  # the axis of the figure is linear below, and has these labels
+TICKS = (-10, -1, -0.1, 0, 0.1, 1, 10)
 HEADER = ("target", "method", *KINDS)
 
 
@@ -100,7 +105,7 @@ def trained_alone(config, kind):
     program = None
     factors = e.schedule(np.arange(config.steps)).astype(config.dtype)
     weights = e.averaging(np.arange(config.steps)).astype(config.dtype)
-    levels = (np.arange(2**14) + 0.5) / 2**14
+    levels = levels_of(2**14)
     quantiles = e.units.to_network(e.distribution.quantile(levels)[:, None])[:, 0]
     for t in range(config.steps):
         u = strata(rng, count)
@@ -140,32 +145,42 @@ def measure(target, method, kind, seed, sets=()):
     return model_error(experiment), experiment
 
 
-def curve(experiment, count=2000):
-    """Levels, and G's value at the latents of these levels."""
-    u = (np.arange(count) + 0.5) / count
-    return u, experiment.generate(LATENT["normal"].quantile(u)[:, None])[:, 0]
+def levels_of(count):
+    """The middles of so many equal slices of the levels."""
+    return (np.arange(count) + 0.5) / count
 
 
-def draw(curves, path):
+def curve(experiment):
+    """G less the quantile at LEVELS levels, as text of three digits: nothing else is so short in a file."""
+    u = levels_of(LEVELS)
+    x = experiment.generate(LATENT["normal"].quantile(u)[:, None])[:, 0]
+    return " ".join(f"{value:.3g}" for value in x - experiment.distribution.quantile(u))
+
+
+def drawn(rows):
     """G beside the quantiles of the target: a panel for each target, a line for each method and kind."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
 
     figure = Figure(figsize=(11, 7), layout="constrained")
     axes = figure.subplots(len(METHODS), len(TARGETS), sharex=True)
-    for (target, method, kind), (u, x, exact) in curves.items():
-        axis = axes[METHODS.index(method)][list(TARGETS).index(target)]
-        if kind == "start":
-            continue
-        if kind == "fitted":
-            axis.set_title(f"{target}, {method}", fontsize=10)
-            axis.plot(u, 0 * u, color="0.6", linewidth=0.8)
-        axis.plot(u, x - exact, label=kind, linewidth=1)
+    for row in rows:
+        axis = axes[METHODS.index(row["method"])][list(TARGETS).index(row["target"])]
+        axis.set_title(row["name"], fontsize=10)
+        axis.axhline(0, color="0.6", linewidth=0.8)
+        for kind, text in row["curves"].items():
+            gaps = np.array(text.split(), float)
+            axis.plot(levels_of(len(gaps)), gaps, label=kind, linewidth=1)
+        axis.set_yscale("symlog", linthresh=LINEAR)
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}".replace("-", "−")))
+        low, high = axis.get_ylim()
+        # within the linear part only 0 has a label: the decades there are too near it
+        axis.set_yticks([y for y in TICKS if low <= y <= high])
+        axis.minorticks_off()
     axes[0][0].legend(fontsize=8)
-    for axis in axes.flat:
-        axis.set_yscale("symlog", linthresh=0.05)
     figure.supxlabel("level u", fontsize=10)
     figure.supylabel("G − Q(u), in units of the target", fontsize=10)
-    figure.savefig(path, dpi=110)
+    return figure
 
 
 def cells(row):
@@ -180,23 +195,28 @@ def main(arguments=None):
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--set", dest="sets", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--write", action="store_true", help="keep the figures in bench/results and docs")
+    parser.add_argument("--draw", action="store_true", help="only draw what bench/results has")
     options = parser.parse_args(arguments)
-    rows, curves = [], {}
+    picture = RESULTS.parents[1] / "docs" / "separation.png"
+    if options.draw:
+        drawn(json.loads((RESULTS / "separation.json").read_text())["results"]).savefig(picture, dpi=110)
+        return
+    rows = []
     for name, target in TARGETS.items():
         for method in METHODS:
-            row = {"name": f"{name}, {method}", "target": name, "method": method}
+            row = {"name": f"{name}, {method}", "target": name, "method": method, "curves": {}}
             for kind in KINDS:
                 found = [measure(target, method, kind, seed, options.sets) for seed in range(options.seeds)]
                 row[kind] = [error for error, _ in found]
-                u, x = curve(found[0][1])
-                curves[name, method, kind] = u, x, found[0][1].distribution.quantile(u)
+                if kind != "start":
+                    row["curves"][kind] = curve(found[0][1])
             rows.append(row)
             print("  ".join(cells(row)), file=sys.stderr, flush=True)
     print(table(HEADER, [cells(row) for row in rows]))
     if options.write:
         settings = {"sets": options.sets, "seeds": options.seeds, "targets": TARGETS}
         print(write("separation", {"settings": settings, "results": rows}), file=sys.stderr)
-        draw(curves, RESULTS.parents[1] / "docs" / "separation.png")
+        drawn(rows).savefig(picture, dpi=110)
 
 
 if __name__ == "__main__":

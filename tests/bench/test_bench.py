@@ -256,6 +256,24 @@ def test_separation_has_a_column_for_each_way_to_train_g(bench, capsys):
     assert [row[:2] for row in rows] == [[t, m] for t in separation.TARGETS for m in separation.METHODS]
 
 
+def test_labels_of_the_figure_of_separation_are_apart(bench):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    separation, overlaps = bench("separation"), bench("pages").overlaps
+    rows = [
+        {"name": f"{t}, {m}", "target": t, "method": m, "curves": {"fitted": "2 0.01 0 -0.3 -2"}}
+        for t in separation.TARGETS
+        for m in separation.METHODS
+    ]
+    figure = separation.drawn(rows)
+    canvas = FigureCanvasAgg(figure)
+    assert not overlaps(canvas)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["−1", "−0.1", "0", "0.1", "1"]
+    for axis in figure.axes:
+        axis.set_yscale("symlog", linthresh=separation.LINEAR)  # with matplotlib's own ticks they are not
+    assert overlaps(canvas)
+
+
 def test_a_perfect_d_is_the_best_there_is(bench):
     """Where all real values lie at one point and all made ones at another it is a problem of two numbers."""
     import numpy as np
