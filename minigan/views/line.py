@@ -76,6 +76,7 @@ class LineView(View):
         source = self.source("judgement", "x", "d", "best")
         d = fig.line("x", "d", source=source, color=look.d, width=2.2)
         best = fig.line("x", "best", source=source, color=look.theory, width=1.4, dash=[5, 4])
+        best.visible = not scene.critic  # to which p/(p + q) is nothing
         items = [("critic", [d])] if scene.critic else [("D", [d]), ("D*", [best])]
         legend(look, fig, items)
         level(look, fig, 0.5)
