@@ -1,5 +1,6 @@
 """What is read off a run: fixed columns, numbers that agree with their definitions, frames of densities."""
 
+import json
 import math
 
 import numpy as np
@@ -24,6 +25,7 @@ from minigan.training.metrics import (
     verdict,
     with_classifier,
 )
+from minigan.training.saved import read_verdict
 from minigan.training.settings import resolve
 
 TINY = (
@@ -358,12 +360,16 @@ def test_a_verdict_of_data_is_by_the_held_out_rows(features, brief_judge):
     assert 0 <= judged.pvalue <= 1
 
 
-def test_rows_that_were_learned_are_named_where_they_judge():
+def test_rows_that_were_learned_are_named_where_they_judge(tmp_path):
     e = observer(data=table(82, 1)).experiment
     judged, _ = verdict(e, 150)
     assert judged.against == "the 82 rows that it learned (one that repeats them would pass)"
     assert judged.as_dict()["against"] == judged.against and judged.against in judged.sentence
     assert judged.judged_on_learned and judged.as_dict()["judged_on_learned"] is True
+    for gone in ("", "judged_on_learned"):  # an older file says so in words alone
+        kept = {key: value for key, value in judged.as_dict().items() if key != gone}
+        (tmp_path / "verdict.json").write_text(json.dumps(kept))
+        assert read_verdict(tmp_path / "verdict.json").judged_on_learned
 
 
 def test_another_draw_is_another_sample_of_the_same_generator():
