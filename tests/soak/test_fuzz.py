@@ -66,7 +66,7 @@ def test_every_command_is_among_them():
     from minigan import cli
 
     commands = {name: command for name, command in cli.cli.commands.items() if name not in fuzz.ENDLESS}
-    lines = [fuzz.vector(random.Random(f"arguments {k}"), commands, ("x",)) for k in range(500)]
+    lines = [fuzz.vector(random.Random(f"arguments {k}"), commands, ("x",)) for k in range(900)]
     assert {line[0] for line in lines if line} >= set(commands)
 
 
@@ -149,6 +149,7 @@ def test_a_value_that_the_schema_allows_is_taken(name, tmp_path):
         "target",
         "objective",
         "columns",
+        "label",
         "data",
         "batch",
         "packing",
