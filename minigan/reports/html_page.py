@@ -71,3 +71,21 @@ def whole(
 def text_of(value: Any) -> str:
     """A value of a table."""
     return value if isinstance(value, str) else "none" if value is None else json.dumps(value)
+
+
+def repeat(command: Any, how: str, again: str, key: str, text: str) -> list[str]:
+    """How to make it once more: the command that did, if known, and the file that it takes elsewhere.
+
+    how    what to do with the file, as HTML;  again  the command then
+    key    what the file's text is called on the page, "config" or "plan"
+    """
+    name = {"config": "config.json", "plan": "sweep.json"}[key]
+    parts = []
+    if isinstance(command, str):
+        parts.append(f'<p>The command that made it:</p><pre id="command">{escape(command)}</pre>')
+    parts.append(
+        f'<p>The same on any machine: {how}</p><pre id="again">{again}</pre>'
+        f'<details><summary>{name}</summary><button type="button" data-copies="{key}">Copy</button>'
+        f'<pre id="{key}">{escape(text)}</pre></details>'
+    )
+    return parts

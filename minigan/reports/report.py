@@ -14,7 +14,7 @@ from minigan.evaluation.rows import HEADER, OF_CLASSES, Verdict, format_target
 from minigan.gan.objectives import objective as objective_called
 from minigan.gan.theory.diagnostics import optimal_discriminator
 from minigan.reports.finished_run import FinishedRun, read_finished_run
-from minigan.reports.html_page import pairs, section, table, text_of, whole
+from minigan.reports.html_page import pairs, repeat, section, table, text_of, whole
 from minigan.reports.two_numbers import goal_of, is_dirac, recorded
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import Config, flatten, to_json
@@ -242,17 +242,9 @@ def _findings(status: Mapping[str, Any]) -> list[str]:
 
 
 def _repeat(run: FinishedRun) -> list[str]:
-    command, config = run.status.get("command"), to_json(run.config).decode()
-    parts = []
-    if isinstance(command, str):
-        parts.append(f'<p>The command that made it:</p><pre id="command">{escape(command)}</pre>')
-    parts.append(
-        "<p>The same on any machine: save the settings below as <code>config.json</code>, then</p>"
-        '<pre id="again">minigan train config.json</pre>'
-        '<details><summary>config.json</summary><button type="button" data-copies="config">Copy</button>'
-        f'<pre id="config">{escape(config)}</pre></details>'
-    )
-    return parts
+    text = to_json(run.config).decode()
+    how = "save the settings below as <code>config.json</code>, then"
+    return repeat(run.status.get("command"), how, "minigan train config.json", "config", text)
 
 
 def _settings(config: Config) -> str:

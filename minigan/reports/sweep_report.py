@@ -1,11 +1,10 @@
 """A sweep as one HTML file: success rates, all runs, the plan, how to repeat it."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
-from minigan.reports.html_page import pairs, section, table, text_of, whole
+from minigan.reports.html_page import pairs, repeat, section, table, text_of, whole
 from minigan.reports.report import LOOKS, NOTHING, environment_of, require_bokeh
 from minigan.storage.directory import RunDirectory
 from minigan.sweeps import sweep as sweeps
@@ -100,17 +99,10 @@ def _number(value: Any) -> str:
 
 
 def _repeat(plan: Sweep, status: Mapping[str, Any]) -> list[str]:
-    command, text = status.get("command"), plan.to_json().decode()
-    parts = []
-    if isinstance(command, str):
-        parts.append(f'<p>The command that made it:</p><pre id="command">{escape(command)}</pre>')
-    parts.append(
-        "<p>The same on any machine: make a folder with the plan below as <code>sweep.json</code>, then</p>"
-        '<pre id="again">minigan sweep --resume FOLDER</pre>'
-        '<details><summary>sweep.json</summary><button type="button" data-copies="plan">Copy</button>'
-        f'<pre id="plan">{escape(text)}</pre></details>'
+    how = "make a folder with the plan below as <code>sweep.json</code>, then"
+    return repeat(
+        status.get("command"), how, "minigan sweep --resume FOLDER", "plan", plan.to_json().decode()
     )
-    return parts
 
 
 def _shared(plan: Sweep) -> dict[str, Any]:
