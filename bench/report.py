@@ -2,7 +2,7 @@
 
     python -m bench.report                     print every table
     python -m bench.report peers-1 quality     print these
-    python -m bench.report --write             put them into the pages, and draw docs/speed.png
+    python -m bench.report --write             put them into the pages; draw speed.png, crossover.png
     python -m bench.report --figure FILE.svg   draw the picture there
 
 In a page a table is between <!-- table: NAME --> and <!-- end -->. Those of bench.peers are made here: one
@@ -345,10 +345,10 @@ def si(value):
 
 
 def main(arguments=None):
-    """Print tables, or write the pages and draw the picture."""
+    """Print tables, or write the pages and draw the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", choices=[[], *TABLES], metavar="NAME", help=", ".join(TABLES))
-    parser.add_argument("--write", action="store_true", help=f"put them into docs/, draw {FIGURE.name}")
+    parser.add_argument("--write", action="store_true", help="put them into docs/, draw its pictures")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the picture: .png, .svg or .pdf")
     options = parser.parse_args(arguments)
     figure, pages = options.figure or (FIGURE if options.write else None), {}
@@ -367,6 +367,12 @@ def main(arguments=None):
         from minigan.reports.style import save
 
         save(draw(panels), figure)
+    if options.write and (measured := common.RESULTS / "bench.json").is_file():
+        from minigan.profiling import results
+        from minigan.profiling.figure import draw_bench
+        from minigan.reports.style import save
+
+        save(draw_bench(results.read(measured)), PAGES / "crossover.png")
     return 0
 
 

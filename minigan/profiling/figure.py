@@ -1,11 +1,14 @@
 """The figure of `minigan bench`: the share of the ceiling, and µs where a GPU overtakes the CPU."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from minigan.profiling.results import Cell, Record, describe_machine
+from minigan.profiling.results import Cell, Record, describe_machine, is_disturbed
 from minigan.profiling.work import KINDS
 from minigan.reports.style import CHANCE, DPI, SIZE, THEORY, format_text, style
 
@@ -16,13 +19,15 @@ COLOURS = {  # of the variants of a side, in the order in which they come: blue 
     "gpu": ("#D55E00", "#E69F00", "#CC79A7", "#8B1A1A", "#F0C24B", "#FF9DA7"),
 }
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))  # of the sizes of replicas
+DISTURBED = "hollow: timed beside other work, repeat"
 
 
 def draw_bench(record: Record) -> Figure:
     """What `minigan bench` measured, a panel for each kind of work.
 
     Of a CPU alone the share of what a large product or copy reaches on it, against operations. With a GPU µs,
-    dashed what those would allow, and a grey line where the fastest of both sides cross.
+    dashed what those would allow, and a grey line where the fastest of both sides cross. A hollow point was
+    timed beside other work, which the table marks with "!".
     """
     kinds = [name for name in KINDS if any(cell.what == name for cell in record.cells)]
     rows, both = -(-max(len(kinds) + 1, 1) // 3), any(cell.backend != "numpy" for cell in record.cells)
@@ -52,6 +57,8 @@ def draw_bench(record: Record) -> Figure:
         handles = {
             name: line for ax in panels for line, name in zip(*ax.get_legend_handles_labels(), strict=True)
         }
+        if any(cell.dtype == "float32" and is_disturbed(record, cell) for cell in record.cells):
+            handles[DISTURBED] = Line2D([], [], **_hollow("o", CHANCE))
         panels[len(kinds)].legend(handles.values(), handles.keys(), loc="upper left", frameon=False)
     return figure
 
@@ -67,6 +74,12 @@ def _looks(record: Record) -> dict[str, tuple[str, str]]:
             seen[cell.variant] = colours[k % len(colours)], MARKERS[k % len(MARKERS)]
             counts[side] += 1
     return seen
+
+
+def _hollow(marker: str, colour: str) -> dict[str, Any]:
+    """The look of points that are not to be relied on."""
+    return {"marker": marker, "color": colour, "markerfacecolor": "white", "markersize": 5.5,
+            "linestyle": "none", "zorder": 4}  # fmt: skip
 
 
 def _draw_timings(
@@ -93,6 +106,8 @@ def _draw_timings(
             label=f"{name}, {net}" if net else name, capsize=2, linewidth=1.4, marker=marker,
             linestyle=DASHES[nets.index(net) % len(DASHES)],
         )  # fmt: skip
+        if off := [k for k, cell in enumerate(line) if is_disturbed(record, cell)]:
+            ax.plot([x[k] for k in off], y[off, 0], **_hollow(marker, colour))
     if both and not many:
         _draw_ceilings(ax, record, what)
     for found in record.crossovers:

@@ -4,7 +4,7 @@ import pytest
 from matplotlib.text import Text
 
 from minigan.profiling import results
-from minigan.profiling.figure import draw_bench
+from minigan.profiling.figure import DISTURBED, draw_bench
 from minigan.profiling.results import Ceiling, Cell, Control, Record, Size
 from minigan.profiling.work import KINDS
 from minigan.reports import style
@@ -70,8 +70,33 @@ def test_the_picture_of_a_cpu_is_the_share_of_its_ceiling():
     colours = {c.get_label(): c[0].get_color() for ax in figure.axes for c in ax.containers}
     assert colours["a"] != colours["b"]
     legends = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
-    assert [len(legend.get_texts()) for legend in legends] == [2]  # one for all panels, where none is drawn
+    assert [len(legend.get_texts()) for legend in legends] == [
+        3
+    ]  # one for all panels: a, b, and what hollow is
     draw_bench(record())
+
+
+def test_a_point_timed_beside_other_work_is_hollow_and_the_legend_says_why():
+    cells = [cell("a", size=Size(2, 4)), cell("a", low=0.5, high=2.0), cell("b"), cell("b", size=Size(2, 4))]
+
+    def hollow(*controls):
+        figure = draw_bench(record(*cells, controls=controls))
+        points = [
+            (line.get_color(), x)
+            for ax in figure.axes
+            for line in ax.lines
+            if line.get_markerfacecolor() == "white"
+            for x in line.get_xdata()
+        ]
+        return points, texts(figure).count(DISTURBED), figure
+
+    (point,), said, figure = hollow()
+    a = next(c for ax in figure.axes for c in ax.containers if c.get_label() == "a")[0]
+    assert point == (a.get_color(), cells[1].work) and said == 1
+    points, said, _ = hollow(Control("step", *Size(2, 4), "a", 3.0, 2.0, 4.0))
+    assert sorted(x for _, x in points) == sorted([cells[1].work, *2 * [cells[0].work]]) and said == 1
+    cells[1] = cell("a")
+    assert hollow()[:2] == ([], 0)
 
 
 def test_a_machine_with_other_work_is_noticed_by_the_control_and_the_quartiles():
