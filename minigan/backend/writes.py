@@ -16,8 +16,9 @@ last = 0  # the time of the newest write to any memory
 def mark_written(array: backend.Array) -> None:
     """Note that the memory of ``array`` was overwritten now."""
     global last
-    memory, time = written_memory(array), next(clock)
-    _written[memory], last = time, max(time, last)  # another thread may have come first
+    _written[written_memory(array)] = time = next(clock)
+    if time > last:  # another thread may have come first
+        last = time
 
 
 def written_memory(array: backend.Array) -> int:

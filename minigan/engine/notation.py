@@ -49,7 +49,7 @@ def _compared(compare: Callable[[Any, Any], Any]) -> Callable[[Any, object], boo
 def _axes(x: Any, axis: Any, others: dict[str, Any]) -> tuple[int, ...]:
     if isinstance(x, Notation) and not others:
         if axis is None:
-            return (-2, -1)[max(0, 2 - x.ndim) :]
+            return (-2, -1) if x.memory.ndim > 1 else (-2, -1)[2 - x.ndim :]
         axes = axis if isinstance(axis, Iterable) else (axis,)
         if all(hasattr(a, "__index__") and not isinstance(a, bool) for a in axes):
             return tuple(map(operator.index, axes))

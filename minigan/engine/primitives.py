@@ -81,13 +81,13 @@ softplus = Primitive("softplus", lambda xp, x, out=None: xp.logaddexp(x, x.dtype
 
 # ── products of matrices                   ∂/∂a                                ∂/∂b
 def _matmul(xp: Any, a: Array, b: Array, out: Array = None) -> Array:
-    ranks = getattr(a, "ndim", 0), getattr(b, "ndim", 0)
-    if ranks[0] < 2 or ranks[1] < 2:
+    nk, km = getattr(a, "shape", []), getattr(b, "shape", [])
+    if len(nk) < 2 or len(km) < 2:
         raise ValueError("a product of matrices needs (…, n, k) and (…, k, m)")
-    if a.shape[-1] == b.shape[-2] == 1:                        # an outer product, which BLAS is slow at: the same bits
+    if nk[-1] == 1 == km[-2]:                                  # an outer product, which BLAS is slow at: the same bits
         return xp.multiply(a, b, out=out)
-    if ranks == (2, 2) and a.flags.forc and b.flags.forc:      # the same bits, sooner; of strided memory they are not
-        return xp.dot(a, b, out=out)
+    if len(nk) == 2 == len(km) and a.flags.forc and b.flags.forc:  # the same bits, sooner; of strided memory they are not
+        return a.dot(b) if xp is np and out is None else xp.dot(a, b, out=out)
     return xp.matmul(a, b, out=out)
 
 matmul = Primitive("matmul", _matmul, lambda g, y, a, b: g @ mT(b), lambda g, y, a, b: mT(a) @ g)
@@ -106,7 +106,7 @@ def _embed(xp: Any, x: Array, *, shape: tuple[int, ...], key: Any, out: Array = 
     return y
 
 sum_over     = Primitive("sum", _sum, lambda g, y, x, axis: broadcast_to(g, shape=x.shape))
-mT           = Primitive("mT", lambda xp, x, out=None: x.swapaxes(-1, -2), lambda g, y, x: mT(g), view=True)
+mT           = Primitive("mT", lambda xp, x, *, out=None: x.swapaxes(-1, -2), lambda g, y, x: mT(g), view=True)
 reshape      = Primitive("reshape", lambda xp, x, *, shape, out=None: x.reshape(shape) if out is None else xp.copyto(out, x.reshape(shape)),
                          lambda g, y, x, shape: reshape(g, shape=x.shape), view=True)
 broadcast_to = Primitive("broadcast_to", lambda xp, x, *, shape, out=None: xp.broadcast_to(x, shape), lambda g, y, x, shape: g, view=True)
@@ -143,9 +143,10 @@ def _power(x: Tensor, n: float) -> Tensor:
         raise TypeError("x ** n takes a Python number n; write exp(n * log(x)) for a tensor exponent")
     return power(x, n)
 
+_INDICES = {int, slice, type(...)}
 def _index(x: Tensor, key: Any) -> Tensor:
     parts = key if isinstance(key, tuple) else (key,)
-    if not all(type(part) in (int, slice) or part is Ellipsis for part in parts):  # True would be a mask
+    if not _INDICES.issuperset(map(type, parts)):  # True would be a mask
         raise TypeError(f"a Tensor is indexed by integers, slices and ...; received {key!r}")
     return getitem(x, key=(*parts, ...) if len(parts) == x.ndim and ... not in parts else key)  # one element too is a view
 

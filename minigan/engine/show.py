@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from itertools import count
-from operator import attrgetter
 
 from minigan.engine.tensor import Tensor
 
@@ -12,15 +11,15 @@ _ESCAPES = str.maketrans({'"': '\\"', "<": "‹", ">": "›"})
 
 def history(y: Tensor) -> list[Tensor]:
     """The tensors from which y was computed, oldest first, y last: each once, however often it was used."""
-    seen, stack = {y: y.call}, [y.call]  # a dict: constants, which have no age, stay in this order
+    ages, stack = {y: 0}, [y]  # constants are of age 0, and stay in the order in which they are met
     while stack:
-        if (call := stack.pop()) is not None:
+        if (call := (t := stack.pop()).call) is not None:
+            ages[t] = call.age
             for x in call.inputs:
-                if type(x) is Tensor and x not in seen:
-                    seen[x] = x.call
-                    stack.append(x.call)
-    made = sorted([t for t, call in seen.items() if call is not None], key=attrgetter("call.age"))
-    return [t for t, call in seen.items() if call is None] + made
+                if type(x) is Tensor and x not in ages:
+                    ages[x] = 0
+                    stack.append(x)
+    return sorted(ages, key=ages.__getitem__)
 
 
 def _labels(y: Tensor, names: Mapping[str, Tensor] | None) -> dict[Tensor, str]:

@@ -139,10 +139,9 @@ class Primitive:
                 a = x.memory
                 if first is None:
                     first = a
-                elif type(a) is not type(first) or a.dtype is not first.dtype:
-                    _refuse_mixture(self, first, a)
-                elif a.ndim != first.ndim and (a.ndim == 1 or first.ndim == 1):
-                    _refuse_mixture(self, first, a)
+                elif (type(a) is not type(first) or a.dtype is not first.dtype or len(arrays) >= self.most
+                      or a.ndim != first.ndim and (a.ndim == 1 or first.ndim == 1)):  # fmt: skip
+                    _refuse_mixture(self, inputs, first, a)
                 if x.call is not None and (history is None or history is cut):
                     history = x.call
             elif type(x) is float or type(x) is int:
@@ -153,13 +152,12 @@ class Primitive:
             arrays.append(a)
         if first is None:
             raise TypeError(f"{self} needs at least one Tensor; received {', '.join(map(repr, inputs))}")
-        function = self._functions.get(type(first))
-        if function is None:
+        if (function := self._functions.get(type(first))) is None:
             function = self._functions[type(first)] = self.bind(backend.of(first).xp)
         try:
-            if len(arrays) > self.most or (params and (self.plain or "out" in params)):
-                raise TypeError("it takes no more than that")  # NumPy would write into an excess one
-            array = function(*arrays, **params)
+            if params and (self.plain or "out" in params):
+                raise TypeError("it takes no more than that")
+            array = function(*arrays, **params) if params else function(*arrays)  # sooner so
         except (TypeError, ValueError, OverflowError) as error:
             shapes = ", ".join(str(getattr(a, "shape", a)) for a in arrays)
             kind, name = (TypeError, self.usage) if isinstance(error, TypeError) else (ValueError, self.name)
@@ -192,8 +190,10 @@ def _literal(primitive: Primitive, x: object) -> Operand:
     raise TypeError(f"{received}. {way}")
 
 
-def _refuse_mixture(primitive: Primitive, a: backend.Array, b: backend.Array) -> None:
+def _refuse_mixture(primitive: Primitive, inputs: tuple[Operand, ...], a: Any, b: Any) -> None:
     """Of devices, dtypes, and of (n,) with (n, 1), whose n² pairs are a forgotten axis and no result."""
+    if len(inputs) > primitive.most:  # NumPy would write into an excess one
+        raise TypeError(f"{primitive.usage} cannot take {len(inputs)} inputs: it takes no more than that")
     if type(a) is not type(b) or a.dtype != b.dtype:
         kinds, way = f"{a.dtype} and {b.dtype}", "the engine never casts, make them one dtype"
         if type(a) is not type(b):

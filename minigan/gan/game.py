@@ -232,18 +232,18 @@ class Game(Kept):
         Raises:  ValueError – for a batch that packs of m do not divide, a penalty that needs mix without it
         """
         D = discriminator or self.discriminator
-        needed = self.objective.paired or any(penalty.at == "between" for penalty in self.penalties)
-        if needed and real.shape[-2] != fake.shape[-2]:
+        at = {penalty.at for penalty in self.penalties}
+        if (self.objective.paired or "between" in at) and real.shape[-2] != fake.shape[-2]:
             raise ValueError(
                 "pairs of real and generated data need as many rows of both; "
                 f"received {real.shape[-2]} and {fake.shape[-2]}"
             )
-        x, made = (_point(self._packed(batch)) for batch in (real, fake))
-        k = self._packed_label(label)
+        x, made, k = _point(self._packed(real)), _point(self._packed(fake)), self._packed_label(label)
         logits, added = [], []
-        for at, points in (("real", x), ("generated", made)):
+        for place, points in (("real", x), ("generated", made)):
             logits.append(D(points, k))
-            added += [penalty(logits[-1], points) for penalty in self.penalties if penalty.at == at]
+            if place in at:
+                added += [penalty(logits[-1], points) for penalty in self.penalties if penalty.at == place]
         for penalty in self.penalties:
             if penalty.at == "between":
                 if mix is None:
@@ -353,20 +353,22 @@ class Game(Kept):
                 f"received {type(batch).__name__}"
             )
         batch = Batch(*map(_from_outside, batch, Batch._fields))
+        parts = {name: part for name, part in zip(Batch._fields, batch, strict=True) if part is not None}
         for name in ("real", "latent_d", "latent_g"):
-            if getattr(batch, name) is None:
+            if name not in parts:
                 raise ValueError(f"a round needs {name}; received None")
-        for name, part in batch._asdict().items():
+        for name, part in parts.items():
             player, steps = "D", self.discriminator_steps
             if name.endswith("_g"):
                 player, steps = "G", self.generator_steps
-            if part is not None and (part.ndim < 3 or part.shape[0] != steps):
+            shape = part.shape
+            if len(shape) < 3 or shape[0] != steps:
                 raise ValueError(
                     f"{name} holds a batch for each step of {player} in a round, here {steps}: its shape is "
                     f"({steps}, …, rows, columns); received {part.shape}"
                 )
-        B, p = batch.real.shape[-2], self.generator.outputs
-        if batch.label is not None or self.generator.classes:
+        B, p = parts["real"].shape[-2], self.generator.outputs
+        if "label" in parts or self.generator.classes:
             self._check_label(batch, B)
         for name, shape in (
             ("mix", (B // self.packing, 1)),
@@ -374,11 +376,10 @@ class Game(Kept):
             ("noise_d", (batch.latent_d.shape[-2], p)),
             ("noise_g", (batch.latent_g.shape[-2], p)),
         ):
-            part = getattr(batch, name)
-            if part is not None and part.shape[-2:] != shape:
+            if name in parts and parts[name].shape[-2:] != shape:
                 raise ValueError(
                     f"{name} has numbers for each row on its own, here (…, {shape[0]}, {shape[1]}); "
-                    f"received {part.shape}"
+                    f"received {parts[name].shape}"
                 )
         if batch.noise_x is not None:
             batch = batch._replace(real=batch.real + batch.noise_x, noise_x=None)

@@ -45,6 +45,7 @@ class Network(Kept):
         # how many columns say of which class a row is
         self.classes = next((layer.classes for layer in self.layers if isinstance(layer, Conditioned)), 0)
         self.parameters = cast(Parameters, parameters)  # a mapping in an unrolled D, which is only called
+        self._takes = self.layers[0].n
         self._bound = [
             (layer, {key: parameters[f"{i}.{key}"] for key in layer.shapes()})
             for i, layer in enumerate(self.layers)
@@ -61,7 +62,8 @@ class Network(Kept):
         return self.layers[-1].m
 
     def __call__(self, x: Tensor, k: Tensor | None = None) -> Tensor:
-        if type(x) is not Tensor or len(x.memory.shape) < 2 or x.memory.shape[-1] != self.layers[0].n:
+        shape: tuple[int, ...] = x.memory.shape if type(x) is Tensor else ()
+        if len(shape) < 2 or shape[-1] != self._takes:
             raise self._refusal(x)
         if k is not None or self.classes:
             return self._conditional(x, k)

@@ -79,6 +79,8 @@ MISTAKES = [
     ("mg.add(p, p, p)", TypeError, r"add\(a, b\) cannot take"),
     ("mg.add(p, p, out=p)", TypeError, r"add\(a, b\) cannot take"),
     ("mg.relu(p, p)", TypeError, r"relu\(x\) cannot take"),
+    ("mg.exp(p, 2.0)", TypeError, r"exp\(x\) cannot take \(5,\), 2.0: "),
+    ("mg.mT(mg.reshape(p, shape=(5, 1)), 2.0)", TypeError, r"mT\(x\) cannot take \(5, 1\), 2.0: "),
     ("mg.exp(p, where=True)", TypeError, r"exp\(x\) cannot take"),
     ("mg.exp(p, dtype='float64')", TypeError, r"exp\(x\) cannot take"),
     # ── shapes
