@@ -8,7 +8,7 @@ import numpy as np
 from minigan import backend as backends
 from minigan.compiler.capture import Program, capture
 from minigan.engine.tensor import CaptureError, constant
-from minigan.errors import ConfigError, DivergedError
+from minigan.errors import CheckpointError, ConfigError, DivergedError
 from minigan.gan.game import Game
 from minigan.gan.orders import Batch, Losses
 from minigan.machine import one_thread
@@ -29,6 +29,7 @@ class Steps:
 
     def __init__(self, block_length: int) -> None:
         self.step, self.block_length, self.watched = 0, block_length, False
+        self.as_before: str | None = None  # how the steps before a checkpoint were executed, to go on bitwise
         self._block: int | None = None
         self._numbers: dict[str, Any] = {}  # of this block, on the backend
         self._program: Program | None = None
@@ -98,19 +99,30 @@ class Steps:
             blas.enter_context(one_thread())
 
     def _record(self, inputs: list[Any]) -> None:
-        """One step as Python runs it, recorded for those that follow."""
+        """One step as Python runs it, recorded for those that follow.
+
+        Raises:  ConfigError – for a step that cannot be executed as the configuration asks
+                 CheckpointError – for native code that was there before, and is not here
+        """
+        execution = self.config.execution
+        before = self.as_before if execution == "native" else None
         try:
             self._program = capture(
                 self._round,
                 *inputs,
                 state=self.game.state,
                 threads=self.config.threads,
-                execution=self.config.execution,
+                execution=before or execution,
             )
         except CaptureError as error:  # of a step that is recorded, but cannot be executed so
             if self.config.execution == "auto":
                 raise
             raise ConfigError(f"{error}; --set execution=auto takes what is possible") from None
+        if before not in (None, self._program.execution):
+            raise CheckpointError(
+                f"the run would not go on bitwise: {self._program.note}, and it did; "
+                "go on where it began, or add --allow-drift"
+            )
         self._losses = self._program.outputs
 
     def _watched(self, batches: list[Any]) -> None:

@@ -92,10 +92,9 @@ class Session:
             if self._finished is not None:
                 return
         here = environment()
-        self._bits = {name: here[name] for name in BITS}
-        self._bits["device"] = self.experiment.backend.describe()
-        compiler = compiler_of(self.experiment.config.execution)
-        self._bits |= {} if compiler is None else {"compiler": compiler}
+        backend, compiler = self.experiment.backend.describe(), compiler_of(self.experiment.config.execution)
+        more = {} if compiler is None else {"compiler": compiler}
+        self._bits = {name: here[name] for name in BITS} | {"device": backend} | more
         if resumed is not None:
             drift = describe_drift(resumed.state, self._bits, self._config)
             if drift and not allow_drift:
@@ -105,8 +104,6 @@ class Session:
             self.resume(resumed.arrays, resumed.state)
             self._watched = resumed.state.get("watched") is True
         self._watched |= self.experiment.watched
-        backend = self.experiment.backend.describe()
-        more = {} if compiler is None else {"compiler": compiler}
         self.run.write_status("running", backend_used=backend, watched=self._watched, **more)
 
     def _read_outcome(self, resumed: Reopened) -> Outcome | None:
@@ -200,6 +197,7 @@ class Session:
             "seconds": round(self.seconds, 3),
             "best": best if math.isfinite(best) else None,
             "environment": self._bits,
+            "executed": experiment.executed,
             "watched": self._watched,
         }
         return Moment(experiment.step, arrays, state, best_step)
@@ -392,6 +390,8 @@ class _Runs:
         """Begin or go on, with BLAS as it will be."""
         for k, session in self.alive.items():
             session.start(None if resumed is None else resumed[k], allow_drift)
+        if resumed and not allow_drift:
+            self.steps.as_before = resumed[0].state.get("executed")
 
     def begin(self) -> None:
         """The first line of metrics, before any step, and the clock of their checkpoints."""

@@ -16,6 +16,8 @@ import pytest
 
 import minigan
 from minigan.backend import numpy_backend
+from minigan.compiler import c_compiler
+from minigan.compiler.executions import compiler_of
 from minigan.engine.primitives import PRIMITIVES
 from minigan.errors import CheckpointError, ConfigError, DataError, DivergedError, StorageError
 from minigan.gan.detectors import remedy
@@ -705,6 +707,34 @@ def test_what_would_not_go_on_bitwise_is_refused_with_a_way_out(stopped, name, t
         resume(run.path)
     assert metrics(run.path)[-1]["step"] == 15
     assert resume(run.path, allow_drift=True).row["step"] == 60
+
+
+@pytest.mark.filterwarnings("ignore:the step runs as planned")
+@pytest.mark.skipif(compiler_of("native") == "none", reason="needs a C compiler")
+def test_native_code_that_comes_or_goes_between_stop_and_resume_changes_no_bits(tmp_path, monkeypatch):
+    def broken(source):
+        raise c_compiler.CompilerError("it is broken")
+
+    def stopped_run(root):
+        experiment, run = start(root, "execution=native")
+        with run, pytest.raises(Interrupted):
+            train(experiment, run, on_step=lambda step: step == 15 and signal.raise_signal(signal.SIGTERM))
+        return run
+
+    native = stopped_run(tmp_path / "native")
+    with monkeypatch.context() as without:
+        without.setattr(c_compiler, "load", broken)
+        whole, _ = trained(tmp_path / "whole", "execution=native")
+        planned = stopped_run(tmp_path / "planned")
+        with pytest.raises(
+            CheckpointError, match="go on bitwise: .* not as native code: it is broken, .*allow-drift"
+        ):
+            resume(native.path)
+        assert metrics(native.path)[-1]["step"] == 15
+        assert resume(native.path, allow_drift=True).row["step"] == 60
+        assert native.read_status()["executed"] == "planned"
+    same_results(resume(planned.path).path, whole.path)
+    assert planned.read_status()["executed"] == "planned"
 
 
 @pytest.mark.parametrize(
