@@ -56,6 +56,24 @@ def pytest_addoption(parser):
     parser.addoption("--require-gpu", action="store_true", help="fail where a test of the GPU cannot run")
 
 
+def begin_elsewhere(config):
+    """A worker reads the whole suite from a file of its own on, and finds compiled what others began with.
+
+    In a fresh checkout each would compile everything, which takes longer than to collect all tests.
+    """
+    worker, here = getattr(config, "workerinput", None), Path(__file__).parent
+    if worker and [Path(arg).resolve() for arg in config.args] == [here]:
+        files = sorted(map(str, here.rglob("test_*.py")))
+        at = len(files) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+        config.args = files[at:] + files[:at]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """In one order for all workers."""
+    items.sort(key=lambda item: item.path.parts)
+
+
 def pytest_collection_finish():
     """What was collected stays to the end: the garbage collector need not look at it again and again."""
     gc.collect()
@@ -66,6 +84,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "gpu: needs a GPU, and is skipped where there is none")
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
         del os.environ[name]  # a pytest that a test starts is nobody's worker
+    begin_elsewhere(config)
     if config.getoption("--require-gpu") and unavailable("cupy"):
         raise pytest.UsageError(f"--require-gpu: {unavailable('cupy')}")
     wanted = config.getoption("--backend")
