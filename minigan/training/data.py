@@ -16,7 +16,7 @@ import numpy as np
 
 from minigan.errors import DataError, quoted
 from minigan.training.config import Config
-from minigan.training.marks import MISSED, Marks, marks_of
+from minigan.training.marks import MISSED, Marks, marks_of, refuse_missed
 from minigan.training.table_form import columns_setting, default_names, folded
 from minigan.training.text_table import Table, features_beside, read_header, read_text
 
@@ -194,6 +194,9 @@ def as_data(table: Table, what: str, source: str, drop_nonfinite: bool, allow_co
         values, more = vetted(table, what, drop_nonfinite, allow_constant)
         return Data(values, table.names, (*table.notes, *more), source)
     marks = marks_of(table.label, table.labels, what)
+    if not drop_nonfinite:
+        drop = "drop_nonfinite=True" if table.code else "--set drop_nonfinite=true"
+        refuse_missed(marks, table.labels, what, f"drop the rows with {drop}")
     codes = np.where(marks.codes == MISSED, np.nan, marks.codes)  # vetted with the rows, as a column of them
     beside = table._replace(
         values=np.column_stack([table.values, codes]), names=(*table.names, f"{marks.name}, the label")

@@ -5,7 +5,7 @@ No library of data frames is imported here: a frame names its columns (``columns
 are those of files, docs/data.md: what is missing is NaN, what is no number is refused with its column.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -78,7 +78,7 @@ def named_label(y: Any) -> str:
 
 def _labels_in(y: Any, rows: int, what: str) -> list[Any]:
     """As many labels as there are rows.    Raises:  DataError – for another number, or what is no column"""
-    if isinstance(y, (str, bytes)) or not hasattr(y, "__len__"):
+    if isinstance(y, (str, bytes, Mapping, Set)) or not hasattr(y, "__len__"):
         raise DataError(
             f"y has a label for each row, received {quoted(y)}; label=… names a column of the data"
         )

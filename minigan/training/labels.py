@@ -198,7 +198,10 @@ def one_by_one(
     one = isinstance(condition, (str, bytes)) or not hasattr(condition, "__len__")
     asked = [condition] * count if one else list(condition)
     if len(asked) != count:
-        raise ConfigError(f"of {count} rows as many classes are needed, received {len(asked)}")
+        raise ConfigError(
+            f"of {count} rows as many classes are needed, received {len(asked)}; give one for all, or one "
+            "for each"
+        )
     try:
         codes = {name: labels.code(name) for name in set(asked)}
     except TypeError:  # what cannot be in a set, as rows of an array

@@ -3,7 +3,7 @@
 Text, whole numbers, truth values: what a class is called is its text, and 1, 1.0 and "1" are one class.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +43,22 @@ def text_of(value: Any) -> str | None:
     return label(text)
 
 
+def refuse_missed(marks: Marks, values: Sequence[Any], what: str, advice: str) -> None:
+    """Refuse labels that are missing.    Raises:  DataError – with the first of them"""
+    missed = np.flatnonzero(marks.codes == MISSED)
+    if missed.size:
+        value, rows = values[missed[0]], len(values)
+        said = (
+            f"{quoted(value)}, which says that there is none; call the class by another word"
+            if isinstance(value, str) and value.strip()
+            else "no value; correct them"
+        )
+        raise DataError(
+            f"{what}: the label {quoted(marks.name)} is missing in {missed.size} of {rows} rows, the first "
+            f"is row {missed[0] + 1}, with {said}, or {advice}"
+        )
+
+
 def marks_of(name: str, values: Iterable[Any], what: str) -> Marks:
     """The labels that values are, −1 where one is missing: in the order of numbers, or of the alphabet.
 
@@ -54,7 +70,8 @@ def marks_of(name: str, values: Iterable[Any], what: str) -> Marks:
     found = set(known)
     of = f"{what}: the label {quoted(name)}"
     if len(found) < 2:
-        says = f"is {quoted(next(iter(found)))} in every row" if found else "has no value"
+        every = "row" if len(known) == len(texts) else f"one of the {len(known)} rows that have one"
+        says = f"is {quoted(next(iter(found)))} in every {every}" if found else "has no value"
         raise DataError(f"{of} {says}; give one of at least two classes, or leave the label out")
     if len(found) > MOST or len(found) > 10 and 2 * len(found) > len(known):
         raise DataError(

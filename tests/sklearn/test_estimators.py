@@ -52,6 +52,12 @@ def fitted_sampler():
     return GANSampler(**TINY).fit(X)
 
 
+@cache
+def labelled_sampler():
+    """One that learned classes, and that no test changes."""
+    return GANSampler(**TINY).fit(X, Y)
+
+
 @pytest.mark.parametrize("name", CHECKED)
 def test_scikit_learns_checks_pass(name):
     """All of them, but what scikit-learn itself leaves out unless SCIPY_ARRAY_API is set."""
@@ -153,6 +159,52 @@ def test_one_feature_has_log_densities():
     assert hasattr(GANSampler(), "score_samples") and not hasattr(GANSampler(**TINY).fit(X), "score_samples")
     with pytest.raises(ValueError, match="2 latent numbers make 1 feature"):
         GANSampler(**TINY, latent__size=2).fit(x).score_samples(x)
+
+
+def test_labels_make_a_sampler_of_classes():
+    """It is the conditional run, with classes as y has them."""
+    fitted, free = labelled_sampler(), {k: v for k, v in TINY.items() if k != "random_state"}
+    run = mg.fit(X, y=Y, seed=1, holdout=0, method="plain", progress=False, **free)
+    assert fitted.classes_.tolist() == list(run.classes) == ["in", "out"]
+    np.testing.assert_allclose(fitted.class_prior_, [np.mean(Y == "in"), np.mean(Y == "out")])
+    rows, told = fitted.sample(40, 7, return_y=True)
+    np.testing.assert_array_equal(rows, run.sample(40, seed=7))
+    assert told.tolist() == run.labels(40, seed=7).tolist() and {*told} == {"in", "out"}
+    np.testing.assert_array_equal(fitted.sample(40, 7, y=told), rows)
+    np.testing.assert_array_equal(fitted.sample(40, 7, y="in")[told == "in"], rows[told == "in"])
+    scores = fitted.score(X), fitted.score(X, Y), fitted.score(X, np.where(Y == "in", "out", "in"))
+    assert 0 > scores[1] > scores[2] and scores[0] not in scores[1:]  # classes count beside the rows
+    assert np.isfinite(cross_val_score(fitted, X, Y, cv=2)).all()
+    given = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(given.sample(9, y="out"), fitted.sample(9, y="out"))
+    fitted = GANSampler(**TINY)
+    for y in (np.where(Y == "in", 9, 10), Y == "in", np.where(Y == "in", 2.0, -1.0)):
+        fitted.fit(X, y)
+        told = fitted.sample(40, return_y=True)[1]
+        assert told.dtype == y.dtype and {*told} == {*y}
+        np.testing.assert_array_equal(fitted.sample(2, y=[*y[:2]], return_y=True)[1], y[:2])
+    assert not hasattr(fitted.fit(X), "classes_")  # the labels of another fit are forgotten
+
+
+def test_labels_that_are_none_are_refused():
+    new, plain, told = GANSampler(**TINY), fitted_sampler(), labelled_sampler()
+    for call, says in (
+        (lambda: new.fit(X, X[:, 0]), "y are classes: whole numbers, texts or truth values; received"),
+        (lambda: new.fit(X, ["a"] * 120), "is 'a' in every row"),
+        (lambda: new.fit(X, ["a"] * 119 + ["b"]), "is 'b' in 1 row"),
+        (
+            lambda: new.fit(X, ["a", "b", "none"] * 40),
+            "missing in 40 of 120 rows, the first is row 3, with '",
+        ),
+        (lambda: new.fit(X, Y[:7]), "inconsistent numbers of samples"),
+        (lambda: plain.sample(3, y="in"), "fit was given no y"),
+        (lambda: plain.sample(3, return_y=True), "fit was given no y"),
+        (lambda: told.sample(3, y="inn"), "there is no class 'inn'; did you mean 'in'"),
+        (lambda: told.sample(3, y=["in"]), "of 3 rows as many classes are needed, received 1; give"),
+        (lambda: told.score(X, ["on"] * 120), "the class 'on', which was not learned; choose one of in, out"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            call()
 
 
 def test_an_interrupt_ends_a_search(monkeypatch):

@@ -57,7 +57,7 @@ def test_a_column_of_a_file_or_a_frame_is_the_label(tmp_path):
 def test_rows_without_a_label_are_refused_or_dropped(tmp_path):
     path = tmp_path / "gaps.csv"
     path.write_text("x,kind\n1,a\n2,\n3,b\n4,b\n5,a\n6,c\n7,c\nnan,c\n")
-    with pytest.raises(DataError, match=r"2 rows .* the first is row 2 of 8 \('kind, the label'\)"):
+    with pytest.raises(DataError, match="label 'kind' is missing in 1 of 8 rows, the first is row 2, "):
         read_data(path, label="kind")
     data = read_data(path, label="kind", drop_nonfinite=True)
     assert data.values[:, 0].tolist() == [1, 3, 4, 5, 6, 7] and data.marks.codes.tolist() == [
@@ -83,7 +83,10 @@ BAD = {
     "received shape (12, 2)": X,
     "received 'species'": "species",
     "received 3": 3,
-    "NaN or infinite": [*"ab" * 5, "a", float("nan")],
+    "missing in 1 of 12 rows, the first is row 12, with no value; correct": [*[1, 2] * 5, 1, float("nan")],
+    "the first is row 3, with 'none', which says that there is none; call": ["a", "b", "none"] * 4,
+    "is 'a' in every one of the 6 rows that have one": ["a", None] * 6,
+    "a label for each row, received {'a': 1}": {"a": 1},
 }
 
 
