@@ -24,6 +24,11 @@ from minigan.errors import ConfigError
 @click.argument("subject", metavar="RUN|FILE", shell_complete=complete_file)
 @click.option("--target", help="Distribution to judge a file against.")
 @click.option("--data", help="Data set to judge against instead.")
+@click.option(
+    "--label",
+    metavar="COLUMN",
+    help="The column of both files with the class of each row: each class is judged, and what leaks.",
+)
 @click.option("-n", "count", type=Whole(100, 10**7), help="Rows to draw from a run; else its eval_samples.")
 @click.option("--draws", type=Whole(1, 1000), default=1, help="Judge so many draws of a run: how many pass.")
 @at_option
@@ -35,6 +40,7 @@ def evaluate(
     subject: str,
     target: str | None,
     data: str | None,
+    label: str | None,
     count: int | None,
     draws: int,
     at: str,
@@ -43,25 +49,32 @@ def evaluate(
 ) -> None:
     """Judge a trained generator, or a file of samples, against a distribution or data: KS, moments, modes …
 
-    A run is judged against what it learned. A file (CSV, NPY) needs --target or --data. The first of several
-    draws is that of the run's own verdict; --require-ks asks it of that one.
+    A run is judged against what it learned, or --target or --data; a file (CSV, NPY) needs one of these. The
+    first of several draws is that of the run's own verdict; --require-ks asks it of that one. A run with a
+    label is judged by its classes, and a file by --label: the components, where the target is a mixture.
     """
     from minigan.evaluation.verdict import share_that_passes
 
     if target is not None and data is not None:
         raise ConfigError("give --target or --data, not both")
     refuse_places(target, data)
-    shown = ""
+    shown, other = "", target is not None or data is not None
     if os.path.isdir(subject):
         from minigan.front.fitting import read_run
+        from minigan.front.judging import judge_run
 
-        if target is not None or data is not None:
-            raise ConfigError("a run is judged against what it learned; --target and --data are for files")
+        if label is not None:
+            raise ConfigError("--label names a column of files, and a run knows its own; leave it out")
         run = read_run(subject, at=at)
         print_notes(run.notes)
-        verdicts = [run.judge_draw(count, k) for k in range(draws)]
+        if other:
+            found = [judge_run(run, target, data, count, k) for k in range(draws)]
+            verdicts = [judged.verdict for judged in found]
+            print_notes(found[0].notes)
+        else:
+            verdicts = [run.judge_draw(count, k) for k in range(draws)]
         verdict, findings = verdicts[0], run.found()
-        shown = run.describe_shown(verdict) if at == "latest" else ""
+        shown = run.describe_shown(verdict) if at == "latest" and not other else ""
     elif at != "latest":
         raise ConfigError("--at chooses a checkpoint of a run; leave it out for a file")
     elif draws > 1:
@@ -69,14 +82,14 @@ def evaluate(
     elif count is not None:
         raise ConfigError("-n says how many rows a run draws; leave it out for a file, which has its own")
     else:
-        (verdict, notes), findings = _judge_file(subject, target, data), ()
+        (verdict, notes), findings = _judge_file(subject, target, data, label), ()
         print_notes(notes)
         verdicts = [verdict]
     spread = share_that_passes(verdicts)
     if as_json:
-        found = [finding.as_dict() for finding in findings]
+        failures = [finding.as_dict() for finding in findings]
         several = {**spread, "pvalues": [v.pvalue for v in verdicts]}
-        print_json(subject=subject, verdict=verdict.as_dict(), findings=found, draws=several)
+        print_json(subject=subject, verdict=verdict.as_dict(), findings=failures, draws=several)
     else:
         print_verdict(console(ctx), verdict, findings)
         if shown:
@@ -97,7 +110,7 @@ def _describe_draws(spread: Any) -> str:
     )
 
 
-def _judge_file(file: str, target: str | None, data: str | None) -> Any:
+def _judge_file(file: str, target: str | None, data: str | None, label: str | None) -> Any:
     """The verdict on a file of samples, beside a distribution or a data set, and notes on their reading."""
     from minigan.front.configuration import Subject
     from minigan.front.judging import judged
@@ -106,4 +119,5 @@ def _judge_file(file: str, target: str | None, data: str | None) -> Any:
         raise ConfigError(
             f"{file} is not a run directory; to judge a file give --target DISTRIBUTION or --data FILE"
         )
-    return judged(Subject(path=file), Subject(target=target, path=data))
+    named = None if label is None else int(label) if label.isdecimal() else label
+    return judged(Subject(path=file), Subject(target=target, path=data), named)

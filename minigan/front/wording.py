@@ -39,6 +39,7 @@ SPELLINGS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"--resume ([^\s;,]+) --detect-anomaly", r'mg.load("\1").resume(detect_anomaly=True)'),
     (r"--resume ([^\s;,]+)", r'mg.load("\1").resume()'),
     (r"--allow-drift", "allow_drift=True"),
+    (r"--label ('[^']*'|[^\s;,]+)", lambda found: f"label={_value(found[1].strip(chr(39)))}"),
     (r"--at (\w+)", lambda found: f"at={_value(found[1])}"),
     (r"--(backend|data) ([^\s;,)]+)", r'\1="\2"'),
     (r" \(train --\w+ [A-Z]+\)", ""),

@@ -130,7 +130,8 @@ class GANSampler(DensityMixin, BaseEstimator):  # type: ignore[misc]
     def _learn_classes(self, marks: Marks | None, y: Any) -> None:
         """The classes as y has them, in the order of those of the run; none of a fit without y."""
         for name in ("classes_", "class_prior_"):
-            vars(self).pop(name, None)
+            if hasattr(self, name):
+                delattr(self, name)
         if marks is not None:
             first = [int(np.argmax(marks.codes == k)) for k in range(len(marks.classes))]
             self.classes_ = np.asarray(y)[first]

@@ -157,8 +157,10 @@ def _read(data: Any, what: str, columns: Sequence[int | str] | None, label: int 
         try:
             values[:, k] = _numbers(frame.columns[i], array)
         except _NoNumber as no:
+            classes = columns is None and len(names) > 1 and _may_be_classes(array)
             raise DataError(
                 f"{what}{no.row}{'' if len(names) == 1 else ', column ' + quoted(names[i])}: {no}"
+                + f", name it as the class of each row with label={quoted(names[i])}" * classes
                 + _numeric_columns(frame, names, i)
             ) from None
         if array.dtype.kind in "iu" and len(array) and max(-int(array.min()), int(array.max())) > EXACT:
@@ -166,6 +168,12 @@ def _read(data: Any, what: str, columns: Sequence[int | str] | None, label: int 
     labels = [] if mark is None else _labels_in(frame.columns[mark], len(values), what)
     name = None if mark is None else names[mark]
     return Table(values, tuple(names[i] for i in chosen), notes, code=True, label=name, labels=labels)
+
+
+def _may_be_classes(column: np.ndarray) -> bool:
+    """Whether a column has texts, each in two rows and more on average."""
+    held = {value for value in column.tolist()[:1000] if isinstance(value, str)}
+    return 1 < len(held) <= min(len(column), 1000) // 2
 
 
 class _NoNumber(Exception):

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -272,6 +273,11 @@ def folded(name: str) -> str:
 def default_names(count: int) -> tuple[str, ...]:
     """The names of columns that have none."""
     return ("x",) if count == 1 else tuple(f"x{i}" for i in range(count))
+
+
+def shell_word(name: str) -> str:
+    """A name as an argument on a command line, in quotes where it needs them."""
+    return name if _SIMPLE.fullmatch(name) else shlex.quote(name)
 
 
 def columns_setting(names: Sequence[str], chosen: Sequence[int], code: bool = False) -> str:

@@ -27,6 +27,7 @@ from minigan.training.table_form import (
     columns_setting,
     folded,
     number_of,
+    shell_word,
 )
 
 MAX_LINE = 2**20  # characters of one line of text
@@ -418,6 +419,10 @@ class _Rows:
             numeric = [
                 j for j, kind in enumerate(kinds) if not any(kind) and any(row[j].strip() for row in rows)
             ]
+            held = {row[column] for row in rows}
+            if 1 < len(held) <= len(rows) // 2 and form.width > 1:  # as classes do
+                name = form.names[column] if form.own[column] else str(column)
+                advice += f", name it as the class of each row with --label {shell_word(name)}"
             advice += (
                 f", or take the columns that are numbers: {columns_setting(form.names, numeric)}"
                 * bool(numeric)

@@ -101,7 +101,8 @@ def test_eval_with_a_bar_to_pass(minigan_, files, trained, sentence):
         "--data", "absent.csv"], 3),
         (["one.csv", "--data", "one.csv", "--target", "normal(0,1)"], 2), (["one.csv", "--target",
         "normal(0"], 2),
-        (["RUN", "--target", "normal(0,1)"], 2), (["RUN", "--data", "one.csv"], 2),
+        (["RUN", "--target", "ring(8)"], 3), (["RUN", "--data", "three.csv"], 3),
+        (["RUN", "--label", "x"], 2),
         (["one.csv", "--data", "constant.npy"], 3), (["x" * 5000, "--target", "normal(0,1)"], 3), (["."], 3),
         (["huge.npy", "--data", "one.csv"], 3), (["one.csv", "--data", "huge.npy"], 3),
     ],
@@ -116,6 +117,54 @@ def test_bad_evaluations_are_refused(minigan_, files, trained, arguments, code, 
 def test_a_collapsed_sample_is_judged(minigan_, files, one_object):
     code, out, _ = minigan_("eval", files / "constant.npy", "--target", "normal(0,1)", "--json")
     assert code == 0 and one_object(out)["verdict"]["distinguishable"]
+
+
+def test_a_run_beside_something_else_is_its_sample(minigan_, trained, files, one_object):
+    code, out, _ = minigan_("sample", trained, "-n", 150, "--index", 1, "-o", files / "made.csv")
+    assert code == 0
+    for option in (("--target", "normal(5,1)"), ("--data", files / "one.csv")):
+        code, out, _ = minigan_("eval", trained, *option, "-n", 150, "--draws", 2, "--json")
+        found = one_object(out)
+        assert code == 0 and found["draws"]["draws"] == 2
+        code, out, _ = minigan_("eval", files / "made.csv", *option, "--json")
+        assert code == 0 and one_object(out)["verdict"]["pvalue"] == found["draws"]["pvalues"][1]
+
+
+def test_files_with_a_label_are_judged_by_class(minigan_, place, one_object, sentence):
+    rng = np.random.default_rng(0)
+    for name, classes in (("made", "ab"), ("real", "ab"), ("turned", "ba"), ("three", "abc")):
+        kinds = [classes[k % len(classes)] for k in range(300)]
+        x = rng.normal(size=300) + np.array([4 * (k % len(classes)) for k in range(300)])
+        lines = (f"{kind},{value!r}" for kind, value in zip(kinds, x.tolist(), strict=True))
+        Path(f"{name}.csv").write_text("kind,x\n" + "\n".join(lines))
+    code, out, _ = minigan_("eval", "made.csv", "--data", "real.csv", "--label", "kind", "--json")
+    found = one_object(out)["verdict"]
+    assert (
+        code == 0
+        and found["distinguishable"] is False
+        and [c["name"] for c in found["classes"]] == ["a", "b"]
+    )
+    code, out, _ = minigan_("eval", "turned.csv", "--data", "real.csv", "--label", "0")
+    assert code == 0 and "class leakage" in out and "told apart" in out and "together at" not in out
+    code, out, _ = minigan_(
+        "eval", "turned.csv", "--target", "0.5*normal(0,1)+0.5*normal(4,1)", "--label", "kind"
+    )
+    assert code == 3 and out == ""
+    for arguments, says in (
+        (
+            ("three.csv", "--data", "real.csv", "--label", "kind"),
+            "three.csv has the class 'c', and real.csv has",
+        ),
+        (
+            ("made.csv", "--data", "three.csv", "--label", "kind"),
+            "three.csv has the class 'c', and made.csv has",
+        ),
+        (("made.csv", "--data", "real.csv", "--label", "kin"), "no column 'kin'; did you mean 'kind'"),
+        (("made.csv", "--data", "real.csv"), "name it as the class of each row with --label kind"),
+        (("made.csv", "--target", "normal(0,1)", "--label", "kind"), "normal(0, 1) is none"),
+    ):
+        code, out, err = minigan_("eval", *arguments)
+        assert code in (2, 3) and out == "" and says in sentence(err), err
 
 
 def test_data_that_changed_since_the_run_are_refused(minigan_, tiny, tmp_path, sentence, one_object):

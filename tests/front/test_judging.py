@@ -40,6 +40,30 @@ def test_columns_of_one_name_belong_together():
     assert turned.rows[0].value < 1e-9 and mg.eval({"b": b, "a": a}, np.stack([a, b], 1)).rows[0].value > 1
 
 
+def test_samples_with_a_label_are_judged_by_class():
+    """A sample that swaps two classes is right as a whole; a perfect one passes, of data and of a mixture."""
+    rng, mixture = np.random.default_rng(0), "0.5*normal(0, 1) + 0.5*normal(4, 1)"
+    k = rng.integers(0, 2, 2000)
+    for features in (1, 2):
+        shift = np.eye(2)[0] * 4
+        rows, real = (rng.normal(size=(2000, 2)) + k[:, None] * shift for _ in range(2))
+        sides = [{**dict(zip("xy", part.T[:features], strict=False)), "k": k} for part in (rows, real)]
+        turned = {**sides[0], "k": 1 - k}
+        perfect, swapped = (mg.eval(made, sides[1], label="k") for made in (sides[0], turned))
+        assert perfect.indistinguishable and [part.name for part in perfect.classes] == ["0", "1"]
+        assert swapped.distinguishable and all(part.verdict.distinguishable for part in swapped.classes)
+        leak = next(row for row in swapped.rows if row.name == "class leakage")
+        assert leak.value > 0.9 and leak.perfect < 0.05 and not leak.within
+    one = {"x": rows[:, 0], "component": k}
+    judged = mg.eval(one, mixture, label="component")
+    assert judged.indistinguishable and len(judged.classes) == 2
+    assert mg.eval({**one, "component": 1 - k}, mixture, label=1).distinguishable
+    with pytest.raises(
+        DataError, match=r"label='kind', or take the columns that are numbers: columns=\['x'\]"
+    ):
+        mg.eval({"x": rows[:, 0], "kind": list("ab") * 1000}, mixture)
+
+
 @pytest.mark.parametrize(
     ("samples", "against", "error"),
     [
