@@ -4,6 +4,7 @@ from typing import Any
 
 from bokeh.layouts import column, row
 
+from minigan.studio.delivery import Delivery
 from minigan.studio.watch import Sight
 from minigan.studio.widgets import Panel, Widgets
 from minigan.views.networks import NetworksView
@@ -14,8 +15,8 @@ class Networks(Panel):
 
     title, parts = "Networks", ("layers", "responses")
 
-    def __init__(self, widgets: Widgets) -> None:
-        self.widgets = widgets
+    def __init__(self, widgets: Widgets, delivery: Delivery) -> None:
+        self.widgets, self.delivery = widgets, delivery
         self.view: NetworksView | None = None
 
     def build(self, seen: Sight) -> Any:
@@ -38,7 +39,7 @@ class Networks(Panel):
             view.left.styles = {"flex": "3 1 0"}
             right = column([bar, view.right], sizing_mode="stretch_width", styles={"flex": "2 1 0"})
             self.place.children = [row([view.left, right], sizing_mode="stretch_width", spacing=6)]
-            self._last = frame
+            view.deliver = self.delivery.put
         self._last = frame
         self.view.show(frame)
 

@@ -9,6 +9,7 @@ from bokeh.models import ColumnDataSource, CustomJS, Div, TabPanel, Tabs, TextIn
 
 from minigan.studio.changes import as_command, as_python
 from minigan.studio.course import Course, Status
+from minigan.studio.delivery import UNPACK, Delivery
 from minigan.studio.dynamics import Dynamics
 from minigan.studio.inside import Networks
 from minigan.studio.programs import Programs
@@ -22,6 +23,7 @@ from minigan.views.look import FONT, LIGHT, LOOKS
 
 WIDE = {"sizing_mode": "stretch_width"}
 TICK = 30  # ms between two looks for something new
+PACE = 1 / 11  # s between two pictures of a game that is played: more would take from it what nobody sees
 LATE = 2.0  # s without an answer of the browser, after which it is asked again
 SLOW = 0.25  # s between two updates of the texts while it is played
 SPEEDS = {"full": 0.0, "100 a second": 100.0, "30 a second": 30.0, "10 a second": 10.0, "3 a second": 3.0,
@@ -49,7 +51,9 @@ if (dark && !new URLSearchParams(location.search).has('look')) {{
 {{% endblock %}}
 """
 # Texts that change often are no models: with each change of one Bokeh would lay the whole page out anew.
-ANSWER = """
+ANSWER = (
+    UNPACK
+    + """
 const data = clock.data;
 for (const name of ['about', 'message', 'step']) {
   const place = document.getElementById(name);
@@ -57,6 +61,7 @@ for (const name of ['about', 'message', 'step']) {
 }
 requestAnimationFrame(() => { heard.value = String(clock.data.n[0]) });
 """
+)
 
 
 class LivePage:
@@ -70,15 +75,16 @@ class LivePage:
         self.widgets = Widgets(self.look)
         self._shown, self._said_at, self._status = -1, 0.0, Status(run=-1)
         self._sent, self._heard, self._sent_at = 0, 0, 0.0  # signs to the browser, and from it
+        self.delivery = Delivery()
         self.texts = {"about": "", "message": "", "step": ""}
         self._moving = False  # whether the slider is moved by the page
         self._places: list[tuple[int, str]] = []
         seen = watch.seen
         self._run, self._scene = seen.run, seen.scene
         self.panels: list[Panel] = [
-            Distributions(self.widgets, course.record),
-            Curves(self.widgets, course.record),
-            Networks(self.widgets),
+            Distributions(self.widgets, course, self.delivery),
+            Curves(self.widgets, course, self.delivery),
+            Networks(self.widgets, self.delivery),
             TapePanel(self.widgets, watch),
             Programs(self.widgets, watch),
             Dynamics(self.widgets, course),
@@ -156,7 +162,7 @@ class LivePage:
 
     def _acknowledged(self) -> None:
         """The browser says when it has drawn what it was sent: it is sent nothing more before."""
-        self.clock = ColumnDataSource(self._signs(), name="clock")
+        self.clock = ColumnDataSource(self._signs() | self.delivery.packed(), name="clock")
         self.heard = TextInput(value="0", name="heard", visible=False)
         answer = CustomJS(args={"heard": self.heard, "clock": self.clock}, code=ANSWER)
         self.clock.js_on_change("data", answer)
@@ -208,7 +214,8 @@ class LivePage:
         One that is hidden or gone draws nothing and so asks for nothing; now and then it is asked again.
         """
         now = time.monotonic()
-        if self._heard >= self._sent:
+        paced = self.course.status.playing and now - self._sent_at < PACE
+        if self._heard >= self._sent and not paced:
             self.watch.want(*self.panels[self._active].parts, "point")
             seen = self.watch.seen
             if seen.number != self._shown:
@@ -247,7 +254,7 @@ class LivePage:
 
     def _sign(self) -> None:
         self._sent, self._sent_at = self._sent + 1, time.monotonic()
-        self.clock.data = self._signs()
+        self.clock.data = self._signs() | self.delivery.packed()
 
     def _signs(self) -> dict[str, list[Any]]:
         """The texts above, and by what number the browser answers that it has drawn them."""

@@ -5,15 +5,16 @@ from typing import Any
 
 from bokeh.layouts import column, row
 
+from minigan.studio.course import Course
+from minigan.studio.delivery import Delivery
 from minigan.studio.watch import Sight
 from minigan.studio.widgets import Panel, Widgets, safe
 from minigan.views.curves import CurvesView
 from minigan.views.line import LineView
 from minigan.views.look import View
 from minigan.views.plane import PlaneView
-from minigan.views.snapshot import Recorder
 
-CALM = 0.4  # s between two drawings of the curves, which cost a browser more than the rest
+CALM = 1.0  # s between two drawings of the curves of a game that is played: their axes move, which is dear
 
 
 class _WithCurves(Panel):
@@ -21,17 +22,17 @@ class _WithCurves(Panel):
 
     curves: CurvesView
 
-    def __init__(self, widgets: Widgets, record: Recorder) -> None:
-        self.widgets, self.record = widgets, record
+    def __init__(self, widgets: Widgets, course: Course, delivery: Delivery) -> None:
+        self.widgets, self.course, self.delivery = widgets, course, delivery
         self._drawn: Any = None
         self._drawn_at, self._run = 0.0, -1
 
     def draw_curves(self, seen: Sight) -> None:
         """The whole course so far."""
         now = time.monotonic()
-        if now - self._drawn_at < CALM and seen.run == self._run:
+        if now - self._drawn_at < CALM and seen.run == self._run and self.course.status.playing:
             return
-        kept = list(self.record)
+        kept = list(self.course.record)
         state = (seen.run, len(seen.rows), len(kept), kept[-1].step if kept else -1, seen.findings)
         if state != self._drawn:
             self._drawn, self._drawn_at, self._run = state, now, seen.run
@@ -43,8 +44,7 @@ class _WithCurves(Panel):
             rows = [row for row in seen.rows if row["step"]]
             self.curves.show_history(rows, pulses, [(step, name) for step, name, _ in seen.findings])
         self.curves.take_bands(seen.scene)
-        for name, data in self.curves.columns(seen.frame).items():
-            self.curves.sources[name].data = data
+        self.curves.show(seen.frame)
 
 
 class Distributions(_WithCurves):
@@ -67,6 +67,7 @@ class Distributions(_WithCurves):
         left = column([view.layout], sizing_mode="stretch_width", styles={"flex": "7 1 0"})
         right = column([self.curves.layout], sizing_mode="stretch_width", styles={"flex": "4 1 0"})
         self.place.children = [row([left, right], sizing_mode="stretch_width", spacing=8)]
+        view.deliver = self.delivery.put
         return view
 
     def show(self, seen: Sight) -> None:

@@ -7,7 +7,7 @@ from bokeh.layouts import column
 from bokeh.models import Arrow, Range1d, VeeHead
 
 from minigan.views.frame import Frame, LineFrame, Scene
-from minigan.views.look import Columns, Look, View, legend, level, padded, panel, shortened
+from minigan.views.look import LIVE, Columns, Look, View, legend, level, padded, panel, shortened
 
 RUG, ARROW = -0.05, -0.11  # where samples and arrows lie, in heights of the panel
 TOP = 1.55  # heights of the target that are shown
@@ -41,20 +41,24 @@ class LineView(View):
         look, top = self.look, self._top
         fig = panel(look, f"Target and generated: {shortened(scene.target, 56)}", scene.names[0], "density",
                     x_range=self._x, y_range=Range1d(-0.16 * top, top), height=height)  # fmt: skip
-        curves, rug, arrows = (
-            self.source("densities", "x", "p", "q", "average"),
+        still, curves, rug, arrows = (
+            self.source("target", "x", "p"),
+            self.source("densities", "x", "q", "average"),
             self.source("rug", "x", "y"),
             self.source("arrows", "x0", "x1", "y"),
         )
-        p = fig.varea("x", 0, "p", source=curves, color=look.target, alpha=0.3)
-        edge = fig.line("x", "p", source=curves, color=look.target, width=1.4)
-        q = fig.line("x", "q", source=curves, color=look.generated, width=2.2)
-        average = fig.line("x", "average", source=curves, color=look.generated, width=1.2, dash=[4, 3])
+        live: dict[str, Any] = {"source": curves, "color": look.generated, "level": LIVE}
+        p = fig.varea("x", 0, "p", source=still, color=look.target, alpha=0.3)
+        edge = fig.line("x", "p", source=still, color=look.target, width=1.4)
+        q = fig.line("x", "q", width=2.2, **live)
+        average = fig.line("x", "average", width=1.2, dash=[4, 3], **live)
         values = fig.scatter("x", "y", source=rug, marker="dash", angle=np.pi / 2, size=7,
-                             color=look.generated, alpha=0.55)  # fmt: skip
-        pull = fig.segment("x0", "y", "x1", "y", source=arrows, color=look.d, width=1.4, alpha=0.9)
+                             color=look.generated, alpha=0.55, level=LIVE)  # fmt: skip
+        pull = fig.segment(
+            "x0", "y", "x1", "y", source=arrows, color=look.d, width=1.4, alpha=0.9, level=LIVE
+        )
         fig.add_layout(
-            Arrow(x_start="x0", x_end="x1", y_start="y", y_end="y", source=arrows, line_alpha=0,
+            Arrow(x_start="x0", x_end="x1", y_start="y", y_end="y", source=arrows, line_alpha=0, level=LIVE,
                   end=VeeHead(size=6, fill_color=look.d, line_color=look.d))
         )  # fmt: skip
         items = [("target p", [p, edge]), ("generated q", [q]), ("q of the average", [average])]
@@ -74,8 +78,8 @@ class LineView(View):
         fig = panel(look, title, scene.names[0], "σ(a)" if scene.critic else "D", x_range=self._x,
                     y_range=Range1d(-0.04, 1.04), height=height)  # fmt: skip
         source = self.source("judgement", "x", "d", "best")
-        d = fig.line("x", "d", source=source, color=look.d, width=2.2)
-        best = fig.line("x", "best", source=source, color=look.theory, width=1.4, dash=[5, 4])
+        d = fig.line("x", "d", source=source, color=look.d, width=2.2, level=LIVE)
+        best = fig.line("x", "best", source=source, color=look.theory, width=1.4, dash=[5, 4], level=LIVE)
         best.visible = not scene.critic  # to which p/(p + q) is nothing
         items = [("critic", [d])] if scene.critic else [("D", [d]), ("D*", [best])]
         legend(look, fig, items)
@@ -87,7 +91,7 @@ class LineView(View):
         low, high = padded(float(z[0]), float(z[-1]))
         fig = panel(look, "The generator: z at the height, G(z) along the axis", scene.names[0], "z",
                     x_range=self._x, y_range=Range1d(low, high), height=height)  # fmt: skip
-        fig.line("x", "z", source=self.source("map", "z", "x"), color=look.generated, width=2)
+        fig.line("x", "z", source=self.source("map", "z", "x"), color=look.generated, width=2, level=LIVE)
         return fig
 
     def show(self, frame: Frame) -> None:
@@ -110,9 +114,10 @@ class LineView(View):
         if line is None:
             return {}
         nothing = np.full(len(self._middles), np.nan)
-        curves = {"p": line.p, "q": np.minimum(line.q, 2 * self._top)}
+        curves = {"q": np.minimum(line.q, 2 * self._top)}
         curves["average"] = nothing if line.average is None else np.minimum(line.average, 2 * self._top)
         shown: Columns = {
+            "target": {"x": self._middles, "p": _light(line.p)},
             "densities": {"x": self._middles} | {name: _light(values) for name, values in curves.items()},
             "judgement": {
                 "x": self._middles,

@@ -1,6 +1,6 @@
 """The look of figures in Bokeh: colours, text, ticks; one colour, one meaning, as on the printed page."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from bokeh.plotting import figure
 from minigan.views.frame import Frame
 
 Columns = dict[str, dict[str, Any]]  # {source: {column: values}}
+LIVE = "overlay"
 FONT = "DejaVu Sans, Helvetica, Arial, sans-serif"
 
 
@@ -46,14 +47,22 @@ FIELD = {
 }
 
 
+def _set(source: ColumnDataSource, data: dict[str, Any]) -> None:
+    source.data = data
+
+
 class View:
     """A figure, or several, that show one frame after another.
 
     layout   what Bokeh draws
     sources  by name, what is drawn from
+    deliver  is given a source and its new columns; as it is, sets them
+
+    What moves lies on Bokeh's level LIVE: its canvas alone is painted then, not axes, titles and legends.
     """
 
     layout: Any
+    deliver: Callable[[ColumnDataSource, dict[str, Any]], None] = staticmethod(_set)
 
     def __init__(self, look: Look) -> None:
         self.look, self.sources = look, dict[str, ColumnDataSource]()
@@ -70,7 +79,7 @@ class View:
     def show(self, frame: Frame) -> None:
         """Draw a frame."""
         for name, data in self.columns(frame).items():
-            self.sources[name].data = data
+            self.deliver(self.sources[name], data)
 
 
 def panel(look: Look, title: str, x: str, y: str, **options: Any) -> Any:

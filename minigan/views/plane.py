@@ -7,7 +7,7 @@ from bokeh.layouts import row
 from bokeh.models import Arrow, LinearColorMapper, Range1d, VeeHead
 
 from minigan.views.frame import Frame, PlaneFrame, Scene
-from minigan.views.look import FIELD, Columns, Look, View, legend, panel, shortened
+from minigan.views.look import FIELD, LIVE, Columns, Look, View, legend, panel, shortened
 
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)  # of D, at which contours lie
 FINE = 3  # points drawn for each at which D was read
@@ -34,9 +34,9 @@ class PlaneView(View):
 
     def _field(self, fig: Any, name: str) -> Any:
         mapper = LinearColorMapper(palette=_palette(self.look), low=0, high=255)
-        fig.image("image", "x", "y", "dw", "dh", color_mapper=mapper, level="image",
+        fig.image("image", "x", "y", "dw", "dh", color_mapper=mapper, level=LIVE,
                   source=self.source(name, "image", "x", "y", "dw", "dh"))  # fmt: skip
-        contours = fig.multi_line("xs", "ys", line_width="width", color=self.look.ink, alpha=0.45,
+        contours = fig.multi_line("xs", "ys", line_width="width", color=self.look.ink, alpha=0.45, level=LIVE,
                        source=self.source(f"{name}_contours", "xs", "ys", "width"))  # fmt: skip
         fig.grid.visible = False
         return contours
@@ -50,13 +50,13 @@ class PlaneView(View):
         )
         self._field(fig, "d")
         grid = self.source("lines", "xs", "ys")
-        lines = fig.multi_line("xs", "ys", source=grid, color=look.chance, alpha=0.7, width=0.8)
+        lines = fig.multi_line("xs", "ys", source=grid, color=look.chance, alpha=0.7, width=0.8, level=LIVE)
         made, rim = self.source("samples", "x", "y"), {"line_color": look.panel, "line_width": 0.4}
-        dots = fig.scatter("x", "y", source=made, color=look.generated, size=4, alpha=0.8, **rim)
+        dots = fig.scatter("x", "y", source=made, color=look.generated, size=4, alpha=0.8, level=LIVE, **rim)
         arrows = self.source("arrows", "x0", "y0", "x1", "y1")
-        pull = fig.segment("x0", "y0", "x1", "y1", source=arrows, color=look.d, width=1.5)
+        pull = fig.segment("x0", "y0", "x1", "y1", source=arrows, color=look.d, width=1.5, level=LIVE)
         fig.add_layout(
-            Arrow(x_start="x0", y_start="y0", x_end="x1", y_end="y1", source=arrows, line_alpha=0,
+            Arrow(x_start="x0", y_start="y0", x_end="x1", y_end="y1", source=arrows, line_alpha=0, level=LIVE,
                   end=VeeHead(size=6, fill_color=look.d, line_color=look.d))
         )  # fmt: skip
         items = [("samples", [dots])]
@@ -66,7 +66,7 @@ class PlaneView(View):
         if scene.modes is not None:
             modes = self.source("modes", "x", "y", "colour")
             rings = fig.scatter("x", "y", source=modes, marker="circle", size=15, fill_alpha=0,
-                                line_color="colour", line_width=1.6)  # fmt: skip
+                                line_color="colour", line_width=1.6, level=LIVE)  # fmt: skip
             items.append(("modes (green: captured)", [rings]))
         legend(look, fig, items, columns=2)
         return fig
@@ -78,7 +78,7 @@ class PlaneView(View):
         contours = self._field(fig, "best")
         real = np.asarray(scene.real)
         rim = {"line_color": look.panel, "line_width": 0.4}
-        dots = fig.scatter(*real.T[:2], color=look.target, size=4, alpha=0.8, **rim)
+        dots = fig.scatter(*real.T[:2], color=look.target, size=4, alpha=0.8, level=LIVE, **rim)
         items = [(f"rows of {shortened(scene.target, 30)}", [dots])]
         items += [("D* at ½ and beyond", [contours])] if plane.best is not None else []
         legend(look, fig, items, columns=1)

@@ -142,7 +142,7 @@ def test_two_pages_see_one_course_and_their_buttons_steer_it(studio):
         return all("step 7" in page.texts["step"] and page._shown > 0 for page in pages)
 
     assert wait_for(both)
-    one, other = (page.panels[0].view.sources["densities"].data["q"] for page in pages)
+    one, other = (page.delivery.shown[page.panels[0].view.sources["densities"].id]["q"] for page in pages)
     assert (one == other).all()
     places = pages[1]._places
     done = studio.course.obeyed
@@ -210,7 +210,7 @@ def test_what_is_inside_can_be_opened_and_used(studio):
     come(lambda: page.panels[by_title["Networks"]].view is not None)
     networks = page.panels[by_title["Networks"]]
     networks._chosen("value", None, "D 0.W")
-    assert networks.view.sources["matrix"].data["image"][0].shape == (1, 4)
+    assert networks.view.sources["matrix"].data["image"][0].shape == (1, 4)  # no bytes, so set by Bokeh
 
     page.tabs.active = by_title["Tape"]
     tape = page.panels[by_title["Tape"]]

@@ -169,7 +169,7 @@ def test_a_view_shows_what_a_frame_has():
     bare = LineView(
         reader.scene, DARK, Frame(5, line=LineFrame(line.edges, line.p, line.q))
     )  # as a run records it
-    assert set(bare.sources) == {"densities", "rug", "arrows", "judgement"}
+    assert set(bare.sources) == {"target", "densities", "rug", "arrows", "judgement"}
 
     ring = small(target="ring(4, 1, 0.1)")
     reader = Reader(ring)
