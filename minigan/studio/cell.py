@@ -1,6 +1,5 @@
-"""A studio in a cell of a notebook, or beside a script: its server in a thread of its own."""
+"""A studio in a cell of a notebook, or beside a script: its server in a process of its own."""
 
-import threading
 from html import escape
 from typing import Any, Self
 
@@ -9,8 +8,6 @@ from minigan.front.configuration import Request, request_of
 from minigan.front.run import Run
 from minigan.front.wording import for_scripts
 from minigan.studio.opening import refuse_labels, request_of_run, require_bokeh
-
-PATIENCE = 5.0  # s that the end is waited for
 
 
 class StudioCell:
@@ -22,60 +19,28 @@ class StudioCell:
     """
 
     def __init__(self, request: Request, *, height: int = 1000, port: int = 0, **how: Any) -> None:
-        self.height = height
-        self._opened: Any = None  # the Studio, or why there is none
-        self._ready = threading.Event()
-        options = {"port": port, **how}
-        self._thread = threading.Thread(target=self._serve, args=(request, options), daemon=True)
-        self._thread.start()
-        self._ready.wait()
-        if isinstance(self._opened, BaseException):
-            raise self._opened
-
-    def _serve(self, request: Request, options: dict[str, Any]) -> None:
-        import asyncio
-
-        from tornado.ioloop import IOLoop
-
         from minigan.studio.studio import Studio
 
-        asyncio.set_event_loop(asyncio.new_event_loop())
-        try:
-            self._loop = IOLoop.current()
-            self._opened = Studio(request, loop=self._loop, **options)
-        except BaseException as error:
-            self._opened = error
-            return
-        finally:
-            self._ready.set()
-        try:
-            self._opened.run()
-        finally:
-            self._opened.close()
-            self._loop.close()
+        self.height, self._opened = height, Studio(request, port=port, **how)
 
     @property
     def url(self) -> str:
         """The address of the page."""
-        address: str = self._opened.url
-        return address
+        return self._opened.url
 
     @property
     def step(self) -> int:
         """At which step the game is."""
-        newest: int = self._opened.course.latest.step
-        return newest
+        return self._opened.course.latest.step
 
     @property
     def closed(self) -> bool:
         """Whether it has ended."""
-        return not self._thread.is_alive()
+        return self._opened.closed
 
     def close(self) -> None:
         """End it: what was not saved as a run is gone."""
-        if not self.closed:
-            self._loop.add_callback(self._loop.stop)
-            self._thread.join(PATIENCE)
+        self._opened.close()
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,9 +25,8 @@ from minigan.training.data import Data
 from minigan.training.experiment import Experiment
 from minigan.views.snapshot import Recorder, Snapshot, snapshot
 
-GLANCE = 1 / 16  # s between two snapshots while somebody looks
+GLANCE = 1 / 16  # s between two snapshots at least
 RECORD = 0.25  # s between two that are kept although nobody does
-ATTENTION = 1.5  # s for which a look counts
 PATIENCE = 0.012  # s of training between two looks at the queue
 SPACED = 100  # snapshots of a whole run at least, four times as many of a game of a few numbers
 TINY = 1024  # bytes of such a game
@@ -59,6 +58,16 @@ class Status:
     closed: bool = False
 
 
+class Moment(NamedTuple):
+    """All that others may know of a course, of one and the same moment."""
+
+    request: Request
+    status: Status
+    latest: Snapshot
+    record: tuple[Snapshot, ...]
+    obeyed: int
+
+
 class Course:
     """An experiment in a thread of its own; ``send`` is all that others do to it.
 
@@ -67,6 +76,7 @@ class Course:
     record   snapshots that can be gone back to
     status   where it stands
     obeyed   how many commands were done or refused
+    moment   all of these, as they belong together; ``news`` is set with each other one
     """
 
     def __init__(
@@ -85,10 +95,12 @@ class Course:
             self._experiment.load(dict(start), step)
         self._turn, self._era = "D", 0
         self._before: Mapping[str, np.ndarray] | None = None
-        self._pace, self._published, self._looked_at, self._due = 1.0, 0.0, 0.0, 0.0
+        self._pace, self._published, self._asked, self._due = 1.0, 0.0, False, 0.0
         self._marks: list[tuple[float, int]] = []
         self.latest: Snapshot = snapshot(self._experiment)
         self.record.add(self.latest)
+        self.news = threading.Event()
+        self._note()
         self._thread = threading.Thread(target=self._run, name="minigan-course", daemon=True)
 
     @property
@@ -116,8 +128,8 @@ class Course:
         return None
 
     def look(self) -> None:
-        """Say that somebody looks: snapshots come more often for a while."""
-        self._looked_at = time.monotonic()
+        """Ask for a snapshot soon, while the game is played."""
+        self._asked = True
 
     def close(self, wait: float = 5.0) -> None:
         """End the thread."""
@@ -142,6 +154,7 @@ class Course:
         except ConfigError as error:  # BLAS is held by a run of this process
             self._say(str(error), refused=True)
             self.status = replace(self.status, closed=True)
+            self._note()
 
     def _obey(self) -> None:
         """Do what is in the queue; while nothing is played, wait for it."""
@@ -168,6 +181,12 @@ class Course:
             where = traceback.format_exc(limit=-1).strip().splitlines()
             self._say(f"unexpected {type(error).__name__}: {error} ({' '.join(where[1:2])})", refused=True)
         self.obeyed += 1
+        self._note()
+
+    def _note(self) -> None:
+        """Let others know."""
+        self.moment = Moment(self.request, self.status, self.latest, tuple(self.record), self.obeyed)
+        self.news.set()
 
     def _say(self, message: str, refused: bool = False) -> None:
         self.status = replace(self.status, message=message, refused=refused)
@@ -332,7 +351,7 @@ class Course:
         if status.speed:
             count = max(1, min(count, int((now - self._due) * status.speed) + 1))
             self._due = max(self._due + count / status.speed, now - 1.0)
-        every = GLANCE if now - self._looked_at < ATTENTION else RECORD
+        every = GLANCE if self._asked else RECORD
         publish = (
             now - self._published >= every
             or count >= left
@@ -364,6 +383,7 @@ class Course:
             self._publish()
         if ends:  # last, and at once: who sees that it ended sees where
             self.status = replace(self.status, playing=False, rate=0.0, message=says, refused=refused)
+            self._note()
 
     def _remember(self) -> None:
         """Note the parameters before a step, to measure its update."""
@@ -374,7 +394,7 @@ class Course:
         }
 
     def _publish(self) -> None:
-        now = time.monotonic()
+        now, self._asked = time.monotonic(), False
         self._marks = [*self._marks[-24:], (now, self._experiment.step)]
         (t0, s0), rate = self._marks[0], 0.0
         if self.status.playing and now - t0 > 0.2:
@@ -385,6 +405,7 @@ class Course:
             self.record.add(new)
             self.latest = new
         self._published = now
+        self._note()
 
 
 def wait_for(condition: Any, seconds: float = 10.0) -> bool:

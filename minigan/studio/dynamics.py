@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from bokeh.layouts import column
 
-from minigan.studio.course import Course
+from minigan.studio.mirror import Steered
 from minigan.studio.watch import Sight
 from minigan.studio.widgets import Panel, Widgets, safe
 from minigan.views.orbit import OrbitView
@@ -21,7 +21,7 @@ class Dynamics(Panel):
 
     title, parts = "Two numbers", ("point",)
 
-    def __init__(self, widgets: Widgets, course: Course) -> None:
+    def __init__(self, widgets: Widgets, course: Steered) -> None:
         self.widgets, self.course = widgets, course
         self.view: OrbitView | None = None
 
@@ -50,9 +50,5 @@ class Dynamics(Panel):
 
     def _way(self) -> np.ndarray:
         """ψ and θ of the snapshots that are kept."""
-        points = []
-        for kept in self.course.record:
-            a = kept.arrays
-            θ = a["generator.0.W"].reshape(-1)[0] + a["generator.0.b"].reshape(-1)[0]
-            points.append((float(a["discriminator.0.W"].reshape(-1)[0]), float(θ)))
+        points = [kept.point for kept in self.course.record if kept.point is not None]
         return np.array(points).reshape(-1, 2)

@@ -8,10 +8,11 @@ from bokeh.layouts import column, row
 from bokeh.models import ColumnDataSource, CustomJS, Div, TabPanel, Tabs, TextInput
 
 from minigan.studio.changes import as_command, as_python
-from minigan.studio.course import Course, Status
+from minigan.studio.course import Status
 from minigan.studio.delivery import UNPACK, Delivery
 from minigan.studio.dynamics import Dynamics
 from minigan.studio.inside import Networks
+from minigan.studio.mirror import Steered
 from minigan.studio.programs import Programs
 from minigan.studio.settings import Settings
 from minigan.studio.taping import TapePanel
@@ -22,8 +23,9 @@ from minigan.studio.widgets import Panel, Widgets, safe
 from minigan.views.look import FONT, LIGHT, LOOKS
 
 WIDE = {"sizing_mode": "stretch_width"}
-TICK = 30  # ms between two looks for something new
-PACE = 1 / 11  # s between two pictures of a game that is played: more would take from it what nobody sees
+TICK = 15  # ms between two looks for something new
+PACE = 1 / 12  # s between two pictures of a game that is played: more would take from it what nobody sees
+LEAD = 0.045  # s by which a picture is asked for before its time
 LATE = 2.0  # s without an answer of the browser, after which it is asked again
 SLOW = 0.25  # s between two updates of the texts while it is played
 SPEEDS = {"full": 0.0, "100 a second": 100.0, "30 a second": 30.0, "10 a second": 10.0, "3 a second": 3.0,
@@ -67,7 +69,7 @@ requestAnimationFrame(() => { heard.value = String(clock.data.n[0]) });
 class LivePage:
     """One tab; its state is its own, the course is everybody's."""
 
-    def __init__(self, doc: Any, course: Course, watch: Watch) -> None:
+    def __init__(self, doc: Any, course: Steered, watch: Watch) -> None:
         self.course, self.watch, self.doc = course, watch, doc
         arguments = doc.session_context.request.arguments if doc.session_context else {}
         asked = arguments.get("look", [b"light"])[0].decode("ascii", "replace")
@@ -214,11 +216,11 @@ class LivePage:
         One that is hidden or gone draws nothing and so asks for nothing; now and then it is asked again.
         """
         now = time.monotonic()
-        paced = self.course.status.playing and now - self._sent_at < PACE
-        if self._heard >= self._sent and not paced:
+        early = self._sent_at + PACE - now if self.course.status.playing else 0.0
+        if self._heard >= self._sent and early <= LEAD:
             self.watch.want(*self.panels[self._active].parts, "point")
             seen = self.watch.seen
-            if seen.number != self._shown:
+            if seen.number != self._shown and early <= 0:
                 self.show(seen)
             elif now - self._sent_at > LATE:
                 self._sign()
@@ -306,7 +308,7 @@ def _set(model: Any, name: str, value: Any) -> None:
         setattr(model, name, value)
 
 
-def builder(course: Course, watch: Watch) -> Callable[[Any], None]:
+def builder(course: Steered, watch: Watch) -> Callable[[Any], None]:
     """What makes a page of a new document."""
 
     def build(doc: Any) -> None:

@@ -8,7 +8,7 @@ from bokeh.layouts import column, row
 from bokeh.models import Select, TextInput
 
 from minigan.studio.changes import AT_ONCE
-from minigan.studio.course import Course
+from minigan.studio.mirror import Steered
 from minigan.studio.watch import Sight
 from minigan.studio.widgets import Panel, Widgets
 from minigan.training.config import fields, flatten
@@ -32,7 +32,7 @@ class Settings(Panel):
 
     title, lasting = "Settings", True
 
-    def __init__(self, widgets: Widgets, course: Course) -> None:
+    def __init__(self, widgets: Widgets, course: Steered) -> None:
         self.widgets, self.course = widgets, course
         self.inputs: dict[str, Any] = {}
         self._filling = False

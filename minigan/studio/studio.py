@@ -1,15 +1,14 @@
-"""A studio: a course, its watch and the server of its page, as one thing that is opened and closed."""
+"""A studio: a course and the process of its page, as one thing that is opened and closed."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
+from minigan.errors import UnavailableError
 from minigan.front.configuration import Request
 from minigan.studio.course import Course
-from minigan.studio.page import builder
-from minigan.studio.server import PageServer
-from minigan.studio.watch import Watch
+from minigan.studio.process import ServerProcess
 
 
 class Studio:
@@ -28,27 +27,34 @@ class Studio:
         out: str = "runs",
         start: Mapping[str, np.ndarray] | None = None,
         step: int = 0,
-        loop: Any = None,
     ) -> None:
-        self.course = Course(request, start=start, step=step, out=out)
-        self.watch = Watch(self.course)
-        self.server = PageServer(builder(self.course, self.watch), port, loop)
+        self._server = ServerProcess(port)  # first: it gets ready while the game is built
+        try:
+            self.course = Course(request, start=start, step=step, out=out)
+            self._server.show(self.course)
+        except BaseException:
+            self._server.close()
+            raise
         self.course.start()
-        self.watch.start()
 
     @property
     def url(self) -> str:
         """The address of the page, with the token."""
-        return self.server.url
+        return self._server.url
+
+    @property
+    def closed(self) -> bool:
+        """Whether the page is served no more."""
+        return self._server.ended.is_set()
 
     def run(self) -> None:
-        """Serve until Ctrl-C."""
-        self.server.run()
+        """Wait for Ctrl-C.    Raises:  UnavailableError – where the page's process ends by itself"""
+        self._server.ended.wait()
+        raise UnavailableError("the process of the page has ended, and with it the studio; open it again")
 
     def close(self) -> None:
-        """End server and threads."""
-        self.server.stop()
-        self.watch.close()
+        """End the page and the game."""
+        self._server.close()
         self.course.close()
 
     def __enter__(self) -> Self:

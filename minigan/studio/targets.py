@@ -9,7 +9,7 @@ from bokeh.layouts import column, row
 from bokeh.models import ColumnDataSource, FileInput, PointDrawTool, Range1d
 
 from minigan.studio.commands import MOST_POINTS, MOST_TABLE
-from minigan.studio.course import Course
+from minigan.studio.mirror import Steered
 from minigan.studio.watch import Sight
 from minigan.studio.widgets import Panel, Widgets
 from minigan.training.presets import PRESETS
@@ -29,7 +29,7 @@ class Targets(Panel):
 
     title, lasting = "Target", True
 
-    def __init__(self, widgets: Widgets, course: Course) -> None:
+    def __init__(self, widgets: Widgets, course: Steered) -> None:
         self.widgets, self.course = widgets, course
         self.said = widgets.text(name="target_said", sizing_mode="stretch_width")
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigan.errors import MiniganError
-from minigan.studio.course import Course
+from minigan.studio.mirror import Steered
 from minigan.views.frame import Frame, Scene
 from minigan.views.reader import Reader
 from minigan.views.snapshot import Snapshot
@@ -46,7 +46,7 @@ class Sight:
 class Watch:
     """The newest of what is to be seen of a course."""
 
-    def __init__(self, course: Course) -> None:
+    def __init__(self, course: Steered) -> None:
         self.course = course
         self._wishes: dict[str, float] = {}
         self._asked: SimpleQueue[tuple[str, Callable[[Reader, Snapshot], Any]]] = SimpleQueue()

@@ -5,8 +5,8 @@ from typing import Any
 
 from bokeh.layouts import column, row
 
-from minigan.studio.course import Course
 from minigan.studio.delivery import Delivery
+from minigan.studio.mirror import Steered
 from minigan.studio.watch import Sight
 from minigan.studio.widgets import Panel, Widgets, safe
 from minigan.views.curves import CurvesView
@@ -22,7 +22,7 @@ class _WithCurves(Panel):
 
     curves: CurvesView
 
-    def __init__(self, widgets: Widgets, course: Course, delivery: Delivery) -> None:
+    def __init__(self, widgets: Widgets, course: Steered, delivery: Delivery) -> None:
         self.widgets, self.course, self.delivery = widgets, course, delivery
         self._drawn: Any = None
         self._drawn_at, self._run = 0.0, -1

@@ -41,6 +41,17 @@ class Snapshot:
         """Where in the course it is: D moves before G does."""
         return self.step, self.turn
 
+    @property
+    def point(self) -> tuple[float, float] | None:
+        """ψ and θ of a game of two numbers: D's slope and the point that G makes; None of any other."""
+        a = self.arrays
+        slope, height = a.get("discriminator.0.W"), a.get("generator.0.b")
+        if slope is None or height is None or slope.size > 1 or height.size > 1 or "generator.1.W" in a:
+            return None
+        if "discriminator.1.W" in a:
+            return None
+        return float(slope.reshape(-1)[0]), float(a["generator.0.W"].reshape(-1)[0] + height.reshape(-1)[0])
+
     def restore(self, experiment: Experiment) -> None:
         """Put an experiment of this configuration where it was: it goes on with the bits that came then."""
         experiment.load(dict(self.arrays), self.step)

@@ -5,6 +5,7 @@ import pytest
 
 import minigan as mg
 from minigan.studio.course import wait_for
+from minigan.views.reader import Reader
 
 SMALL = {"batch": 32, "steps": 3000, "eval_samples": 500}
 MODEL = "Bokeh.documents[0].get_model_by_name"
@@ -27,7 +28,7 @@ class Hand:
     """Who uses a page in the browser."""
 
     def __init__(self, browser, page, look="light"):
-        self.browser, self.course, self.watch = browser, page._opened.course, page._opened.watch
+        self.browser, self.course = browser, page._opened.course
         browser.offline(False)
         browser.errors()
         browser.requests()
@@ -57,10 +58,9 @@ class Hand:
         """The generated density as the browser has it, once it is that of the newest step."""
 
         def there():
-            frame = self.watch.seen.frame
-            if frame.line is None or (frame.step, frame.turn) != self.course.latest.place:
-                return False
-            return np.allclose(self.column("densities", "q"), frame.line.q, rtol=1e-5, atol=1e-9)
+            return np.allclose(self.column("densities", "q"), newest.line.q, rtol=1e-5, atol=1e-9)
+
+        newest = Reader(self.course.config, self.course.data).frame(self.course.latest)
 
         assert wait_for(there)
         return self.column("densities", "q")

@@ -1,7 +1,6 @@
 """Who is let in: the token, this host, this origin; what else is asked changes nothing."""
 
 import socket
-import threading
 import urllib.error
 import urllib.request
 
@@ -14,33 +13,19 @@ from minigan.front.configuration import request_of
 from minigan.studio.course import wait_for
 from minigan.studio.server import PageServer
 from minigan.studio.studio import Studio
+from minigan.studio.watch import Watch
 from tests.studio.test_course import SMALL
 
 
 @pytest.fixture(scope="module")
 def studio():
-    """One that is served in a thread, as a notebook does."""
-    from tornado.ioloop import IOLoop
-
-    made, ready, loops = [], threading.Event(), []
-
-    def run():
-        import asyncio
-
-        asyncio.set_event_loop(asyncio.new_event_loop())
-        loops.append(IOLoop.current())
-        made.append(Studio(request_of(None, None, SMALL, environ={}), loop=loops[0]))
-        ready.set()
-        loops[0].start()
-        made[0].close()
-        loops[0].close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert ready.wait(30)
-    yield made[0]
-    loops[0].add_callback(loops[0].stop)
-    thread.join(10)
+    """One with its page in another process; and a watch in this one, for pages without a server."""
+    with Studio(request_of(None, None, SMALL, environ={})) as made:
+        made.watch = Watch(made.course)
+        made.watch.start()
+        made.port, made.token = int(made.url.split(":")[2].split("/")[0]), made.url.split("/")[3]
+        yield made
+        made.watch.close()
 
 
 def status(url, **headers):
@@ -53,42 +38,42 @@ def status(url, **headers):
 
 def test_the_token_lets_in_and_nothing_else_does(studio):
     assert status(studio.url) == 200
-    root = f"http://127.0.0.1:{studio.server.port}/"
-    token = studio.server.token
+    root = f"http://127.0.0.1:{studio.port}/"
+    token = studio.token
     wrong = ["", "ws", "static/js/bokeh.min.js", "autoload.js", "favicon.ico", token[:-1], token + "x/",
              token.swapcase() + "/", "x/" + token, "%2e%2e/", "//" + token]  # fmt: skip
     assert {path: status(root + path) for path in wrong} == dict.fromkeys(wrong, 403)
     for path in ("ws", "static/js/bokeh.min.js", ""):
         assert status(studio.url + path, Origin="http://evil.example") == 403
-        assert status(studio.url + path, Origin=f"http://127.0.0.1:{studio.server.port + 1}") == 403
+        assert status(studio.url + path, Origin=f"http://127.0.0.1:{studio.port + 1}") == 403
         assert status(studio.url + path, Origin="null") == 403
         assert status(studio.url + path, Host="evil.example") == 403
     assert status(studio.url, Origin=root[:-1]) == 200
 
 
 def test_it_listens_on_this_machine_alone(studio):
-    assert len(studio.server.token) >= 32
+    assert len(studio.token) >= 32
     here = [one for one in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)]
     others = {one[4][0] for one in here} - {"127.0.0.1"}
     for address in others | {"127.0.0.2"}:
-        with pytest.raises(OSError), socket.create_connection((address, studio.server.port), timeout=2):
+        with pytest.raises(OSError), socket.create_connection((address, studio.port), timeout=2):
             pass
 
 
 def websocket(studio, origin, path="ws", token="x"):
     """The first line of the answer to a handshake."""
     request = (
-        f"GET /{studio.server.token}/{path} HTTP/1.1\r\nHost: 127.0.0.1:{studio.server.port}\r\n"
+        f"GET /{studio.token}/{path} HTTP/1.1\r\nHost: 127.0.0.1:{studio.port}\r\n"
         f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: bokeh, {token}\r\nOrigin: {origin}\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", studio.server.port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", studio.port), timeout=10) as line:
         line.sendall(request.encode())
         return line.recv(200).split(b"\r\n")[0]
 
 
 def test_a_page_of_another_origin_gets_no_websocket(studio, monkeypatch):
-    own = f"http://127.0.0.1:{studio.server.port}"
+    own = f"http://127.0.0.1:{studio.port}"
     assert b"101" in websocket(studio, own)
     monkeypatch.setenv("BOKEH_ALLOW_WS_ORIGIN", "evil.example")
     assert b"403" in websocket(studio, "http://evil.example")
@@ -98,7 +83,7 @@ def test_rubbish_on_the_line_changes_nothing(studio):
     before = studio.course.latest
     for rubbish in (b"\x00" * 5000, b"GET\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
                     b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * 20_000 + b"\r\n"):  # fmt: skip
-        with socket.create_connection(("127.0.0.1", studio.server.port), timeout=5) as line:
+        with socket.create_connection(("127.0.0.1", studio.port), timeout=5) as line:
             try:
                 line.sendall(rubbish)
                 line.shutdown(socket.SHUT_WR)
@@ -110,7 +95,7 @@ def test_rubbish_on_the_line_changes_nothing(studio):
 
 def test_a_port_that_is_taken_is_refused(studio):
     with pytest.raises(UnavailableError, match=r"port \d+ of 127.0.0.1 cannot be taken"):
-        PageServer(lambda doc: None, studio.server.port)
+        PageServer(lambda doc: None, studio.port)
 
 
 def test_two_pages_see_one_course_and_their_buttons_steer_it(studio):
