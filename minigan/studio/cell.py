@@ -7,7 +7,7 @@ from minigan.errors import ConfigError
 from minigan.front.configuration import Request, request_of
 from minigan.front.run import Run
 from minigan.front.wording import for_scripts
-from minigan.studio.opening import refuse_labels, request_of_run, require_bokeh
+from minigan.studio.opening import request_of_run, require_bokeh
 
 
 class StudioCell:
@@ -86,10 +86,8 @@ def studio(
     require_bokeh()
     if not isinstance(target_or_data, Run):
         request = request_of(target_or_data, preset, settings)
-        refuse_labels(request)
         return StudioCell(request, height=height, port=port, out=directory)
     if target_or_data.path is None:
         raise ConfigError("a run in memory is not opened by a studio; save(…) it, or give its settings")
     request, start, step = request_of_run(str(target_or_data.path), {"preset": preset, **settings})
-    refuse_labels(request)
     return StudioCell(request, height=height, port=port, out=directory, start=start, step=step)

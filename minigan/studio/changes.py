@@ -31,6 +31,7 @@ AT_ONCE = frozenset({
     "checkpoint_seconds", "checkpoint_keep",
 })  # fmt: skip
 PLACES = ("data", "columns", "header")  # where data are
+LABEL = ("label", "conditioning")
 
 
 class Changed(NamedTuple):
@@ -65,17 +66,20 @@ def changed(request: Request, settings: Mapping[str, Any], table: Any = None) ->
                 f"the page opens no files of this machine, received {name}; upload the data, or begin with "
                 "minigan studio --data FILE"
             )
-        if name == "label":
-            raise ConfigError("the page shows games without labels; use minigan train for those with")
+        if name == "label" and request.data is not None:
+            raise ConfigError(
+                "of data the label is said where they are read; begin with minigan studio --data FILE --set "
+                "label=COLUMN"
+            )
         if name not in fields():
             raise ConfigError(f"there is no setting {quoted(name)}; minigan train --print-config lists them")
     same_data = table is None and "target" not in settings and request.data is not None
     if table is not None or "target" in settings:
-        for name in ("target", "name", *PLACES):
+        for name in ("target", "name", *LABEL, *PLACES):
             own.pop(name, None)
     table = request.data if same_data else table
     if table is not None:
-        own = {name: value for name, value in own.items() if name not in ("target", *PLACES)}
+        own = {name: value for name, value in own.items() if name not in ("target", "label", *PLACES)}
         own["data"] = "table"
     asked = {**own, **settings}
     sets = [
@@ -84,7 +88,7 @@ def changed(request: Request, settings: Mapping[str, Any], table: Any = None) ->
     config, origins = resolve_with_sources(environ={}, sets=sets)
     new = settled(config, origins, table)
     if same_data:
-        there = {name: getattr(request.config, name) for name in PLACES}
+        there = {name: getattr(request.config, name) for name in ("label", *PLACES)}
         new = Request(replace(new.config, **there), request.data, new.origins, request.ours)
     before, after = flatten(request.config), flatten(new.config)
     return Changed(new, tuple(name for name in after if after[name] != before[name]))

@@ -1,5 +1,7 @@
 """The tab of networks: what is in them while they learn."""
 
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from bokeh.layouts import column, row
@@ -7,7 +9,7 @@ from bokeh.layouts import column, row
 from minigan.studio.delivery import Delivery
 from minigan.studio.watch import Sight
 from minigan.studio.widgets import Panel, Widgets
-from minigan.views.networks import NetworksView
+from minigan.views.networks import PLAYERS, QUANTITIES, NetworksView
 
 
 class Networks(Panel):
@@ -40,6 +42,11 @@ class Networks(Panel):
             right = column([bar, view.right], sizing_mode="stretch_width", styles={"flex": "2 1 0"})
             self.place.children = [row([view.left, right], sizing_mode="stretch_width", spacing=6)]
             view.deliver = self.delivery.put
+            self.choice, self.quantity = chosen, quantity
+            for player in PLAYERS:
+                for shown in QUANTITIES:
+                    selected = view.sources[f"{player}_{shown}"].selected
+                    selected.on_change("indices", partial(self._tapped, player, shown))
         self._last = frame
         self.view.show(frame)
 
@@ -47,6 +54,15 @@ class Networks(Panel):
         if self.view is not None:
             self.view.chosen = str(new)
             self.view.show(self._last)
+
+    def _tapped(self, player: str, shown: str, attr: str, old: Any, new: Any) -> None:
+        """A click on a ridge shows its array: its gradient, or of activations the weights there."""
+        if self.view is None or not new or type(new[0]) is not int:
+            return
+        with suppress(LookupError):
+            name = self.view.at(player, shown, new[0])
+            self.quantity.value = "gradient" if shown == "gradient" else "weights"
+            self.choice.value = name
 
     def _quantified(self, attr: str, old: Any, new: Any) -> None:
         if self.view is not None and new in ("weights", "gradient"):

@@ -14,6 +14,7 @@ from minigan.studio.course import Course, Moment, Status
 from minigan.studio.wire import Message, packed
 from minigan.training.config import Config, flatten
 from minigan.training.data import Data
+from minigan.training.marks import Marks
 from minigan.training.settings import build
 from minigan.views.snapshot import Snapshot
 
@@ -152,9 +153,14 @@ Steered = Course | Mirror  # what pages show
 
 
 def _data_told(data: Data, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    arrays["values"] = data.values
-    return {"names": data.names, "notes": data.notes, "source": data.source}
+    arrays["values"], marks = data.values, None
+    if data.marks is not None:
+        arrays["codes"], marks = data.marks.codes, [data.marks.name, data.marks.classes]
+    return {"names": data.names, "notes": data.notes, "source": data.source, "marks": marks}
 
 
 def _data_of(told: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Data:
-    return Data(arrays["values"], tuple(told["names"]), tuple(told["notes"]), told["source"])
+    names, notes, marks = tuple(told["names"]), tuple(told["notes"]), None
+    if told["marks"] is not None:
+        marks = Marks(told["marks"][0], tuple(told["marks"][1]), arrays["codes"])
+    return Data(arrays["values"], names, notes, told["source"], marks)

@@ -21,14 +21,6 @@ def require_bokeh() -> None:
         raise UnavailableError("the studio needs bokeh; install it with: pip install 'minigan[ui]'")
 
 
-def refuse_labels(request: Request) -> None:
-    """Raises:  ConfigError – for a game with labels"""
-    if request.config.label is not None:
-        raise ConfigError(
-            "the page shows games without labels, received label; leave it out, or use minigan train"
-        )
-
-
 def request_of_run(
     path: str, others: Mapping[str, Any] | None = None
 ) -> tuple[Request, Mapping[str, np.ndarray], int]:
@@ -74,7 +66,6 @@ def serve(
     Raises:  UnavailableError – without Bokeh, or where the port cannot be taken
     """
     require_bokeh()
-    refuse_labels(request)
     from minigan.studio.studio import Studio
 
     with Studio(request, port=port, out=out, start=start, step=step) as studio:

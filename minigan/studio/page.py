@@ -84,7 +84,7 @@ class LivePage:
         seen = watch.seen
         self._run, self._scene = seen.run, seen.scene
         self.panels: list[Panel] = [
-            Distributions(self.widgets, course, self.delivery),
+            Distributions(self.widgets, course, self.delivery, watch),
             Curves(self.widgets, course, self.delivery),
             Networks(self.widgets, self.delivery),
             TapePanel(self.widgets, watch),
@@ -260,7 +260,13 @@ class LivePage:
 
     def _signs(self) -> dict[str, list[Any]]:
         """The texts above, and by what number the browser answers that it has drawn them."""
-        return {"n": [self._sent], **{name: [text] for name, text in self.texts.items()}}
+        rows = self.watch.seen.rows
+        measured = rows[-1]["step"] if rows else -1
+        return {
+            "n": [self._sent],
+            "measured": [measured],
+            **{name: [text] for name, text in self.texts.items()},
+        }
 
     def _say(self, now: float, force: bool = False) -> None:
         """The texts: step, speed, message, commands; and the slider."""

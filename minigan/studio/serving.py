@@ -17,7 +17,7 @@ from minigan.studio.wire import packed, received
 def main() -> None:
     """Serve until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other process's, which ends the input
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints is no answer
     from minigan.studio.page import builder
     from minigan.studio.server import PageServer
@@ -27,23 +27,30 @@ def main() -> None:
     first, told = received(line), received(line)
     if first is None or told is None:
         return
-    mirror = Mirror(answers.write)
+
+    def write(message: bytes) -> None:
+        answers.write(message)
+        answers.flush()
+
+    mirror = Mirror(write)
     mirror.take(told)
     watch = Watch(mirror)
     try:
         server = PageServer(builder(mirror, watch), first[0]["port"])
     except UnavailableError as error:
-        answers.write(packed({"refused": str(error)}))
+        write(packed({"refused": str(error)}))
         return
 
     def follow() -> None:
-        while (message := received(line)) is not None:
-            mirror.take(message)
-        server.loop.add_callback(server.loop.stop)
+        try:
+            while (message := received(line)) is not None:
+                mirror.take(message)
+        finally:
+            server.loop.add_callback(server.loop.stop)
 
     threading.Thread(target=follow, daemon=True).start()
     watch.start()
-    answers.write(packed({"url": server.url}))
+    write(packed({"url": server.url}))
     server.run()
     os._exit(0)  # the threads have nothing to put in order, and a browser may hold a line open
 

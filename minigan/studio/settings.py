@@ -13,9 +13,12 @@ from minigan.studio.watch import Sight
 from minigan.studio.widgets import Panel, Widgets
 from minigan.training.config import fields, flatten
 
-ELSEWHERE = {"data", "columns", "header", "label", "conditioning", "name", "threads", "backend"}  # not here
+ELSEWHERE = {"data", "columns", "header", "name", "threads", "backend"}  # not here
 GROUPS: dict[str, tuple[str, ...]] = {
-    "What is learnt": ("target", "standardise", "holdout", "drop_nonfinite", "latent.", "method", "seed"),
+    "What is learnt": (
+        "target", "label", "conditioning", "standardise", "holdout", "drop_nonfinite", "latent.", "method",
+        "seed",
+    ),
     "Generator": ("generator.", "generator_optimizer.", "generator_steps"),
     "Discriminator": ("discriminator.", "discriminator_optimizer.", "discriminator_steps"),
     "Losses and penalties": (

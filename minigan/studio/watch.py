@@ -51,6 +51,7 @@ class Watch:
         self._wishes: dict[str, float] = {}
         self._asked: SimpleQueue[tuple[str, Callable[[Reader, Snapshot], Any]]] = SimpleQueue()
         self.answers: dict[str, Any] = {}
+        self.chosen = 0  # which class is looked at
         self._demand = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="minigan-watch", daemon=True)
@@ -80,6 +81,10 @@ class Watch:
             self._wishes[part] = now
         self._demand = True
         self.course.look()
+
+    def choose(self, k: int) -> None:
+        """Look at another class of a conditional game."""
+        self.chosen, self._demand = k, True
 
     def ask(self, key: str, question: Callable[[Reader, Snapshot], Any]) -> None:
         """Have something read once, off the newest snapshot: ``answers[key]`` is then what it gave.
@@ -111,7 +116,7 @@ class Watch:
         while not self._closing.is_set():
             self._answer()
             wanted, latest = self._wanted(), self.course.latest
-            state = (id(latest), wanted, len(self._rows), id(self._scene))
+            state = (id(latest), wanted, len(self._rows), id(self._scene), self.chosen)
             if not wanted or state == shown or not self._demand:
                 if not (wanted and self._more(latest)):
                     self._closing.wait(PAUSE if wanted else 0.02)
@@ -123,7 +128,7 @@ class Watch:
             except (MiniganError, ArithmeticError, ValueError) as error:
                 self.seen = Sight(number, self._run_number, self.seen.frame, self.seen.scene,
                                  self.seen.rows, self.seen.findings, self.seen.dirac, str(error))  # fmt: skip
-            shown = (id(latest), wanted, len(self._rows), id(self._scene))
+            shown = state[:2] + (len(self._rows), id(self._scene), state[-1])
 
     def _follow(self, latest: Snapshot) -> None:
         """Another game, or other settings, or a course that was left."""
@@ -137,6 +142,12 @@ class Watch:
             bands = self._scene.bands
             self._reader = Reader(latest.config, self.course.data)
             self._reader.take_bands(bands)
+            self._scene = self._reader.scene
+        if self.chosen != self._reader.chosen:
+            if not 0 <= self.chosen < max(1, len(self._scene.classes)):
+                self.chosen = 0
+            if self._scene.classes:
+                self._reader.choose(self.chosen)
             self._scene = self._reader.scene
         if status.left != self._left:
             self._left = status.left

@@ -7,7 +7,7 @@ from bokeh.layouts import column, row
 
 from minigan.studio.delivery import Delivery
 from minigan.studio.mirror import Steered
-from minigan.studio.watch import Sight
+from minigan.studio.watch import Sight, Watch
 from minigan.studio.widgets import Panel, Widgets, safe
 from minigan.views.curves import CurvesView
 from minigan.views.line import LineView
@@ -32,7 +32,7 @@ class _WithCurves(Panel):
         now = time.monotonic()
         if now - self._drawn_at < CALM and seen.run == self._run and self.course.status.playing:
             return
-        kept = list(self.course.record)
+        kept: list[Any] = list(self.course.record)
         state = (seen.run, len(seen.rows), len(kept), kept[-1].step if kept else -1, seen.findings)
         if state != self._drawn:
             self._drawn, self._drawn_at, self._run = state, now, seen.run
@@ -53,6 +53,26 @@ class Distributions(_WithCurves):
     title, parts = "Distributions", ("distribution", "row")
     view: View | None = None
 
+    def __init__(self, widgets: Widgets, course: Steered, delivery: Delivery, watch: Watch) -> None:
+        super().__init__(widgets, course, delivery)
+        self.watch = watch
+
+    def _classes(self, seen: Sight) -> list[Any]:
+        """What chooses the class that is shown; nothing where there are none."""
+        classes = list(dict.fromkeys(seen.scene.classes))
+        if not classes:
+            return []
+        chosen = self.widgets.choice(
+            "", "class", [(str(k), f"class {name}") for k, name in enumerate(classes)],
+            str(min(self.watch.chosen, len(classes) - 1)), width=220,
+        )  # fmt: skip
+        chosen.on_change("value", self._chosen)
+        return [chosen]
+
+    def _chosen(self, attr: str, old: Any, new: Any) -> None:
+        if isinstance(new, str) and new.isascii() and new.isdigit():
+            self.watch.choose(int(new[:4]))
+
     def build(self, seen: Sight) -> Any:
         self.view = None
         self.place = column([self.widgets.text("reading …")], sizing_mode="stretch_width")
@@ -64,7 +84,9 @@ class Distributions(_WithCurves):
         self._drawn, self._drawn_at = None, 0.0
         view = LineView(seen.scene, look, frame) if frame.line else PlaneView(seen.scene, look, frame)
         self.curves = CurvesView(seen.scene, look, height=205, only=("losses", "ks", "motion"), columns=1)
-        left = column([view.layout], sizing_mode="stretch_width", styles={"flex": "7 1 0"})
+        left = column(
+            [*self._classes(seen), view.layout], sizing_mode="stretch_width", styles={"flex": "7 1 0"}
+        )
         right = column([self.curves.layout], sizing_mode="stretch_width", styles={"flex": "4 1 0"})
         self.place.children = [row([left, right], sizing_mode="stretch_width", spacing=8)]
         view.deliver = self.delivery.put

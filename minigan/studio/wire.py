@@ -5,7 +5,7 @@ Each is the length of its head as four bytes, the head, and the bytes of its arr
 
 import json
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def packed(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None =
     return b"".join([len(head).to_bytes(4, "little"), head, *(array.tobytes() for array in arrays.values())])
 
 
-def received(line: BinaryIO) -> Message | None:
+def received(line: IO[bytes]) -> Message | None:
     """The next message; None where the other side has ended."""
     length = _exactly(line, 4)
     head = None if length is None else _exactly(line, int.from_bytes(length, "little"))
@@ -37,7 +37,7 @@ def received(line: BinaryIO) -> Message | None:
     return content, arrays
 
 
-def _exactly(line: BinaryIO, count: int) -> bytes | None:
+def _exactly(line: IO[bytes], count: int) -> bytes | None:
     """So many bytes, which may come in pieces."""
     pieces, left = [], count
     while left:

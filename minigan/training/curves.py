@@ -38,6 +38,17 @@ def density_made(
     return mixed
 
 
+def density_made_of(
+    e: Experiment, k: int, edges: np.ndarray, averaged: bool, rows: int = KDE_ROWS
+) -> np.ndarray:
+    """q(x | C_k) over the bins, of a conditional run.    Shapes:  edges (m+1,) → (m,)"""
+    if _is_exact(e):
+        return generated_density(_of_class(e, k, averaged), e.config.latent.distribution, edges)
+    name = None if e.labels is None else e.labels.classes[k]
+    made = e.sample(rows, e.step + draw_of_class(k), averaged=averaged, condition=name)
+    return kde(made[:, 0], edges)
+
+
 def _is_exact(e: Experiment) -> bool:
     """Whether q is the density of a function of one latent number, and not estimated as data's is."""
     c = e.config
@@ -50,7 +61,7 @@ def posterior(e: Experiment, edges: np.ndarray) -> np.ndarray | None:
     labels = e.labels
     if labels is None:
         return None
-    joint = labels.priors * np.stack([_density_of(c, edges) for c in labels.conditionals], axis=-1)
+    joint = labels.priors * np.stack([density_of(c, edges) for c in labels.conditionals], axis=-1)
     total = joint.sum(axis=1, keepdims=True)
     return np.where(total > 0, joint / np.where(total > 0, total, 1.0), labels.priors)
 
@@ -66,19 +77,13 @@ def curves_of_classes(e: Experiment, edges: np.ndarray | None) -> dict[str, np.n
     shown = shown_classes(e.labels)
     if edges is None:
         sides = [square(held_of(e, k), CLASS_PLANE) for k in shown]
-        ds = [over(partial(_said_of, k=k), e, *side) for k, side in zip(shown, sides, strict=True)]
+        ds = [over(partial(judgement_of, k=k), e, *side) for k, side in zip(shown, sides, strict=True)]
         return {"class_axes": np.array(sides), "class_plane": np.stack(ds)}
-    centres, q = 0.5 * (edges[1:, None] + edges[:-1, None]), []
-    for k in shown:
-        if _is_exact(e):
-            q.append(generated_density(_of_class(e, k, False), e.config.latent.distribution, edges))
-        else:
-            name, at = e.labels.classes[k], e.step + draw_of_class(k)
-            q.append(kde(e.sample(KDE_ROWS, at, averaged=False, condition=name)[:, 0], edges))
+    centres = 0.5 * (edges[1:, None] + edges[:-1, None])
     return {
-        "class_p": np.stack([_density_of(e.labels.conditionals[k], edges) for k in shown]),
-        "class_q": np.stack(q),
-        "class_d": np.stack([_said_of(e, centres, k)[:, 0] for k in shown]),
+        "class_p": np.stack([density_of(e.labels.conditionals[k], edges) for k in shown]),
+        "class_q": np.stack([density_made_of(e, k, edges, False) for k in shown]),
+        "class_d": np.stack([judgement_of(e, centres, k)[:, 0] for k in shown]),
     }
 
 
@@ -96,7 +101,7 @@ def judgement(e: Experiment, x: np.ndarray, posterior: np.ndarray | None = None)
     """
     if e.labels is None:
         return _said(e, e.logits(x))
-    ds = np.concatenate([_said_of(e, x, k) for k in range(e.labels.count)], axis=1)
+    ds = np.concatenate([judgement_of(e, x, k) for k in range(e.labels.count)], axis=1)
     weights = e.labels.priors if posterior is None else posterior
     mean: np.ndarray = (weights * ds).sum(axis=1, keepdims=True)
     return mean
@@ -107,7 +112,7 @@ def _said(e: Experiment, a: np.ndarray) -> np.ndarray:
     return sigmoid(a) if d is None else d
 
 
-def _said_of(e: Experiment, x: np.ndarray, k: int) -> np.ndarray:
+def judgement_of(e: Experiment, x: np.ndarray, k: int) -> np.ndarray:
     """D(x, k), as ``judgement``.    Shapes:  (n, p) → (n, 1)"""
     return _said(e, e.logits(x, codes=np.full(len(x), k)))
 
@@ -117,7 +122,7 @@ def _of_class(e: Experiment, k: int, averaged: bool) -> Callable[[np.ndarray], n
     return lambda z: e.generate(z, averaged=averaged, codes=np.full(z.shape[:-1], k))
 
 
-def _density_of(distribution: Any, edges: np.ndarray) -> np.ndarray:
+def density_of(distribution: Any, edges: np.ndarray) -> np.ndarray:
     """The mean density over each bin."""
     if isinstance(distribution, Empirical):
         return kde(distribution.values, edges)

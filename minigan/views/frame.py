@@ -18,6 +18,7 @@ class Scene:
     rest      what G minimises there, or NaN
     real      rows of the data, for scatters.    Shapes:  (n, p)
     bands     by the name of a metric, where 95 % of perfect samples of this size lie: (low, high)
+    classes   of a conditional game, of which one is shown
     modes     centres of the target's modes, if it has some.    Shapes:  (k, p)
     """
 
@@ -31,6 +32,7 @@ class Scene:
     bands: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     modes: np.ndarray | None = None
     packing: int = 1
+    classes: tuple[str, ...] = ()
 
     @property
     def features(self) -> int:

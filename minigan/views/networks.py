@@ -52,11 +52,15 @@ class NetworksView(View):
         colour = {"weights": look.target, "activations": look.d, "gradient": look.generated}[quantity]
         title = {"weights": "weights", "activations": "activations", "gradient": "last gradient"}[quantity]
         rows = Range1d(-0.1, len(shown) + 0.1)
-        options: dict[str, Any] = {"height": 270, "y_range": rows, "tools": "reset,save"}
+        options: dict[str, Any] = {"height": 270, "y_range": rows, "tools": "tap,reset,save"}
         fig = panel(look, f"{player}: {title}", "value", "", **options)
         key = f"{player}_{quantity}"
         ridges = self.source(key, "xs", "ys")
-        fig.patches("xs", "ys", source=ridges, color=colour, alpha=0.35, line_color=colour, line_alpha=1.0)
+        shapes = fig.patches(
+            "xs", "ys", source=ridges, color=colour, alpha=0.35, line_color=colour, line_alpha=1.0
+        )
+        for kind in ("selection_glyph", "nonselection_glyph"):  # a click chooses, and nothing fades
+            setattr(shapes, kind, shapes.glyph.clone())
         fig.yaxis.ticker = [k + 0.02 for k in range(len(shown))]
         fig.yaxis.major_label_overrides = {
             k + 0.02: (f"layer {name.split('.')[0]}" if quantity == "activations" else name)
@@ -65,6 +69,10 @@ class NetworksView(View):
         fig.xaxis.ticker.desired_num_ticks, fig.xaxis.ticker.num_minor_ticks = 3, 0
         fig.ygrid.visible = False
         return fig
+
+    def at(self, player: str, quantity: str, ridge: int) -> str:
+        """The array of a ridge, as ``chosen`` says it.    Raises:  LookupError – where there is none"""
+        return f"{player} {self._shown(player, quantity)[ridge]}"
 
     def _matrix(self) -> Any:
         look = self.look

@@ -2,20 +2,21 @@
 
 from collections.abc import Collection, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minigan.engine.autodiff import grad
 from minigan.engine.tensor import Tensor, constant, variable
-from minigan.errors import ConfigError
 from minigan.evaluation.modes import modes_of
 from minigan.gan.detectors import Finding, diagnose
 from minigan.gan.theory.diagnostics import generator_at_rest, optimal_discriminator
+from minigan.nn.layers import Conditioned
 from minigan.nn.network import Network
 from minigan.probability.empirical import Empirical
 from minigan.training.config import Config, flatten, replace
-from minigan.training.curves import judgement
+from minigan.training.curves import density_made_of, density_of, judgement, judgement_of
 from minigan.training.data import Data
 from minigan.training.draws import stream
 from minigan.training.experiment import Experiment
@@ -40,20 +41,45 @@ class Reader:
 
     parts of a frame: "distribution" (the line or the plane), "row" (a line of metrics), "layers",
     "responses", "point" (of a game of two numbers)
+
+    Of a conditional game a frame shows one class: p(x | C_k), G(z, k), D(x, k) and the best D of that class.
     """
 
     def __init__(self, config: Config, data: Data | None = None) -> None:
         self.config, self.data = config, data
         # On the host, whatever trains elsewhere: what looks on takes no time of a device.
         self.experiment = Experiment(replace(config, backend="numpy", execution="auto"), data=data)
-        if self.experiment.labels is not None:
-            raise ConfigError(
-                "views of a moment show no classes, and this run is told them by its label; its page, "
-                "run.plot(), shows each, or leave the label out"
-            )
         self._observer = Observer(self.experiment, best=False)
         self._latent = self._fixed_latent(DOTS)
         self._bands: Mapping[str, tuple[float, float]] = {}
+        self.chosen = 0
+
+    def choose(self, k: int) -> None:
+        """Show the class of this number.    Raises:  LookupError – where there is none"""
+        labels = self.experiment.labels
+        if labels is None or not 0 <= k < labels.count:
+            raise LookupError(f"there is no class {k}")
+        if k != self.chosen:
+            self.chosen = k
+            for name in ("_plain_scene", "_square", "_target", "_density"):
+                self.__dict__.pop(name, None)
+
+    def _codes(self, count: int) -> np.ndarray | None:
+        """The chosen class so many times; None without classes."""
+        return None if self.experiment.labels is None else np.full(count, self.chosen)
+
+    def _made(self, latent: np.ndarray) -> np.ndarray:
+        return self.experiment.generate(latent, averaged=False, codes=self._codes(len(latent)))
+
+    def _real(self, count: int, index: int) -> np.ndarray:
+        e, codes = self.experiment, self._codes(count)
+        if e.labels is None or codes is None:
+            return e.real(count, index)
+        return e.labels.rows(stream(e.config.seed, "verdict", index), codes)
+
+    def _judged(self, x: np.ndarray) -> np.ndarray:
+        e = self.experiment
+        return judgement(e, x) if e.labels is None else judgement_of(e, x, self.chosen)
 
     def _fixed_latent(self, count: int, index: int = 0) -> np.ndarray:
         e = self.experiment
@@ -65,7 +91,11 @@ class Reader:
     def _plain_scene(self) -> Scene:
         e = self.experiment
         objective, modes = e.game.objective, modes_of(e.distribution)
-        source = str(e.distribution) if e.config.data is None and e.digest is None else f"{e.config.data}"
+        target = e.config.data is None and e.digest is None
+        source = str(e.distribution) if target else Path(str(e.config.data)).name
+        classes = () if e.labels is None else e.labels.classes
+        if classes:
+            source = f"class {classes[self.chosen]} of {source}"
         return Scene(
             source,
             e.names,
@@ -73,7 +103,8 @@ class Reader:
             level=objective.divergence.at_rest,
             level_text=objective.divergence.level_in_full,
             rest=generator_at_rest(objective),
-            real=e.real(DOTS if e.features > 1 else RUG, 0),
+            real=self._real(DOTS if e.features > 1 else RUG, 0),
+            classes=classes,
             modes=None if modes is None else modes.centres,
             packing=e.config.packing,
         )
@@ -134,10 +165,13 @@ class Reader:
         e, observer = self.experiment, self._observer
         if observer.grid is None:
             raise ValueError(f"a line shows one feature; received {e.features}")
-        edges, p = observer.grid
-        q, average = (observer.density(edges, averaged, KERNELS) for averaged in (False, True))
+        edges, p = observer.grid[0], self._density
+        if e.labels is None:
+            q, average = (observer.density(edges, averaged, KERNELS) for averaged in (False, True))
+        else:
+            q, average = (density_made_of(e, self.chosen, edges, one, KERNELS) for one in (False, True))
         centres = 0.5 * (edges[1:] + edges[:-1])
-        samples = e.generate(self._latent[:RUG], averaged=False)
+        samples = self._made(self._latent[:RUG])
         pull = self._pull(samples[:ARROWS])[:, 0]
         longest = LONGEST * (edges[-1] - edges[0])
         start = samples[:ARROWS, 0]
@@ -147,13 +181,20 @@ class Reader:
             p,
             q,
             average,
-            judgement(e, centres[:, None])[:, 0],
+            self._judged(centres[:, None])[:, 0],
             optimal_discriminator(p, q) if self._plain_scene.packing == 1 else None,
             samples[:, 0],
             np.stack([start, start + _scaled(pull, longest)], axis=1),
             z,
             x,
         )
+
+    @cached_property
+    def _density(self) -> np.ndarray:
+        """What is to be learnt, over the bins."""
+        edges, p = self._observer.grid or (np.empty(0), np.empty(0))
+        labels = self.experiment.labels
+        return p if labels is None else density_of(labels.conditionals[self.chosen], edges)
 
     def _map(self) -> tuple[np.ndarray | None, np.ndarray | None]:
         e = self.experiment
@@ -163,20 +204,28 @@ class Reader:
         z = np.linspace(-reach, reach, 161)
         rows = np.zeros((len(z), e.latent_size))
         rows[:, 0] = z
-        return z, e.generate(rows, averaged=False)[:, 0]
+        return z, self._made(rows)[:, 0]
 
     def _pull(self, samples: np.ndarray) -> np.ndarray:
         """−∂L_G/∂x at each sample: where the generator's loss wants it.    Shapes:  (n, p) → (n, p)"""
         e = self.experiment
         game, m, dtype = e.game, e.config.packing, e.config.dtype
         x = variable(e.backend.array(e.units.to_network(samples).astype(dtype)))
-        D = game.discriminator
-        logits, partner = D(_repeated(x, m)), None
+        D, told = game.discriminator, self._told(len(samples), m)
+        logits, partner = D(_repeated(x, m), told), None
         if game.objective.paired:
-            real = e.units.to_network(e.real(len(samples), 1)).astype(dtype)
-            partner = constant(D(_repeated(constant(e.backend.array(real)), m)))
+            real = e.units.to_network(self._real(len(samples), 1)).astype(dtype)
+            partner = constant(D(_repeated(constant(e.backend.array(real)), m), told))
         (g,) = grad(game.objective.generator_loss(logits, partner), [x], unreached="zeros")
         return -np.asarray(g.numpy(), "float64") * e.scale
+
+    def _told(self, count: int, packs: int = 1) -> Tensor | None:
+        """What a network is told of the chosen class, of so many rows in packs."""
+        e, codes = self.experiment, self._codes(count)
+        if e.labels is None or codes is None:
+            return None
+        one = e.labels.one_hot(codes, e.config.dtype)
+        return constant(e.backend.array(np.concatenate([one] * packs, axis=1)))
 
     # ── two features ────────────────────────────────────────────────────────────────────────────────────
 
@@ -205,7 +254,10 @@ class Reader:
     def _target(self) -> np.ndarray:
         """The data's density over the square, as smooth as that of what is generated."""
         e = self.experiment
-        rows = e.distribution.values if isinstance(e.distribution, Empirical) else e.real(40_000, 2)
+        if e.labels is not None:
+            rows = self._real(40_000, 2)
+        else:
+            rows = e.distribution.values if isinstance(e.distribution, Empirical) else e.real(40_000, 2)
         return self._smoothed(np.asarray(rows)[:, :2])
 
     @cached_property
@@ -215,13 +267,13 @@ class Reader:
     def _plane(self) -> PlaneFrame:
         e = self.experiment
         x, y = self._square
-        samples = e.generate(self._latent, averaged=False)
+        samples = self._made(self._latent)
         d = best = None
         if e.features == 2:
             rows = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-            d = judgement(e, rows).reshape(SIDE, SIDE)
+            d = self._judged(rows).reshape(SIDE, SIDE)
             if self._plain_scene.packing == 1:
-                q = self._smoothed(e.generate(self._cloud, averaged=False))
+                q = self._smoothed(self._made(self._cloud))
                 p = self._target
                 trace = 1e-3 * max(p.max(), q.max())  # where neither lives nothing is known: ½
                 best = (p + trace) / (p + q + 2 * trace)
@@ -232,7 +284,8 @@ class Reader:
             along = np.where(length[:, None] > 0, pull / length[:, None], 0.0)
         ends = start + along * np.abs(_scaled(length, LONGEST * (x[-1] - x[0])))[:, None]
         modes = modes_of(e.distribution)
-        captured = None if modes is None else modes.coverage(samples).counts > 0
+        every = samples if e.labels is None else e.sample(DOTS, e.step, averaged=False)
+        captured = None if modes is None else modes.coverage(every).counts > 0
         arrows = np.concatenate([start, ends], axis=1)
         return PlaneFrame(x, y, samples[:, :2], d, best, arrows, self._lines(), captured)
 
@@ -246,7 +299,7 @@ class Reader:
         one = np.stack(np.broadcast_arrays(steps[:, None], along), axis=-1)
         z = np.zeros((2 * LINES, POINTS, e.latent_size))
         z[..., :2] = np.concatenate([one, one[..., ::-1]])
-        made = e.generate(z.reshape(-1, e.latent_size), averaged=False)[:, :2]
+        made = self._made(z.reshape(-1, e.latent_size))[:, :2]
         return np.asarray(made.reshape(2 * LINES, POINTS, 2))
 
     # ── networks ────────────────────────────────────────────────────────────────────────────────────────
@@ -260,16 +313,18 @@ class Reader:
         if player == "G":
             return self._latent[:count]
         half = count // 2
-        made = e.generate(self._latent[: count - half], averaged=False)
-        rows = e.units.to_network(np.concatenate([e.real(half, 3), made]))
+        made = self._made(self._latent[: count - half])
+        rows = e.units.to_network(np.concatenate([self._real(half, 3), made]))
         return np.concatenate([rows] * e.config.packing, axis=1)
 
     def _through(self, player: str, x: np.ndarray) -> list[np.ndarray]:
         """What each layer gives, after its activation."""
         e, network = self.experiment, self._networks()[player]
         t, given = constant(e.backend.array(np.ascontiguousarray(x, e.config.dtype))), []
+        told = self._told(len(x), e.config.packing if player == "D" else 1)
         for i, layer in enumerate(network.layers):
-            t = layer({name: network.parameters[f"{i}.{name}"] for name in layer.shapes()}, t)
+            p = {name: network.parameters[f"{i}.{name}"] for name in layer.shapes()}
+            t = layer(p, t, told) if isinstance(layer, Conditioned) and told is not None else layer(p, t)
             given.append(np.asarray(t.numpy()))
         return given
 

@@ -100,22 +100,25 @@ def tape_of(experiment: Experiment, player: str) -> Tape:
     drawn = {name: constant(e.backend.array(a)[k]) for name, a in e.draw(block, e.block_length).items()}
     drawn = {name: t for name, t in drawn.items() if name not in SHARED}
     names: dict[int, str] = {}
+    label = drawn["label"][0] if "label" in drawn else None
     real, noise, mix = drawn["real"][0], drawn.get("noise_x"), drawn.get("mix")
     if noise is not None:
         real = real + noise[0]
     if player == "D":
         z = drawn["latent_d"][0]
-        fake = constant(game.make(z, drawn["noise_d"][0] if "noise_d" in drawn else None))
+        fake = constant(game.make(z, drawn["noise_d"][0] if "noise_d" in drawn else None, label))
         names |= {id(real.memory): "x", id(fake.memory): "G(z)"}
-        loss = game.discriminator_loss(real, fake, None if mix is None else mix[0])
+        loss = game.discriminator_loss(real, fake, None if mix is None else mix[0], label=label)
         network: Network = game.discriminator
     else:
         z = drawn["latent_g"][0]
         names |= {id(z.memory): "z", id(real.memory): "x"}
         loss = game.generator_loss(
-            z, real, drawn["noise_g"][0] if "noise_g" in drawn else None, None if mix is None else mix[0]
-        )
+            z, real, drawn["noise_g"][0] if "noise_g" in drawn else None, None if mix is None else mix[0],
+            label=label,
+        )  # fmt: skip
         network = game.generator
+    names |= {} if label is None else {id(label.memory): "k"}
     for letter, owner in (("G", game.generator), ("D", game.discriminator)):
         names |= {id(view.memory): f"{letter}.{name}" for name, view in owner.parameters.views.items()}
     return _tape(loss, network, names, player, e.step)

@@ -1,5 +1,6 @@
 """The course of a game in its thread: commands, half rounds, exact rewinding, changes, what is refused."""
 
+import io
 import random
 
 import numpy as np
@@ -9,7 +10,9 @@ from minigan.front.configuration import request_of
 from minigan.studio.changes import as_command, as_python, draws_of
 from minigan.studio.commands import CommandError, command_from
 from minigan.studio.course import Course, wait_for
+from minigan.studio.mirror import Mirror, Teller
 from minigan.studio.watch import Watch
+from minigan.studio.wire import packed, received
 from minigan.training.experiment import Experiment
 
 SMALL = {"batch": 16, "generator": {"widths": [4]}, "discriminator": {"widths": [4]}, "eval_samples": 100,
@@ -214,6 +217,40 @@ def test_the_watch_reads_what_is_wanted_and_follows_the_course(opened):
         assert wait_for(plane) and all(row["step"] == 0 for row in watch.seen.rows)
     finally:
         watch.close()
+
+
+@pytest.mark.parametrize("changes", [
+    {}, {"preset": "iris"}, {"preset": "dirac-gan"}, {"generator": {"widths": [3, 2]}},
+], ids=lambda changes: "-".join(changes) or "default")  # fmt: skip
+def test_what_is_told_to_another_process_is_the_same_there(opened, tmp_path, changes):
+    course = Course(
+        request_of(None, changes.get("preset"), {} if "preset" in changes else SMALL | changes, environ={})
+    )
+    teller, sent = Teller(), []
+    mirror = Mirror(sent.append)
+    course.start()
+    try:
+        for commands in ([], [rounds(5)], [{"do": "set", "settings": {"batch": 8}}], [{"do": "step_d"}]):
+            do(course, *commands)
+            mirror.take(received(io.BytesIO(teller.told(course.moment))))
+            for name in ("status", "obeyed", "config"):
+                assert getattr(mirror, name) == getattr(course, name), name
+            assert mirror.request.origins == course.request.origins
+            there, here = mirror.latest, course.latest
+            assert (there.place, there.config, there.era) == (here.place, here.config, here.era)
+            assert bits(there.arrays) == bits(here.arrays)
+            assert (there.before is None) == (here.before is None)
+            assert [one.place for one in mirror.record] == [one.place for one in course.record]
+            assert [one.point for one in mirror.record] == [one.point for one in course.record]
+        if course.data is not None:
+            assert bits({"": mirror.data.values}) == bits({"": course.data.values})
+            assert mirror.data.marks.classes == course.data.marks.classes
+        assert mirror.send({"do": "fly"}) is not None and mirror.send(rounds(2)) is None
+        assert received(io.BytesIO(sent[-1])) == (rounds(2), {})
+        part = packed({"a": 1}, {"x": np.zeros((2, 3))})
+        assert all(received(io.BytesIO(part[:k])) is None for k in (0, 3, 9, len(part) - 1))
+    finally:
+        course.close()
 
 
 def test_a_game_can_be_begun_again_elsewhere():

@@ -194,7 +194,9 @@ def test_what_is_inside_can_be_opened_and_used(studio):
     page.tabs.active = by_title["Networks"]
     come(lambda: page.panels[by_title["Networks"]].view is not None)
     networks = page.panels[by_title["Networks"]]
-    networks._chosen("value", None, "D 0.W")
+    networks._tapped("D", "weights", "indices", [], [0])  # a click on the first ridge
+    assert networks.choice.value == "D 0.W"
+    networks._tapped("D", "weights", "indices", [], [99])
     assert networks.view.sources["matrix"].data["image"][0].shape == (1, 4)  # no bytes, so set by Bokeh
 
     page.tabs.active = by_title["Tape"]

@@ -110,6 +110,30 @@ def test_a_frame_is_what_the_experiment_itself_says(changes):
         assert frame.responses[player].layers[-1].shape == (161, network.outputs)
 
 
+@pytest.mark.parametrize("conditioning", ["concatenation", "projection"])
+def test_of_a_game_with_labels_a_frame_shows_one_class(conditioning):
+    e = Experiment(small(target="0.25*normal(-1, 0.5) + 0.75*normal(2, 1)", label="component", packing=2,
+                         conditioning=conditioning))  # fmt: skip
+    e.advance(3)
+    reader, p, d = Reader(e.config), [], []
+    assert reader.scene.classes == e.labels.classes
+    for k in range(2):
+        reader.choose(k)
+        frame = reader.frame(snapshot(e), PARTS)
+        at = 0.5 * (frame.line.edges[1:] + frame.line.edges[:-1])[:, None]
+        p.append(frame.line.p)
+        d.append(frame.line.d)
+        assert np.allclose(d[-1], 1 / (1 + np.exp(-e.logits(at, codes=np.full(len(at), k))[:, 0])))
+        made = e.generate(reader._latent[:160], averaged=False, codes=np.full(160, k))
+        assert np.allclose(frame.line.samples, made[:, 0])
+        assert np.allclose(frame.responses["G"].layers[-1] * e.scale + e.shift, frame.line.x[:, None])
+        assert f"class {e.labels.classes[k]} " in reader.scene.target
+    whole = reader._observer.grid[1]
+    assert np.allclose(0.25 * p[0] + 0.75 * p[1], whole, atol=1e-3) and not np.allclose(d[0], d[1])
+    with pytest.raises(LookupError, match="no class 2"):
+        reader.choose(2)
+
+
 def test_the_pull_on_a_sample_is_the_slope_of_the_loss():
     """By differences: of softplus(−a(x)) in the user's units."""
     e = Experiment(small(dtype="float64"))
