@@ -74,7 +74,7 @@ DRAWS = {
 }  # what imports matplotlib at the top, and is itself imported where it is used, or by another that draws
 VIEWS = ("look", "line", "plane", "curves", "networks", "orbit", "tape_view", "file", "sweep")
 STUDIO = (
-    *("dynamics", "inside", "page", "programs", "server", "settings", "studio", "taping", "targets"),
+    *("delivery", "dynamics", "inside", "page", "programs", "server", "settings", "taping", "targets"),
     *("watching", "widgets"),
 )
 SHOWS = {f"views/{name}.py" for name in VIEWS} | {f"studio/{name}.py" for name in STUDIO}  # of Bokeh

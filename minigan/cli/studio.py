@@ -34,21 +34,25 @@ def studio(
     A run's directory goes on from its newest checkpoint, without being changed. The page is on this machine
     alone, for who has the printed address; Ctrl-C ends it. Needs bokeh: pip install 'minigan[ui]'.
     """
-    from minigan.studio.opening import request_of_run, require_bokeh, serve
+    from minigan.studio.process import ServerProcess, require_bokeh
 
     require_bokeh()
-    start, step = None, 0
-    if source is not None and os.path.isdir(source):
-        request, start, step = request_of_run(source, {"--set": sets, "--target": target, "--data": data})
-    else:
-        request = configure(source, sets, False, {"target": target, "data": data})
 
     def tell(url: str) -> None:
         click.echo(url)
         print_notes(("open this address in a browser of this machine; Ctrl-C ends the studio",))
 
     try:
-        serve(request, start=start, step=step, out=out, port=port, browser=not no_browser, tell=tell)
+        with ServerProcess(port) as server:  # it gets ready while the game is read and built
+            from minigan.studio.opening import request_of_run, serve
+
+            start, step = None, 0
+            if source is not None and os.path.isdir(source):
+                given = {"--set": sets, "--target": target, "--data": data}
+                request, start, step = request_of_run(source, given)
+            else:
+                request = configure(source, sets, False, {"target": target, "data": data})
+            serve(request, start=start, step=step, out=out, browser=not no_browser, server=server, tell=tell)
     except KeyboardInterrupt as end:
         if isinstance(end, Terminated):
             raise

@@ -7,7 +7,8 @@ from minigan.errors import ConfigError
 from minigan.front.configuration import Request, request_of
 from minigan.front.run import Run
 from minigan.front.wording import for_scripts
-from minigan.studio.opening import request_of_run, require_bokeh
+from minigan.studio.opening import request_of_run
+from minigan.studio.process import require_bokeh
 
 
 class StudioCell:

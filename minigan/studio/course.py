@@ -58,7 +58,7 @@ class Status:
     closed: bool = False
 
 
-class Moment(NamedTuple):
+class Standing(NamedTuple):
     """All that others may know of a course, of one and the same moment."""
 
     request: Request
@@ -185,7 +185,7 @@ class Course:
 
     def _note(self) -> None:
         """Let others know."""
-        self.moment = Moment(self.request, self.status, self.latest, tuple(self.record), self.obeyed)
+        self.moment = Standing(self.request, self.status, self.latest, tuple(self.record), self.obeyed)
         self.news.set()
 
     def _say(self, message: str, refused: bool = False) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from minigan.front.configuration import Request
 from minigan.studio.commands import CommandError, command_from
-from minigan.studio.course import Course, Moment, Status
+from minigan.studio.course import Course, Standing, Status
 from minigan.studio.wire import Message, packed
 from minigan.training.config import Config, flatten
 from minigan.training.data import Data
@@ -21,7 +21,7 @@ from minigan.views.snapshot import Snapshot
 AGAIN = 0.25  # s after which a look is said again: the course may have had nothing new
 
 
-class Kept(NamedTuple):
+class Waypoint(NamedTuple):
     """What a page needs of a snapshot that is recorded."""
 
     step: int
@@ -43,7 +43,7 @@ class Teller:
         self._data: Any = self  # nothing yet
         self._latest: Snapshot | None = None
 
-    def told(self, moment: Moment, whole: bool = True) -> bytes:
+    def told(self, moment: Standing, whole: bool = True) -> bytes:
         """A message of a moment.    whole  with the newest snapshot, and not with the status alone"""
         content: dict[str, Any] = {"status": asdict(moment.status), "obeyed": moment.obeyed}
         arrays: dict[str, np.ndarray] = {}
@@ -87,7 +87,7 @@ class Mirror:
         self._send, self._lock = write, threading.Lock()
         self._configs: dict[int, Config] = {}
         self._data: Data | None = None
-        self.record: tuple[Kept, ...] = ()
+        self.record: tuple[Waypoint, ...] = ()
         self.obeyed, self._looked_at = 0, 0.0
 
     @property
@@ -134,7 +134,7 @@ class Mirror:
             part = {kind: {name[2:]: array for name, array in arrays.items() if name[:2] == kind}
                     for kind in ("s ", "b ")}  # fmt: skip
             self.record = tuple(
-                Kept(int(row[0]), "G" if row[1] else "D", (row[2], row[3]),
+                Waypoint(int(row[0]), "G" if row[1] else "D", (row[2], row[3]),
                      None if np.isnan(row[4]) else (row[4], row[5]))
                 for row in arrays["record"].tolist()
             )  # fmt: skip

@@ -2,23 +2,14 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from minigan.errors import ConfigError, UnavailableError
+from minigan.errors import ConfigError
 from minigan.front.configuration import Request
+from minigan.studio.process import ServerProcess, require_bokeh
 from minigan.training.config import fields
-
-
-def require_bokeh() -> None:
-    """Refuse where there is nothing to show a page with.
-
-    Raises:  UnavailableError – with what to install
-    """
-    if find_spec("bokeh") is None:
-        raise UnavailableError("the studio needs bokeh; install it with: pip install 'minigan[ui]'")
 
 
 def request_of_run(
@@ -57,18 +48,20 @@ def serve(
     out: str = "runs",
     port: int = 0,
     browser: bool = True,
+    server: ServerProcess | None = None,
     tell: Callable[[str], None] = print,
 ) -> int:
     """Open a studio and serve its page until Ctrl-C; returns the step at which it was left.
 
-    tell  is given the address, once the page can be opened
+    server  a process of the page that was begun before, on its port
+    tell    is given the address, once the page can be opened
 
     Raises:  UnavailableError – without Bokeh, or where the port cannot be taken
     """
     require_bokeh()
     from minigan.studio.studio import Studio
 
-    with Studio(request, port=port, out=out, start=start, step=step) as studio:
+    with Studio(request, port=port, out=out, start=start, step=step, server=server) as studio:
         tell(studio.url)
         if browser:
             import webbrowser

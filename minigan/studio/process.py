@@ -8,20 +8,31 @@ import os
 import subprocess
 import sys
 import threading
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import minigan
 from minigan.errors import UnavailableError
-from minigan.studio.course import Course
-from minigan.studio.mirror import Teller
-from minigan.studio.wire import packed, received
+
+if TYPE_CHECKING:  # what is begun first imports little
+    from minigan.studio.course import Course
 
 PATIENCE = 5.0  # s that its end is waited for
 THREADS = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
+def require_bokeh() -> None:
+    """Refuse where there is nothing to show a page with.
+
+    Raises:  UnavailableError – with what to install
+    """
+    if find_spec("bokeh") is None:
+        raise UnavailableError("the studio needs bokeh; install it with: pip install 'minigan[ui]'")
+
+
 class ServerProcess:
-    """Serves the page of a course that is shown to it.
+    """Serves the page of a course that is shown to it; it gets ready while that is built.
 
     url  of the page, with the token, once ``show`` has returned
     """
@@ -34,15 +45,24 @@ class ServerProcess:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
             env=os.environ | THREADS | {"PYTHONPATH": os.pathsep.join(paths)},
         )  # fmt: skip
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._in, self._out = self._process.stdin, self._process.stdout
+        self._in: Any = self._process.stdin
+        self._out: Any = self._process.stdout
         self._asked, self._closing, self.ended = False, False, threading.Event()
-        self._port, self._teller = port, Teller()
+        self._port, self._threads = port, list[threading.Thread]()
         self.url = ""
 
-    def show(self, course: Course) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def show(self, course: "Course") -> None:
         """Serve a page on this course.    Raises:  UnavailableError – where it cannot be served"""
-        self._course = course
+        from minigan.studio.mirror import Teller
+        from minigan.studio.wire import packed, received
+
+        self._course, self._teller = course, Teller()
         self._write(packed({"port": self._port}) + self._teller.told(course.moment))
         answer = received(self._out)
         if answer is None or "url" not in answer[0]:
@@ -68,6 +88,8 @@ class ServerProcess:
 
     def _listen(self) -> None:
         """Do what the page asks for."""
+        from minigan.studio.wire import received
+
         while (message := received(self._out)) is not None:
             content, _ = message
             if "look" in content:
@@ -96,19 +118,21 @@ class ServerProcess:
                 return
 
     def close(self) -> None:
-        """End it."""
+        """End it; one that has ended is left as it is."""
+        if self._closing:
+            return
         self._closing = True
-        if hasattr(self, "_threads"):
+        if self._threads:
             self._course.news.set()
             self._threads[1].join(1.0)  # which may be writing
-            if self._threads[1].is_alive():
-                self._process.kill()
+        if not self._threads or self._threads[1].is_alive():
+            self._process.kill()
         self._in.close()
         try:
             self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        if hasattr(self, "_threads"):
-            self._threads[0].join(PATIENCE)
+        for thread in self._threads[:1]:
+            thread.join(PATIENCE)
         self._out.close()

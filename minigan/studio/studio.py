@@ -27,8 +27,9 @@ class Studio:
         out: str = "runs",
         start: Mapping[str, np.ndarray] | None = None,
         step: int = 0,
+        server: ServerProcess | None = None,
     ) -> None:
-        self._server = ServerProcess(port)  # first: it gets ready while the game is built
+        self._server = server or ServerProcess(port)  # first: it gets ready while the game is built
         try:
             self.course = Course(request, start=start, step=step, out=out)
             self._server.show(self.course)

@@ -260,7 +260,7 @@ def test_random_arguments_leave_with_a_documented_code(seed, capsys, place, file
     monkeypatch.setattr("minigan.testing.cases.check_primitive", lambda name, order: 1)
     monkeypatch.setattr("minigan.profiling.explain.SECONDS", 0.01)
     monkeypatch.setattr("minigan.profiling.benchmark.measure", nothing_measured)
-    monkeypatch.setattr("minigan.studio.opening.find_spec", lambda name: None)  # or a page is served
+    monkeypatch.setattr("minigan.studio.process.find_spec", lambda name: None)  # or a page is served
     rng = np.random.default_rng(seed)
     for _ in range(50):
         words = list(rng.choice(WORDS, rng.integers(0, 6)))

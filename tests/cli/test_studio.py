@@ -1,14 +1,17 @@
 """The command that opens a live page: without the extra, and what it refuses."""
 
+from contextlib import nullcontext
+
 
 def test_without_bokeh_the_command_says_what_to_install(minigan_, monkeypatch):
-    monkeypatch.setattr("minigan.studio.opening.find_spec", lambda name: None)
+    monkeypatch.setattr("minigan.studio.process.find_spec", lambda name: None)
     code, out, err = minigan_("studio", "gaussian")
     assert code == 6 and out == "" and "pip install 'minigan[ui]'" in err
 
 
 def test_what_is_refused(minigan_, monkeypatch, runs):
-    monkeypatch.setattr("minigan.studio.opening.find_spec", lambda name: True)
+    monkeypatch.setattr("minigan.studio.process.find_spec", lambda name: True)
+    monkeypatch.setattr("minigan.studio.process.ServerProcess", nullcontext)
     for arguments, expected, says in (
         (["nobody"], 2, "nobody"),
         (["--port", "70000"], 2, "port"),
@@ -22,7 +25,8 @@ def test_what_is_refused(minigan_, monkeypatch, runs):
 
 def test_a_run_goes_on_where_it_was(minigan_, monkeypatch, runs):
     opened = []
-    monkeypatch.setattr("minigan.studio.opening.require_bokeh", lambda: None)
+    monkeypatch.setattr("minigan.studio.process.require_bokeh", lambda: None)
+    monkeypatch.setattr("minigan.studio.process.ServerProcess", nullcontext)
     monkeypatch.setattr("minigan.studio.opening.serve", lambda *given, **more: opened.append((given, more)))
     run = next(runs.iterdir())
     assert minigan_("studio", run)[0] == 0

@@ -56,10 +56,10 @@ def test_what_cannot_be_opened_is_said_by_the_call(bokeh):
 
 
 def test_the_room_can_be_called_whatever_was_imported_first(monkeypatch):
-    import minigan.studio.opening  # noqa: F401
+    import minigan.studio.process  # noqa: F401
 
     assert mg.studio is sys.modules["minigan.studio"] and callable(mg.studio)
     monkeypatch.setitem(sys.modules, "bokeh", None)
-    monkeypatch.setattr("minigan.studio.opening.find_spec", lambda name: None)
+    monkeypatch.setattr("minigan.studio.process.find_spec", lambda name: None)
     with pytest.raises(UnavailableError, match=r"pip install 'minigan\[ui\]'"):
         mg.studio("normal(0, 1)")
