@@ -252,3 +252,33 @@ def test_settings_and_targets_are_set_and_drawn(studio):
     come(lambda: dynamics.view is not None and len(dynamics.view.sources["rest"].data["x"]) == 2)
     assert "steps of 0.1" in dynamics.said.text
     page.doc.validate()
+
+
+def test_a_message_holds_what_is_new_and_nothing_else():
+    import json
+
+    import numpy as np
+    from bokeh.models import ColumnDataSource
+
+    from minigan.studio.delivery import Delivery
+
+    sent, source, other = Delivery(), ColumnDataSource(), ColumnDataSource()
+    line = {"x": np.array([1.0, np.nan]), "colour": ["red", "green"]}
+    sent.put(source, line)
+    sent.put(
+        other, {"image": [np.eye(3, dtype="uint8")], "xs": [np.zeros(2), np.zeros(5)], "y": [np.float64(2)]}
+    )
+    message = sent.packed()
+    table, data = json.loads(message["table"][0]), message["bytes"][0].tobytes()
+    kind, at, shape = table[source.id]["x"]
+    assert np.array_equal(np.frombuffer(data, kind, shape[0], at), line["x"], equal_nan=True)
+    kind, at, shape = table[other.id]["image"]
+    assert np.frombuffer(data, kind, 9, at).reshape(shape).tolist() == np.eye(3).tolist() and at % 8 == 0
+    assert table[other.id]["xs"]["lengths"] == [2, 5] and table[other.id]["y"] == {"plain": [2.0]}
+    assert table[source.id]["colour"] == {"plain": ["red", "green"]}
+    sent.put(source, {name: values.copy() for name, values in line.items()})
+    assert sent.packed()["table"] == ["{}"], "it is there already"
+    sent.put(source, line | {"x": np.array([1.0, 2.0])})
+    assert list(json.loads(sent.packed()["table"][0])) == [source.id]
+    sent.put(source, {"image": [np.eye(3, dtype="float32")]})
+    assert sent.packed()["table"] == ["{}"] and source.data["image"][0].shape == (3, 3)
