@@ -113,8 +113,22 @@ def trees():
     return {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text("utf-8")) for path in FILES}
 
 
+@cache  # each file is walked once for all rules
+def nodes(tree):
+    return list(ast.walk(tree))
+
+
+def dotted(node):
+    """"a.b.c" as it is written; "" of what is more than names."""
+    names = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(names)]) if isinstance(node, ast.Name) else ""
+
+
 def classes_of(tree):
-    return [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    return [node for node in nodes(tree) if isinstance(node, ast.ClassDef)]
 
 
 @cache
@@ -133,7 +147,7 @@ def floor_of(path):
 
 def imports(tree):
     """(module, line) of every import, wherever it stands; `from a import b` counts as a and a.b."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -168,7 +182,7 @@ def upward_imports(path, tree):
 
 
 def relative_imports(path, tree):
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.ImportFrom) and node.level:
             yield node.lineno, "relative import"
 
@@ -195,7 +209,7 @@ def code_from_data(path, tree):
     for module, line in imports(tree):
         if module.split(".")[0] in FORBIDDEN_MODULES:
             yield line, f"imports {module}"
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Call):
             allowed = {"exec", "compile"} if path == CODE_WRITER else set()
             if isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS - allowed:
@@ -205,7 +219,7 @@ def code_from_data(path, tree):
                     isinstance(keyword.value, ast.Constant) and keyword.value.value is False
                 ):
                     yield node.lineno, f"{keyword.arg} is not False"
-            called = ast.unparse(node.func)
+            called = dotted(node.func)
             if called in (
                 "os.system",
                 "os.popen",
@@ -218,14 +232,14 @@ def code_from_data(path, tree):
 
 
 def printing(path, tree):
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if floor_of(path) not in {*APPLICATION, None} and isinstance(node, ast.Call):
-            if ast.unparse(node.func) in ("print", "sys.stdout.write", "sys.stderr.write"):
+            if dotted(node.func) in ("print", "sys.stdout.write", "sys.stderr.write"):
                 yield node.lineno, "prints"
 
 
 def bare_asserts(path, tree):
-    yield from ((node.lineno, "assert") for node in ast.walk(tree) if isinstance(node, ast.Assert))
+    yield from ((node.lineno, "assert") for node in nodes(tree) if isinstance(node, ast.Assert))
 
 
 def bases_of(node):

@@ -31,6 +31,8 @@ METHODS = {  # by their last two names
     "subprocess.Popen", "subprocess.call", "subprocess.check_output",
 }  # fmt: skip
 
+NAMES = {method.split(".")[-1] for method in METHODS}
+
 
 def dangers(tree):
     """(what, line) of every call or import that could make code of data, or run a program."""
@@ -41,8 +43,9 @@ def dangers(tree):
             yield f"import {node.module}", node.lineno
         elif isinstance(node, ast.Name) and node.id in BUILTINS and isinstance(node.ctx, ast.Load):
             yield node.id, node.lineno  # called, or handed on to be called
-        elif isinstance(node, ast.Attribute) and ".".join(ast.unparse(node).split(".")[-2:]) in METHODS:
-            yield ".".join(ast.unparse(node).split(".")[-2:]), node.lineno
+        elif isinstance(node, ast.Attribute) and node.attr in NAMES:
+            if (found := ".".join(ast.unparse(node).split(".")[-2:])) in METHODS:
+                yield found, node.lineno
         elif isinstance(node, ast.keyword) and node.arg in ("shell", "allow_pickle", "executable"):
             if not (isinstance(node.value, ast.Constant) and node.value.value is False):
                 yield f"{node.arg} is not False", node.lineno
