@@ -82,6 +82,10 @@ def pytest_collection_finish():
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "gpu: needs a GPU, and is skipped where there is none")
+    config.addinivalue_line(
+        "markers", "in_turn(names, rows, first=0): as parametrize, on the two devices of this machine in turn"
+    )
+    config.addinivalue_line("markers", "methods(name, values): the methods, with one of the values in turn")
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
         del os.environ[name]  # a pytest that a test starts is nobody's worker
     begin_elsewhere(config)
@@ -174,17 +178,28 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_generate_tests(metafunc):
-    if "backend" in metafunc.fixturenames:
-        # An absent device is named once, in the header and by test_switch, not per test.
-        names = [name for name, reason in selected(metafunc.config).items() if reason is None]
+    # An absent device is named once, in the header and by test_switch, not per test.
+    names = [name for name, reason in selected(metafunc.config).items() if reason is None]
+    turns = metafunc.definition.get_closest_marker("in_turn")
+    if turns:  # two rows each: what alternates among the rows meets both
+        here, first = [name for name in names if name != "cupy"], turns.kwargs.get("first", 0)
+        rows = [(here[(k // 2 + first) % len(here)], *row) for k, row in enumerate(turns.args[1]) if here]
+        rows += [("cupy", *row) for row in turns.args[1] if "cupy" in names]
+        metafunc.parametrize(("backend", *turns.args[0]), rows, indirect=["backend"], ids=str)
+    elif "backend" in metafunc.fixturenames:
         metafunc.parametrize("backend", names, indirect=True)
     if "device" in metafunc.fixturenames:
-        names = [name for name, reason in selected(metafunc.config).items() if reason is None]
         metafunc.parametrize(
             "device", [name for name in names if name != "numpy"] or ["strict"], indirect=True
         )
-    chosen = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
-    if "method" in metafunc.fixturenames and "method" not in chosen:
+    marks = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    chosen = [name for names in marks for name in ((names,) if isinstance(names, str) else names)]
+    given = metafunc.definition.get_closest_marker("methods")
+    if given:
+        name, values = given.args
+        pairs = [(method, values[k % len(values)]) for k, method in enumerate(METHODS)]
+        metafunc.parametrize(("method", name), pairs, indirect=["method"])
+    elif "method" in metafunc.fixturenames and "method" not in chosen:
         metafunc.parametrize("method", METHODS, indirect=True)
 
 

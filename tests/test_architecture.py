@@ -119,7 +119,7 @@ def nodes(tree):
 
 
 def dotted(node):
-    """"a.b.c" as it is written; "" of what is more than names."""
+    """ "a.b.c" as it is written; "" of what is more than names."""
     names = []
     while isinstance(node, ast.Attribute):
         names.append(node.attr)

@@ -125,8 +125,18 @@ def check(device, execution, rows=8, replicas=0, noisy=False, **options):
     return program
 
 
-@pytest.mark.parametrize("execution", ["block", "native"])
+@pytest.mark.methods("execution", ("block", "native"))
 def test_every_method_as_a_block(device, method, execution):
+    """Either has the same stages and expressions; the next test is about all that methods bring, in both."""
+    check(device, execution, replicas=2, sizes=SHALLOW, **method)
+
+
+@pytest.mark.parametrize(
+    ("method", "execution"),
+    [("unrolled with zero-GP", "native"), ("extragradient with WGAN-GP", "block"), ("all at once", "block")],
+    indirect=["method"],
+)
+def test_the_largest_methods_as_the_other(device, method, execution):
     check(device, execution, replicas=2, sizes=SHALLOW, **method)
 
 
@@ -136,16 +146,21 @@ def test_methods_as_launches(device, method):
 
 
 CASES = [  # every objective, activation and optimiser once at least, without penalties: less to compile
-    (objective, list(ACTIVATIONS)[k % len(ACTIVATIONS)], list(OPTIMIZERS)[k % len(OPTIMIZERS)])
+    (
+        objective,
+        list(ACTIVATIONS)[k % len(ACTIVATIONS)],
+        list(OPTIMIZERS)[k % len(OPTIMIZERS)],
+        "launches" if objective == "minimax" else ("block", "native")[(k + k // len(ACTIVATIONS)) % 2],
+    )
     for k, objective in enumerate(OBJECTIVES)
 ]
 
 
-@pytest.mark.parametrize(("objective", "activation", "optimizer"), CASES)
-def test_every_objective_activation_and_optimiser(device, objective, activation, optimizer):
+@pytest.mark.parametrize(("objective", "activation", "optimizer", "execution"), CASES)
+def test_every_objective_activation_and_optimiser(device, objective, activation, optimizer, execution):
+    """As a block and as native code in turn; elementwise primitives have their values in either, below."""
     options = {"objective": objective, "activation": activation, "optimizer": optimizer}
-    for execution in ("launches" if objective == "minimax" else "block", "native"):
-        check(device, execution, penalties=(), sizes=SHALLOW, **options)
+    check(device, execution, penalties=(), sizes=SHALLOW, **options)
 
 
 @pytest.mark.parametrize("execution", FUSED)

@@ -572,11 +572,11 @@ def put_back(backend, game, saved):
 
 
 def turns(*choices):
-    """[(options, choice)]: the choices in turn, so that over the varieties each comes on each device."""
+    """[(options, choice)]: the choices in turn; over the varieties each comes on each device."""
     return [(options, choices[k % len(choices)]) for k, options in enumerate(VARIETIES)]
 
 
-@pytest.mark.parametrize(("options", "dtype"), turns("float32", "float32", "float64"), ids=str)
+@pytest.mark.in_turn(("options", "dtype"), turns("float32", "float32", "float64"))
 def test_an_exact_plan_is_eager_bit_for_bit(backend, options, dtype):
     eager, captured = (adam_game(backend, dtype, **options) for _ in range(2))
     batches = own_batches(eager, 3, dtype)
@@ -605,8 +605,8 @@ def row_of(inputs, r):
     return Batch(*(None if a is None else np.ascontiguousarray(a[:, r]) for a in batch)), *numbers
 
 
-@pytest.mark.parametrize(
-    ("options", "how"), turns(("float32", True), ("float64", True), ("float64", False)), ids=str
+@pytest.mark.in_turn(
+    ("options", "how"), turns(("float32", True), ("float64", True), ("float64", False)), first=1
 )
 def test_row_r_of_replicas_trains_as_the_single_game(backend, options, how, same_bits):
     """Rounds with everything on: no replica notices the others, not in the last bit, whatever the plan."""
@@ -652,10 +652,8 @@ def test_one_penalty_weight_per_replica(backend, name, same_bits):
         same_bits(backend, ours, alone.discriminator.parameters.flat.numpy())
 
 
-@pytest.mark.parametrize(("options", "on_strict"), turns(True, False), ids=str)
-def test_a_restored_state_continues_bit_for_bit(backend, options, on_strict):
-    """Captured on one device and eagerly on the other, in turn."""
-    captured = (backend.name == "strict") == on_strict
+@pytest.mark.in_turn(("options", "captured"), turns(True, False))
+def test_a_restored_state_continues_bit_for_bit(backend, options, captured):
     whole, second = (adam_game(backend, seeds=seeds, **options) for seeds in ((1, 2), (90, 91)))
     batches = own_batches(whole, 4)
     _, program = play(whole, backend, batches[:2], captured)

@@ -114,9 +114,10 @@ def check(passes=PASSES, threads=1, rows=8, noisy=False, **options):
     return program
 
 
-@pytest.mark.parametrize(("noisy", "replicas"), [(True, 0), (False, 2)], ids=["noisy", "replicas"])
-def test_every_method(method, noisy, replicas):
-    check(noisy=noisy, replicas=replicas, sizes=((2, 6, 1), (6, 6, 1)), **method)
+@pytest.mark.methods("replicas", (0, 2))
+def test_every_method(method, replicas):
+    """Single games with noise, replicas without, in turn; all of both are in blocks and groups below."""
+    check(noisy=not replicas, replicas=replicas, sizes=((2, 6, 1), (6, 6, 1)), **method)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -158,8 +159,11 @@ def test_every_size_of_a_batch(rows):
     check(rows=rows, replicas=2, activation=("silu", "elu"))
 
 
-@pytest.mark.parametrize("length", range(len(PASSES)))
-@pytest.mark.parametrize("method", ["WGAN-GP", "extragradient"], indirect=True)
+@pytest.mark.parametrize(
+    ("method", "length"),
+    [(("WGAN-GP", "extragradient")[length % 2], length) for length in range(len(PASSES))],
+    indirect=["method"],
+)
 def test_every_prefix_of_the_passes(method, length):
     check(passes=PASSES[:length], **method)
 
