@@ -2,6 +2,8 @@
 
 import ast
 import gc
+import inspect
+import itertools
 import os
 import shutil
 from contextlib import contextmanager
@@ -84,6 +86,9 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "gpu: needs a GPU, and is skipped where there is none")
     config.addinivalue_line(
         "markers", "in_turn(names, rows, first=0): as parametrize, on the two devices of this machine in turn"
+    )
+    config.addinivalue_line(
+        "markers", "rows(names, rows): as parametrize, in one test; for rows of a millisecond"
     )
     config.addinivalue_line("markers", "methods(name, values): the methods, with one of the values in turn")
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
@@ -179,18 +184,21 @@ def pytest_runtest_makereport(item, call):
 
 def pytest_generate_tests(metafunc):
     # An absent device is named once, in the header and by test_switch, not per test.
-    names = [name for name, reason in selected(metafunc.config).items() if reason is None]
+    running = [name for name, reason in selected(metafunc.config).items() if reason is None]
     turns = metafunc.definition.get_closest_marker("in_turn")
     if turns:  # two rows each: what alternates among the rows meets both
-        here, first = [name for name in names if name != "cupy"], turns.kwargs.get("first", 0)
+        here, first = [name for name in running if name != "cupy"], turns.kwargs.get("first", 0)
         rows = [(here[(k // 2 + first) % len(here)], *row) for k, row in enumerate(turns.args[1]) if here]
-        rows += [("cupy", *row) for row in turns.args[1] if "cupy" in names]
+        rows += [("cupy", *row) for row in turns.args[1] if "cupy" in running]
         metafunc.parametrize(("backend", *turns.args[0]), rows, indirect=["backend"], ids=str)
     elif "backend" in metafunc.fixturenames:
-        metafunc.parametrize("backend", names, indirect=True)
+        metafunc.parametrize("backend", running, indirect=True)
+    for table in metafunc.definition.iter_markers("rows"):
+        names = names_of(table)
+        metafunc.parametrize(names, [(None,) * len(names)], ids=[f"{len(table.args[1])} rows"])
     if "device" in metafunc.fixturenames:
         metafunc.parametrize(
-            "device", [name for name in names if name != "numpy"] or ["strict"], indirect=True
+            "device", [name for name in running if name != "numpy"] or ["strict"], indirect=True
         )
     marks = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
     chosen = [name for names in marks for name in ((names,) if isinstance(names, str) else names)]
@@ -201,6 +209,38 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize(("method", name), pairs, indirect=["method"])
     elif "method" in metafunc.fixturenames and "method" not in chosen:
         metafunc.parametrize("method", METHODS, indirect=True)
+
+
+def names_of(table):
+    names = table.args[0]
+    return names.replace(" ", "").split(",") if isinstance(names, str) else list(names)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """All rows of a test, and which of them fail: a test of its own costs more than most of them compute."""
+    tables = list(pyfuncitem.iter_markers("rows"))
+    if not tables:
+        return None
+    wanted = inspect.signature(pyfuncitem.obj).parameters
+    given = {name: pyfuncitem.funcargs[name] for name in wanted}
+    columns, failures, count = [names_of(table) for table in tables], [], 0
+    for rows in itertools.product(*(table.args[1] for table in tables)):
+        count += 1
+        for names, row in zip(columns, rows, strict=True):
+            given |= zip(names, row if len(names) > 1 else (row,), strict=True)
+        try:
+            pyfuncitem.obj(**given)
+        except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:  # nor is a row skipped
+            failures.append((repr(rows if len(rows) > 1 else rows[0])[:300], error))
+    assert count
+    if failures:
+        first = failures[0][1]
+        first.add_note(f"in {len(failures)} of {count} rows: " + "; ".join(row for row, _ in failures[:20]))
+        if isinstance(first, pytest.skip.Exception):
+            raise AssertionError("a row cannot be skipped; parametrize") from first
+        raise first
+    return True
 
 
 @pytest.fixture

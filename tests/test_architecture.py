@@ -323,7 +323,7 @@ def planted(path, source, rule):
     return list(rule(path, ast.parse(source)))
 
 
-@pytest.mark.parametrize(("rule", "path", "source"), [
+@pytest.mark.rows(("rule", "path", "source"), [
     (upward_imports, "engine/a.py", "def f():\n    from minigan.nn import layers"),
     (upward_imports, "engine/a.py", "from minigan import gan"),
     (upward_imports, "nn/a.py", "import minigan.probability"),
@@ -357,7 +357,7 @@ def test_each_rule_can_fail(rule, path, source):
     assert planted(path, source, rule)
 
 
-@pytest.mark.parametrize(("rule", "path", "source"), [
+@pytest.mark.rows(("rule", "path", "source"), [
     (upward_imports, "gan/a.py", "from minigan.nn import layers\nimport minigan.probability.information"),
     (upward_imports, "training/a.py", "import minigan.backend\nfrom minigan.gan import game"),
     (upward_imports, "engine/a.py", "from minigan.engine import tensor"),

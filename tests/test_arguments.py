@@ -35,16 +35,14 @@ NO_NUMBERS = (
 
 
 # ── rules
-@pytest.mark.parametrize(
-    "value", [0.5, np.float32(0.5), np.float16(0.5), np.array(0.5), fractions.Fraction(1, 2)]
-)
-@pytest.mark.parametrize("rule", [POSITIVE, NOT_NEGATIVE, WEIGHT, SHARE, FRACTION])
+@pytest.mark.rows("value", [0.5, np.float32(0.5), np.float16(0.5), np.array(0.5), fractions.Fraction(1, 2)])
+@pytest.mark.rows("rule", [POSITIVE, NOT_NEGATIVE, WEIGHT, SHARE, FRACTION])
 def test_numbers_of_any_kind_are_taken_as_floats(value, rule):
     found = arguments.number("x", value, rule)
     assert type(found) is float and found == 0.5
 
 
-@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: type(value).__name__)
+@pytest.mark.rows("value", NO_NUMBERS)
 def test_what_is_no_number_is_refused(value):
     with pytest.raises(TypeError, match=r"^x is a finite positive number; received ") as caught:
         arguments.number("x", value)
@@ -268,7 +266,7 @@ MISTAKES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("says", MISTAKES)
+@pytest.mark.rows("says", MISTAKES)
 def test_a_mistake_gets_its_sentence(says):
     before = [network.parameters.flat.numpy() for network in (G, D)]
     with pytest.raises((TypeError, ValueError, KeyError)) as caught:

@@ -109,7 +109,7 @@ def links(text):
     return [link for link in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", text)) if "://" not in link]
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.rows("name", TEXTS)
 def test_every_relative_link_leads_somewhere(name):
     here = ROOT / name
     for link in links(TEXTS[name]):
@@ -132,14 +132,14 @@ def test_every_page_is_linked_from_the_index_and_from_the_readme():
     assert {f"docs/{name}" for name in PAGES} <= set(links(README))
 
 
-@pytest.mark.parametrize("name", [name for name in TEXTS if name != "CHANGELOG.md"])  # which names what was
+@pytest.mark.rows("name", [name for name in TEXTS if name != "CHANGELOG.md"])  # which names what was
 def test_a_text_names_files_that_exist(name):
     for path in re.findall(r"`((?:minigan|examples|bench|tests|docs)/[\w/.-]+)`", TEXTS[name]):
         generated = path in ("bench/results/NAME.json", "bench/results/gpu-probe.json")
         assert generated or "NAME" in path or (ROOT / path).exists(), path
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.rows("name", PAGES)
 def test_a_page_is_plain_markdown_with_one_title(name):
     text = FENCE.sub("", PAGES[name])
     assert len(re.findall(r"^# ", text, re.MULTILINE)) == 1 and text.startswith("# ")

@@ -344,7 +344,7 @@ def commands_of_the_docs():
     return sorted({re.sub(r"\s+#.*", "", line).strip() for line in lines if not re.search("…|--help", line)})
 
 
-@pytest.mark.parametrize("line", commands_of_the_docs())
+@pytest.mark.rows("line", commands_of_the_docs())
 def test_a_command_of_the_docs_is_understood(line):
     """Parsed, not run: the command, its options and their values exist."""
     from minigan.cli import GLOBAL_FLAGS, cli

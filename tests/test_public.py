@@ -44,7 +44,7 @@ def named(path, tree=None):
     return public, {name for name in defined if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: f"{path.parent.name}/{path.name}")
+@pytest.mark.rows("path", MODULES)
 def test_what_a_module_calls_public_is_what_it_defines(path):
     public, defined = named(path)
     assert public is not None, "no __all__"

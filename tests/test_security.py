@@ -68,7 +68,7 @@ def test_nothing_makes_code_of_data_but_the_one_exec(syntax_trees):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("source", [
+@pytest.mark.rows("source", [
     "import pickle", "from pickle import loads", "from yaml import load", "eval(x)", "run = exec",
     "map(eval, xs)", "np.load(f, allow_pickle=flag)", "joblib.load(f)", "subprocess.run(x, shell=True)",
     "os.system(x)",
@@ -124,7 +124,7 @@ def value_of(spans):
 ROWS = list(bounds())
 
 
-@pytest.mark.parametrize(("what", "value", "spans"), ROWS, ids=[row[0] for row in ROWS])
+@pytest.mark.rows(("what", "value", "spans"), ROWS)
 def test_a_bound_is_the_one_in_the_code(what, value, spans):
     assert value_of(spans) == value
 

@@ -51,7 +51,7 @@ def places(name):
             yield getattr(owner, last)
 
 
-@pytest.mark.parametrize("tag", ROWS)
+@pytest.mark.rows("tag", ROWS)
 def test_a_row_names_what_exists(tag):
     terms, _, functions, tests, examples = ROWS[tag]
     assert " · " in terms  # English and Italian

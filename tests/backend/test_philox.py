@@ -130,7 +130,7 @@ def test_shapes_without_elements_and_with_one(shape):
     assert draw(shape=shape, steps=range(5, 5)).shape == (0, *shape)
 
 
-@pytest.mark.parametrize(("options", "words"), [
+@pytest.mark.rows(("options", "words"), [
     ({"dtype": "float16"}, "float32 or float64"), ({"steps": range(0, 4, 2)}, "without gaps"),
     ({"steps": range(-1, 3)}, "below 2⁶⁴"), ({"stream": -1}, "below 2³²"), ({"stream": 2**32}, "below 2³²"),
     ({"seed": [1, 2], "replicas": 3}, "2 seeds for 3 replicas"), ({"columns": 4}, "4 columns must divide 6"),
@@ -157,8 +157,8 @@ def test_every_backend_draws_the_same_bits(backend, distribution, dtype):
         np.testing.assert_array_equal(bits(backend.to_host(numbers)), bits(draw(distribution, **options)))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("distribution", ["uniform", "normal"])
+@pytest.mark.rows("dtype", ["float32", "float64"])
+@pytest.mark.rows("distribution", ["uniform", "normal"])
 def test_stratified_numbers_have_the_same_bits_alone_together_and_everywhere(backend, distribution, dtype):
     for shape, columns in (
         ((2, 256, 1), 1),

@@ -115,7 +115,7 @@ def test_all_that_the_package_itself_says_is_in_the_table(syntax_trees):
     assert not foreign, "give each a plain form in PLAIN of minigan/cli/streams.py"
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("text", "encoding", "shown"),
     [
         ("JS ≥ (ln 4 − V)/2", "ascii", "JS >= (ln 4 - V)/2"),
@@ -280,7 +280,7 @@ def test_training_goes_on_when_the_reader_of_all_has_left(place, tiny):
 # ── Ctrl-C before there is a command
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("argv", "original", "command"),
     [
         (["-m", "train"], ["python", "-m", "minigan", "train"], True),

@@ -344,7 +344,7 @@ def test_each_makes_older_values_stale(backend):
     assert w.item() == 6.0
 
 
-@pytest.mark.parametrize(("blocks", "says"), [
+@pytest.mark.rows(("blocks", "says"), [
     (([[1.0, 2.0]],), "captured with 2 inputs, called with 1"),
     (([[1.0, 2.0]], [[3.0]], [[4.0]]), "captured with 2 inputs, called with 3"),
     (([1.0, 2.0], [[3.0]]), r"captured for \w+ float64\[K, 2\], called with \w+ float64\[2\]"),

@@ -47,11 +47,11 @@ def test_numbers_that_move_are_tensors(backend):
     assert program(lift(backend, [8.0])).item() == 16.0
 
 
-@pytest.mark.parametrize("branch", [
+@pytest.mark.rows("branch", [
     lambda x: x if x else -x, lambda x: x * 1.0 if float(x) > 0 else -x, lambda x: max(x.item(), 0.0),
     lambda x: x and x,
     lambda x: not x, lambda x: x * x.numpy()[0],
-], ids=["if", "float", "item", "and", "not", "numpy"])  # fmt: skip
+])  # fmt: skip
 def test_branches_on_values(backend, branch):
     """One might expect the branch to follow the value. It would be frozen, so reading a value is refused."""
     with pytest.raises(
@@ -96,7 +96,7 @@ CHANGES = {  # what a step takes from outside, another thing in the second recor
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.rows("what", CHANGES)
 def test_what_changes_between_two_recordings_is_refused(backend, what):
     """One might expect a counter to count on. It would freeze, so it is refused where it shows."""
     step, said = CHANGES[what]
@@ -171,10 +171,10 @@ def test_a_branch_on_an_input_is_frozen(backend):
     assert program(lift(backend, [-1.0])).item() == pytest.approx(np.exp(-1.0))
 
 
-@pytest.mark.parametrize("draw", [
+@pytest.mark.rows("draw", [
     lambda rng: random.random(), lambda rng: float(rng.normal()), lambda rng: np.float32(rng.random()),
     lambda rng: rng.integers(2**40),
-], ids=["Python's", "a float", "NumPy's scalar", "an integer"])  # fmt: skip
+])  # fmt: skip
 def test_random_numbers_of_python_and_numpy_are_refused(backend, draw):
     """One might expect fresh noise in every replay. It is another number the second time: refused."""
     rng = np.random.default_rng(0)
@@ -267,7 +267,7 @@ def test_random_numbers_drawn_inside(backend):
         capture(lambda x: x + constant(backend.array(rng.standard_normal(1))), lift(backend, [1.0]))
 
 
-@pytest.mark.parametrize(("values", "dtype", "words"), [
+@pytest.mark.rows(("values", "dtype", "words"), [
     ([1.0, 2.0, 3.0], "float64", r"captured for \w+ float64\[2\], called with \w+ float64\[3\]"),
     ([[1.0, 2.0]], "float64", r"called with \w+ float64\[1, 2\]"), ([1.0], "float64", r"float64\[1\]"),
     ([1.0, 2.0], "float32", r"called with \w+ float32\[2\]"),

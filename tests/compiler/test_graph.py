@@ -28,7 +28,7 @@ def operations(graph):
 
 
 # ── nodes
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("primitive", "ufuncs"),
     [
         (P.sigmoid, {"negative": 1, "exp": 1, "add": 1, "divide": 1}),
@@ -41,7 +41,6 @@ def operations(graph):
         (lambda x: x**3, {"power": 1}),
         (lambda x: P.embed(x, shape=(5, 3), key=(slice(1, None),)), {"primitive": 1}),
     ],
-    ids=lambda x: "",
 )
 def test_a_kernel_is_the_ufuncs_that_it_calls(primitive, ufuncs):
     assert operations(graph_of(primitive, normal(0, 4, 3))) == Counter(ufuncs) + Counter(load=1, store=1)

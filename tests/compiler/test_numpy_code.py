@@ -125,9 +125,9 @@ def test_hostile_names_stay_names_of_nothing():
 VALUES = [0.1, -0.0, 0.0, 1e-300, 1e300, float("inf"), float("-inf"), 3, -2.5]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("value", VALUES, ids=str)
-@pytest.mark.parametrize("shape", [(1, 1), (1,), (), (2, 3)], ids=str)
+@pytest.mark.rows("dtype", ["float32", "float64"])
+@pytest.mark.rows("value", VALUES)
+@pytest.mark.rows("shape", [(1, 1), (1,), (), (2, 3)])
 def test_literals(value, dtype, shape):
     """Of any size, of either sign of zero; a number computed as a scalar has the bits of an array of one."""
 
@@ -186,8 +186,8 @@ def test_elementwise_lines_on_any_layout(turn):
         np.testing.assert_array_equal(ours.numpy(), its.numpy())
 
 
-@pytest.mark.parametrize("replicas", [(), (3,)])
-@pytest.mark.parametrize(("n", "k", "m"), [(4, 3, 2), (4, 1, 3), (1, 3, 1), (1, 1, 1), (5, 3, 1), (1, 4, 3)])
+@pytest.mark.rows("replicas", [(), (3,)])
+@pytest.mark.rows(("n", "k", "m"), [(4, 3, 2), (4, 1, 3), (1, 3, 1), (1, 1, 1), (5, 3, 1), (1, 4, 3)])
 def test_products_of_all_kinds(replicas, n, k, m):
     """Matrices, vectors and outer products, turned or not."""
     a, b = normal(0, *replicas, n, k), normal(1, *replicas, k, m)

@@ -93,7 +93,7 @@ FOLDED = {  # what is written: (the step, what is left of it)
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FOLDED)
+@pytest.mark.rows("name", FOLDED)
 def test_fold_makes_simpler(name):
     step, left = FOLDED[name]
     assert operations(agree(stateless(step), two, (fold,), exact=True)) == left
@@ -805,7 +805,7 @@ def test_a_kernel_that_does_more_than_call_ufuncs_stays_whole(kernel):
 
 
 # ── all together
-@pytest.mark.parametrize("length", range(len(PASSES) + 1))
+@pytest.mark.rows("length", range(len(PASSES) + 1))
 def test_any_prefix_of_the_passes_is_sound(length):
     def inputs(k):
         return [normal((k, j), 8, 3) for j in range(2)]
@@ -813,7 +813,7 @@ def test_any_prefix_of_the_passes_is_sound(length):
     agree(lambda: update((3, 5, 5, 1)), inputs, PASSES[:length])
 
 
-@pytest.mark.parametrize("left_out", PASSES, ids=lambda rewrite: rewrite.name)
+@pytest.mark.rows("left_out", PASSES)
 def test_any_pass_may_be_left_out(left_out):
     def inputs(k):
         return [normal((k, j), 8, 3) for j in range(2)]

@@ -207,7 +207,7 @@ def test_stages_of_one_depth_do_not_touch_each_others_memory(default):
     assert_disjoint(stages_of(default, numpy_backend, Block.target))
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.rows("seed", range(20))
 def test_pieces_of_memory_that_live_at_one_time_lie_apart(seed):
     rng = np.random.default_rng(seed)
     wishes = [(k, int(rng.integers(1, 50)), *sorted(map(int, rng.integers(0, 12, 2)))) for k in range(40)]

@@ -98,7 +98,7 @@ def test_gradients_of_steps_that_are_equal_are_equal(backend):
     assert isinstance(program.outputs, Tensor) and len(program) > 10
 
 
-@pytest.mark.parametrize("made", [
+@pytest.mark.rows("made", [
     lambda n, y: (y, np.float32(n)), lambda n, y: (y, np.full(2, n)), lambda n, y: {f"k{n}": y},
     lambda n, y: (y, (y,)) if n == 1 else ((y, y),),
 ])  # fmt: skip

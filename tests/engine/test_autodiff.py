@@ -154,9 +154,7 @@ def test_derivatives_of_a_polynomial_to_fourth_order(backend):
     assert values == pytest.approx([32.0, 48.0, 48.0, 24.0, 0.0], rel=1e-13)
 
 
-@pytest.mark.parametrize(
-    "f", [P.tanh, P.sigmoid, P.softplus, P.exp, P.silu, lambda x: P.log(x * x + 1.0) / x]
-)
+@pytest.mark.rows("f", [P.tanh, P.sigmoid, P.softplus, P.exp, P.silu, lambda x: P.log(x * x + 1.0) / x])
 def test_third_order_against_differences(backend, f):
     check_grads(f, np.array([[0.4, -0.9], [1.3, 0.2]]), order=3, on=backend)
 
@@ -434,7 +432,7 @@ GRADIENTS_WITHOUT_HISTORY = {  # what people compute from one, and expect to be 
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("y", GRADIENTS_WITHOUT_HISTORY.values(), ids=GRADIENTS_WITHOUT_HISTORY)
+@pytest.mark.rows("y", GRADIENTS_WITHOUT_HISTORY.values())
 def test_a_gradient_without_its_history_is_not_taken_for_a_constant(backend, y):
     x = lift(backend, [1.0, 2.0])
     (g,) = grad(P.sum(x * x * x), [x])
@@ -475,7 +473,7 @@ def test_what_was_overwritten_before_its_use_is_what_was_used(backend):
         grad(y, [x])
 
 
-@pytest.mark.parametrize("view", [
+@pytest.mark.rows("view", [
     lambda xp, a: a[1:3], lambda xp, a: a.reshape(2, 2), lambda xp, a: xp.swapaxes(a.reshape(2, 2), 0, 1),
     lambda xp, a: xp.broadcast_to(a, (3, 4)), lambda xp, a: a[..., :2].reshape(2, 1)[1:],
 ])  # fmt: skip
@@ -497,7 +495,7 @@ def test_a_buffer_overwritten_through_one_of_its_views(backend):
         grad(y, [flat])
 
 
-@pytest.mark.parametrize("view", [P.mT, lambda x: P.reshape(x, shape=(4,)), lambda x: x[0],
+@pytest.mark.rows("view", [P.mT, lambda x: P.reshape(x, shape=(4,)), lambda x: x[0],
                                   lambda x: P.broadcast_to(x, shape=(3, 2, 2))])  # fmt: skip
 def test_a_differentiable_view_of_an_overwritten_variable(backend, view):
     x = lift(backend, [[1.0, 2.0], [3.0, 4.0]])

@@ -98,8 +98,8 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.rows("dtype", DTYPES)
+@pytest.mark.rows("name", FUNCTIONS)
 def test_finite_to_third_order_at_any_logit_without_a_warning(backend, name, dtype):
     magnitudes = [*EXTREME, HUGE[dtype]]
     x = variable(backend.array([*magnitudes, *(-m for m in magnitudes)], dtype))

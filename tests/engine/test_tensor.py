@@ -197,8 +197,8 @@ def test_the_array_is_to_read():
     assert x.numpy().tolist() == [1.0, 2.0] and np.shares_memory(x.array, x.memory)
 
 
-@pytest.mark.parametrize("make", [variable, constant])
-@pytest.mark.parametrize("dtype", ["int64", "bool", "complex128"])
+@pytest.mark.rows("make", [variable, constant])
+@pytest.mark.rows("dtype", ["int64", "bool", "complex128"])
 def test_only_floating_point_arrays_become_tensors(backend, make, dtype):
     with pytest.raises(TypeError, match=f"floating point; received {dtype}"):
         make(backend.array([1, 0], dtype))
@@ -206,11 +206,11 @@ def test_only_floating_point_arrays_become_tensors(backend, make, dtype):
         make([1.0, 0.0], dtype)
 
 
-@pytest.mark.parametrize("make", [variable, constant])
-@pytest.mark.parametrize("values", [
+@pytest.mark.rows("make", [variable, constant])
+@pytest.mark.rows("values", [
     2, 0.1, True, np.float64(0.1), np.int8(3), Fraction(1, 3), [], [1, 2], [True, False], (0.1, 2),
     [[1.0], [2.0]], [np.float64(0.1)], [np.ones(2), np.zeros(2)],
-], ids=str)  # fmt: skip
+])  # fmt: skip
 def test_numbers_and_lists_become_float32(make, values):
     t = make(values)
     assert t.dtype == np.float32 and type(t.array) is np.ndarray
@@ -224,9 +224,7 @@ def test_a_dtype_copies_an_array_and_is_the_way_for_whole_numbers(backend):
     assert constant(real, "float32").dtype == np.float32 and constant(real, real.dtype).dtype == real.dtype
 
 
-@pytest.mark.parametrize(
-    "value", ["1", None, {1.0}, ["1"], [None], [1j], [variable(1.0)], [[1.0], [1.0, 2.0]]], ids=str
-)
+@pytest.mark.rows("value", ["1", None, {1.0}, ["1"], [None], [1j], [variable(1.0)], [[1.0], [1.0, 2.0]]])
 def test_what_is_no_number_is_refused(value):
     for make in (variable, constant):
         with pytest.raises(
@@ -280,7 +278,7 @@ def test_inputs_are_older_than_outputs(x):
     assert isinstance(z.call, Call) and z.call.primitive is P.add and z.call.inputs == (y, x)
 
 
-@pytest.mark.parametrize(("expression", "value"), [
+@pytest.mark.rows(("expression", "value"), [
     (lambda x: x + 2, 5.0), (lambda x: 2 + x, 5.0), (lambda x: x - 2, 1.0), (lambda x: 2 - x, -1.0),
     (lambda x: x * 2, 6.0), (lambda x: 2 * x, 6.0), (lambda x: x / 2, 1.5), (lambda x: 6 / x, 2.0),
     (lambda x: -x, -3.0), (lambda x: abs(-x), 3.0),
@@ -309,9 +307,9 @@ SCALARS = [
 ]
 
 
-@pytest.mark.parametrize("scalar", SCALARS, ids=lambda s: type(s).__name__)
-@pytest.mark.parametrize("op", [operator.add, operator.sub, operator.mul, operator.truediv])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.rows("scalar", SCALARS)
+@pytest.mark.rows("op", [operator.add, operator.sub, operator.mul, operator.truediv])
+@pytest.mark.rows("dtype", ["float32", "float64"])
 def test_a_scalar_of_any_type_is_a_literal_and_promotes_nothing(backend, dtype, op, scalar):
     x = variable(backend.array([3.0, 4.0], dtype))
     reference = variable(backend.array([3.0, 4.0], dtype))
@@ -324,7 +322,7 @@ def test_a_scalar_of_any_type_is_a_literal_and_promotes_nothing(backend, dtype, 
         assert all(type(i) in (Tensor, float, int) for i in y.call.inputs)
 
 
-@pytest.mark.parametrize("scalar", SCALARS, ids=lambda s: type(s).__name__)
+@pytest.mark.rows("scalar", SCALARS)
 def test_a_scalar_exponent_or_parameter_promotes_nothing(backend, scalar):
     x = variable(backend.array([3.0, 4.0], "float32"))
     y = x**scalar
@@ -333,11 +331,11 @@ def test_a_scalar_exponent_or_parameter_promotes_nothing(backend, scalar):
     assert z.dtype == np.float32 and grad(z, [x])[0].dtype == np.float32
 
 
-@pytest.mark.parametrize("op", [operator.add, operator.sub, operator.mul, operator.truediv, operator.matmul])
-@pytest.mark.parametrize("other", [
+@pytest.mark.rows("op", [operator.add, operator.sub, operator.mul, operator.truediv, operator.matmul])
+@pytest.mark.rows("other", [
     np.ones((2, 3)), np.array(1.0), np.array([True, False, True]), [1.0, 2.0, 3.0], True, np.True_, "2", b"2",
     None, 1j, (1.0,),
-], ids=str)  # fmt: skip
+])  # fmt: skip
 def test_other_operands_are_refused_on_both_sides(op, other):
     x = variable(np.ones((2, 3)))
     for a, b in ((x, other), (other, x)):
@@ -354,9 +352,7 @@ def test_a_tensor_exponent_is_refused_with_the_way_out(x):
         2.0**x
 
 
-@pytest.mark.parametrize(
-    "key", [True, None, 0.5, np.array([0, 1]), [0, 1], (0, None), "a", np.array([True, False])], ids=str
-)
+@pytest.mark.rows("key", [True, None, 0.5, np.array([0, 1]), [0, 1], (0, None), "a", np.array([True, False])])
 def test_an_index_is_integers_and_slices(key):
     with pytest.raises(TypeError, match="indexed by integers, slices and"):
         variable(np.ones((2, 3)))[key]
@@ -390,7 +386,7 @@ def test_mixed_devices_are_refused_naming_both():
         b * a
 
 
-@pytest.mark.parametrize(("use", "words"), [
+@pytest.mark.rows(("use", "words"), [
     (lambda a, b: a + b, r"add cannot take \(2, 3\), \(4,\)"),
     (lambda a, b: P.maximum(b, a), r"maximum cannot take \(4,\), \(2, 3\)"),
     (lambda a, b: a @ a, r"matmul cannot take \(2, 3\), \(2, 3\)"),

@@ -31,8 +31,8 @@ def test_the_two_regimes_meet():
         assert ks_pvalue._durbin(d, n) == pytest.approx(corrected, abs=1e-6)
 
 
-@pytest.mark.parametrize("n", [1001, 3000, 20_000])
-@pytest.mark.parametrize("z", [2.0, 3.0, 8.0, 17.0])
+@pytest.mark.rows("n", [1001, 3000, 20_000])
+@pytest.mark.rows("z", [2.0, 3.0, 8.0, 17.0])
 def test_the_one_sided_integral_is_the_sum(n, z):
     d = z / math.sqrt(n)
     assert ks_pvalue._one_sided(d, n) == pytest.approx(float(special.smirnov(n, d)), rel=1e-12)
@@ -68,7 +68,7 @@ def counted(reach, n, m):
     return Fraction(math.comb(n + m, n) - row[m], math.comb(n + m, n))
 
 
-@pytest.mark.parametrize("n", range(1, 9))
+@pytest.mark.rows("n", range(1, 9))
 def test_every_p_value_of_small_samples_is_the_count(n):
     for m in range(1, 9):
         for reach in range(n * m + 1):

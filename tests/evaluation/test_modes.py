@@ -141,13 +141,13 @@ def test_distributions_with_modes():
     ]
 
 
-@pytest.mark.parametrize("distribution", [
+@pytest.mark.rows("distribution", [
     Normal(0, 1), parse("0.5*normal(0,1)+0.5*normal(1.9,1)"), parse("0.5*normal(0,1)+0.5*normal(0,3)"),
     parse("0.5*normal(0,1)+0.5*laplace(9,1)"), parse("1*normal(0,1)"), spiral(), ring(1), ring(8, 0.1, 0.05),
     MultivariateNormal([0, 0], np.eye(2)),
     MultivariateMixture((0.5, 0.5), (MultivariateNormal([0, 0], [[1, 0.5], [0.5, 1]]),
                                      MultivariateNormal([9, 9], np.eye(2)))),
-], ids=str)  # fmt: skip
+])  # fmt: skip
 def test_distributions_without_modes(distribution):
     assert modes_of(distribution) is None
 
@@ -176,7 +176,7 @@ def test_arrays_of_any_backend_and_lists():
     assert modes_of(TWO).coverage([-1.0, 2.0, 2.1]).counts.tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("call, message", [
+@pytest.mark.rows("call, message", [
     (lambda: mode_coverage([[1.0, 2.0]], [[0.0]], 1.0), "centres of 1 features"),
     (lambda: mode_coverage([1.0, 2.0], [[0.0, 0.0]], 1.0), "centres of 2 features"),
     (lambda: mode_coverage([[1.0]], [[[0.0]]], 1.0), r"shape \(k, p\)"),

@@ -36,7 +36,7 @@ PLANTED = {  # what is wrong: (its name, what the evidence says, sample, target)
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", PLANTED)
+@pytest.mark.rows("what", PLANTED)
 def test_what_is_planted_is_named(what):
     name, says, sample, target = PLANTED[what]
     found = shortfall_of(sample, target)

@@ -36,7 +36,7 @@ def test_the_ecdf_is_right_continuous():
 
 
 # ── Kolmogorov–Smirnov ──────────────────────────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize("n", [1, 2, 5, 30, 99, 500, 1001, 5000])
+@pytest.mark.rows("n", [1, 2, 5, 30, 99, 500, 1001, 5000])
 def test_one_sample_equals_scipy(n):
     x = Normal(4.05, 1.3).sample(np.random.default_rng(n), n)
     result, reference = ks_one_sample(x, Normal(4, 1.25)), stats.ks_1samp(x, stats.norm(4, 1.25).cdf)
@@ -119,7 +119,7 @@ def test_null_p_values_are_uniform_and_wrong_targets_are_rejected():
     assert ks_two_sample(rng.normal(size=2000), rng.normal(0.4, 1, 2000)).pvalue < 1e-7
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "f",
     [
         lambda x: ks_one_sample(x, Normal()),
@@ -130,7 +130,7 @@ def test_null_p_values_are_uniform_and_wrong_targets_are_rejected():
         lambda x: wasserstein1_to(x, Normal()),
     ],
 )
-@pytest.mark.parametrize("x", [[], [1.0, math.nan], [math.inf], [[1.0], [2.0]]])
+@pytest.mark.rows("x", [[], [1.0, math.nan], [math.inf], [[1.0], [2.0]]])
 def test_bad_samples_are_refused(f, x):
     with pytest.raises(ValueError):  # SciPy's ks_2samp returns nan for the first two
         f(x)
@@ -196,7 +196,7 @@ def test_w1_equals_scipys_for_all_sizes_and_ties(a, b):
     assert wasserstein1_to(a, Empirical(b)) == pytest.approx(wasserstein1(a, b), abs=1e-12)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "distribution",
     [
         Normal(4, 1.25),
@@ -206,9 +206,8 @@ def test_w1_equals_scipys_for_all_sizes_and_ties(a, b):
         StudentT(1.2, 1),
         parse("0.33*normal(-1,0.25)+0.67*normal(2,1.4)"),
     ],
-    ids=str,
 )
-@pytest.mark.parametrize("n", [1, 2, 17])
+@pytest.mark.rows("n", [1, 2, 17])
 def test_w1_to_a_distribution_equals_quadrature(distribution, n):
     x = np.sort(distribution.sample(np.random.default_rng(n), n)) * 1.3
     f = ecdf(x)
@@ -386,8 +385,8 @@ def test_ks_without_its_p_value_is_the_same_ks():
         assert ks_statistic(a, b[:17]) == pytest.approx(ks_two_sample(a, b[:17]).statistic, abs=1e-15)
 
 
-@pytest.mark.parametrize("test", [energy_test, mmd_test])
-@pytest.mark.parametrize(
+@pytest.mark.rows("test", [energy_test, mmd_test])
+@pytest.mark.rows(
     "x, y", [([[1.0, 2.0]] * 3, [[1.0]] * 3), ([1.0], [1.0, 2.0]), ([], [1.0]), ([1.0, math.inf], [1.0, 2.0])]
 )
 def test_bad_rows_are_refused(test, x, y):
@@ -395,7 +394,7 @@ def test_bad_rows_are_refused(test, x, y):
         test(x, y, np.random.default_rng(0))
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "options, message",
     [
         ({"permutations": 1.5}, "permutations is a whole number ≥ 1; received 1.5"),
@@ -413,8 +412,8 @@ def test_bad_options_are_refused(options, message):
         mmd_test([1.0, 2.0], [2.0, 3.0], np.random.default_rng(0), **options)
 
 
-@pytest.mark.parametrize("scale", [1e160, 1e-160, 1e300, 1e-300, 2.0**-20])
-@pytest.mark.parametrize("shape", [(-1,), (-1, 2)])
+@pytest.mark.rows("scale", [1e160, 1e-160, 1e300, 1e-300, 2.0**-20])
+@pytest.mark.rows("shape", [(-1,), (-1, 2)])
 def test_distances_of_any_scale_are_the_same(scale, shape):
     """Squares of 1e160 overflowed to NaN, and of 1e-300 vanished to a p-value of 1."""
     rng = np.random.default_rng(0)

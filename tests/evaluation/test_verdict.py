@@ -363,7 +363,7 @@ TAILS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("tail", TAILS, ids=lambda tail: type(tail).__name__)
+@pytest.mark.rows("tail", TAILS)
 def test_tails_and_their_inverses_agree(tail):
     for p in (0.3, 0.05, 0.01, 1e-3, 1e-5):
         bound = tail.inverse(p)
@@ -631,7 +631,7 @@ def test_mixtures_on_the_line_have_their_modes_counted():
     assert "modes captured" not in rows_of(judge(x, parse("0.5*normal(0,1)+0.5*normal(1,1)"), rng(), 5))
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "call, message",
     [
         (lambda: judge([1.0, 2.0], ring(), rng()), r"rows of 2 features, \(n, 2\); received shape \(2,\)"),

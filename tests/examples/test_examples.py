@@ -100,7 +100,7 @@ def test_an_example_does_nothing_when_it_is_read(name, capsys):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.rows("name", EXAMPLES)
 def test_an_example_says_how_long_it_takes(name):
     said = ast.get_docstring(ast.parse(EXAMPLES[name].read_text(encoding="utf-8")))
     assert re.search(r"^(.* )?Takes [\w ]*(seconds?|minutes?)\b", said, re.MULTILINE), said
@@ -119,7 +119,7 @@ def test_what_the_example_of_collapse_says_is_held_against_its_numbers():
     assert [holds for _, holds in collapse.claims({"R1 + R2": ends([8, 8], [0.95, 0.7])})] == [False]
 
 
-@pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in PLAIN])
+@pytest.mark.rows("name", [name for name in EXAMPLES if name not in PLAIN])
 def test_an_example_says_where_its_picture_goes(name):
     """The last line of its docstring names the file that the script writes."""
     source = EXAMPLES[name].read_text(encoding="utf-8")

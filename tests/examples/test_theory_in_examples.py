@@ -59,7 +59,7 @@ def test_the_implied_js_is_a_lower_bound_that_training_tightens():
     assert gaps[0] > gaps[1] > gaps[2] and gaps[2] < 0.005
 
 
-@pytest.mark.parametrize(("name", "exact"), [
+@pytest.mark.rows(("name", "exact"), [
     ("kl", lambda d: d * d / 2), ("reverse_kl", lambda d: d * d / 2), ("jeffrey", lambda d: d * d),
     ("pearson", lambda d: math.expm1(d * d)), ("wasserstein", lambda d: d),
     ("squared_hellinger", lambda d: 2 - 2 * math.exp(-d * d / 8)),

@@ -353,7 +353,7 @@ def test_the_vector_field_of_the_dirac_gan(backend, objective, r1, r2):
             np.testing.assert_allclose(dirac.field(θ, ψ), expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(("objective", "r1", "r2"), VARIANTS)
+@pytest.mark.rows(("objective", "r1", "r2"), VARIANTS)
 def test_a_simultaneous_round_is_one_euler_step_of_that_field(backend, objective, r1, r2):
     dirac = Dirac(backend, objective=objective, penalties=(R1(r1), R2(r2)))
     dirac.place(1.0, 0.5)
@@ -364,7 +364,7 @@ def test_a_simultaneous_round_is_one_euler_step_of_that_field(backend, objective
         np.testing.assert_allclose(dirac.where(), at, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(("objective", "r1", "r2"), VARIANTS)
+@pytest.mark.rows(("objective", "r1", "r2"), VARIANTS)
 def test_its_eigenvalues_at_the_equilibrium(backend, objective, r1, r2):
     """λ = −γ/2 ± √(γ²/4 − ¼): imaginary without a penalty, so the game circles; attracted with one."""
     dirac, h, γ = Dirac(backend, objective=objective, penalties=(R1(r1), R2(r2))), 1e-5, r1 + r2
@@ -751,7 +751,7 @@ def test_an_average_of_another_network_is_refused(backend):
         built(backend, G=G, D=D, average=Average(D.parameters))
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("options", "says"),
     [
         (
@@ -785,8 +785,8 @@ def test_what_is_no_penalty_is_refused(backend):
         built(backend, penalties=[0.5])
 
 
-@pytest.mark.parametrize("weight", [-0.5, float("nan"), float("inf")])
-@pytest.mark.parametrize("name", PENALTIES)
+@pytest.mark.rows("weight", [-0.5, float("nan"), float("inf")])
+@pytest.mark.rows("name", PENALTIES)
 def test_a_penalty_that_is_no_weight_is_refused(name, weight):
     with pytest.raises(ValueError, match=f"{name} is a weight, a finite number ≥ 0; received {weight}"):
         PENALTIES[name](weight)
@@ -796,8 +796,8 @@ def test_penalties_of_zero_are_not_there(backend):
     assert built(backend, penalties=[R1(0.0), R2(0.25)]).penalties == (R2(0.25),)
 
 
-@pytest.mark.parametrize("steps", [(1, 1), (3, 2)])
-@pytest.mark.parametrize("name", Batch._fields)
+@pytest.mark.rows("steps", [(1, 1), (3, 2)])
+@pytest.mark.rows("name", Batch._fields)
 def test_a_batch_that_is_not_one_per_step_is_refused(backend, name, steps):
     """A batch of 64 without the axis of the steps would train on its first row, and say nothing."""
     game = adam_game(backend, discriminator_steps=steps[0], generator_steps=steps[1])

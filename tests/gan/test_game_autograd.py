@@ -251,8 +251,8 @@ def test_the_oracle_knows_every_objective():
     assert {*CURVES, "relativistic"} == set(OBJECTIVES)
 
 
-@pytest.mark.parametrize("order", ["alternating", "extragradient"])
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.rows("order", ["alternating", "extragradient"])
+@pytest.mark.rows("objective", OBJECTIVES)
 def test_every_objective(backend, objective, order):
     check(backend, objective=objective, order=order)
 
@@ -297,7 +297,7 @@ def test_every_method(backend, name, first):
     check(backend, rule="sgd" if (backend.name == "numpy") == first else "adam", **METHODS[name])
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("name", "change"),
     [
         ("consensus", {"consensus": 0.3}), ("unrolled", {"unrolled": 2}), ("WGAN-GP", {"wgan_gp": 5.0}),

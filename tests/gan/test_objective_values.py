@@ -74,7 +74,7 @@ def loss_of(o, p, q, a):
     return float(np.sum(np.outer(p, q) * cost) * step * step)
 
 
-@pytest.mark.parametrize("o", ALL, ids=lambda o: o.name)
+@pytest.mark.rows("o", ALL)
 def test_what_is_said_of_a_d_trained_to_the_end_is_what_theory_says(o):
     p, q = P.pdf(X), Q.pdf(X)
     v, true = loss_of(o, p, q, o.optimum(p, q, X)), TRUE[o.divergence.name](p, q)
@@ -90,7 +90,7 @@ def test_what_is_said_of_a_d_trained_to_the_end_is_what_theory_says(o):
     assert eval(formula, {"V": v}) == pytest.approx(true, abs=1e-3)
 
 
-@pytest.mark.parametrize("o", ALL, ids=lambda o: o.name)
+@pytest.mark.rows("o", ALL)
 def test_where_p_is_q_v_has_the_value_that_is_said(o):
     p, d = P.pdf(X), o.divergence
     v = loss_of(o, p, p, o.optimum(p, p, X))
@@ -107,7 +107,7 @@ def test_where_p_is_q_v_has_the_value_that_is_said(o):
         assert generator_at_rest(o) == pytest.approx(o.generator(a).item(), abs=1e-12)
 
 
-@pytest.mark.parametrize("o", ALL, ids=lambda o: o.name)
+@pytest.mark.rows("o", ALL)
 def test_apart_the_divergence_is_the_largest_there_is(o):
     x = np.linspace(-5.0, 5.0, 1001)
     p, q = np.zeros(1002), np.zeros(1002)
@@ -122,7 +122,7 @@ def test_apart_the_divergence_is_the_largest_there_is(o):
         assert v is None  # no lower bound
 
 
-@pytest.mark.parametrize("o", ALL, ids=lambda o: o.name)
+@pytest.mark.rows("o", ALL)
 def test_v_of_logits_is_the_objectives_own_loss(o):
     u = (np.arange(40_000) + 0.5) / 40_000
     a, b = (0.3 * distribution.ppf(u) for distribution in (P, Q))

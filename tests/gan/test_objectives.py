@@ -124,7 +124,7 @@ def check_theorem(o, backend):
     THEOREMS[o.theorem](o, backend)
 
 
-@pytest.mark.parametrize("o", [*OBJECTIVES.values(), *MORE_ALPHAS], ids=lambda o: o.name)
+@pytest.mark.rows("o", [*OBJECTIVES.values(), *MORE_ALPHAS])
 def test_theorem(o, backend):
     check_theorem(o, backend)
 
@@ -168,7 +168,7 @@ WRONG = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.rows("name", WRONG)
 def test_the_theorem_rejects(name, backend):
     with pytest.raises(AssertionError):
         check_theorem(WRONG[name], backend)
@@ -318,7 +318,7 @@ EDGES = {  # a* and value at (p, q) = (2, 0), (0, 3), (0, 0), (1, 1)
 }
 
 
-@pytest.mark.parametrize("name", EDGES)
+@pytest.mark.rows("name", EDGES)
 def test_where_a_density_is_zero(name):
     """Without a warning: certain where one of them is 0; undecided and of value 0 where both are."""
     p, q = np.array([2.0, 0.0, 0.0, 1.0]), np.array([0.0, 3.0, 0.0, 1.0])
@@ -487,7 +487,7 @@ def test_numbers_of_alpha_arrive_where_they_belong():
             np.testing.assert_array_equal(curve(getattr(found, side), a), curve(getattr(made, side), a))
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "name",
     [
         "wgan",
@@ -546,8 +546,8 @@ def test_minimax_is_zero_sum(backend):
 EXPONENTIAL = {"kl", "reverse_kl", "jeffrey", "squared_hellinger", "alpha(0.5, 1)", "alpha_ns(0.5, 1)"}
 
 
-@pytest.mark.parametrize("o", OBJECTIVES.values(), ids=lambda o: o.name)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.rows("o", OBJECTIVES.values())
+@pytest.mark.rows("dtype", ["float32", "float64"])
 def test_curves_are_finite_and_keep_dtype(o, dtype, backend):
     """At any logit, but for those with an eᵃ or e⁻ᵃ in them, which float32 holds up to a = 88."""
     far = 80.0 if o.name in EXPONENTIAL else 1e4
@@ -564,9 +564,7 @@ HIGHEST = {"least_squares": 0.99}  # where G takes a sample for real already, it
 LOWEST = {"pearson": -1.99}  # a D that knows all does not go below: a* = 2 (p/q − 1)
 
 
-@pytest.mark.parametrize(
-    "o", [*OBJECTIVES.values(), *MORE_ALPHAS, alpha(1, 0.5), alpha(1, 4)], ids=lambda o: o.name
-)
+@pytest.mark.rows("o", [*OBJECTIVES.values(), *MORE_ALPHAS, alpha(1, 0.5), alpha(1, 4)])
 def test_g_wants_a_larger_logit(o, backend):
     """Each G curve falls, wherever the best D can be."""
     span = np.linspace(LOWEST.get(o.name, -8.0), HIGHEST.get(o.name, 8.0), 60)
@@ -574,7 +572,7 @@ def test_g_wants_a_larger_logit(o, backend):
     assert (grad(o.generator(a), [a])[0].numpy() < 0.0).all()
 
 
-@pytest.mark.parametrize("o", OBJECTIVES.values(), ids=lambda o: o.name)
+@pytest.mark.rows("o", OBJECTIVES.values())
 def test_d_wants_real_data_above_generated_ones(o, backend):
     """Where D tells nothing yet, a larger logit costs less on real data and more on generated ones."""
     a = variable(backend.array(np.full(1, 0.5)))
@@ -584,9 +582,7 @@ def test_d_wants_real_data_above_generated_ones(o, backend):
 ZERO_SUM = ("minimax", "wasserstein", *GENERATORS)
 
 
-@pytest.mark.parametrize(
-    "o", [*(OBJECTIVES[name] for name in ZERO_SUM), alpha(0.5, 0.5), alpha(3, 3)], ids=lambda o: o.name
-)
+@pytest.mark.rows("o", [*(OBJECTIVES[name] for name in ZERO_SUM), alpha(0.5, 0.5), alpha(3, 3)])
 def test_in_a_game_of_its_own_g_wants_the_opposite_of_d(o):
     a = np.linspace(-10.0, 10.0, 41)
     np.testing.assert_allclose(curve(o.generator, a), -curve(o.fake, a), rtol=1e-15, atol=0)
@@ -625,7 +621,7 @@ def test_the_relativistic_losses_are_of_differences(backend):
     )
 
 
-@pytest.mark.parametrize("o", OBJECTIVES.values(), ids=lambda o: o.name)
+@pytest.mark.rows("o", OBJECTIVES.values())
 def test_every_objective_names_itself(o):
     assert OBJECTIVES[o.name] is o is objective(o.name)
     assert o.formula and o.source
@@ -698,7 +694,7 @@ def test_bce_with_labels_can_be_captured_as_the_first_thing_of_a_step(backend):
     np.testing.assert_array_equal(program(a, t).numpy(), bce_with_logits(a, t).numpy())
 
 
-@pytest.mark.parametrize("label", [-1e-9, 1.0 + 1e-9, 2, -1, float("nan"), float("inf")])
+@pytest.mark.rows("label", [-1e-9, 1.0 + 1e-9, 2, -1, float("nan"), float("inf")])
 def test_labels_outside_0_and_1_are_refused(backend, label):
     a = Tensor(backend.array(np.zeros((3, 1))))
     with pytest.raises(ValueError, match=r"a label is a probability in \[0, 1\]; received"):
@@ -707,7 +703,7 @@ def test_labels_outside_0_and_1_are_refused(backend, label):
         bce_with_logits(a, Tensor(backend.array(np.array([[0.0], [label], [1.0]]))))
 
 
-@pytest.mark.parametrize("shape", [(3,), (1, 3), (1, 1), (2, 3, 1)])
+@pytest.mark.rows("shape", [(3,), (1, 3), (1, 1), (2, 3, 1)])
 def test_labels_of_another_shape_are_refused(backend, shape):
     """Broadcasting (B, 1) with (B,) would average B² wrong pairs without a word."""
     with pytest.raises(ValueError, match=r"logits of shape \(3, 1\) need labels of the same shape"):
@@ -715,7 +711,7 @@ def test_labels_of_another_shape_are_refused(backend, shape):
 
 
 # ── D as a probability, read off the logits ─────────────────────────────────────────────────────────
-@pytest.mark.parametrize("o", OBJECTIVES.values(), ids=lambda o: o.name)
+@pytest.mark.rows("o", OBJECTIVES.values())
 def test_the_probability_at_the_best_logit_is_the_best_discriminator(o):
     """σ(ln p/q) at a*(p, q) is p/(p+q), for every row whose logit knows the densities."""
     p, q = np.exp(np.random.default_rng(0).uniform(-4.0, 4.0, (2, 50)))

@@ -12,8 +12,8 @@ from minigan.nn.network import mlp
 from minigan.testing.gradcheck import check_grads
 
 
-@pytest.mark.parametrize("replicas", [(), (4,)])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.rows("replicas", [(), (4,)])
+@pytest.mark.rows("dtype", ["float32", "float64"])
 def test_a_linear_discriminator_is_penalised_by_its_squared_slope(backend, replicas, dtype):
     """a = x·w + b: E‖∂a/∂x‖² = |w|² whatever x and b, and its gradient is 2w and 0."""
     rng = np.random.default_rng(1)
@@ -107,9 +107,9 @@ def test_a_flat_discriminator_is_not_penalised(backend):
 
 
 # ── towards a slope that is not zero (WGAN-GP) ────────────────────────────────────────────────────
-@pytest.mark.parametrize("norm", [1.0, 0.3])
-@pytest.mark.parametrize("replicas", [(), (4,)])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.rows("norm", [1.0, 0.3])
+@pytest.mark.rows("replicas", [(), (4,)])
+@pytest.mark.rows("dtype", ["float32", "float64"])
 def test_a_linear_discriminator_against_a_slope(backend, norm, replicas, dtype):
     """a = x·w + b: (|w| − norm)² whatever x, and its gradient is 2 (|w| − norm) w/|w|."""
     rng = np.random.default_rng(12)
@@ -203,7 +203,7 @@ def test_every_penalty_has_its_closed_form():
     assert VALUES.keys() == PENALTIES.keys()
 
 
-@pytest.mark.parametrize("name", PENALTIES)
+@pytest.mark.rows("name", PENALTIES)
 def test_a_penalty_on_a_linear_discriminator(backend, name):
     rng = np.random.default_rng(19)
     w, x = rng.standard_normal((3, 5, 1)), rng.standard_normal((3, 7, 5))

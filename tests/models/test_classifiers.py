@@ -339,8 +339,8 @@ def test_separable_classes_have_one_answer_which_is_symmetric(model, x):
 
 
 # ── scales
-@pytest.mark.parametrize("model", [LogisticRegression, SoftmaxRegression])
-@pytest.mark.parametrize("scale", [1e160, 1e-160, 1e300, 1e-307, [1e200, 1e-200], [1e-30, 1.0]])
+@pytest.mark.rows("model", [LogisticRegression, SoftmaxRegression])
+@pytest.mark.rows("scale", [1e160, 1e-160, 1e300, 1e-307, [1e200, 1e-200], [1e-30, 1.0]])
 def test_features_of_any_scale_are_fitted_alike(model, scale):
     """On 1e160 X a probability was wrong by 0.545, with an overflow warning of NumPy."""
     (X, y), scale = rows(80, 2), np.array(scale)
@@ -495,8 +495,8 @@ def test_parameters_are_scikit_learns():
 MODELS = [GaussianClassifier(), LogisticRegression(), SoftmaxRegression()]
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
-@pytest.mark.parametrize(("X", "y", "error", "message"), [
+@pytest.mark.rows("model", MODELS)
+@pytest.mark.rows(("X", "y", "error", "message"), [
     ([[1.0], [np.nan]], [0, 1], ValueError, "data X holds 1 values that are not finite"),
     ([[1.0], [np.inf]], [0, 1], ValueError, "not finite"),
     ([1.0, 2.0], [0, 1], ValueError, r"a table \(n, p\)"),
@@ -530,7 +530,7 @@ def test_an_unfitted_or_otherwise_fitted_model_is_refused(model):
         fresh.log_odds(5, 0)
 
 
-@pytest.mark.parametrize(("model", "message"), [
+@pytest.mark.rows(("model", "message"), [
     (GaussianClassifier("round"), "shared, diagonal, full; received 'round'"),
     (GaussianClassifier(shrinkage=1.5), r"\[0, 1\]; received 1.5"),
     (GaussianClassifier(priors=[0.5, 0.6]), "2 positive numbers that sum to one"),

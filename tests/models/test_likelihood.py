@@ -21,8 +21,8 @@ TWO_MODES = parse("0.3*normal(-2, 0.5) + 0.7*normal(2, 0.7)")
 
 
 # ── [T12] ───────────────────────────────────────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize("p", [Normal(1, 2), MIXTURE, Laplace(0, 1), StudentT(30), Uniform(-1, 2)], ids=str)
-@pytest.mark.parametrize("q", [Normal(0.5, 1.5), Normal(-1, 3)], ids=str)
+@pytest.mark.rows("p", [Normal(1, 2), MIXTURE, Laplace(0, 1), StudentT(30), Uniform(-1, 2)])
+@pytest.mark.rows("q", [Normal(0.5, 1.5), Normal(-1, 3)])
 def test_kl_is_minus_entropy_minus_the_mean_log_likelihood(p, q):
     """KL(p_d‖p_θ) = −H[p_d] − ⟨ln p_θ⟩_d, the last by SciPy's quadrature."""
     low, high = p.support

@@ -29,7 +29,7 @@ def test_every_activation_has_a_closed_form_here():
     assert set(CLOSED_FORM) == set(ACTIVATIONS)
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.rows("name", ACTIVATIONS)
 def test_activation_and_its_derivative_against_the_closed_form(backend, name):
     value, derivative = CLOSED_FORM[name]
     x = variable(backend.array(POINTS))
@@ -38,8 +38,8 @@ def test_activation_and_its_derivative_against_the_closed_form(backend, name):
     np.testing.assert_allclose(grad(y, [x])[0].numpy(), derivative(POINTS), rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.rows("name", ACTIVATIONS)
+@pytest.mark.rows("dtype", ["float32", "float64"])
 def test_activation_keeps_dtype_and_stays_finite_far_out(backend, name, dtype):
     x = variable(backend.array(np.array([-1e4, -1e3, -0.0, 0.0, 1e3, 1e4], dtype)))
     y = activation(name)(x)
@@ -55,8 +55,8 @@ def test_an_unknown_activation_is_refused_with_the_known_ones():
         activation("swishy")
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
-@pytest.mark.parametrize("replicas", [(), (3,), (2, 3)])
+@pytest.mark.rows("name", ACTIVATIONS)
+@pytest.mark.rows("replicas", [(), (3,), (2, 3)])
 def test_dense_is_the_formula(backend, name, replicas):
     rng = np.random.default_rng(5)
     W, b, x = (rng.standard_normal((*replicas, *shape)) for shape in ((4, 2), (1, 2), (7, 4)))
@@ -76,7 +76,7 @@ def test_one_batch_for_all_replicas(backend):
     )
 
 
-@pytest.mark.parametrize("name", ["tanh", "silu", "softplus", "elu"])
+@pytest.mark.rows("name", ["tanh", "silu", "softplus", "elu"])
 def test_gradients_of_a_layer_to_second_order(backend, name):
     rng = np.random.default_rng(7)
     layer = Dense(3, 2, activation(name))

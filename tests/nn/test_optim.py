@@ -108,8 +108,8 @@ def test_every_optimizer_has_a_formula_here():
     assert {cls for cls, _, _ in CASES} == set(OPTIMIZERS.values())
 
 
-@pytest.mark.parametrize(("cls", "formula", "options"), CASES)
-@pytest.mark.parametrize("replicas", [(), (3,)])
+@pytest.mark.rows(("cls", "formula", "options"), CASES)
+@pytest.mark.rows("replicas", [(), (3,)])
 def test_twenty_steps_are_the_papers_formula(backend, cls, formula, options, replicas):
     rng = np.random.default_rng(1)
     start = rng.standard_normal((*replicas, 7))
@@ -118,7 +118,7 @@ def test_twenty_steps_are_the_papers_formula(backend, cls, formula, options, rep
     np.testing.assert_allclose(path, list(formula(start, gradients, 0.03, **options)), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("cls", OPTIMIZERS.values())
+@pytest.mark.rows("cls", OPTIMIZERS.values())
 def test_float32_stays_float32_and_near_the_formula(backend, cls):
     rng = np.random.default_rng(2)
     start, gradients = (
@@ -132,7 +132,7 @@ def test_float32_stays_float32_and_near_the_formula(backend, cls):
     np.testing.assert_allclose(path, double, atol=1e-5)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("key", "cls", "rate", "options"),
     [
         ("sgd", SGD, 0.1, {}),
@@ -223,9 +223,9 @@ def descent(backend, name, valley, dtype="float64"):
     return step, direction, state
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("valley", VALLEYS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.rows("name", OPTIMIZERS)
+@pytest.mark.rows("valley", VALLEYS)
+@pytest.mark.rows("dtype", ["float32", "float64"])
 def test_captured_descent_is_eager_descent_bit_for_bit(backend, name, valley, dtype):
     step, one, eager = descent(backend, name, valley, dtype)
     losses = [step(one).numpy() for _ in range(30)]
@@ -254,8 +254,8 @@ def test_every_optimizer_descends(name, valley):
 
 
 # ── rates ─────────────────────────────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize("cls", OPTIMIZERS.values())
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.rows("cls", OPTIMIZERS.values())
+@pytest.mark.rows("dtype", ["float32", "float64"])
 def test_one_rate_per_replica_is_one_run_per_rate(backend, cls, dtype):
     rng = np.random.default_rng(4)
     rates, start = [0.1, 0.003, 0.03], rng.standard_normal((3, 7)).astype(dtype)
@@ -304,8 +304,8 @@ def test_state_is_complete(backend):
 
 
 # ── refusals ──────────────────────────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize("cls", OPTIMIZERS.values())
-@pytest.mark.parametrize("rate", [0.0, -1e-3, float("nan"), float("inf")])
+@pytest.mark.rows("cls", OPTIMIZERS.values())
+@pytest.mark.rows("rate", [0.0, -1e-3, float("nan"), float("inf")])
 def test_a_rate_that_is_no_positive_number_is_refused(backend, cls, rate):
     with pytest.raises(ValueError, match="a learning rate is a finite positive number; received"):
         cls(parameters_of(backend, np.zeros(6)), rate)
@@ -315,7 +315,7 @@ def test_a_rate_that_is_no_positive_number_is_refused(backend, cls, rate):
     np.testing.assert_array_equal(optimizer.rate.numpy(), 0.5)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("replicas", "rates"), [((3,), [0.1, 0.2]), ((), [0.1, 0.2]), ((3,), []), ((3,), [0.1, 0.2, -0.1])]
 )
 def test_rates_that_do_not_fit_the_replicas_are_refused(backend, replicas, rates):
@@ -323,7 +323,7 @@ def test_rates_that_do_not_fit_the_replicas_are_refused(backend, replicas, rates
         SGD(parameters_of(backend, np.zeros((*replicas, 6))), rates)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("cls", "options", "says"),
     [
         (Momentum, {"momentum": 1.0}, r"momentum is a number in \[0, 1\); received 1.0"),
@@ -384,7 +384,7 @@ def test_a_direction_has_a_number_for_each_parameter(backend, shape):
     np.testing.assert_array_equal(parameters.flat.numpy(), 0.0)
 
 
-@pytest.mark.parametrize("cls", OPTIMIZERS.values())
+@pytest.mark.rows("cls", OPTIMIZERS.values())
 def test_only_parameters_are_moved(backend, cls):
     with pytest.raises(TypeError, match="moves a network's parameters; received list"):
         cls(list(parameters_of(backend, np.zeros(6))), 0.1)

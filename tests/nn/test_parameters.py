@@ -19,8 +19,8 @@ def filled_in(backend, dtype="float64", replicas=()):
     return parameters, values
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("replicas", [(), (4,)])
+@pytest.mark.rows("dtype", ["float32", "float64"])
+@pytest.mark.rows("replicas", [(), (4,)])
 def test_views_lie_in_the_flat_buffer_in_declared_order(backend, dtype, replicas):
     parameters, values = filled_in(backend, dtype, replicas)
     assert list(parameters.views) == list(SHAPES) and len(parameters) == 3 and parameters.count == COUNT
@@ -76,8 +76,8 @@ def test_a_copy_has_a_buffer_of_its_own(backend):
     np.testing.assert_array_equal(copy.flat.numpy(), values)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("replicas", [(), (2,)])
+@pytest.mark.rows("dtype", ["float32", "float64"])
+@pytest.mark.rows("replicas", [(), (2,)])
 def test_arrays_and_load_are_inverse(backend, dtype, replicas):
     parameters, values = filled_in(backend, dtype, replicas)
     arrays = parameters.arrays()

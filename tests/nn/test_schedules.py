@@ -11,9 +11,9 @@ STEPS = 1000
 T = np.arange(STEPS)
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
-@pytest.mark.parametrize("hold", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("final", [0.01, 1.0])
+@pytest.mark.rows("name", SCHEDULES)
+@pytest.mark.rows("hold", [0.0, 0.5, 1.0])
+@pytest.mark.rows("final", [0.01, 1.0])
 def test_full_rate_until_the_decay_begins_and_final_at_the_end(name, hold, final):
     schedule = Schedule(name, STEPS, hold=hold, final=final)
     factors = schedule(T)

@@ -86,7 +86,7 @@ def test_the_density_integrates_to_one_and_to_the_cdf(distribution, scipy_distri
     )
 
 
-@pytest.mark.parametrize("distribution, scipy_distribution", SIMPLE, ids=[str(d) for d, _ in SIMPLE])
+@pytest.mark.rows("distribution, scipy_distribution", SIMPLE)
 def test_values_equal_scipys(distribution, scipy_distribution):
     x = np.concatenate([scipy_distribution.ppf(LEVELS), [-30.0, 0.1, 30.0]])
     assert distribution.log_density(x) == pytest.approx(scipy_distribution.logpdf(x), rel=1e-10, abs=1e-12)
@@ -298,7 +298,7 @@ EXACT = {  # ln p, F, 1 − F and the entropy in mpmath's arithmetic
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("text", [
+@pytest.mark.rows("text", [
     "gamma(2, 1)", "gamma(0.02, 1)", "gamma(0.5, 1e-20)", "gamma(1.0000001, 3)", "gamma(17, 1)",
     "gamma(1e4, 1)",
     "beta(2, 5)", "beta(0.2, 3)", "beta(0.5, 0.5)", "beta(20, 30)", "beta(1, 1)", "beta(1e3, 2)",
@@ -413,7 +413,7 @@ def test_nested_mixtures_are_flattened():
     assert outer.density(0.5) == pytest.approx(0.5 * inner.density(0.5) + 0.5)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "make, error, message",
     [
         (lambda: Normal(0, 0), ValueError, "sd > 0"),

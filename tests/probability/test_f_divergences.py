@@ -64,8 +64,8 @@ def test_every_named_f_divergence_is_tested():
     assert F.keys() == F_DIVERGENCES.keys()
 
 
-@pytest.mark.parametrize("p, q", OVERLAPPING, ids=str)
-@pytest.mark.parametrize("name", F)
+@pytest.mark.rows("p, q", OVERLAPPING)
+@pytest.mark.rows("name", F)
 def test_an_f_divergence_is_the_integral_of_q_f_of_p_over_q(name, p, q):
     def term(x):
         return float(q.density(x) * F[name](p.density(x) / q.density(x)))
@@ -101,7 +101,7 @@ def test_f_divergences_of_normals_in_closed_form(m, s, t):
         )
 
 
-@pytest.mark.parametrize("p, q", DIFFERENT, ids=str)
+@pytest.mark.rows("p, q", DIFFERENT)
 def test_f_divergences_meet_the_other_routes(p, q):
     assert f_divergence("kl", p, q) == pytest.approx(kl_quadrature(p, q), rel=1e-10, abs=1e-12)
     assert f_divergence("reverse_kl", p, q) == pytest.approx(kl_quadrature(q, p), rel=1e-10, abs=1e-12)

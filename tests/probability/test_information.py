@@ -114,10 +114,8 @@ def test_nearly_equal_distributions_keep_their_digits():
     assert js([0.5 + d, 0.5 - d], [0.5, 0.5]) == pytest.approx(d * d / 2, rel=1e-6)
 
 
-@pytest.mark.parametrize(
-    "f", [entropy, lambda p: kl(p, p), lambda p: js(p, p), lambda p: cross_entropy(p, p)]
-)
-@pytest.mark.parametrize(
+@pytest.mark.rows("f", [entropy, lambda p: kl(p, p), lambda p: js(p, p), lambda p: cross_entropy(p, p)])
+@pytest.mark.rows(
     "p, message",
     [
         ([0.5, 0.6], "sum to 1.1; normalise"),
@@ -227,7 +225,7 @@ DIFFERENT = [
 ]
 
 
-@pytest.mark.parametrize("p, q", DIFFERENT, ids=str)
+@pytest.mark.rows("p, q", DIFFERENT)
 def test_quadrature_equals_scipys(p, q):
     low, high = (max(-300.0, p.support[0]), min(300.0, p.support[1]))
     edges = np.unique(np.clip([low, -30, -5, -2, -1.5, -1, -0.5, 0, 1, 2, 5, 30, high], low, high))
@@ -248,7 +246,7 @@ def test_a_student_tail_in_closed_form():
     assert kl_quadrature(p, q) == pytest.approx(0.5 * math.log(2 * math.pi) + 1 - p.entropy(), abs=1e-11)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "p, q",
     [
         (Uniform(-1, 2), Uniform(0, 1)),
@@ -263,7 +261,6 @@ def test_a_student_tail_in_closed_form():
         (Normal(), parse("gamma(2)")),
         (Uniform(0, 3), Mixture((0.5, 0.5), (Uniform(0, 1), Uniform(2, 3)))),  # a gap inside the support
     ],
-    ids=str,
 )
 def test_infinite_divergences_are_infinite_without_a_warning(p, q):
     assert kl_quadrature(p, q) == math.inf
@@ -298,7 +295,7 @@ def test_uniforms_in_closed_form():
     assert js_quadrature(Uniform(0, 2), Uniform(1, 3)) == pytest.approx(0.5 * LN2, abs=1e-12)
 
 
-@pytest.mark.parametrize("p, q", DIFFERENT, ids=str)
+@pytest.mark.rows("p, q", DIFFERENT)
 def test_js_is_symmetric_bounded_and_defined_by_kl(p, q):
     value = js_quadrature(p, q)
     assert value == pytest.approx(js_quadrature(q, p), abs=1e-12)

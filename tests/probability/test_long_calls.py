@@ -9,8 +9,8 @@ from minigan.probability import long_calls
 from minigan.probability.long_calls import interruptible, ordered, principal_axes
 
 
-@pytest.mark.parametrize("shape", [(40, 5), (5, 40), (30, 30), (2, 900), (1, 3)])
-@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.rows("shape", [(40, 5), (5, 40), (30, 30), (2, 900), (1, 3)])
+@pytest.mark.rows("centred", [True, False])
 def test_axes_are_those_of_the_singular_values(shape, centred):
     z = np.random.default_rng(0).normal(size=shape)
     z = z - z.mean(axis=0) if centred else z

@@ -102,7 +102,7 @@ def test_an_integrand_that_is_no_number_is_refused():
         integrate(lambda x: np.sqrt(x - 0.9), np.array([0.0, 1.0, 2.0]))
 
 
-@pytest.mark.parametrize("k", [0.02, 0.5, 1.0, 2.5, 15.9, 16.0, 100.0, 1e5])
+@pytest.mark.rows("k", [0.02, 0.5, 1.0, 2.5, 15.9, 16.0, 100.0, 1e5])
 def test_what_gamma_leaves_over_has_all_digits(k):
     with mp.workdps(40):
         log_gamma = mp.loggamma(k) - ((k - mp.mpf(0.5)) * mp.log(k) - k + mp.log(2 * mp.pi) / 2)

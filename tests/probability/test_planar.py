@@ -305,7 +305,7 @@ def test_distributions_say_how_many_features_they_have():
 
 
 # ── what is refused ──────────────────────────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize("make, message", [
+@pytest.mark.rows("make, message", [
     (lambda: MultivariateMixture((0.5,), TILTED.components), "1 weights and 3 components"),
     (lambda: MultivariateMixture((0.5, 0.6, -0.1), TILTED.components), "least weight of -0.1"),
     (lambda: MultivariateMixture((0.5, 0.5, 0.1), TILTED.components), "sum of 1.1"),

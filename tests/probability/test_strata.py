@@ -34,7 +34,7 @@ def test_one_value_in_each_slice_of_each_column_in_random_order():
         assert stats.chi2.sf(((counts - counts.mean()) ** 2 / counts.mean()).sum(), 25) > 1e-7
 
 
-@pytest.mark.parametrize("text", TARGETS)
+@pytest.mark.rows("text", TARGETS)
 def test_of_a_distribution(text):
     """Pooled and at one place of all batches; KS at 1e-7, and the mean of a batch."""
     distribution = parse(text)
@@ -47,7 +47,7 @@ def test_of_a_distribution(text):
     assert levels.mean(axis=1).var() == pytest.approx(1 / 12 / 16**3, rel=0.5)
 
 
-@pytest.mark.parametrize("text", TARGETS)
+@pytest.mark.rows("text", TARGETS)
 def test_tables_are_exact_to_rounding_and_one_cell_at_gaps(text):
     distribution = parse(text)
     for n in (1, 3, 256, 20_000):

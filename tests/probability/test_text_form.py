@@ -34,7 +34,7 @@ from minigan.probability.families import ALIASES, FAMILIES, OTHER_PARAMETERS, VE
 TWO_MODES = Mixture((0.33, 0.67), (Normal(-1, 0.25), Normal(2, 1.4)))
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "text, distribution",
     [
         ("normal(0,1)", Normal(0, 1)),
@@ -172,7 +172,7 @@ SPELLINGS = [  # what people type, and what it is
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text, meant", SPELLINGS)
+@pytest.mark.rows("text, meant", SPELLINGS)
 def test_what_people_type_is_read(text, meant):
     assert str(parse(text)) == meant and parse(meant) == parse(text)
 
@@ -195,7 +195,7 @@ def test_any_text_is_a_distribution_or_a_value_error(text):
         assert "\n" not in str(error)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "text, message",
     [
         ("", "at character 1: expected the name"),
@@ -312,7 +312,7 @@ MISTAKES = [  # what people type by mistake, and what the sentence says of it
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text, sentence", MISTAKES)
+@pytest.mark.rows("text, sentence", MISTAKES)
 def test_mistakes_are_named(text, sentence):
     with pytest.raises(ValueError, match="cannot read the distribution") as refusal:
         parse(text)
@@ -325,7 +325,7 @@ def test_only_text_is_parsed():
 
 
 # ── of the plane
-@pytest.mark.parametrize("text, distribution", [
+@pytest.mark.rows("text, distribution", [
     ("ring(8, 1, 0.01)", ring()), ("ring()", ring(8, 1.0, 0.01)), ("Ring( 5,2 )", ring(5, 2)),
     ("ring(8,1e0,1e-2)", ring()), ("grid(5, 2, 0.05)", grid()), ("grid(3)", grid(3)),
     ("spiral(2, 0.02)", spiral()), ("spiral(1.5, .1, 4)", spiral(1.5, 0.1, 4)),
@@ -344,7 +344,7 @@ def test_text_forms_of_the_plane():
     assert str(spiral(1, 0.5, 3)) == "spiral(1, 0.5, 3)" and ring() != ring(7) and ring() != grid() != 3
 
 
-@pytest.mark.parametrize("text, message", [
+@pytest.mark.rows("text, message", [
     ("rings(8)", "did you mean 'ring'"), ("spirl(2)", "did you mean 'spiral'"),
     ("ring(8.5)", "whole number from 1 to 1024; received 8.5"), ("ring(0)", "from 1"), ("ring(1e9)", "1024"),
     ("ring(8, 0)", "radius > 0"), ("ring(8, 1, -1)", "sd > 0"), ("ring(8, 1, 1e999)", "larger than 1.8e308"),

@@ -174,8 +174,8 @@ def test_a_lone_surrogate_is_refused_wherever_a_number_or_text_is_expected(name,
         resolve(file=tmp_path / "c.json", environ={})
 
 
-@pytest.mark.parametrize("number", [10**400, 10**4299, 2**63, -(10**400)])
-@pytest.mark.parametrize("name", ["generator.widths", "discriminator.widths", "batch", "steps", "seed", "r1"])
+@pytest.mark.rows("number", [10**400, 10**4299, 2**63, -(10**400)])
+@pytest.mark.rows("name", ["generator.widths", "discriminator.widths", "batch", "steps", "seed", "r1"])
 def test_an_integer_of_hundreds_of_digits_is_refused(name, number):
     with pytest.raises(ConfigError) as caught:
         if not resolve(environ={}, sets=[f"{name}={number}"]).r1 == float(2**63):

@@ -30,7 +30,7 @@ def test_every_long_form_has_a_claim():
     assert CLAIMS.keys() == SOAKS.keys()
 
 
-@pytest.mark.parametrize("name", CLAIMS)
+@pytest.mark.rows("name", CLAIMS)
 def test_a_long_form_was_run_at_length_and_nothing_failed(name):
     stored = result(name)
     assert stored["failures"] and not any(stored["failures"].values()) and stored["environment"]["cpu"]

@@ -105,7 +105,7 @@ def test_methods_take_what_cupys_take():
                     assert int(p.kind) == kind_, f"{name}({p.name})"
 
 
-@pytest.mark.parametrize("name", [
+@pytest.mark.rows("name", [
     "errstate", "seterr", "vecdot", "matvec", "einsum_path", "geomspace", "insert", "block", "nditer",
     "spacing",
     "nanquantile", "no_such_name",

@@ -89,7 +89,7 @@ TESTS = {  # what may come in: where it is tested
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("row", TESTS)
+@pytest.mark.rows("row", TESTS)
 def test_every_row_has_its_test(row):
     for place in TESTS[row]:
         file, _, name = place.partition("::")
@@ -408,8 +408,8 @@ def test_a_value_written_over_after_its_use_is_refused():
         grad(y, [x])
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("nothing", [None, [], {}])
+@pytest.mark.rows("name", OPTIMIZERS)
+@pytest.mark.rows("nothing", [None, [], {}])
 def test_an_optimiser_without_parameters_is_refused(name, nothing):
     with pytest.raises(
         TypeError, match="moves a network's parameters; received .*, give it network.parameters"

@@ -58,7 +58,7 @@ def made(*sets, **layers):
 # The exit codes that the command line promises
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("error", "code"),
     [
         ("MiniganError", 1),
@@ -110,7 +110,7 @@ def test_a_layer_sets_one_field_of_a_group_and_leaves_the_others(tmp_path):
     assert config.discriminator == Config().discriminator
 
 
-@pytest.mark.parametrize("name", fields())
+@pytest.mark.rows("name", fields())
 def test_setting_one_field_changes_no_other(name):
     values = {**flatten(Config()), "data": "x.csv"}
     value = {"columns": [0], "data": "x.csv"}.get(name, values[name])
@@ -153,7 +153,7 @@ def test_the_process_environment_is_the_default(monkeypatch):
 # Values
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("text", "name", "value"),
     [
         ("generator.widths=64,32", "generator.widths", (64, 32)),
@@ -250,7 +250,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "rule"), BAD)
+@pytest.mark.rows(("name", "value", "rule"), BAD)
 def test_refused_value_is_named_with_its_field_and_rule(name, value, rule):
     message = refused(sets=[f"{name}={value}"])
     assert name in message and rule in message and "received" in message and "--set" in message
@@ -319,7 +319,7 @@ TABLES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.rows("name", TABLES)
 def test_a_choice_is_from_its_table(name):
     for value in TABLES[name]:
         assert flatten(made(f"{name}={value}", "schedule.final=0.1"))[name] == value
@@ -500,7 +500,7 @@ def test_from_json_vets_values():
 # What the fields allow one by one but not together
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.rows("name", OBJECTIVES)
 def test_every_objective_can_be_set(name):
     assert made(f"objective={name}").objective == name
     assert name in fields()["objective"].description

@@ -194,9 +194,7 @@ def in_slices(levels, n):
     return (np.sort(np.clip(np.floor(levels * n + 1e-5), 0, n - 1), axis=-2) == np.arange(n)[:, None]).all()
 
 
-@pytest.mark.parametrize(
-    "sets", [*STRATIFIED, *(("random=philox", *sets) for sets in STRATIFIED)], ids=" ".join
-)
+@pytest.mark.rows("sets", [*STRATIFIED, *(("random=philox", *sets) for sets in STRATIFIED)])
 def test_stratified_batches_have_one_row_and_one_latent_in_each_slice(sets):
     plain, e = experiment(*sets), experiment("draws=stratified", *sets)
     for block in (0, 3):

@@ -537,7 +537,7 @@ def test_a_file_trains(tmp_path):
 # Refusals
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("sets", "says"),
     [
         (("target=normal(1e30, 1)",), "beyond what float64 can judge"),

@@ -81,7 +81,7 @@ TABLES = {  # each way to write X, and the names that its columns then have
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.rows("name", TABLES)
 def test_a_table_is_read_with_its_names(name):
     data, names = TABLES[name]
     found = read_frame(data)
@@ -151,7 +151,7 @@ UNLEARNABLE = {  # of a column b, what the sentence says; a beside it is always 
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", UNLEARNABLE)
+@pytest.mark.rows("kind", UNLEARNABLE)
 def test_what_is_no_number_is_named_with_the_way_out(kind):
     column, says = UNLEARNABLE[kind]
     frame = Frame(a=[1.5, 2], b=column)
@@ -194,7 +194,7 @@ def test_numbers_that_float64_has_not_are_noted_or_refused():
     assert "missing, NaN or infinite" in refusal([10**400, 1, 2])
 
 
-@pytest.mark.parametrize(("data", "says"), [
+@pytest.mark.rows(("data", "says"), [
     ([], "the list has 0 rows of numbers; give at least 2"),
     ([3.0], "the list has 1 row of numbers; give at least 2"),
     (Frame(), "the Frame has no columns; give at least one of numbers"),
@@ -214,7 +214,7 @@ def test_numbers_that_float64_has_not_are_noted_or_refused():
     (Frame, "the type is no table"),
     (type("Relation", (), {"__arrow_c_stream__": 0, "columns": ["a"]})(), "give pyarrow.table(data)"),
     (type("Stream", (), {"__arrow_c_stream__": 0})(), "is read by pyarrow; give pyarrow.table(data)"),
-], ids=lambda part: part[:40] if isinstance(part, str) else "")  # fmt: skip
+])  # fmt: skip
 def test_what_is_no_table_is_refused(data, says):
     assert says in refusal(data)
 

@@ -90,7 +90,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("says", BAD)
+@pytest.mark.rows("says", BAD)
 def test_labels_that_are_refused(says):
     with pytest.raises(DataError) as refused:
         read_frame(X, y=BAD[says])

@@ -18,7 +18,7 @@ def test_a_condition_holds_within_its_bounds_and_never_of_what_is_not_there():
         assert not condition.holds({"x": math.nan}) and not condition.holds({"y": 2.0})
 
 
-@pytest.mark.parametrize(("condition", "words"), [
+@pytest.mark.rows(("condition", "words"), [
     (Condition("p", 0.05), "cannot be told from its target"),
     (Condition("KS", high=0.03), "KS 0.03 or less"),
     (Condition("KS", low=0.2), "KS 0.2 or more"),

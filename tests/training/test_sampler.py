@@ -10,9 +10,9 @@ from minigan.nn.network import mlp
 from minigan.training.sampler import apply
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("sizes", [(1, 1), (1, 8, 1), (1, 8, 8, 1), (3, 8, 2), (1, 8, 2), (1, 1, 1, 1)])
-@pytest.mark.parametrize("rows", [1, 50, 192])
+@pytest.mark.rows("dtype", ["float32", "float64"])
+@pytest.mark.rows("sizes", [(1, 1), (1, 8, 1), (1, 8, 8, 1), (3, 8, 2), (1, 8, 2), (1, 1, 1, 1)])
+@pytest.mark.rows("rows", [1, 50, 192])
 def test_rows_are_what_the_layers_make_of_them(dtype, sizes, rows):
     rng = np.random.default_rng(1)
     x = rng.standard_normal((rows, sizes[0]))

@@ -103,7 +103,7 @@ def test_a_word_means_one_thing():
     assert not set(seen) & set(words(ELSEWHERE))
 
 
-@pytest.mark.parametrize(("name", "ours"), [
+@pytest.mark.rows(("name", "ours"), [
     ("lr", "generator_optimizer.rate discriminator_optimizer.rate"),
     ("learning_rate", "generator_optimizer.rate"),
     ("learningRate", "generator_optimizer.rate discriminator_optimizer.rate"),
@@ -139,9 +139,7 @@ def test_a_word_of_other_programs_leads_to_ours(name, ours):
     assert all(repr(one) in said for one in ours.split())
 
 
-@pytest.mark.parametrize(
-    "name", ["stop", "r3", "qqqq", "foo.bar", "sleep", "ab", "lx", "backward", "rate_limit"]
-)
+@pytest.mark.rows("name", ["stop", "r3", "qqqq", "foo.bar", "sleep", "ab", "lx", "backward", "rate_limit"])
 def test_a_word_far_from_all_is_answered_with_all(name):
     said = refused(f"{name}=1")
     assert "did you mean" not in said and "choose one of name, target" in said
@@ -175,7 +173,7 @@ def test_a_group_of_others_is_answered_by_what_is_in_it(tmp_path):
 # ── values
 
 
-@pytest.mark.parametrize("key", VALUES)
+@pytest.mark.rows("key", VALUES)
 def test_a_word_for_a_choice_leads_to_one_that_exists(key):
     names = [n for n in fields() if n in (key, f"{key}.name") or n.endswith((f".{key}", f"_{key}.name"))]
     assert names
@@ -206,12 +204,12 @@ def test_a_choice_is_taken_in_any_case(text, value, tmp_path):
     assert from_json(to_json(resolve(environ={}, sets=[text]))) == resolve(environ={}, sets=[text])
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.rows("name", OBJECTIVES)
 def test_the_objective_is_offered_for_a_slip(name):
     assert f"did you mean {name!r}" in refused(f"objective={name}s") or "(" in name
 
 
-@pytest.mark.parametrize(("text", "value"), [
+@pytest.mark.rows(("text", "value"), [
     (".5", 0.5), ("5.", 5.0), ("+5", 5.0), ("+.5", 0.5), ("-0", 0.0), ("1e-3", 1e-3), ("1E3", 1000.0),
     ("1.e3", 1000.0), (".5e1", 5.0),
     ("1e+3", 1000.0), ("1_000", 1000.0), ("1_000.5", 1000.5), ("007", 7.0), ("0.10", 0.1), (" 2 ", 2.0),
@@ -226,7 +224,7 @@ def test_a_number_is_taken_in_every_usual_form(text, value):
         assert made(f"generator.widths={text},{text}")["generator.widths"] == (value, value)
 
 
-@pytest.mark.parametrize(("text", "advice"), [
+@pytest.mark.rows(("text", "advice"), [
     ("r1=0,5", "write 0.5 with a point"), ("r1=,5", "write 0.5 with a point"),
     ("r1=1,000", "write 1000, or 1.000 if its comma is a point"),
     ("steps=1,000", "write 1000 without marks"), ("steps=1.000", "write 1000 without marks"),
@@ -279,7 +277,7 @@ def test_a_text_for_a_number_in_a_file_says_so(tmp_path):
     assert made(file=file)["steps"] == 1000
 
 
-@pytest.mark.parametrize(("text", "example"), [
+@pytest.mark.rows(("text", "example"), [
     ("batch", "batch=256"), ("batch 64", "batch=64"), ("batch:64", "batch=64"), ("--batch", "batch=256"),
     ("bs", "batch=256"),
     ("", "steps=1000"), ("=4", "steps=1000"), ("nothing", "steps=1000"),
@@ -327,7 +325,7 @@ def test_a_slip_in_a_file_is_named(tmp_path, name, content, advice):
 # ── what goes together is checked where the configuration is made
 
 
-@pytest.mark.parametrize(("sets", "says"), [
+@pytest.mark.rows(("sets", "says"), [
     (["consensus=0.1"], "simultaneous"), (["consensus=0.1", "order=extragradient"], "simultaneous"),
     (["order=simultaneous", "discriminator_steps=2"], "moves once"),
     (["order=extragradient", "generator_steps=2"], "moves once"),

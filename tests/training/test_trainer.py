@@ -196,7 +196,7 @@ def test_a_reopened_run_trains_on_as_if_it_had_not_stopped(tmp_path):
         assert array.tobytes() == resumed.arrays()[name].tobytes(), name
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("every", "last", "expected"),
     [
         (250, 1000, [5, 10, 25, 50, 125, 250, 500, 750, 1000]),

@@ -35,7 +35,7 @@ def table(rows, features=1, seed=0, source="table.csv"):
 # Scale
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("target", "shift", "scale"),
     [
         ("normal(4, 1.25)", 4, 1.25),

@@ -111,7 +111,7 @@ def test_densities_of_any_size_have_their_share():
         optimal_discriminator_of_logs(np.ones(2), np.ones(3))
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("call", "says"),
     [
         (lambda: value_function([math.nan], [0.0]), "real logits holds 1 NaN"),
@@ -202,7 +202,7 @@ def bins(cdf, edges):
     return np.diff(cdf(edges)) / np.diff(edges)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("distribution", "generate", "edges", "cdf"),
     [
         ("normal", lambda z: 1.25 * z + 4, np.linspace(-2, 10, 101), stats.norm(4, 1.25).cdf),
@@ -229,8 +229,8 @@ def test_density_is_the_change_of_variables(distribution, generate, edges, cdf):
     assert (got >= 0).all()
 
 
-@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1.0, 1e12, 1e30])
-@pytest.mark.parametrize("shift", [0.0, 100.0])
+@pytest.mark.rows("scale", [1e-30, 1e-12, 1.0, 1e12, 1e30])
+@pytest.mark.rows("shift", [0.0, 100.0])
 def test_density_does_not_depend_on_the_unit(scale, shift):
     edges = np.linspace(-5, 5, 41)
     unit = density(lambda z: z, "normal", edges)
@@ -238,8 +238,8 @@ def test_density_does_not_depend_on_the_unit(scale, shift):
     np.testing.assert_allclose(other * scale, unit, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("distribution", ["normal", "uniform"])
-@pytest.mark.parametrize("generate", [lambda z: z, lambda z: z * z, lambda z: np.sin(3 * z), np.zeros_like])
+@pytest.mark.rows("distribution", ["normal", "uniform"])
+@pytest.mark.rows("generate", [lambda z: z, lambda z: z * z, lambda z: np.sin(3 * z), np.zeros_like])
 def test_masses_sum_to_one_where_the_bins_cover_everything(distribution, generate):
     edges = np.linspace(-50, 50, 1001)
     assert density(generate, distribution, edges) @ np.diff(edges) == pytest.approx(1.0, abs=1e-12)

@@ -27,7 +27,7 @@ def differences(f, w, h=1e-5):
     return np.stack(columns, axis=-1)
 
 
-@pytest.mark.parametrize("name", DIRAC)
+@pytest.mark.rows("name", DIRAC)
 def test_the_field_of_each_method_is_its_closed_form(backend, name):
     """To 1e-12 at random points, and at other values of its parameter."""
     row, rng = DIRAC[name], np.random.default_rng(6)
@@ -41,7 +41,7 @@ def test_the_field_of_each_method_is_its_closed_form(backend, name):
         assert np.abs(expected).max() > 0.1
 
 
-@pytest.mark.parametrize("name", [name for name, row in DIRAC.items() if row.eigenvalues])
+@pytest.mark.rows("name", [name for name, row in DIRAC.items() if row.eigenvalues])
 def test_the_eigenvalues_of_each_method_are_their_closed_form(backend, name):
     row = DIRAC[name]
     for γ in (row.γ, 0.3 * row.γ, 3.0 * row.γ):  # oscillating and overdamped

@@ -129,7 +129,7 @@ def linear(matrix, backend):
     return SmallGame(losses, (1, 1), backend=backend)
 
 
-@pytest.mark.parametrize(("matrix", "flow", "step"), [
+@pytest.mark.rows(("matrix", "flow", "step"), [
     ([[-1.0, 0.0], [0.0, -2.0]], "converges", "converges"),
     ([[-1.0, 0.0], [0.0, -21.0]], "converges", "diverges"),
     ([[-1.0, 0.0], [0.0, -20.0]], "converges", "circles"),
@@ -198,7 +198,7 @@ GAMES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("options", GAMES.values(), ids=GAMES)
+@pytest.mark.rows("options", GAMES.values())
 def test_a_game_of_networks_moves_as_the_game_itself_does(backend, options):
     """A simultaneous round of plain gradient steps is a step of the small game, whatever the loss."""
     game = players(backend, **{"order": "simultaneous"} | options)
