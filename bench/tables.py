@@ -10,6 +10,7 @@ import statistics
 from bench import (
     advice,
     classifiers,
+    crossfit,
     draws,
     dynamics,
     fgan,
@@ -113,6 +114,7 @@ TABLES = {  # name: (the results that it is made of, function of their contents)
     "pieces": (("pieces",), quality.pieces_table),
     "separation": (("separation",), lambda r: rows_of(separation, r)),
     "verdict": (("verdict",), lambda r: rows_of(verdict, r)),
+    "crossfit": (("crossfit",), crossfit.show),
     "presets": (("presets",), lambda r: rows_of(presets, r)),
     "startup": (("startup",), of_startup),
     "draws": (("draws",), lambda r: rows_of(draws, r)),
@@ -124,6 +126,7 @@ TABLES = {  # name: (the results that it is made of, function of their contents)
     "advice": (("advice",), lambda r: rows_of(advice, r)),
     "fgan": (("fgan",), lambda r: rows_of(fgan, r)),
     "optimal_discriminator": (("optimal_discriminator",), lambda r: rows_of(optimal_discriminator, r)),
+    "trained_objectives": (("optimal_discriminator",), optimal_discriminator.objectives_table),
     "dirac": (("dynamics",), lambda r: dynamics.dirac_table(r["dirac"])),
     "intervals": (("dynamics",), lambda r: dynamics.interval_table(r["intervals"])),
     "posteriors": (("classifiers",), classifiers.posterior_table),

@@ -125,10 +125,11 @@ def _table_of_classes(classes: Sequence[Any]) -> Any:
 
     header = ("\nclass", "\nKS", "\nperfect sampler", "\nits 95 %, all classes together", "\np", "")
     table = Table(*header, box=None, pad_edge=False, header_style="bold")
-    marks = {True: "[green]cannot be told[/]", False: "[red]told apart[/]", None: "too few values"}
+    words = {True: "cannot be told", False: "told apart", None: "too few values"}
+    colours = {True: "[green]{}[/]", False: "[red]{}[/]", None: "{}"}
     for part in classes:
         row = next(row for row in part.verdict.rows if row.name.startswith("KS"))
-        mark = marks[part.verdict.indistinguishable]
+        mark = colours[part.verdict.good_news].format(words[part.verdict.indistinguishable])
         numbers = f"{row.value:.4g}", f"{row.perfect:.4g}", f"below {row.bound:.4g}"
         table.add_row(escape(shown(part.name)), *numbers, f"{part.verdict.pvalue:.2g}", mark)
     return table
@@ -144,14 +145,14 @@ def print_verdict(console: Any, verdict: Any, findings: Any = ()) -> None:
     table = Table(*HEADER, box=None, pad_edge=False, header_style="bold")
     for row in verdict.rows:
         *cells, mark = row.texts
-        if mark and verdict.indistinguishable is not None:  # of too few values no row is good news
+        if mark and verdict.good_news is not None:  # of too few values no row is
             mark = f"[{'green' if row.within else 'red'}]{mark}[/]"
         table.add_row(*(escape(shown(cell)) for cell in cells), mark)
     console.print(table)
     if verdict.classes:
         console.print(_table_of_classes(verdict.classes))
     console.print()
-    colour = {True: "green", False: "red", None: "yellow"}[verdict.indistinguishable]
+    colour = {True: "green", False: "red", None: "yellow"}[verdict.good_news]
     headline = verdict.headline[0].upper() + verdict.headline[1:]
     console.print(f"{headline}. {verdict.sentence}", markup=False, style=f"bold {colour}")
     for line in [] if verdict.shortfall is None else verdict.shortfall.lines:

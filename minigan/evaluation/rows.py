@@ -188,6 +188,11 @@ class Verdict:
         return False if self.pvalue < LEVEL else True if self.enough else None
 
     @property
+    def good_news(self) -> bool | None:
+        """Whether to be glad of it; None where too few values tell, or rows that were learned cannot."""
+        return None if self.indistinguishable and self.judged_on_learned else self.indistinguishable
+
+    @property
     def headline(self) -> str:
         """The verdict in a few words."""
         return HEADLINES[self.indistinguishable]

@@ -35,7 +35,7 @@ PLANES = 9  # and those whose plane is
 COLUMNS = 4  # features of a class that are shown side by side
 BARS = 16  # classes whose distances are
 POINTS = 250  # rows of a class in its plane
-OUTCOMES = {True: ("✓ ", GOOD), False: ("✗ ", BAD), None: ("", BESIDE)}  # by indistinguishable
+OUTCOMES = {True: ("✓ ", GOOD), False: ("✗ ", BAD), None: ("", BESIDE)}  # by good_news
 FAINT = 0.02  # the least distance of D from ½ that has full colour
 
 
@@ -186,7 +186,7 @@ def draw_class_distances(ax: Axes, run: FinishedRun) -> None:
         ax.barh(y, bound, height=0.5, color=CHANCE, alpha=0.25, linewidth=0)
         ax.plot([row.perfect, row.perfect], [y - 0.25, y + 0.25], color=CHANCE, linewidth=1.4)
         ax.plot(row.value, y, "D", color=GENERATED, markeredgecolor="black", markersize=6, clip_on=False)
-        mark, colour = OUTCOMES[part.verdict.indistinguishable]
+        mark, colour = OUTCOMES[part.verdict.good_news]
         p = part.verdict.pvalue
         said = f"{mark}p {'< 0.001' if p < 1e-3 else f'{p:.2g}'}"
         ax.text(

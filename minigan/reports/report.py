@@ -43,7 +43,7 @@ def run_as_page(run: RunDirectory) -> str:
     c = finished.config
     what = f"data {Path(c.data).name}" if c.data is not None else f"target {format_target(c.target)}"
     facts = [what, f"{finished.metrics['step'][-1]:,.0f} steps".replace(",", " "), f"seed {c.seed}"]
-    good = {True: "good", False: "bad", None: ""}[finished.verdict.indistinguishable]
+    good = {True: "good", False: "bad", None: ""}[finished.verdict.good_news]
     figures, data = _figures(finished, rows)
     page = run.plots / "overview.png"
     sections = [

@@ -119,7 +119,7 @@ def draw_verdict(ax: Axes, run: FinishedRun) -> None:
         for x, text in zip(COLUMNS, format_row(row), strict=True):
             write(x, y, text.replace("-", "−"), ha="right")
         if row.judges:
-            decided = v.indistinguishable is not None
+            decided = v.good_news is not None
             mark, colour = format_mark(row, decided=decided)
             if decided and run.shown is None:
                 write(0.83, y, mark, color=colour, fontweight="bold")
@@ -163,18 +163,16 @@ def describe_outcome(run: FinishedRun) -> str:
     """The verdict in five words."""
     if run.verdict.indistinguishable is None:
         return run.verdict.headline
-    return f"{'can' if run.verdict.distinguishable else 'cannot'} be told from the {run.target}"
+    if run.verdict.distinguishable:
+        return f"can be told from the {run.target}"
+    return f"cannot be told from the {'rows it learned' if run.verdict.judged_on_learned else run.target}"
 
 
 def outcome_colour(run: FinishedRun) -> str:
-    """Green where the sample cannot be told from its target, red where it can; grey where too few tell, and
-    of a preset that is judged by something else.
+    """Green where the sample cannot be told from its target, red where it can; grey where too few tell, or
+    the rows that it learned cannot, and of a preset that is judged by something else.
     """
-    return (
-        BESIDE
-        if run.shown is not None
-        else {True: GOOD, False: BAD, None: BESIDE}[run.verdict.indistinguishable]
-    )
+    return BESIDE if run.shown is not None else {True: GOOD, False: BAD, None: BESIDE}[run.verdict.good_news]
 
 
 def _describe_failure(run: FinishedRun) -> str:

@@ -14,7 +14,11 @@ from minigan.training.draws import stream
 from minigan.training.labels import Labels, describe, kept_out, of_mixture, of_rows
 from minigan.training.units import names_of, notes_on_spread, read_distribution, refuse_extremes
 
-SMALL = 500  # data sets with fewer rows are not split: a tenth of them would judge nothing
+LARGE = 500  # from so many rows on a share is always held out
+ENOUGH = (
+    60,
+    80,
+)  # of fewer, a share of so many rows of one feature, or of several: it sees half an sd of shift
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,8 @@ def _of_data(config: Config, data: Data) -> Material:
     refuse_extremes(data)
     codes = None if data.marks is None else data.marks.codes
     kept = np.zeros(len(rows), bool)  # from training, to judge by
-    if len(rows) >= SMALL:
+    share, enough = int(config.holdout * len(rows)), ENOUGH[features > 1]
+    if len(rows) >= LARGE or share >= enough:
         kept = kept_out(stream(config.seed, "split"), config.holdout, codes, len(rows))
     held = int(kept.sum())
     train, held_out = rows[~kept], rows[kept] if held else rows
@@ -87,7 +92,9 @@ def _of_data(config: Config, data: Data) -> Material:
         notes.append(describe(labels, np.bincount(codes).tolist()))
     note = f"{held} of {len(rows)} rows are held out to judge the generator"
     if not held:
-        why = f"holdout is {config.holdout:g}" if len(rows) >= SMALL else f"fewer than {SMALL}"
+        why = f"holdout is {config.holdout:g}"
+        if config.holdout and len(rows) < LARGE:
+            why = f"a verdict needs {enough}, holdout={config.holdout:g} would keep {share}"
         note = (
             f"none of the {len(rows)} rows are held out ({why}): the same ones train and judge, "
             "and a generator that repeats them would pass"

@@ -578,13 +578,18 @@ def test_table_marks_rows_in_words_and_in_the_verdicts_digits(copy):
     path.write_text(json.dumps(verdict))
     text = texts(page.overview(copy))
     assert "✓ inside" in text and "✗ outside" in text
-    for row in verdict["rows"]:  # of too few values none is good news
+    for row in verdict["rows"]:
         row["bound"] = 1.0
-    path.write_text(json.dumps(verdict | {"pvalue": 0.5, "indistinguishable": None}))
-    ax = Figure().subplots()
-    draw_verdict(ax, read_finished_run(copy))
-    marks = {(t.get_text(), t.get_color()) for t in ax.texts if "inside" in t.get_text()[:8]}
-    assert marks == {("inside", BESIDE)} and ax.title.get_color() != GOOD
+    for no_news, said in (  # of too few values none is good news, nor of rows that were learned
+        ({"indistinguishable": None}, "too few values to tell"),
+        ({"judged_on_learned": True}, "cannot be told from the rows it learned"),
+    ):
+        path.write_text(json.dumps(verdict | {"pvalue": 0.5} | no_news))
+        ax = Figure().subplots()
+        draw_verdict(ax, read_finished_run(copy))
+        marks = {(t.get_text(), t.get_color()) for t in ax.texts if "inside" in t.get_text()[:8]}
+        assert marks == {("inside", BESIDE)} and ax.title.get_color() == BESIDE
+        assert ax.get_title() == f"Verdict: {said}"
     assert "1000.010\n1000.000\n± 0.020" in text
     assert "0.2\n0.008\n≤ 0.0136" in text
 

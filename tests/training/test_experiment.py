@@ -10,11 +10,12 @@ import pytest
 from minigan.compiler.capture import capture
 from minigan.compiler.planner import EXACT
 from minigan.errors import ConfigError, DataError, UnavailableError
+from minigan.evaluation.verdict import judge_two_sample
 from minigan.machine import describe_blas, limited
 from minigan.nn.network import Network
 from minigan.training.data import Data, read_data
 from minigan.training.experiment import Ensemble, Experiment, get_backend
-from minigan.training.material import SMALL
+from minigan.training.material import ENOUGH, LARGE
 from minigan.training.settings import resolve
 
 BATCHES = ("real", "latent_d", "latent_g")
@@ -467,13 +468,33 @@ def test_the_split_depends_on_the_seed_alone():
 
 
 @pytest.mark.parametrize(
-    ("rows", "sets"), [(SMALL - 1, ()), (2, ()), (SMALL, ("holdout=0",)), (SMALL, ("holdout=0.001",))]
+    ("rows", "sets"),
+    [
+        (5 * ENOUGH[0] - 1, ()),
+        (2, ()),
+        (299, ("holdout=0.2",)),
+        (LARGE, ("holdout=0",)),
+        (LARGE, ("holdout=0.001",)),
+    ],
 )
 def test_where_nothing_is_held_out_a_note_says_so(rows, sets):
     data = table(rows)
     e = experiment(*sets, data=data)
     assert e.held_out.tobytes() == data.values.tobytes() and len(e.distribution.values) == rows
     assert "would pass" in e.notes[-1]
+
+
+@pytest.mark.parametrize("features", [1, 3])
+def test_few_rows_are_held_out_where_they_are_enough_to_judge(features):
+    """The verdict on as many rows of a perfect sampler is one, not "too few values"."""
+    enough = ENOUGH[features > 1]
+    for rows, share, held in ((5 * enough, 0.2, enough), (2 * enough, 0.5, enough), (5 * enough - 1, 0.2, 0)):
+        e = experiment(f"holdout={share}", data=table(rows, features))
+        assert len(e.distribution.values) == rows - held and e.judged_on_learned == (not held)
+    rng = np.random.default_rng(5)
+    sample, real = (rng.normal(size=(n, features)) for n in (2000, enough))
+    assert judge_two_sample(sample, real, rng, 1).indistinguishable is not None
+    assert judge_two_sample(sample, real[: enough - 20], rng, 1).indistinguishable is None
 
 
 def test_notes_of_the_reader_come_first():

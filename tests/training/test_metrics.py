@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -366,6 +367,8 @@ def test_rows_that_were_learned_are_named_where_they_judge(tmp_path):
     assert judged.against == "the 82 rows that it learned (one that repeats them would pass)"
     assert judged.as_dict()["against"] == judged.against and judged.against in judged.sentence
     assert judged.judged_on_learned and judged.as_dict()["judged_on_learned"] is True
+    p = {True: 0.5, False: 1e-9}
+    assert [replace(judged, pvalue=p[key], enough=True).good_news for key in p] == [None, False]
     for gone in ("", "judged_on_learned"):  # an older file says so in words alone
         kept = {key: value for key, value in judged.as_dict().items() if key != gone}
         (tmp_path / "verdict.json").write_text(json.dumps(kept))
