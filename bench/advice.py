@@ -22,6 +22,7 @@ from minigan.evaluation.verdict import judge_two_sample
 from minigan.training.advice import ADVICE
 from minigan.training.data import Data
 from minigan.training.experiment import Ensemble, Experiment
+from minigan.training.methods import are_even
 from minigan.training.metrics import LAST, verdict
 from minigan.training.settings import resolve, resolve_with_sources, with_method
 
@@ -100,7 +101,8 @@ def _ties(sets, seeds):
 
 def _of_rows(rows, seed, sets):
     config, origins = resolve_with_sources(environ={}, sets=("data=rows.csv", *sets, f"seed={seed}"))
-    experiment = Experiment(with_method(config, origins, 1)[0], data=Data(rows, ("x",), (), "rows.csv"))
+    config, _ = with_method(config, origins, 1, are_even(rows))
+    experiment = Experiment(config, data=Data(rows, ("x",), (), "rows.csv"))
     experiment.advance(experiment.config.steps)
     return experiment
 

@@ -8,7 +8,8 @@ KS, its p-value and W1 judge 10 000 generated values; "fresh" is the share of 20
 that the test does not tell, over all seeds; "model error" is sup |F_θ − F| of the generator's own
 distribution, computed without sampling, so that it shows what 10 000 values cannot. Seeds train together on
 the replica axis, in groups that fit the cache, one group per processor core; a replica's result is bit for
-bit that of `minigan train --seed S` in the same execution.
+bit that of `minigan train --seed S` in the same execution. Seconds are those of processor time of a seed's
+share of the training.
 """
 
 import argparse
@@ -105,7 +106,7 @@ ABLATION = {  # each changes one thing of the base; the rates of method=plain ar
 
 
 def train_group(task):
-    """Train a group of seeds together; (seed, KS, p, W1/sd, model error, fresh) of each."""
+    """Train seeds together; (seconds of all, [(seed, KS, p, W1/sd, model error, fresh), …])."""
     from threadpoolctl import threadpool_limits
 
     from minigan.training.experiment import Ensemble
@@ -114,13 +115,15 @@ def train_group(task):
     config = resolve(preset, environ={}, sets=sets)
     ensemble, distribution = Ensemble.of_seeds(config, seeds), parse(config.target)
     with threadpool_limits(1, user_api="blas"):
+        started = time.process_time()
         ensemble.advance(config.steps)
+        seconds = time.process_time() - started
         samples = ensemble.sample(config.eval_samples, index=LAST)[..., 0]
         z, mass = latent_cells(config.latent.distribution)
         images = [experiment.generate(z[:, None])[:, 0] for experiment in ensemble.experiments]
         fresh = [share_of_fresh(experiment, distribution) for experiment in ensemble.experiments]
     points = distribution.quantile(np.linspace(0.0005, 0.9995, 1000))
-    return [
+    return seconds, [
         judged(
             seed,
             x,
@@ -155,10 +158,11 @@ def judged(seed, x, distribution, model_error, fresh=None):
 
 
 def measure(pool, sets, count, first=0, preset=None):
-    """Rows of ``count`` seeds."""
+    """(Rows, seconds) of ``count`` seeds."""
     seeds = list(range(first, first + count))
     tasks = [(preset, tuple(sets), seeds[k : k + GROUP]) for k in range(0, count, GROUP)]
-    return [row for rows in pool.map(train_group, tasks) for row in rows]
+    found = list(pool.map(train_group, tasks))
+    return [row for _, rows in found for row in rows], sum(seconds for seconds, _ in found)
 
 
 def perfect(target, n, count=400):
@@ -259,9 +263,7 @@ def main(arguments=None):
     results = []
     with ProcessPoolExecutor(options.jobs) as pool:
         for name, preset, sets, count, first in plan:
-            started = time.perf_counter()
-            rows = measure(pool, (*options.sets, *sets), count, first, preset)
-            results.append(summary(name, rows, time.perf_counter() - started))
+            results.append(summary(name, *measure(pool, (*options.sets, *sets), count, first, preset)))
             print("  ".join(map(str, cells(results[-1]))), file=sys.stderr, flush=True)
     results.append(summary(PERFECT, perfect(default.target, default.eval_samples)))
     print(table(HEADER, [cells(result) for result in results]))

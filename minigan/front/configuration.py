@@ -22,6 +22,7 @@ from minigan.probability.multivariate import MultivariateDistribution
 from minigan.probability.text_form import ALIASES, FAMILIES, parse
 from minigan.training.config import Config, replace
 from minigan.training.data import Data
+from minigan.training.methods import are_even
 from minigan.training.presets import PRESETS
 from minigan.training.settings import resolve_with_sources, with_method
 from minigan.training.spellings import DEVICES, RATES
@@ -226,7 +227,7 @@ def settled(config: Config, origins: dict[str, str], table: Any = None, y: Any =
         from minigan.training.limits import check
 
         data = read_configured(config) if table is None else _read(table, config, y)
-        config, origins = with_method(config, origins, data.values.shape[1])
+        config, origins = with_method(config, origins, data.values.shape[1], are_even(data.values))
         check(config, features=data.values.shape[1])
         if table is None:  # the run is read again from elsewhere
             config = replace(config, data=str(Path(str(config.data)).resolve()))

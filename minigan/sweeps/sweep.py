@@ -32,6 +32,7 @@ from minigan.probability.text_form import parse
 from minigan.sweeps.compare import RENAMED, RESULTS, summarise, unknown_column
 from minigan.training.config import Config, fields, indented, replace, to_json
 from minigan.training.limits import check
+from minigan.training.methods import are_even, is_even
 from minigan.training.settings import RENAMED as RENAMED_SETTINGS
 from minigan.training.settings import build, from_json, named, read_file, with_method
 from minigan.training.spellings import meant
@@ -161,7 +162,7 @@ def read_sweep(path: str | Path, sets: Sequence[str] = ()) -> Sweep:
         given = base | {"name": (label, "the sweep")} | {key: (value, "vary") for key, value in own.items()}
         config = build(given)
         origins = {key: given[key][1] if key in given else "default" for key in fields()}
-        config, _ = with_method(config, origins, _features(config))
+        config, _ = with_method(config, origins, *_shape(config))
         if replace(config, seed=0, name="") not in checked:  # once for all seeds
             checked.add(_checked(config))
         configs.append(config)
@@ -195,11 +196,17 @@ def _values(name: str, given: Any) -> list[Any]:
     return given
 
 
-def _features(config: Config) -> int:
-    """As ``features_of``, of a target that was not read yet.    Raises:  ConfigError – if it names none"""
+def _shape(config: Config) -> tuple[int, bool]:
+    """Features, and whether they are even, also of a target that was not read yet.
+
+    Raises:  ConfigError – if it names none
+    """
+    if config.data is not None:
+        return features_of(config), _even(*_file_of(config))
     from minigan.training.units import read_distribution
 
-    return features_of(config) if config.data is not None else read_distribution(config.target).features
+    distribution = read_distribution(config.target)
+    return distribution.features, is_even(distribution)
 
 
 def _checked(config: Config) -> Config:
@@ -223,8 +230,18 @@ def data_of(config: Config) -> Any:
     """
     if config.data is None:
         return None
+    return _read(*_file_of(config))
+
+
+@lru_cache(maxsize=4)
+def _even(*file: Any) -> bool:
+    return are_even(_read(*file).values)
+
+
+def _file_of(config: Config) -> Any:
+    """What ``_read`` takes."""
     selection = config.columns, config.drop_nonfinite, config.header, config.label
-    return _read(config.data, _version_of(config.data), *selection)
+    return config.data, _version_of(str(config.data)), *selection
 
 
 def _version_of(file: str | Path) -> tuple[int, int]:

@@ -1,13 +1,16 @@
 """The methods: what a run does where nothing else is said.
 
 A method is a layer of settings below all others. Which pieces of "shaped" are worth what is measured by
-`python -m bench.quality --pieces`, of several features by `python -m bench.planar --pieces`.
+`python -m bench.quality --pieces`, of several features by `python -m bench.several --pieces`.
 """
 
 from typing import Any
 
+import numpy as np
+
 from minigan.training.config import Config
 
+CELLS, FEWEST = 16, 1000  # that tell whether data are even, and of so many rows
 BEYOND = 4  # latent numbers beyond those of the data, of several features: what G folds is smeared by them
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -49,14 +52,45 @@ def method_of(config: Config) -> str:
     return "shaped" if config.method == "auto" else config.method
 
 
-def settings_of(config: Config, features: int) -> dict[str, Any]:
-    """What its method sets in a run that is ``config`` otherwise: only what its order of play can have."""
+def is_even(distribution: Any) -> bool:
+    """Whether a distribution of one feature has two ends, and between them about the same density."""
+    if distribution.features != 1 or not hasattr(distribution, "support"):
+        return False
+    low, high = distribution.support
+    if not np.isfinite(high - low):
+        return False
+    return _alike(np.diff(distribution.cdf(np.linspace(low, high, CELLS + 1))))
+
+
+def are_even(rows: np.ndarray) -> bool:
+    """As ``is_even``, of rows of data; of few rows it is not to be seen.    Shapes:  rows (n, p)"""
+    if rows.shape[1] != 1 or len(rows) < FEWEST:
+        return False
+    x = rows[:, 0] / CELLS  # so that the way between the ends is a number
+    width = x.max() - x.min()
+    if not width > 0:
+        return False
+    cells = np.minimum((x - x.min()) / width * CELLS, CELLS - 1).astype(int)
+    return _alike(np.bincount(cells, minlength=CELLS) / len(x))
+
+
+def _alike(masses: np.ndarray) -> bool:
+    return bool((0.5 < CELLS * masses).all() and (CELLS * masses < 2).all())
+
+
+def settings_of(config: Config, features: int, even: bool = False) -> dict[str, Any]:
+    """What its method sets in a run that is ``config`` otherwise: only what its order of play can have.
+
+    even  of one feature: ``is_even``, so that a G of two ends is nearly a straight line
+    """
     method = method_of(config)
     found = dict(METHODS[method])
     if features > 1:
         found |= SEVERAL[method]
         if method == "shaped":
             found["latent.size"] = min(features + BEYOND, 1024)
+    elif method == "shaped" and even:
+        found["latent.distribution"] = "uniform"
     if config.order != "alternating":
         found.pop("discriminator_steps", None)
     return found

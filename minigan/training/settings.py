@@ -20,7 +20,7 @@ import msgspec
 from minigan.errors import ConfigError, printable, quoted
 from minigan.training.config import MAX_BYTES, Config, fields, flatten, replace
 from minigan.training.limits import check
-from minigan.training.methods import method_of, settings_of
+from minigan.training.methods import is_even, method_of, settings_of
 from minigan.training.presets import PRESETS, Preset
 from minigan.training.presets import preset as get_preset
 from minigan.training.promises import Shown, find_shown, found_in
@@ -134,18 +134,23 @@ def resolve_with_sources(
     if config.data is None:
         from minigan.training.units import read_distribution  # with all distributions
 
-        config, origins = with_method(config, origins, read_distribution(config.target).features)
+        distribution = read_distribution(config.target)
+        config, origins = with_method(config, origins, distribution.features, is_even(distribution))
     check(config)
     return config, origins
 
 
-def with_method(config: Config, origins: Mapping[str, str], features: int) -> tuple[Config, dict[str, str]]:
+def with_method(
+    config: Config, origins: Mapping[str, str], features: int, even: bool = False
+) -> tuple[Config, dict[str, str]]:
     """The configuration for data of so many features: its method named, and what no layer set taken from it.
 
+    even     of one feature: whether its density is about the same between two ends
     origins  which layer set each setting, as ``resolve_with_sources`` returns them
     """
     method = method_of(config)
-    own = {name: value for name, value in settings_of(config, features).items() if origins[name] == "default"}
+    wanted = settings_of(config, features, even)
+    own = {name: value for name, value in wanted.items() if origins[name] == "default"}
     source = f"method {method}"
     found = build(
         {name: (value, source) for name, value in (flatten(config) | own | {"method": method}).items()}

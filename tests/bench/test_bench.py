@@ -76,7 +76,7 @@ def test_a_replica_is_judged_as_the_single_run_is(bench):
     from minigan.training.metrics import verdict
     from minigan.training.settings import resolve
 
-    rows = bench("quality").train_group((None, TINY, [4, 7]))
+    rows = bench("quality").train_group((None, TINY, [4, 7]))[1]
     for seed, row in zip((4, 7), rows, strict=True):
         alone = Experiment(resolve(environ={}, sets=(*TINY, f"seed={seed}")))
         alone.advance(3)
@@ -88,7 +88,7 @@ def test_a_diverged_seed_fails_and_spoils_no_other(bench):
     import numpy as np
 
     with np.errstate(all="ignore"):
-        rows = bench("quality").train_group((None, (*TINY, "generator_optimizer.rate=1e38"), [0, 1]))
+        rows = bench("quality").train_group((None, (*TINY, "generator_optimizer.rate=1e38"), [0, 1]))[1]
     assert all(row[1:3] == (1.0, 0.0) for row in rows)
     summary = bench("quality").summary("x", rows)
     assert summary["passed"] == 0 and summary["interval"][0] == pytest.approx(0, abs=1e-12)

@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
+
 from minigan.training.config import Config, fields, flatten, replace, to_json
-from minigan.training.methods import METHODS, SEVERAL
+from minigan.training.methods import METHODS, SEVERAL, are_even
 from minigan.training.settings import from_json, resolve, resolve_with_sources, with_method
 
 
@@ -55,6 +57,30 @@ def test_data_wait_for_their_columns():
     assert (origins["batch"], origins["steps"]) == ("--set", "method shaped")
     several = with_method(config, sources, 2000)[0]
     assert (several.batch, several.latent.size, several.r1) == (64, 1024, SEVERAL["shaped"]["r1"])
+
+
+def test_a_density_that_is_even_between_two_ends_has_a_latent_with_ends():
+    step = "0.5*uniform(0, 1) + 0.5*uniform(1, 2.5)"
+    for target, even in {
+        "uniform(0, 1)": True, "beta(1.2, 1.1)": True, step: True,
+        "beta(2, 5)": False, "exponential(1)": False, "0.5*uniform(0, 1) + 0.5*uniform(2, 3)": False,
+        "normal([0], [1])": False, "normal(4, 1.25)": False,
+    }.items():  # fmt: skip
+        config, sources = resolve_with_sources(environ={}, sets=[f"target={target}"])
+        wanted = ("uniform", "method shaped") if even else ("normal", "default")
+        assert (config.latent.distribution, sources["latent.distribution"]) == wanted, target
+    flat = "target=uniform(0, 1)"
+    assert made(flat, "method=plain").latent.distribution == "normal"
+    assert made(flat, "latent.distribution=normal").latent.distribution == "normal"
+    rng = np.random.default_rng(0)
+    u = rng.random((2000, 1))
+    assert are_even(u) and are_even(1e308 * u) and not are_even(u[:999]) and not are_even(np.hstack([u, u]))
+    assert are_even(1e16 + 100 * u) and not are_even(1e16 + u) and not are_even(np.ones((2000, 1)))
+    assert not are_even(rng.standard_normal((2000, 1))) and are_even(1.7e308 * (2 * u - 1))
+    config, sources = resolve_with_sources(environ={}, sets=["data=x.csv"])
+    found, origins = with_method(config, sources, 1, True)
+    assert (found.latent.distribution, origins["latent.distribution"]) == ("uniform", "method shaped")
+    assert with_method(config, sources, 2, True)[0].latent.distribution == "normal"
 
 
 def test_an_order_of_one_step_of_d_can_be_asked_for():
