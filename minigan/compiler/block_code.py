@@ -11,8 +11,9 @@ from contextlib import contextmanager, nullcontext
 from minigan.compiler.block_schedule import ROWS
 from minigan.compiler.cuda_code import LANES, CudaCode
 from minigan.compiler.expressions import Lines
-from minigan.compiler.stages import TILE, base, is_tiled
+from minigan.compiler.stages import COST, TILE, base, is_tiled
 
+DEAR = 12  # as COST has it, of a term: from where on loops over terms are hardly unrolled
 GAP = 8  # elements: lanes that read a column of weights then ask other banks than their neighbours
 
 
@@ -25,6 +26,7 @@ class BlockCode(CudaCode):
               as many elements as the period says comes a gap
 
     calls     {stage: (name, how many units of work there are; None of a stage whose unit is a tile of rows)}
+    ends      the same of what concludes the sums that the schedule calls late
     """
 
     headers = ("elementwise", "lanes", "tiles")
@@ -38,8 +40,15 @@ class BlockCode(CudaCode):
             self.members = " int slab;"
         super().__init__(stages, regions)
 
+        self.ends = {stage: self._end(stage) for stage in schedule.late}
+
     def function(self, stage, name):
         return WarpFunction(self, stage, name)
+
+    def _end(self, stage):
+        end = WarpFunction(self, stage, f"end{len(self.functions)}", ends=True)
+        self.functions.append(end.text)
+        return end.name, end.units
 
     def element(self, array, at):
         """As everywhere; rows of a slot are counted from the slab's first, and gaps are left out."""
@@ -93,15 +102,19 @@ class WarpFunction(Lines):
     """One stage as a function of a warp.
 
     units  of work, each for one warp; None where that is the tile of rows that begins with `first`
+    ends   whether it concludes a sum that was taken before
     """
 
-    def __init__(self, code, stage, name):
+    def __init__(self, code, stage, name, ends=False):
         super().__init__(code, stage, name)
         self.schedule, self._changing, total = code.schedule, None, stage.total
         kind = self.schedule.regions.kind[stage]
         self.in_slabs = kind == "sums" and self.schedule.slabs > 1
         self.units = None
-        if kind == "rows":
+        if ends:
+            self.registers[total] = f"{code.sums[stage]}[i]"
+            self._map()
+        elif kind == "rows":
             self._rows(total)
         elif total is None:
             self._map()
@@ -120,7 +133,7 @@ class WarpFunction(Lines):
         what = "a tile of rows" if self.units is None else f"units: {self.units}"
         parameters = f"const Memory& m, const int {given}, const int lane"
         head = f"static __device__ __forceinline__ void {name}({parameters})"
-        about = f"// {total.op if total else 'map'} {list(stage.shape)}, {what}"
+        about = f"// {'end of ' * ends}{total.op if total else 'map'} {list(stage.shape)}, {what}"
         self.text = "\n".join([about, head, "{", *self.lines, "}\n"])
 
     @staticmethod
@@ -240,11 +253,15 @@ class WarpFunction(Lines):
             self._conclude("i", "sum", at)
 
     def _conclude(self, index, value, at):
-        """Results of a complete sum; of one over more slabs what is kept until the next."""
-        if not self.in_slabs:
+        """Results of a complete sum; of one over more slabs, or concluded later, what is kept until then."""
+        late = self.stage in self.schedule.late
+        if not self.in_slabs and not late:
             return self.results(at)
         place = f"{self.code.sums[self.stage]}[{index}]"
-        self.add(f"if (m.slab) {value} += {place};")
+        if self.in_slabs:
+            self.add(f"if (m.slab) {value} += {place};")
+        if late:
+            return self.add(f"{place} = {value};")
         with self.loop(f"if (m.slab + {self.schedule.slab} < {self.schedule.batch})"):
             self.add(f"{place} = {value};")
         with self.loop("else"):
@@ -284,11 +301,17 @@ class WarpFunction(Lines):
         elif step > 1:  # as many turns for each lane
             k = f"({k} + lane / {columns})"
         filled = [[k if name == mark else name for name in site] for site in sites]
-        if not inner:
-            self.add("#pragma unroll 8")
-        count = k.strip("()").split(" ")[0]
+        count, place = k.strip("()").split(" ")[0], len(self.lines)
         with self.loop(f"for (int {count} = {first}; {count} < {last}; {count} += {step})"):
             self._nest(node, dict(inner), filled, LANES, rows)
+        if not inner:
+            self.lines.insert(place, f"    #pragma unroll {self._turns(self.lines[place:])}")
+
+    @staticmethod
+    def _turns(lines):
+        """How many turns of a loop follow each other in code: of dear ones few, for their code is long."""
+        called = re.findall(r"\b([a-z]\w*)\(", " ".join(lines))
+        return 2 if sum(COST.get(name, 0) for name in called) >= DEAR else 8
 
     # ── products in tiles ───────────────────────────────────────────────────────────────────────────────
 

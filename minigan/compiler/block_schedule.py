@@ -2,8 +2,9 @@
 
 Rows of a batch do not know each other, so a warp takes some of them through all their stages alone: a chain.
 After a chain all threads meet, take the sums over its rows, and meet again; what needs no rows is levels, of
-which all threads do one after the other. A batch that is longer than what the block holds at once goes
-through in slabs. What a chain alone needs has a slot, memory that is laid out in the same rows as all others
+which all threads do one after the other. What is made of a sum with another sum of the same chain is made
+after it, with what needs no rows. A batch that is longer than what the block holds at once goes through in
+slabs. What a chain alone needs has a slot, memory that is laid out in the same rows as all others
 of its width: so a warp may be ahead of another, and no slot is a place that another warp still reads.
 """
 
@@ -32,11 +33,15 @@ class Slot:
 
 @dataclass
 class BlockPart:
-    """Stages between two meetings of all threads; of a chain the rows, and levels of sums over them."""
+    """Stages between two meetings of all threads; of a chain the rows, and levels of sums over them.
+
+    chain  whether it goes through the rows of a batch
+    """
 
     rows: list = field(default_factory=list)
     levels: list = field(default_factory=list)
     slots: list = field(default_factory=list)
+    chain: bool = False
     time: int = 0
 
 
@@ -44,10 +49,10 @@ class BlockSchedule:
     """The stages of a step as parts, one after the other.
 
     parts   chains (with rows) and levels of what needs no rows
+    late    {sum over rows: the chain in which it is taken}, of those that are concluded in a level after it
     batch   rows of the chains; 0 if there are none
     slab    rows that the block holds at once
     warps   of the block
-    time    {stage: when it is done}
     local   {node: its slot}
     """
 
@@ -58,13 +63,16 @@ class BlockSchedule:
         self.slab = min(-(-max(self.batch, 1) // ROWS) * ROWS, ROWS * self.warps)
         self.before = self.regions.before
         self._as_late_as_possible()
-        self.parts = []
+        self.parts, self.late = [], {}
         phases = self.regions.phase
         for phase in range(-1, max(phases.values(), default=-1) + 1):
             found = [s for s in self.regions.all if phases[s] == phase]
             inside = [s for s in found if self.regions.kind[s] != "plain"]
-            self.parts += self._in_order(self._chains(inside))
-            self.parts += [BlockPart(levels=[level]) for level in self._levels(set(found) - set(inside))]
+            chains = self._in_order(self._chains(inside))
+            late = set().union(*map(self._conclude_late, chains))
+            levels = self._levels(set(found) - set(inside) | late)
+            self._join(chains, levels)
+            self.parts += chains + [BlockPart(levels=[level]) for level in levels if level]
         self.part_of = {s: part for part in self.parts for s in part.rows + sum(part.levels, [])}
         for time, part in enumerate(self.parts):
             part.time = time
@@ -81,7 +89,7 @@ class BlockSchedule:
         return max(1, -(-self.batch // self.slab))
 
     def span(self, node):
-        """The first and the last part that needs a value."""
+        """The first and the last part that needs a value; of a sum that is taken before, from then on."""
         readers = [self.part_of[stage].time for stage, *_ in self.stages.reads.get(node, ())]
         first = self.part_of[self.stages.home[node]].time
         return first, max([first, *readers])
@@ -89,15 +97,32 @@ class BlockSchedule:
     # ── order ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _as_late_as_possible(self):
-        """Rows that only a later region needs belong to that one: they need no memory until then."""
+        """What only a later region needs belongs to it: rows need no memory until then, others no level."""
         phase, kind = self.regions.phase, self.regions.kind
         after = {stage: [] for stage in self.regions.all}
         for stage, others in self.before.items():
             for other in others:
                 after[other].append(stage)
         for stage in reversed(self.regions.all):
-            if kind[stage] == "rows" and after[stage]:
-                phase[stage] = max(phase[stage], min(phase[s] for s in after[stage]))
+            if kind[stage] != "sums" and after[stage]:
+                plain = kind[stage] == "plain"
+                latest = min(phase[s] - (plain and kind[s] != "plain") for s in after[stage])
+                phase[stage] = max(phase[stage], latest)
+
+    def _conclude_late(self, chain):
+        """The sums of a chain that are concluded with other sums of it: all of them are taken at once."""
+        late = sum(chain.levels[1:], [])
+        chain.levels = [sum(chain.levels, [])] if chain.levels else []
+        self.late.update(dict.fromkeys(late, chain))
+        return set(late)
+
+    def _join(self, chains, levels):
+        """What does not need the sums of the last chain is done beside them, but for sums in slabs."""
+        if self.slabs == 1 and chains and chains[-1].levels and levels:
+            sums = chains[-1].levels[-1]
+            free = [s for s in levels[0] if s not in self.late and not self.before[s] & set(sums)]
+            sums += free
+            levels[0] = [s for s in levels[0] if s not in free]
 
     def _chains(self, found):
         """The stages of a region that meet in rows, as parts."""
@@ -127,7 +152,7 @@ class BlockSchedule:
                 free, left = [[s for s in self.regions.all if any(s in g for g in left)]], []
             left = [g for g in left if g is not free[0]]
             rows = [s for s in free[0] if self.regions.kind[s] == "rows"]
-            parts.append(BlockPart(rows, self._levels(set(free[0]) - set(rows))))
+            parts.append(BlockPart(rows, self._levels(set(free[0]) - set(rows)), chain=True))
             done.update(free[0])
         return parts
 

@@ -55,8 +55,8 @@ class Block:
         s, plan = self.stages, self.schedule
         step, last = 16 // s.dtype.itemsize, len(plan.parts)
         self._sums = [
-            stage for part in plan.parts for level in part.levels for stage in level
-            if plan.slabs > 1 and plan.regions.kind[stage] == "sums"
+            stage for stage, kind in plan.regions.kind.items()
+            if kind == "sums" and (plan.slabs > 1 or stage in plan.late)
         ]  # fmt: skip
         self._arrays = {node: s.arrays[node] for node in s.own if node not in plan.local}
         for node in list(self._arrays):
@@ -65,8 +65,9 @@ class Block:
                 del self._arrays[node]
         wishes = [(node, _length(array), *plan.span(node)) for node, array in self._arrays.items()]
         for stage in self._sums:
-            time = plan.part_of[stage].time
-            wishes.append((stage, math.prod(stage.shape), time, time))
+            last_part = plan.part_of[stage]
+            first_part = plan.late.get(stage, last_part)
+            wishes.append((stage, math.prod(stage.shape), first_part.time, last_part.time))
         for part in plan.parts:
             for k, slot in enumerate(part.slots):
                 self._arrays[part.time, k] = slot.array
@@ -194,10 +195,10 @@ class Block:
 
     def _part(self, part):
         """The lines of a chain, or of a level."""
-        slabs = part.rows and self.schedule.slabs > 1
+        slabs = part.chain and self.schedule.slabs > 1
         lines = [*self._rows(part.rows)]
         for level in part.levels:
-            lines += self._level(level)
+            lines += self._level(level, self.code.calls if part.chain else self.code.calls | self.code.ends)
         if not slabs:
             return [f"    {line}" for line in lines]
         head = f"    for (m.slab = 0; m.slab < {self.schedule.batch}; m.slab += {self.schedule.slab}) {{"
@@ -221,15 +222,15 @@ class Block:
         yield "}"
         yield "__syncthreads();"
 
-    def _level(self, level):
+    def _level(self, level, calls):
         """The units of its stages one after the other, each by the next warp."""
-        level = sorted(level, key=lambda stage: -self.code.calls[stage][1])
-        total = sum(self.code.calls[stage][1] for stage in level)
+        level = sorted(level, key=lambda stage: -calls[stage][1])
+        total = sum(calls[stage][1] for stage in level)
         yield "#pragma unroll 1"
         yield f"for (int unit = warp; unit < {total}; unit += {self.schedule.warps}) {{"
         start, word = 0, "if"
         for stage in level:
-            name, units = self.code.calls[stage]
+            name, units = calls[stage]
             condition = (
                 f"{word} (unit < {start + units}) " if start + units < total else "else " * (start > 0)
             )

@@ -26,9 +26,10 @@ class Regions:
         self.batch = max(heights, default=0)
         self._views, self._late = {stage: [] for stage in self.all}, {stage: set() for stage in self.all}
         for leaf, readers in stages.reads.items():
-            for stage, seen, summed in readers:
+            in_terms = {stage for stage, _, summed in readers if summed}
+            for stage, seen, _ in readers:
                 self._views[stage].append((leaf, seen))
-                if not summed and leaf in stages.home:  # only once a sum is complete
+                if stage not in in_terms and leaf in stages.home:  # only once a sum is complete
                     self._late[stage].add(stages.home[leaf])
         self.kind = {stage: self._kind(stage) for stage in self.all}
         self.phase, self.before = {}, self._before()

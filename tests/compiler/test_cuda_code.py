@@ -441,7 +441,7 @@ def test_no_thread_of_a_block_races(tiny):
 
 @pytest.mark.parametrize(
     ("barrier", "which"),
-    [("__syncthreads();", 3), ("__syncthreads();", 5), ("__syncthreads();", -1), ("__syncwarp();", 3)],
+    [("__syncthreads();", 3), ("__syncthreads();", 5), ("__syncthreads();", -2), ("__syncwarp();", 3)],
 )
 def test_a_missing_barrier_is_found(tiny, barrier, which):
     """Of the block's threads, or of a warp's; some others are not needed in so small a game."""
