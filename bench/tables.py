@@ -121,6 +121,7 @@ TABLES = {  # name: (the results that it is made of, function of their contents)
     "sweeps": (("sweeps",), lambda r: rows_of(sweeps, r)),
     "native": (("native",), native.show),
     "sass": (("sass",), sass.changes),
+    "sass-large": (("sass",), sass.changes_of_large),
     "modes": (MODES, of_modes),
     "several": (("several",), lambda r: rows_of(several, r)),
     "advice": (("advice",), lambda r: rows_of(advice, r)),

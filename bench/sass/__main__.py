@@ -18,8 +18,7 @@ from copy import copy
 import numpy as np
 
 from bench.common import RESULTS, write
-from bench.sass import compiled
-from bench.sass.show import cells, show
+from bench.sass import compiled, large, show
 from bench.sass.warps import KINDS, Warps
 from minigan.backend import numpy_backend
 from minigan.compiler.executions import fuse
@@ -32,6 +31,7 @@ from minigan.training.experiment import Experiment
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 SHARED, REGISTERS, WARPS = {"sm_80": 164, "sm_90": 228, "sm_100": 228}, 65536, 64  # of a multiprocessor
+NOW, BEFORE = ("results", "large"), ("before", "large_before")  # where rows are kept
 OFF = 1e-4  # how far the model may be from the CPU after two steps, relative to an array's largest value
 
 
@@ -55,6 +55,8 @@ STEPS = {  # name: (execution, what makes the program)
     "132 of (128, 32)": ("block", lambda: benchmark_step(128, 32, 132)),
     "(128, 32), launches": ("launches", lambda: benchmark_step(128, 32)),
 }
+LARGE = {"(512, 128)": (512, 128), "(4096, 512)": (4096, 512)}  # as launches, by kinds of stages
+DRAWS = "draws"
 
 
 def device_of(architecture):
@@ -159,31 +161,48 @@ def resident(architecture, threads, registers, shared):
 
 def merged(kept, results):
     """Rows that were kept, but for those that are there anew; in the order of STEPS."""
-    found = {(row["step"], row["architecture"]): row for row in (*kept, *results)}
-    return sorted(found.values(), key=lambda row: list(STEPS).index(row["step"]))
+    order = [*STEPS, *LARGE, DRAWS]
+    found = {(row["step"], row["architecture"], row.get("piece")): row for row in (*kept, *results)}
+    return sorted(found.values(), key=lambda row: order.index(row["step"]))
+
+
+def rows_of_large(name, architecture, tools):
+    """The rows of a large step, or of draws."""
+    if name == DRAWS:
+        return [large.row_of_draws(architecture, tools)]
+    plan = fuse(benchmark_step(*LARGE[name]), "launches", numpy_backend, device_of(architecture))
+    rows = large.rows_of(name, LARGE[name][0], plan, architecture, tools)
+    if rows[0]["off"] > OFF:
+        raise SystemExit(f"{name} for {architecture}: the model is {rows[0]['off']:.1e} from the CPU")
+    return rows
 
 
 def main(arguments=None):
     """Print the table; with --write also bench/results/sass.json."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", nargs="+", default=list(STEPS), choices=list(STEPS), metavar="STEP")
+    names = [*STEPS, *LARGE, DRAWS]
+    parser.add_argument("--only", nargs="+", default=names, choices=names, metavar="STEP")
     parser.add_argument("--architectures", nargs="+", default=ARCHITECTURES, choices=ARCHITECTURES)
     parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     parser.add_argument("--before", action="store_true", help="keep them as what was before a change")
     options = parser.parse_args(arguments)
-    tools, results = compiled.find(), []
+    tools, results, of_large = compiled.find(), [], []
     for name in options.only:
-        execution, make = STEPS[name]
         for architecture in options.architectures:
+            if name not in STEPS:
+                of_large += rows_of_large(name, architecture, tools)
+                print(*show.of_pieces(of_large[-3:]), sep="\n", file=sys.stderr, flush=True)
+                continue
+            execution, make = STEPS[name]
             plan = fuse(make(), execution, numpy_backend, device_of(architecture))
             results.append(row_of(name, architecture, plan, tools))
-            print(" | ".join(map(str, cells(results[-1]))), file=sys.stderr, flush=True)
+            print(" | ".join(map(str, show.cells(results[-1]))), file=sys.stderr, flush=True)
     file, record = RESULTS / "sass.json", {"compiler": compiled.version(tools[0])}
     kept = json.loads(file.read_text()) if file.exists() else {}
-    which = "before" if options.before else "results"
-    record |= {name: kept.get(name, []) for name in ("results", "before")}
-    record[which] = merged(record[which], results)
-    print(show(record))
+    record |= {name: kept.get(name, []) for name in ("results", "before", "large", "large_before")}
+    for which, rows in zip(BEFORE if options.before else NOW, (results, of_large), strict=True):
+        record[which] = merged(record[which], rows)
+    print(show.show(record))
     if options.write:
         print(write("sass", record), file=sys.stderr)
 

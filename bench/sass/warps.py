@@ -71,6 +71,7 @@ class Warps:
     """The threads of a block, or of a whole grid where blocks share nothing, that execute one kernel.
 
     code       what `parse` makes
+    blocks     how many there are, or the numbers of those that are executed
     constants  {bank: bytes} beside bank 0
     arguments  arrays of float32 or int32 (their copies lie in global memory) and NumPy scalars
     """
@@ -78,21 +79,23 @@ class Warps:
     def __init__(self, code, architecture, threads, arguments, shared=0, blocks=1, constants=None):
         (self.code, self.labels), self.architecture = code, architecture
         self.at = {line.address: k for k, line in enumerate(self.code)}
-        self.total = threads * blocks
+        numbers = np.arange(blocks) if isinstance(blocks, int) else np.asarray(blocks)
+        self.total, self.blocks = threads * len(numbers), len(numbers)
         self.warp = np.arange(self.total) // LANES
         self.R = np.zeros((256, self.total), np.uint32)
         self.UR = np.zeros((128, self.total), np.uint32)
         self.P, self.UP = (np.zeros((8, self.total), bool) for _ in range(2))
         self.P[7] = self.UP[7] = True
         thread = np.arange(self.total) % threads
-        self.special = {"SR_TID.X": thread, "SR_CTAID.X": np.arange(self.total) // threads,
+        self.special = {"SR_TID.X": thread, "SR_CTAID.X": np.repeat(numbers, threads),
                         "SR_LANEID": thread % LANES}  # fmt: skip
         self.shared = np.full((shared + 4096) // 4, 0x7FC00000, np.uint32)
         self.local = np.zeros((64, self.total), np.uint32)
         self.constants = {n: np.frombuffer(b, np.uint8).copy() for n, b in (constants or {}).items()}
-        self._place(arguments, threads, blocks)
+        self._place(arguments, threads, int(numbers.max()) + 1)
         self.counts, self.kinds, self.waves, self.barriers = Counter(), Counter(), Counter(), 0
         self.at_count = Counter()  # {address: how often warps issued what is there}
+        self.issued, self.asked, self.pieces = np.zeros((3, self.blocks), int)  # of each block
         self._made = {}
 
     def _place(self, arguments, threads, blocks):
@@ -142,7 +145,9 @@ class Warps:
                 mask = able & (self.pc == address)
                 k = self.at[address]
                 line = self.code[k]
-                warps = int(np.logical_or.reduceat(mask, starts).sum())
+                by_block = np.logical_or.reduceat(mask, starts).reshape(self.blocks, -1).sum(1)
+                warps = int(by_block.sum())
+                self.issued += by_block
                 self.counts[line.name] += warps
                 self.at_count[address] += warps
                 self.kinds[line.kind] += warps
@@ -629,7 +634,10 @@ class Warps:
     def _sectors(self, line, address, mask, words):
         """How many pieces of 32 bytes global memory is asked for."""
         pieces = (address[:, None] + 4 * np.arange(words)).reshape(-1) // 32
-        self.waves[line.name] += np.unique(np.repeat(self.warp[mask], words) << 40 | pieces).size
+        found, each = np.unique(np.repeat(self.warp[mask], words) << 40 | pieces), self.warp[-1] + 1
+        self.waves[line.name] += found.size
+        for kept, warps in ((self.pieces, found >> 40), (self.asked, np.unique(self.warp[mask]))):
+            kept += np.bincount(warps * self.blocks // each, minlength=self.blocks)
 
     def _lds(self, line, mask):
         d, place = line.operands

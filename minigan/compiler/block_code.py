@@ -9,9 +9,9 @@ import re
 from contextlib import contextmanager, nullcontext
 
 from minigan.compiler.block_schedule import ROWS
-from minigan.compiler.cuda_code import LANES, CudaCode
+from minigan.compiler.cuda_code import CudaCode
 from minigan.compiler.expressions import Lines
-from minigan.compiler.stages import COST, TILE, base, is_tiled
+from minigan.compiler.stages import COST, LANES, TILE, base, is_tiled
 
 DEAR = 12  # as COST has it, of a term: from where on loops over terms are hardly unrolled
 GAP = 8  # elements: lanes that read a column of weights then ask other banks than their neighbours

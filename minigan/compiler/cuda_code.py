@@ -8,12 +8,8 @@ import math
 
 from minigan.backend import kernels
 from minigan.compiler.expressions import C_TYPE, Lines, literal
-from minigan.compiler.stages import MOST, TILE, is_tiled
+from minigan.compiler.stages import LANES, TILE, is_long_row, is_tiled
 
-LANES = 32  # of a warp
-LONG_ROW = (
-    128  # terms, from where on a warp sums a row: threads with a row each read far from their neighbours
-)
 FAR = 2**30  # elements from a pointer, from where on 32 bits may not do
 
 
@@ -77,7 +73,7 @@ class _Function(Lines):
             self.units = self._elements(None)
         elif is_tiled(total):
             self.units = self._tiles()
-        elif self._is_long_row(total):
+        elif is_long_row(total):
             self.units = self._elements_by_warps(total)
         else:
             self.units = self._elements(total)
@@ -102,13 +98,6 @@ class _Function(Lines):
             self.registers[total] = self._sum(total, at)
         self.results(at)
         return math.prod(self.stage.shape)
-
-    def _is_long_row(self, total):
-        """Whether each element is a sum along rows, which the lanes of a warp read side by side."""
-        x = total.inputs[0]
-        row = total.op == "matmul" and self.stage.shape[-1] == 1
-        row = row or total.op == "sum" and [a for a in total.params["axis"] if x.shape[a] > 1] == [x.ndim - 1]
-        return row and x.shape[-1] >= LONG_ROW and math.prod(self.stage.shape) * LANES < MOST
 
     def _elements_by_warps(self, total):
         """As many items for an element as a warp has lanes; the first one writes it."""

@@ -17,6 +17,10 @@ from minigan.compiler.places import padded
 
 COST = {"exp": 8, "expm1": 10, "log": 8, "logaddexp": 20, "tanh": 12, "divide": 6, "sqrt": 6, "power": 20}
 LONG, PART = 64, 16  # a sum of more terms than this may be taken in parts, none of fewer terms than that
+LONG_ROW = (
+    64  # terms, from where on a warp sums a row: threads with a row each read far from their neighbours
+)
+LANES = 32  # of a warp
 MOST = 2**30  # elements of a value: kernels count them by 32 bits
 TILE = 4  # rows and columns of a product that one thread computes
 SUMS = ("matmul", "sum", "partial", "total")
@@ -398,7 +402,7 @@ def split(graph, items, whole=()):
     whole  sums to leave alone
     """
     for node in graph.nodes:
-        if node.op not in ("matmul", "sum") or node in whole:
+        if node.op not in ("matmul", "sum") or node in whole or items > 1 and is_long_row(node):
             continue
         x = node.inputs[0]
         length = x.shape[-1] if node.op == "matmul" else x.shape[_reduced(node)[0]] if _reduced(node) else 1
@@ -411,6 +415,14 @@ def split(graph, items, whole=()):
             kind = {"shape": (parts, *node.shape), "dtype": node.dtype, "time": node.time}
             node.become("total", Node("partial", node.inputs, params, **kind))
     return graph.refresh()
+
+
+def is_long_row(node):
+    """Whether each element is a sum along a row, which the lanes of a warp read side by side."""
+    x = node.inputs[0]
+    row = node.op == "matmul" and node.shape[-1] == 1 and (x.op != "mT" or x.shape[-2] == 1)
+    row = row or node.op == "sum" and [a for a in node.params["axis"] if x.shape[a] > 1] == [x.ndim - 1]
+    return row and x.shape[-1] >= LONG_ROW and node.size * LANES < MOST
 
 
 def count_of(node):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.sass import __main__ as sass
-from bench.sass import compiled, show
+from bench.sass import compiled, large, show
 from bench.sass.warps import UnknownInstructionError, Warps, parse
 from minigan.backend import numpy_backend
 from minigan.compiler.executions import fuse
@@ -114,6 +114,20 @@ def test_words_of_one_bank_are_asked_for_one_after_the_other():
     """Threads write words that are 32 apart."""
     warps = run_total(text=TOTAL.replace("LEA R3, R9, UR4, 0x2", "LEA R3, R9, UR4, 0x7"), shared=2**13)
     assert (warps.waves["STS"], warps.waves["LDS"]) == (64, 32)
+
+
+def test_what_each_block_issues_is_counted_apart():
+    """The second of three, of two warps each: what it asks of memory is the same."""
+    arguments = [np.zeros(1, "float32"), np.arange(100, dtype="float32"), np.int32(100)]
+    warps = Warps(parse(TOTAL), "sm_90", 64, arguments, 256, blocks=[0, 2]).run()
+    assert warps.issued.tolist() == [BY_HAND] * 2
+    assert (warps.asked.tolist(), warps.pieces.tolist()) == ([2 * 2 + 1] * 2, [3 * 4 + 1 + 1] * 2)
+
+
+def test_one_block_stands_for_those_with_as_many_items():
+    """Three whole blocks, and one of which a part has work; or blocks that go round once more than others."""
+    assert large.samples(3 * 128 + 5, 4) == {1: 3, 3: 1}
+    assert sum(large.samples(5 * 128, 3).values()) == 3 and len(large.samples(5 * 128, 3)) == 2
 
 
 def test_an_unknown_instruction_is_named():

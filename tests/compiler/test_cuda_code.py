@@ -381,7 +381,7 @@ def test_the_arrays_of_the_first_step_are_freed(device):
 
 
 def test_long_rows_of_launches_are_summed_by_warps(device, monkeypatch):
-    monkeypatch.setattr(cuda_code, "LONG_ROW", 4)
+    monkeypatch.setattr(stages, "LONG_ROW", 4)
     program = check(device, "launches", penalties=(), sizes=((1, 5, 1), (5, 1)))
     assert "sum_over_lanes(sum, 1);" in program.plan.source
 

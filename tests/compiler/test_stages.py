@@ -11,7 +11,7 @@ from minigan.compiler.expressions import EXPRESSION
 from minigan.compiler.graph import Node, UnplannableError, is_ufunc
 from minigan.compiler.passes.replica_groups import replicas_of
 from minigan.compiler.shadow import stages_of
-from minigan.compiler.stages import Target, base
+from minigan.compiler.stages import Target, base, is_long_row
 from minigan.engine import primitives as P
 from minigan.engine.autodiff import assign, filled
 from minigan.engine.tensor import Tensor, constant
@@ -103,6 +103,20 @@ def test_outer_products_are_elementwise_and_long_sums_of_few_results_taken_in_pa
     assert operations == {"partial", "total"}
     (partial,) = (stage for stage in stages.stages if stage.total and stage.total.op == "partial")
     assert partial.shape == (6, 1, 4)
+
+
+def test_long_rows_are_not_taken_in_parts():
+    """A warp sums each; along columns, and where there is one thread, nothing changes."""
+    x, out = numbers(8, 80), {n: filled(numbers(n, 1), 0.0) for n in (8, 80)}
+
+    def step(x, w):
+        assign(out[8], x @ w + P.mean(x, axis=(-1,)))
+        assign(out[80], P.mT(x) @ out[8])
+
+    program = recorded(step, x, numbers(80, 1), state={str(n): t for n, t in out.items()})
+    found = stages_of(program, numpy_backend, ANY)
+    assert [stage.total.op for stage in found.stages if stage.total] == ["matmul", "sum", "matmul"]
+    assert [is_long_row(stage.total) for stage in found.stages if stage.total] == [True, True, False]
 
 
 @pytest.mark.parametrize(

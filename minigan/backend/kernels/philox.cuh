@@ -230,24 +230,31 @@ __device__ __forceinline__ void philox_fill_one(T* out, const unsigned* keys, un
     const Index block = i % blocks, replica = i / blocks % replicas, step = i / blocks / replicas;
     const uint2 key = make_uint2(keys[2 * replica], keys[2 * replica + 1]);
     const uint4 words = philox_words(unsigned(block), stream, first_step + step, key);
-    T made[N];
+    alignas(16) T made[N];
     if (NORMAL && !columns)
         Philox<T>::normals(words, made);
     else
         Philox<T>::uniforms(words, made);
+    Index element = block * N, outer = element / inner, inside = element % inner;
+    T* const all = out + (size_t)step * replicas * size;
+    if (!columns && inner % N == 0 && (size_t)out % 16 == 0) {  // as one piece of memory
+        struct alignas(16) Numbers { T made[N]; };
+        T* const there = all + (outer * replicas + replica) * inner + inside;
+        *reinterpret_cast<Numbers*>(there) = *reinterpret_cast<Numbers*>(made);
+        return;
+    }
     #pragma unroll
-    for (int k = 0; k < N; k++) {
-        const Index element = block * N + k, outer = element / inner;
+    for (int k = 0; k < N; k++, element++) {
         if (element < size && columns) {
-            const Index n = inner / columns, row = element % inner / columns;
+            const Index n = inner / columns, row = inside / columns;
             const uint4 shuffle = philox_words(unsigned(outer * columns + element % columns), stream + 65536u,
                                                first_step + step, key);
             const double place = rn_add(double(philox_shuffled(unsigned(row), unsigned(n), shuffle)), double(made[k]));
             const double level = rn_div(place, double(n));
             made[k] = NORMAL ? philox_quantile<T>(level) : T(level);
         }
-        if (element < size)
-            out[(size_t)step * replicas * size + (outer * replicas + replica) * inner + element % inner] = made[k];
+        if (element < size) all[(outer * replicas + replica) * inner + inside] = made[k];
+        if (++inside == inner) inside = 0, outer++;
     }
 }
 
