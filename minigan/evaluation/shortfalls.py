@@ -6,6 +6,7 @@ of what chance makes of them, is looked up on a map of the target: where it has 
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -69,8 +70,6 @@ class Map:
 
 def map_of(distribution: Any) -> Map:
     """The map of a distribution of one feature, or of its data."""
-    from scipy.signal import find_peaks
-
     rows = len(distribution.values) if isinstance(distribution, Empirical) else CELLS * ROWS
     cells = min(CELLS, rows // ROWS)
     if cells < 5:
@@ -79,7 +78,7 @@ def map_of(distribution: Any) -> Map:
     width = np.diff(bounds)
     # where rounded values repeat a cell has no width, which is no dense place
     width = np.maximum(width, max(0.5 * float(np.median(width)), 1e-12 * float(np.ptp(bounds))))
-    valleys = find_peaks(np.log(width), prominence=math.log(VALLEY))[0]
+    valleys = _peaks(np.log(width), math.log(VALLEY))
     gaps = [k for k in valleys if width[k] > VALLEY * max(width[k - 1], width[k + 1])]
     low, high = (float(q) for q in distribution.quantile(np.array([0.0, 1.0])))
     last = (bounds[0] - low) * 2, (high - bounds[-1]) * 2  # half cells
@@ -102,9 +101,8 @@ def shortfall_of(sample: np.ndarray, target: Any) -> Shortfall:
     size = n * len(target.values) / (n + len(target.values)) if data else n
     if data and (tied := _ties(target.values, size)):
         return tied
-    found = map_of(target)
-    points = target.quantile(LEVELS)
-    expected, seen = target.cdf(points), np.searchsorted(x, points, side="right") / n
+    found, points, expected = _known(target)
+    seen = np.searchsorted(x, points, side="right") / n
     z = _in_units_of_chance(seen - expected, expected, size)
     worst = int(z.argmax())
     least = max(SHARE * float(z[worst]), 3.0)
@@ -135,6 +133,40 @@ def shortfall_of_rows(sample: np.ndarray, real: np.ndarray, names: tuple[str, ..
 def _in_units_of_chance(difference: np.ndarray, share: np.ndarray, size: float) -> np.ndarray:
     z: np.ndarray = np.abs(difference) / np.sqrt(np.maximum(share * (1 - share), 0.25 / size) / size)
     return z
+
+
+def _known(target: Any) -> tuple[Map, np.ndarray, np.ndarray]:
+    """The map of a target, and points of it with their cumulated shares; of a distribution made once."""
+    if isinstance(target, Empirical):  # which is large, and never comes again
+        return _looked_up.__wrapped__(target)
+    try:
+        return _looked_up(target)
+    except TypeError:  # a part of it cannot be hashed
+        return _looked_up.__wrapped__(target)
+
+
+@lru_cache(maxsize=8)  # the runs of a sweep have few targets
+def _looked_up(target: Any) -> tuple[Map, np.ndarray, np.ndarray]:
+    points = target.quantile(LEVELS)
+    return map_of(target), points, target.cdf(points)
+
+
+def _peaks(a: np.ndarray, prominence: float) -> list[int]:
+    """Where a is higher than on both sides, by so much beside the deepest place on the way to what is higher.
+
+    Of a plateau its middle; ends are no peaks. ``scipy.signal.find_peaks`` has the same, and takes most of a
+    second to import.
+    """
+    found, rises = [], np.flatnonzero(np.diff(a, prepend=-np.inf) != 0)  # the first place of each plateau
+    heights = a[rises]
+    for k in range(1, len(rises) - 1):
+        top = heights[k]
+        if heights[k - 1] < top > heights[k + 1]:
+            sides = heights[:k][::-1], heights[k + 1 :]
+            lowest = max(side[: np.argmax(np.append(side, np.inf) > top)].min() for side in sides)
+            if top - lowest >= prominence:
+                found.append(int(rises[k] + rises[k + 1] - 1) // 2)
+    return found
 
 
 def _ties(values: np.ndarray, size: float) -> Shortfall | None:
