@@ -116,12 +116,17 @@ class NumpyCode:
         values = [value for _, value in inputs]
         copies = [COPY.format(value, target=self.name(a)) for a, value in inputs]
         body = "\n".join(f"            {line}" for line in [*copies, *lines])
-        bound = {name: x for name, x in self.names.items() if not isinstance(x, Scalar)}
+        bound = [name for name, x in self.names.items() if not isinstance(x, Scalar)]
         head = f"        for {', '.join(values) or '_'}{',' * (len(values) == 1)} in batches:"
         source = f"def bind({', '.join(bound)}):\n    def run(batches):\n{head}\n{body}\n    return run\n"
         space = {}
         exec(compile(source, "<plan>", "exec"), space)
-        run = space["bind"](**bound)
+        self._bind = space["bind"]
+        return self.bind(self.names)
+
+    def bind(self, names):
+        """The lines that were compiled last, with these objects under their names."""
+        run = self._bind(**{name: x for name, x in names.items() if not isinstance(x, Scalar)})
         run.code = self  # for those who look inside: minigan explain
         return run
 

@@ -7,6 +7,7 @@ are in passes/; memory.py says where each value lives, and numpy_code.py writes 
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from minigan.compiler import numpy_code
@@ -14,7 +15,7 @@ from minigan.compiler.graph import Graph, build, owner_of
 from minigan.compiler.memory import Memory
 from minigan.compiler.passes.merge import batch, layers, stack
 from minigan.compiler.passes.products import bias, bias_gradients, dots, factors
-from minigan.compiler.passes.replica_groups import Part, run_groups, sizes
+from minigan.compiler.passes.replica_groups import Mould, Part, Replicas, run_groups, sizes
 from minigan.compiler.passes.row_blocks import cut
 from minigan.compiler.passes.simplify import columns, fold
 
@@ -89,14 +90,14 @@ class Plan:
         self.groups, self.threads = [], 1
         if len(ranges) > 1:
             self.threads = threads
-            parts = [Part(program, first, last, count) for first, last in ranges]
-            self.groups = [Plan(part, passes) for part in parts]
+            shares = [Replicas(first, last, count) for first, last in ranges]
+            self.groups = _groups(program, shares, passes)
             self.graph, self.memory, self.code = (
                 self.groups[0].graph,
                 self.groups[0].memory,
                 self.groups[0].code,
             )
-            self.run = run_groups(parts, [plan.run for plan in self.groups], threads)
+            self.run = run_groups(shares, [plan.run for plan in self.groups], threads)
             return
         self.graph = build(program)
         self.graph.threads = threads
@@ -125,3 +126,17 @@ class Plan:
 
         groups = f", the first of {len(self.groups)} groups of replicas" if self.groups else ""
         return box(f"Plan: {len(self)} lines of NumPy code{groups}", code_table(str(self).splitlines()))
+
+
+def _groups(program, shares, passes):
+    """The plans of all groups of replicas: one is made of each size, if the others can be moulded like it."""
+    groups, moulds = [], {}
+    for share in shares:
+        first, mould = moulds.get(len(share), (0, None))
+        if mould is not None:
+            groups.append(mould.moved(share.first - first))
+            continue
+        groups.append(Plan(Part(program, share), passes))
+        with suppress(LookupError):
+            moulds[len(share)] = share.first, Mould(program, groups[-1], share.count)
+    return groups

@@ -11,7 +11,7 @@ from numpy.lib.array_utils import byte_bounds
 
 from minigan import backend
 from minigan.compiler.graph import VIEWS, UnplannableError, build
-from minigan.compiler.passes.replica_groups import Part, replica_axis, replicas_of
+from minigan.compiler.passes.replica_groups import Part, Replicas, replica_axis, replicas_of
 from minigan.compiler.passes.simplify import fold
 from minigan.compiler.stages import Stages
 
@@ -114,7 +114,7 @@ def stages_of(program, home, target):
     shadow = Shadow(program, home)
     count = replicas_of(shadow) if target.by_replica else 1
     externals = _externals(shadow, count)
-    part = Part(shadow, 0, 1, count, shared=True) if count > 1 else shadow
+    part = Part(shadow, Replicas(0, 1, count), shared=True) if count > 1 else shadow
     graph = fold(build(part))
     known = VIEWS | {"load", "store", "constant", "matmul", "sum"} | set(target.functions)
     if not {node.op for node in graph.nodes} <= known:

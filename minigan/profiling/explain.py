@@ -15,7 +15,7 @@ import numpy as np
 
 from minigan.compiler import planner
 from minigan.compiler.capture import Program, capture
-from minigan.compiler.passes.replica_groups import Part, sizes
+from minigan.compiler.passes.replica_groups import Part, Replicas, sizes
 from minigan.engine.tensor import constant
 from minigan.errors import ConfigError
 from minigan.machine import available_memory, limited, set_threads
@@ -338,7 +338,7 @@ def _stages(
     """The plan without passes, and after each of them in turn; with the time of planning with all, in µs."""
     ranges, count = sizes(program, threads) if passes else ([(0, 1)], 1)
     low, high = ranges[0]
-    first = Part(program, low, high, count) if len(ranges) > 1 else program
+    first = Part(program, Replicas(low, high, count)) if len(ranges) > 1 else program
     stages, took, shared = [], 0.0, threads if first is program else 1
     for k in range(len(passes) + 1):
         started = time.perf_counter()

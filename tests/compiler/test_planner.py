@@ -729,6 +729,8 @@ def test_groups_of_replicas_have_the_bits_of_all_at_once(monkeypatch, threads, r
     monkeypatch.setattr(replica_groups, "CACHE", 64)
     apart, received = run(threads=threads)
     assert len(together.plan.groups) == 0 and len(apart.plan.groups) > 1
+    planned = [group for group in apart.plan.groups if isinstance(group, Plan)]
+    assert len(planned) < len(apart.plan.groups)  # the others are moulded like one of their size
     for name in expected:
         np.testing.assert_array_equal(received[name], expected[name], err_msg=name)
 

@@ -4,12 +4,36 @@ Replicas do not know each other, so a group runs many steps before the next one 
 has in one piece; and threads need not wait for each other within a block of steps.
 """
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from minigan import backend
+from minigan.compiler.numpy_code import SUM, Scalar
 from minigan.compiler.passes.row_blocks import Worker, run_shared
 
 CACHE = 2**17  # bytes of the largest value of a group, some ten of which are in use at a time
+
+
+class Replicas:
+    """Some neighbours among so many replicas: the first, and the one after the last."""
+
+    def __init__(self, first, last, count):
+        self.first, self.last, self.count = first, last, count
+
+    def __len__(self):
+        return self.last - self.first
+
+    def take(self, array):
+        """These replicas of an array; all of one that does not know of replicas."""
+        axis = replica_axis(array.shape, self.count)
+        return array if axis is None else array[(slice(None),) * axis + (slice(self.first, self.last),)]
+
+    def shape(self, shape):
+        """The shape of ``take`` of an array of that shape."""
+        axis = replica_axis(shape, self.count)
+        return shape if axis is None else (*shape[:axis], len(self), *shape[axis + 1 :])
 
 
 class Part:
@@ -18,11 +42,11 @@ class Part:
     shared  whether inputs that all replicas are given are the same arrays too
     """
 
-    def __init__(self, program, first, last, count, shared=False):
+    def __init__(self, program, replicas, shared=False):
         # Else they have a buffer in each part: threads are not at the same step.
-        common = [] if shared else [a for a in program.inputs if replica_axis(a.shape, count) is None]
+        common = [] if shared else [a for a in program.inputs if replica_axis(a.shape, replicas.count) is None]
         shared = {id(a): (a.copy(), a) for a in common}
-        self._range, self._count, self._arrays = slice(first, last), count, dict(shared)
+        self._replicas, self._arrays = replicas, dict(shared)
         self.state = {}  # it has no replicas to divide further
         self.constants = {id(self._slice(a)): self._slice(a) for a in program.constants.values()}
         self.inputs = [self._slice(a) for a in program.inputs]
@@ -30,25 +54,105 @@ class Part:
         self.instructions = []
         for i in program.instructions:
             inputs = [x if isinstance(x, (int, float)) else self._slice(x) for x in i.inputs]
-            params = {key: self._shape(v) if key == "shape" else v for key, v in i.params.items()}
+            params = {key: replicas.shape(v) if key == "shape" else v for key, v in i.params.items()}
             if i.is_view and id(backend.owner(i.output)) in shared:  # of the copy
                 self._arrays[id(i.output)] = i.kernel(np, *inputs, **params), i.output
             self.instructions.append(i._replace(inputs=inputs, params=params, output=self._slice(i.output)))
 
     def _slice(self, array):
         # With the array, which is kept alive, so that its id stays its own.
-        return self._arrays.setdefault(id(array), (self.take(array), array))[0]
+        return self._arrays.setdefault(id(array), (self._replicas.take(array), array))[0]
 
-    def _shape(self, shape):
-        axis = replica_axis(shape, self._count)
-        if axis is None:
-            return shape
-        return (*shape[:axis], self._range.stop - self._range.start, *shape[axis + 1 :])
 
-    def take(self, array):
-        """The replicas of this part of an input."""
-        axis = replica_axis(array.shape, self._count)
-        return array if axis is None else array[(slice(None),) * axis + (self._range,)]
+class Moved:
+    """The plan of a group as another group of as many replicas has it: the same lines on its own memory.
+
+    memory  of the group that was planned: as large, at another place
+    """
+
+    def __init__(self, plan, run):
+        self.graph, self.memory, self.code, self.run = plan.graph, plan.memory, plan.code, run
+
+    def __str__(self):
+        return str(self.graph)
+
+
+class Place(NamedTuple):
+    """Where an array of a plan lies: so many bytes after the start of the memory of the program, or of its own.
+
+    step  bytes to that of the next replica
+    """
+
+    memory: np.ndarray
+    own: bool
+    start: int
+    step: int
+
+
+class Mould:
+    """What makes plans like one of a group, for groups of as many replicas: planning would take far longer.
+
+    What lies in memory of the program that has an axis of replicas lies so many of its steps farther on; what
+    the lines name beside the program's memory is the plan's own, and copied.
+
+    Raises:  LookupError – where that is not sure: of lines that hide what they use, as those of threads
+    """
+
+    def __init__(self, program, plan, count):
+        self.plan, self._places, memories = plan, {}, _memories(program, count)
+        for name, x in plan.code.names.items():
+            if isinstance(x, np.ndarray):
+                self._places[name] = _place(x, memories)
+            elif not isinstance(x, (np.ufunc, np.generic, Scalar)) and x not in (np.dot, SUM):
+                raise LookupError
+
+    def moved(self, by):
+        """The plan of the group so many replicas farther on."""
+        bytes_of, names = {}, dict(self.plan.code.names)
+        for name, (memory, own, start, step) in self._places.items():
+            a = names[name]
+            if id(memory) not in bytes_of:
+                seen = memory.reshape(-1).view("uint8")
+                bytes_of[id(memory)] = _copy(seen) if own else seen
+            names[name] = np.ndarray(a.shape, a.dtype, bytes_of[id(memory)], start + by * step, a.strides)
+            names[name].flags.writeable = a.flags.writeable
+        return Moved(self.plan, self.plan.code.bind(names))
+
+
+def _memories(program, count):
+    """(first byte, byte after the last, memory, {steps from one replica to the next in it}) of the program."""
+    found = {}
+    called = (a for i in program.instructions for a in (i.output, *i.inputs))
+    for a in (*program.inputs, *program.returned, *called):
+        if isinstance(a, np.ndarray):
+            owner, axis = backend.owner(a), replica_axis(a.shape, count)
+            steps = found.setdefault(id(owner), (*byte_bounds(owner), owner, set()))[3]
+            steps |= set() if axis is None else {a.strides[axis]}
+    return list(found.values())
+
+
+def _place(a, memories):
+    """Where an array lies.    Raises:  LookupError – where that is not sure"""
+    low, high = byte_bounds(a)
+    memory, own, step = backend.owner(a), True, 0
+    for first, last, owner, steps in memories:
+        if first < high and low < last:
+            if not (first <= low and high <= last and len(steps) <= 1):
+                raise LookupError
+            memory, own, step = owner, False, max(steps, default=0)
+    if not memory.flags.c_contiguous:
+        raise LookupError
+    start = a.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
+    return Place(memory, own, start, step)
+
+
+def _copy(memory):
+    """A copy at the same place of its page."""
+    space = np.empty(memory.nbytes + 4096, "uint8")
+    start = (memory.ctypes.data - space.ctypes.data) % 4096
+    copy = space[start : start + memory.nbytes]
+    copy[...] = memory
+    return copy
 
 
 def replica_axis(shape, count):
@@ -95,13 +199,13 @@ def sizes(program, threads):
     return list(zip(edges[:-1], edges[1:], strict=True)), count
 
 
-def run_groups(parts, runs, threads):
+def run_groups(shares, runs, threads):
     """run(batches) of all groups: each thread takes its groups one after the other, through all batches."""
     workers = [Worker() for _ in range(threads - 1)]
 
     def share(k, batches):
-        for part, run in list(zip(parts, runs, strict=True))[k::threads]:
-            run([[part.take(a) for a in arrays] for arrays in batches])
+        for replicas, run in list(zip(shares, runs, strict=True))[k::threads]:
+            run([[replicas.take(a) for a in arrays] for arrays in batches])
 
     def run(batches):
         batches = list(batches)
