@@ -3,12 +3,14 @@
     python -m bench.sweeps [--runs 512] [--eval-samples 100 1000 10000]
 
 Evaluations and the verdict are what the run costs alone as well; the rest is directories, settings, networks,
-checkpoints and records. Recording the step counts as a step: once per structure. Last, the wall time of the
+checkpoints and records. Recording the step counts as a step: once per structure. Then the wall time of the
 whole sweep with a process for each processor, as the command has it for so many runs: steps, recording and
-the start of the processes are in it.
+the start of the processes are in it. Last, that of the command as a person types it: with the imports, the
+plan, the tables, the figure and the lines about progress.
 """
 
 import argparse
+import subprocess
 import sys
 import tempfile
 import time
@@ -25,9 +27,11 @@ from minigan.training.steps import Steps
 
 STEPS = 5
 PARTS = {"steps": ((Steps, "advance"),), "evaluations": ((Observer, "row"), (trainer, "verdict"))}
-TIMES = ("evaluations_ms", "rest_ms", "evaluations_wall_ms", "rest_wall_ms", "whole_wall_ms")
+TIMES = (
+    "evaluations_ms", "rest_ms", "evaluations_wall_ms", "rest_wall_ms", "whole_wall_ms", "command_wall_ms",
+)  # fmt: skip
 HEADER = ("values of an evaluation", "evaluations, ms", "the rest, ms", "evaluations, wall", "the rest, wall",
-          "all, in processes, wall")  # fmt: skip
+          "all, in processes, wall", "the command, wall")  # fmt: skip
 
 
 def now():
@@ -47,11 +51,24 @@ def clocked(function, spent):
     return timed
 
 
-def planned(runs, eval_samples, folder):
-    """The directory of a sweep that is to run."""
+def plan_of(runs, eval_samples, folder):
+    """The file that describes the sweep."""
     plan = Path(folder) / "plan.toml"
     plan.write_text(f'[set]\nsteps = {STEPS}\neval_samples = {eval_samples}\n[vary]\nseed = "0:{runs}"\n')
-    return create(folder, read_sweep(plan))
+    return plan
+
+
+def planned(runs, eval_samples, folder):
+    """The directory of a sweep that is to run."""
+    return create(folder, read_sweep(plan_of(runs, eval_samples, folder)))
+
+
+def typed(runs, eval_samples, folder):
+    """Milliseconds of wall time a run, of the command in a process of its own, from its start to its end."""
+    plan, began = plan_of(runs, eval_samples, folder), time.perf_counter()
+    command = [sys.executable, "-m", "minigan", "sweep", plan, "--out", folder]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return 1000 * (time.perf_counter() - began) / runs
 
 
 def whole(runs, eval_samples, folder):
@@ -104,7 +121,11 @@ def main(arguments=None):
     with tempfile.TemporaryDirectory() as folder:
         measure(2, 100, folder)  # imports
         for size in options.eval_samples:
-            times = [*measure(options.runs, size, folder), whole(options.runs, size, folder)]
+            times = [
+                *measure(options.runs, size, folder),
+                whole(options.runs, size, folder),
+                typed(options.runs, size, folder),
+            ]
             results.append({"eval_samples": size, **dict(zip(TIMES, times, strict=True))})
     print(f"{options.runs} runs of {STEPS} steps, a run beside them, of processor and wall; {cores()} cores")
     print(table(HEADER, [cells(result) for result in results]))

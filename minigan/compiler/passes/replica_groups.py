@@ -44,7 +44,9 @@ class Part:
 
     def __init__(self, program, replicas, shared=False):
         # Else they have a buffer in each part: threads are not at the same step.
-        common = [] if shared else [a for a in program.inputs if replica_axis(a.shape, replicas.count) is None]
+        common = (
+            [] if shared else [a for a in program.inputs if replica_axis(a.shape, replicas.count) is None]
+        )
         shared = {id(a): (a.copy(), a) for a in common}
         self._replicas, self._arrays = replicas, dict(shared)
         self.state = {}  # it has no replicas to divide further
