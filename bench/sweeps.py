@@ -107,7 +107,7 @@ def measure(runs, eval_samples, folder):
 
 def cells(result):
     """The cells of one size of evaluations."""
-    return (result["eval_samples"], *(f"{result[name]:.1f}" for name in TIMES))
+    return (result["eval_samples"], *(f"{result[name]:.1f}" if name in result else "–" for name in TIMES))
 
 
 def main(arguments=None):
