@@ -122,7 +122,7 @@ class Mould:
 
 
 def _memories(program, count):
-    """(first byte, byte after the last, memory, {steps from one replica to the next in it}) of the program."""
+    """(first byte, byte after the last, memory, {steps from one replica to the next}) of what it names."""
     found = {}
     called = (a for i in program.instructions for a in (i.output, *i.inputs))
     for a in (*program.inputs, *program.returned, *called):
