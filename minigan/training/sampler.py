@@ -122,7 +122,9 @@ def _in_long_rows(network: Network, x: np.ndarray) -> np.ndarray:
             several = math.gcd(len(x), 64)
             wide = x.reshape(len(x) // several, several * layer.m)
             wide += np.tile(b, several)
-        x = layer.activation(Tensor(x)).memory
+        activation = layer.activation
+        plain = getattr(activation, "plain", False)  # NumPy's function of its name, which may write over x
+        x = activation.bind(np)(x, x) if plain else activation(Tensor(x)).memory
     return x
 
 

@@ -80,9 +80,10 @@ class Moved:
 
 
 class Place(NamedTuple):
-    """Where an array of a plan lies: so many bytes after the start of the memory of the program, or of its own.
+    """Where an array of a plan lies: so many bytes after the start of some memory.
 
-    step  bytes to that of the next replica
+    own   whether that is the plan's own, and not the program's
+    step  bytes to the same of the next replica
     """
 
     memory: np.ndarray
