@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.engine.tensor import Tensor, constant
+from minigan.engine.tensor import Primitive, Tensor, constant
 from minigan.gan.objectives import objective as objective_called
 from minigan.nn.network import Network
 from minigan.training.config import Config
@@ -122,9 +122,11 @@ def _in_long_rows(network: Network, x: np.ndarray) -> np.ndarray:
             several = math.gcd(len(x), 64)
             wide = x.reshape(len(x) // several, several * layer.m)
             wide += np.tile(b, several)
-        activation = layer.activation
-        plain = getattr(activation, "plain", False)  # NumPy's function of its name, which may write over x
-        x = activation.bind(np)(x, x) if plain else activation(Tensor(x)).memory
+        φ = layer.activation
+        if isinstance(φ, Primitive) and φ.plain:  # NumPy's function of its name, which may write over x
+            φ.bind(np)(x, x)
+        else:
+            x = φ(Tensor(x)).memory
     return x
 
 
