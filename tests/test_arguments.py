@@ -77,7 +77,7 @@ def test_whole_numbers():
         arguments.whole("x", np.int64(0))
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("given", "meant"),
     [("Tanh", "tanh"), ("leakyrelu", "leaky_relu"), ("swish", "silu"), ("softmax", ""), ("qqq", ""), ("", ""),
      ("x" * 10**5, "")],

@@ -306,7 +306,7 @@ def test_what_is_executed_is_names_and_calls_alone(trained):
     assert [found for source in seen["plans"] for found in strange(source)] == []
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "line", ["a0.b", "__import__('os')", "a1[...] = 'x'", "import os", "open(a0)", "[a for a in a0]"]
 )
 def test_a_strange_line_is_found(line):

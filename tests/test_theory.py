@@ -66,7 +66,7 @@ def test_a_row_names_what_exists(tag):
     assert numbers and all(list((ROOT / "examples").glob(f"{number}_*.py")) for number in numbers)
 
 
-@pytest.mark.parametrize("tag", ROWS)
+@pytest.mark.rows("tag", ROWS)
 def test_the_source_and_an_example_cite_the_tag(tag):
     def cites(path):
         text = path.read_text(encoding="utf-8")

@@ -73,7 +73,7 @@ def fake(version="14.2.0", available=False, error=None, driver=0, count=1):
     return cp
 
 
-@pytest.mark.parametrize(("cp", "says"), [
+@pytest.mark.rows(("cp", "says"), [
     (fake("13.6.0"), "CuPy 13.6.0 is too old, 14 is needed.*pip install"),
     (fake("9.0.0b1"), "too old"),
     (fake(error=CUDARuntimeError(35)), "finds no GPU: no NVIDIA driver was found; install it"),

@@ -262,7 +262,7 @@ def test_normal_quantiles(dtype, worst):
 # Strata
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 100, 256])
+@pytest.mark.rows("n", [1, 2, 3, 5, 8, 100, 256])
 def test_a_shuffle_is_one_and_its_places_and_pairs_are_uniform(n):
     """8000 shuffles; chi-squared of a few places, and of how far two rows end apart, 1e-7 each."""
     words = np.random.default_rng(n).integers(0, 2**32, (4, 8000, 1, 1), np.uint32)

@@ -71,7 +71,7 @@ def test_the_backend_is_read_off_the_array(backend):
     assert type(a) is backend.array_type
 
 
-@pytest.mark.parametrize("value", [[1.0], 1.0, np.float64(1.0), "x", None, np.ma.masked_array([1.0])])
+@pytest.mark.rows("value", [[1.0], 1.0, np.float64(1.0), "x", None, np.ma.masked_array([1.0])])
 def test_what_is_no_array_of_a_backend_is_refused(value):
     with pytest.raises(
         TypeError, match=f"{type(value).__name__} is not an array of a loaded backend .*minigan.constant"

@@ -59,7 +59,7 @@ def test_the_command_prints_writes_draws_and_compares(bench):
         assert (code, out) == (2, "") and "is there already" in err and "--replace" in err
 
 
-@pytest.mark.parametrize(("arguments", "code", "said"), [
+@pytest.mark.rows(("arguments", "code", "said"), [
     (["--backend", "strict"], 2, "simulated device"), (["--only", "gem"], 2, "no 'gem'"),
     (["--sizes", "8"], 2, "batch,width"), (["--sizes", "0,8"], 2, "batch,width"),
     (["--sizes", "8,9999999"], 2, "batch,width"), (["--figure", "a.jpg"], 2, ".png"),

@@ -28,7 +28,7 @@ ENVIRON = {key: value for key, value in os.environ.items() if not key.startswith
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.rows("command", COMMANDS)
 def test_every_command_explains_itself(minigan_, command):
     for flag in ("--help", "-h"):
         code, out, err = minigan_(command, flag)
@@ -59,7 +59,7 @@ def test_nothing_asked_shows_the_help_and_is_a_usage_error(minigan_):
     assert code == 2 and "Commands:" in out + err
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("arguments", "says"),
     [
         (["tran"], "train"),

@@ -91,7 +91,7 @@ def test_eval_with_a_bar_to_pass(minigan_, files, trained, sentence):
     assert minigan_("eval", trained, "--require-ks", "0.9999")[0] == 5
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("arguments", "code"),
     [
         (["one.csv"], 2), (["absent.csv"], 2), (["absent.csv", "--target", "normal(0,1)"], 3), (["three.csv",

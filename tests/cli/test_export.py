@@ -16,7 +16,7 @@ def test_an_export_is_opened_by_numpy_alone(minigan_, place, trained):
     assert minigan_("export", trained, "--npz", "model.npz", "-q") == (0, "", "")
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("arguments", "code"),
     [
         (["RUN"], 2), (["RUN", "--npz", "a.csv"], 2), (["--npz", "a.npz"], 2),

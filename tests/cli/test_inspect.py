@@ -86,7 +86,7 @@ def test_a_name_that_leads_nowhere_is_damage(minigan_, place, trained, text):
     assert "\x1b" not in out + err
 
 
-@pytest.mark.parametrize("subject", ["absent", "", "a\0b", ".", "x" * 5000, __file__])
+@pytest.mark.rows("subject", ["absent", "", "a\0b", ".", "x" * 5000, __file__])
 def test_what_is_no_checkpoint_is_refused(minigan_, subject):
     code, out, err = minigan_("inspect", subject)
     assert code == 3 and out == "" and err.startswith("error: ") and err.count("\n") == 1

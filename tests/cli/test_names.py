@@ -3,7 +3,7 @@
 import pytest
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("arguments", "says"),
     [
         (["comprae", "runs"], "there is no command 'comprae'; did you mean 'compare'?"),

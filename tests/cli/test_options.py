@@ -45,7 +45,7 @@ def said(minigan_, place):
 # ── spellings of --set
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("option", "value", "settings"),
     [
         ("--batch", "64", {"batch": 64}), ("--objective", "Hinge", {"objective": "hinge"}),
@@ -79,7 +79,7 @@ def test_each_has_an_option_and_sets_what_exists(minigan_):
         assert f"--{key}" in options and set(names) <= fields().keys()
 
 
-@pytest.mark.parametrize(("arguments", "source"), [
+@pytest.mark.rows(("arguments", "source"), [
     (("--seed", "x"), "from --seed"), (("--lr", "0"), "from --lr"), (("--batch", "1"), "from --batch"),
     (("--steps", "1k"), "from --steps; write 1e3"),
     (("--dtype", "half"), "from --dtype; did you mean 'float32'"),
@@ -155,7 +155,7 @@ def test_a_command_without_the_option_is_shown_the_set(said):
     assert "--set 'target=normal(0,1)'" in said("explain", "normal(0,1)")
 
 
-@pytest.mark.parametrize(("arguments", "says"), [
+@pytest.mark.rows(("arguments", "says"), [
     (("--target", "d.csv"), "write --data d.csv"), (("--set", "target=d.csv"), "write --data d.csv"),
     (("--target", "ring8"), "write minigan train ring8"),
     (("--data", "normal(0,1)"), "write --target 'normal(0,1)'"),
@@ -176,7 +176,7 @@ def test_a_name_is_still_the_nearest_preset(said):
 # ── options that a command does not have
 
 
-@pytest.mark.parametrize(("arguments", "offer"), [
+@pytest.mark.rows(("arguments", "offer"), [
     ("train --gpu", "--device cuda?"), ("train --cuda", "--device cuda?"),
     ("train --cpu", "--device cpu?"), ("train --no-cuda", "--device cpu?"),
     ("train --epochs 3", "--steps?"), ("train --iterations=3", "--steps?"),
@@ -228,7 +228,7 @@ def test_every_offered_option_exists():
 # ── numbers and choices of options, and what else is written
 
 
-@pytest.mark.parametrize(("arguments", "says"), [
+@pytest.mark.rows(("arguments", "says"), [
     ("sample RUN -n 10k", "'10k' is no whole number; write 10e3"),
     ("sample RUN -n 1.000", "write 1000 without marks"),
     ("sample RUN -n x", "'x' is no whole number"), ("sample RUN -n true", "'true' is no whole number"),
@@ -254,7 +254,7 @@ def test_a_choice_of_an_option_is_taken_in_any_case(minigan_):
     assert minigan_("graph", "--player", "d", "--set", "batch=2")[0] == 0
 
 
-@pytest.mark.parametrize(("arguments", "says"), [
+@pytest.mark.rows(("arguments", "says"), [
     (("help",), "minigan --help"), (("run",), "write minigan train"), (("generate",), "write minigan sample"),
     (("evaluate",), "write minigan eval"), (("list",), "write minigan compare"),
     (("plots",), "choose one of animate"),

@@ -56,7 +56,7 @@ def test_samples_have_the_names_of_the_data(minigan_, tiny, place, one_object):
     assert minigan_("eval", "new.csv", "--data", "t.csv")[0] == 0
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("arguments", "code"),
     [
         (["nowhere"], 3), ([""], 3), ([__file__], 3), ([os.path.dirname(__file__)], 3), (["RUN", "-o",

@@ -49,7 +49,7 @@ BAD_SETTINGS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("setting", BAD_SETTINGS)
+@pytest.mark.rows("setting", BAD_SETTINGS)
 def test_a_bad_value_is_refused_before_any_work(minigan_, place, setting, sentence):
     code, out, err = minigan_("train", "--set", setting)
     assert code == 2 and out == ""
@@ -62,7 +62,7 @@ def test_values_that_exclude_each_other_are_refused(minigan_, place, sentence):
     assert code == 2 and "once" in sentence(err) and list(place.iterdir()) == []
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("name", "text"),
     [
         ("absent.toml", None), ("a.toml", "steps = "), ("a.toml", "steps = 'x'"), ("a.json", "{"), ("a.json",
@@ -180,7 +180,7 @@ BAD_DATA = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", BAD_DATA)
+@pytest.mark.rows("name", BAD_DATA)
 def test_bad_data_are_refused(minigan_, tiny, files, place, name, sentence):
     code, out, err = minigan_("train", *tiny, "--data", files / name)
     assert code == 3 and out == ""

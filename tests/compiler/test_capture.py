@@ -103,7 +103,7 @@ def test_a_captured_game_is_the_eager_game_bit_for_bit(backend, dtype, options):
     assert np.isfinite(captured.generator.parameters.flat.numpy()).all()
 
 
-@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+@pytest.mark.rows("optimizer", sorted(OPTIMIZERS))
 def test_every_optimiser_replays(backend, optimizer):
     eager, captured = (game_of(backend, "float32", optimizer) for _ in range(2))
     (first, *rest) = batches(backend, "float32", 5)
@@ -253,7 +253,7 @@ def test_a_program_may_have_no_inputs(backend):
 
 
 # ── many steps at once
-@pytest.mark.parametrize("passes", [(), EXACT, PASSES], ids=["none", "exact", "all"])
+@pytest.mark.rows("passes", [(), EXACT, PASSES])
 def test_each_is_a_loop_over_the_first_axis(backend, passes):
     """Bitwise, whatever the plan; from tensors or arrays, of one step or many, in parts or at once."""
     looped, at_once = (game_of(backend, "float32", "adam", penalties=[R1(1.0)]) for _ in range(2))

@@ -281,7 +281,7 @@ def test_other_shapes_and_dtypes(backend, values, dtype, words):
     assert program(lift(backend, [5.0, 6.0])).numpy().tolist() == [10.0, 12.0]
 
 
-@pytest.mark.parametrize(("value", "said"), [(1.0, "float"), ([1.0, 2.0], "list"), (None, "0")])
+@pytest.mark.rows(("value", "said"), [(1.0, "float"), ([1.0, 2.0], "list"), (None, "0")])
 def test_what_is_no_array(backend, value, said):
     program = capture(lambda x: x * 2.0, lift(backend, [1.0, 2.0]))
     with pytest.raises(CaptureError, match=f"called with {said}"):
@@ -295,7 +295,7 @@ def test_another_device():
         program(backends.get("strict").array(np.ones(2)))
 
 
-@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.rows("count", [0, 1, 3])
 def test_another_number_of_inputs(backend, count):
     program = capture(lambda x, y: x * y, lift(backend, [1.0]), lift(backend, [1.0]))
     with pytest.raises(CaptureError, match=f"captured with 2 inputs, called with {count}"):

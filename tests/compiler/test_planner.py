@@ -110,7 +110,7 @@ LEFT_ALONE = {  # because a bit would change
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", LEFT_ALONE)
+@pytest.mark.rows("name", LEFT_ALONE)
 def test_fold_keeps_every_bit(name):
     step, left = LEFT_ALONE[name]
     assert operations(agree(stateless(step), two, (fold,), exact=True)) == left
@@ -215,7 +215,7 @@ def the_matrix_turned():
     return lambda x: x[:, :2] @ P.mT(p["W0"]) + p["b0"], {"flat": p.flat}
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "make", [elsewhere, of_another_layer, moved_in_between, needed_twice, without_a_batch, the_matrix_turned]
 )
 def test_bias_needs_the_next_row_of_the_same_time(make):
@@ -277,8 +277,8 @@ def normalised(p, x, y):
     return network(x) * network(y)
 
 
-@pytest.mark.parametrize("f", [centred, centred_between_layers, normalised])
-@pytest.mark.parametrize("passes", [(fold, batch), PASSES], ids=["batch", "all"])
+@pytest.mark.rows("f", [centred, centred_between_layers, normalised])
+@pytest.mark.rows("passes", [(fold, batch), PASSES])
 def test_a_mean_over_the_batch_keeps_the_halves_apart(f, passes):
     agree(judged(f), two, passes)
 

@@ -209,12 +209,12 @@ def test_no_method_is_accused(method):
     same_with_and_without(dtype="float32", **method)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.rows("objective", OBJECTIVES)
 def test_no_objective_is_accused(objective):
     same_with_and_without(objective=objective, dtype="float64")
 
 
-@pytest.mark.parametrize(  # each once at least
+@pytest.mark.rows(  # each once at least
     ("optimizer", "activation"),
     [(list(OPTIMIZERS)[k % len(OPTIMIZERS)], activation) for k, activation in enumerate(ACTIVATIONS)],
 )

@@ -345,7 +345,7 @@ def test_assign_writes_the_value(backend):
     np.testing.assert_array_equal(x.numpy(), [5.0, 6.0])
 
 
-@pytest.mark.parametrize(("values", "dtype", "words"), [
+@pytest.mark.rows(("values", "dtype", "words"), [
     ([1.0], "float64", r"assign writes float64\[2\]; received float64\[1\]"),
     ([[1.0, 2.0]], "float64", r"float64\[2\]; received float64\[1, 2\]"),
     ([1.0, 2.0], "float32", r"float64\[2\]; received float32\[2\]"),

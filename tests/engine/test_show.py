@@ -115,9 +115,7 @@ def test_dot_is_well_formed_and_has_the_nodes_and_edges(example):
     )
 
 
-@pytest.mark.parametrize(
-    "name", ['a "quoted" name', "a<b>", "{curly}", "back\\slash", "ends with \\", "Größe σ"]
-)
+@pytest.mark.rows("name", ['a "quoted" name', "a<b>", "{curly}", "back\\slash", "ends with \\", "Größe σ"])
 def test_dot_survives_any_name(example, name):
     x, _, y = example
     assert len(check_dot(as_dot(y, {name: x}))) == 9

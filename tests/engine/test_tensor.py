@@ -48,13 +48,13 @@ def test_item_and_float_read_one_element(backend):
         assert bool(t) is True
 
 
-@pytest.mark.parametrize("read", [lambda x: x.item(), float, bool], ids=["item", "float", "bool"])
+@pytest.mark.rows("read", [lambda x: x.item(), float, bool])
 def test_reading_many_elements_as_one_is_refused_with_the_shape(x, read):
     with pytest.raises(ValueError, match=r"one element; this one has shape \(2, 3\)"):
         read(x)
 
 
-@pytest.mark.parametrize(("use", "words"), [
+@pytest.mark.rows(("use", "words"), [
     (np.asarray, r"implicitly; use tensor\.numpy\(\)"), (np.array, r"implicitly; use tensor\.numpy\(\)"),
     (np.exp, r"NumPy's exp takes arrays.* use minigan\.exp$"), (np.sum, r"NumPy's sum .* use minigan\.sum$"),
     (np.mean, r"NumPy's mean .* use minigan\.mean$"), (lambda x: np.add(x, 1.0), r"use minigan\.add$"),
@@ -158,7 +158,7 @@ def test_a_comparison_reads_a_value_so_capture_refuses_it():
         capture(step, np.ones((2, 1)))
 
 
-@pytest.mark.parametrize("use", [iter, list, lambda x: 1.0 in x, lambda x: [*x]])
+@pytest.mark.rows("use", [iter, list, lambda x: 1.0 in x, lambda x: [*x]])
 def test_a_tensor_is_no_sequence(x, use):
     with pytest.raises(TypeError, match="no sequence; take t.0., t.1."):
         use(x)
@@ -169,7 +169,7 @@ def test_assignment_to_elements_is_refused(x):
         x[0] = 1.0
 
 
-@pytest.mark.parametrize("change", [
+@pytest.mark.rows("change", [
     operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.imatmul, operator.ipow,
 ])  # fmt: skip
 def test_augmented_assignment_is_refused_with_both_ways_out(x, change):
@@ -358,7 +358,7 @@ def test_an_index_is_integers_and_slices(key):
         variable(np.ones((2, 3)))[key]
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "key", [0, -1, slice(1, None), (0, 1), (..., 0), (slice(None), -1), ..., (), slice(None, None, -1)]
 )
 def test_indexing_is_numpys(x, key):

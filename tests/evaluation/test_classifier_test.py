@@ -137,7 +137,7 @@ def test_sizes_and_shares():
     assert judged(a, b, steps=5, widths=()).n_test == 300  # logistic regression on the features
 
 
-@pytest.mark.parametrize(("a", "b", "arguments", "message"), [
+@pytest.mark.rows(("a", "b", "arguments", "message"), [
     (np.zeros((20, 2)), np.zeros((20, 3)), {}, "as many features are compared; received 2 and 3"),
     (np.zeros(9), np.zeros(20), {}, r"first sample needs rows \(n, p\), at least 10"),
     (np.zeros(20), np.zeros((2, 3, 4)), {}, "second sample needs rows"),

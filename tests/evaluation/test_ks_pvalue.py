@@ -38,7 +38,7 @@ def test_the_one_sided_integral_is_the_sum(n, z):
     assert ks_pvalue._one_sided(d, n) == pytest.approx(float(special.smirnov(n, d)), rel=1e-12)
 
 
-@pytest.mark.parametrize("n", [5, 50, 1000, 1001, 10**6, 10**9, 10**12])
+@pytest.mark.rows("n", [5, 50, 1000, 1001, 10**6, 10**9, 10**12])
 def test_one_sample_p_values_fall_across_every_switch(n):
     switches = [1 / (2 * n), 2 / math.sqrt(n), 0.5]
     d = np.array([s * (1 + e) for s in switches for e in (-1e-2, -1e-4, -1e-6, 1e-6, 1e-4, 1e-2)])
@@ -76,7 +76,7 @@ def test_every_p_value_of_small_samples_is_the_count(n):
             assert ks_pvalue.two_sample(reach, n, m) == pytest.approx(exact, rel=1e-13)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("n", "m", "d"),
     [
         (10, 5000, 0.88),

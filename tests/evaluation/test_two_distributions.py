@@ -29,7 +29,7 @@ CLOSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("p", "q", "ks", "w1", "w2"), CLOSED)
+@pytest.mark.rows(("p", "q", "ks", "w1", "w2"), CLOSED)
 def test_distances_are_those_in_closed_form(p, q, ks, w1, w2):
     p, q = parse(p), parse(q)
     for a, b in ((p, q), (q, p)):

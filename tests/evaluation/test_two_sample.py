@@ -78,7 +78,7 @@ def test_without_left_limits_a_step_function_counts_as_continuous():
     assert ks_one_sample(a, lambda x: Empirical(a).cdf(x)).statistic == 0.5
 
 
-@pytest.mark.parametrize("n, m", [(1, 1), (2, 5), (7, 7), (10, 25), (40, 30), (100, 37)])
+@pytest.mark.rows("n, m", [(1, 1), (2, 5), (7, 7), (10, 25), (40, 30), (100, 37)])
 def test_two_sample_p_values_equal_scipys_exact(n, m):
     rng = np.random.default_rng(n * m)
     for shift in (0, 0.3, 1, 3):

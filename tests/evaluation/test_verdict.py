@@ -678,7 +678,7 @@ def test_a_third_test_joins_those_of_features_with_half_of_the_level():
         judge_two_sample(a[:, 0], b[:, 0], rng, 10).joined_by(Measure("judge", 0.5, 0.5, GuessTail(300)))
 
 
-@pytest.mark.parametrize(("successes", "count"), [(0, 1), (1, 1), (0, 40), (3, 10), (40, 40), (17, 23)])
+@pytest.mark.rows(("successes", "count"), [(0, 1), (1, 1), (0, 40), (3, 10), (40, 40), (17, 23)])
 def test_the_interval_of_a_share_is_wilsons(successes, count):
     expected = binomtest(successes, count).proportion_ci(0.95, method="wilson")
     assert wilson(successes, count) == pytest.approx(expected, abs=1e-5)  # z is 1.96, not 1.959964

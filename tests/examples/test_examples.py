@@ -94,7 +94,7 @@ def test_without_a_picture_nothing_is_left(name, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.rows("name", EXAMPLES)
 def test_an_example_does_nothing_when_it_is_read(name, capsys):
     runpy.run_path(str(EXAMPLES[name]))
     assert capsys.readouterr().out == ""

@@ -97,7 +97,7 @@ def test_data_have_the_bits_of_their_file(place, rows):
     assert sorted(file.name for file in place.iterdir()) == ["rows.npy", "runs"]
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("what", "settings", "target", "start"),
     [
         (None, {}, TARGET, None),
@@ -111,7 +111,6 @@ def test_data_have_the_bits_of_their_file(place, rows):
         (Path("own.toml"), {}, "uniform(0, 1)", None),
         ("normal(0, 1)", {"preset": "hinge"}, "normal(0, 1)", "hinge"),
     ],
-    ids=str,
 )
 def test_what_is_meant_is_found_out(place, what, settings, target, start):
     from minigan.front.configuration import request_of
@@ -140,7 +139,7 @@ def test_a_file_of_numbers_is_data_and_a_preset_of_data_can_have_a_target(place)
         assert own.config.data == "list" and own.data.values.tolist() == [[1], [2], [4]] and own.ours
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("arguments", "settings", "error", "said"),
     [
         (("norml(0, 1)",), {}, ConfigError, "did you mean"),
@@ -169,7 +168,6 @@ def test_a_file_of_numbers_is_data_and_a_preset_of_data_can_have_a_target(place)
         ((TARGET,), {"data": [1.0, 2.0]}, ConfigError, "received the first argument, data"),
         ((TARGET,), {"device": "tpu"}, ConfigError, "device is one of"),
     ],
-    ids=lambda value: str(value)[:20] if isinstance(value, (dict, str)) else "-",
 )
 def test_what_is_refused_is_said_in_a_sentence(place, arguments, settings, error, said):
     with pytest.raises(error) as caught:

@@ -64,7 +64,7 @@ def test_samples_with_a_label_are_judged_by_class():
         mg.eval({"x": rows[:, 0], "kind": list("ab") * 1000}, mixture)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("samples", "against", "error"),
     [
         ([1.0, 2.0, 3.0], "ring8", ConfigError),
@@ -75,7 +75,6 @@ def test_samples_with_a_label_are_judged_by_class():
         ([1.0, np.nan], "normal(0, 1)", DataError),
         ("absent.csv", "normal(0, 1)", DataError),
     ],
-    ids=str,
 )
 def test_what_cannot_be_judged_is_refused(samples, against, error):
     with pytest.raises(error) as caught:

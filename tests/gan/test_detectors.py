@@ -154,7 +154,7 @@ def test_a_good_run_has_no_findings():
     assert diagnose(course()) == () and names(course()) == []
 
 
-@pytest.mark.parametrize("name", FAILING)
+@pytest.mark.rows("name", FAILING)
 def test_each_failure_is_named_with_its_step_its_numbers_and_a_remedy(name):
     found = diagnose(course(200, FAILING[name]), modes=8)
     finding = found[-1]
@@ -167,7 +167,7 @@ def test_each_failure_is_named_with_its_step_its_numbers_and_a_remedy(name):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FAILING)
+@pytest.mark.rows("name", FAILING)
 def test_a_passing_phase_is_no_failure(name):
     if name != "diverged":
         assert names(course(0, FAILING[name], until=700)) == []  # it got better
@@ -177,7 +177,7 @@ def test_a_passing_phase_is_no_failure(name):
     assert names(once) == []
 
 
-@pytest.mark.parametrize("name", FAILING)
+@pytest.mark.rows("name", FAILING)
 def test_what_is_missing_shows_nothing(name):
     rows = course(200, FAILING[name])
     for gone in (None, math.nan, "text", [1]):

@@ -344,7 +344,7 @@ VARIANTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("objective", "r1", "r2"), VARIANTS)
+@pytest.mark.rows(("objective", "r1", "r2"), VARIANTS)
 def test_the_vector_field_of_the_dirac_gan(backend, objective, r1, r2):
     dirac = Dirac(backend, objective=objective, penalties=(R1(r1), R2(r2)))
     for θ in (-3.0, -0.4, 0.0, 1.0, 2.5):
@@ -715,7 +715,7 @@ def test_players_of_other_replicas_or_of_the_same_parameters_are_refused(backend
         built(backend, G=both, D=both)
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu"])
+@pytest.mark.rows("name", ["sigmoid", "tanh", "relu"])
 def test_a_discriminator_that_ends_in_an_activation_is_refused(backend, name):
     """Probabilities into a loss that applies σ again: it would train, badly and silently."""
     layers = (Dense(1, 4, activation("tanh")), Dense(4, 1, activation(name)))
@@ -726,7 +726,7 @@ def test_a_discriminator_that_ends_in_an_activation_is_refused(backend, name):
         built(backend, D=D)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("g_sizes", "d_sizes"), [((2, 4, 2), (1, 4, 1)), ((2, 4, 2), (3, 4, 1)), ((2, 4, 1), (1, 4, 2))]
 )
 def test_networks_that_do_not_fit_are_refused(backend, g_sizes, d_sizes):

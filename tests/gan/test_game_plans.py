@@ -130,8 +130,8 @@ def test_every_penalty(name):
     check(penalties=[PENALTIES[name](0.5)])
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("replicas", [0, 2])
+@pytest.mark.rows("optimizer", OPTIMIZERS)
+@pytest.mark.rows("replicas", [0, 2])
 def test_every_optimiser(optimizer, replicas):
     check(optimizer=optimizer, replicas=replicas)
 

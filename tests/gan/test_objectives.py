@@ -364,7 +364,7 @@ def curve(f, a):
     return f(constant(np.asarray(a, "float64"))).numpy()
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.rows("name", GENERATORS)
 def test_the_curves_are_minus_t_and_its_convex_conjugate(name):
     """real = −T, fake = f*(T) = sup_u (u T − f(u)), found by a search over u."""
     o, f = OBJECTIVES[name], GENERATORS[name]
@@ -377,7 +377,7 @@ def test_the_curves_are_minus_t_and_its_convex_conjugate(name):
         assert curve(o.fake, [a]).item() == pytest.approx(-found.fun, rel=1e-9, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", sorted(set(GENERATORS) - {"total_variation"}))
+@pytest.mark.rows("name", sorted(set(GENERATORS) - {"total_variation"}))
 def test_at_the_best_t_is_the_slope_of_f(name):
     o = OBJECTIVES[name]
     p, q = random_densities()[:, :20, 0]
@@ -399,7 +399,7 @@ def mpf_generator(name):
     }[name]
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.rows("name", GENERATORS)
 def test_the_value_is_minus_q_f_of_the_ratio(name):
     p, q = random_densities()[:, :, 0]
     expected = [-b * GENERATORS[name](a / b) for a, b in zip(p, q, strict=True)]
@@ -452,7 +452,7 @@ def test_alpha_of_one_and_one_is_the_gan_in_all_curves():
             np.testing.assert_array_equal(curve(getattr(ours, side), a), curve(getattr(its, side), a))
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("d", "g"), [(0.0, 1.0), (1e-300, 1.0), (1.0, -2.0), (-math.inf, 1.0), (math.nan, 1.0), (1.0, math.nan)]
 )
 def test_alphas_that_are_not_positive_are_refused(d, g):
@@ -461,7 +461,7 @@ def test_alphas_that_are_not_positive_are_refused(d, g):
 
 
 # ── by name ───────────────────────────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("text", "name"),
     [
         ("hinge", "hinge"),
@@ -646,8 +646,8 @@ def exact():
     return {t: np.array([exact_bce(a, t) for a in LOGITS]).T for t in (0.0, 0.3, 1.0)}
 
 
-@pytest.mark.parametrize("label", [0.0, 0.3, 1.0])
-@pytest.mark.parametrize("as_tensor", [False, True])
+@pytest.mark.rows("label", [0.0, 0.3, 1.0])
+@pytest.mark.rows("as_tensor", [False, True])
 def test_bce_against_mpmath(backend, exact, label, as_tensor):
     """Relative, in both tails: at a = 100 and t = 1 it is e⁻¹⁰⁰, not 0."""
     a = variable(backend.array(np.array(LOGITS)))
@@ -658,7 +658,7 @@ def test_bce_against_mpmath(backend, exact, label, as_tensor):
     np.testing.assert_allclose(grad(loss, [a])[0].numpy(), slope, rtol=1e-14, atol=1e-307)
 
 
-@pytest.mark.parametrize("label", [0.0, 0.3, 1.0])
+@pytest.mark.rows("label", [0.0, 0.3, 1.0])
 def test_bce_in_float32(backend, exact, label):
     keep = [i for i, a in enumerate(LOGITS) if np.float32(a) == a]
     a = variable(backend.array(np.array(LOGITS, "float32")[keep]))

@@ -48,7 +48,7 @@ def test_through_a_network_against_differences(backend):
     np.testing.assert_allclose(gradient_penalty(D(x_), x_).item(), (slopes**2).sum(axis=1).mean(), rtol=1e-8)
 
 
-@pytest.mark.parametrize("name", ["tanh", "silu", "softplus", "sigmoid", "elu", "leaky_relu"])
+@pytest.mark.rows("name", ["tanh", "silu", "softplus", "sigmoid", "elu", "leaky_relu"])
 def test_its_gradient_in_ds_parameters_against_central_differences(backend, name):
     """The second order that R1 and R2 live on; to order 2 of the penalty where the activation is smooth."""
     rng = np.random.default_rng(5)
@@ -156,7 +156,7 @@ def test_a_flat_discriminator_of_the_game_trains_on(backend):
     assert all(np.isfinite(g.numpy()).all() for g in grad(penalty, D.parameters, unreached="zeros"))
 
 
-@pytest.mark.parametrize("norm", [0.0, 1.0, 2.0])
+@pytest.mark.rows("norm", [0.0, 1.0, 2.0])
 def test_through_a_network_against_differences_of_any_slope(backend, norm):
     D = mlp((3, 8, 8, 1), rngs=np.random.default_rng(15), backend=backend, dtype="float64")
     x = np.random.default_rng(16).standard_normal((6, 3))

@@ -84,7 +84,7 @@ def test_posterior_where_densities_underflow_or_vanish():
             posterior(bad)
 
 
-@pytest.mark.parametrize("K", [1, 2, 5])
+@pytest.mark.rows("K", [1, 2, 5])
 def test_log_sum_exp_and_its_gradient(backend, K):
     a = np.random.default_rng(1).normal(size=(3, 7, K)) * 10
     x = variable(backend.array(a))
@@ -262,8 +262,8 @@ def test_the_published_fit_of_the_o_rings(model):
     assert model.predict_proba([[31.0]])[0, 1] == pytest.approx(0.9996, abs=5e-5)  # the cold morning
 
 
-@pytest.mark.parametrize("K", [2, 3, 4])
-@pytest.mark.parametrize("weight_decay", [0.0, 0.05])
+@pytest.mark.rows("K", [2, 3, 4])
+@pytest.mark.rows("weight_decay", [0.0, 0.05])
 def test_the_gradient_vanishes_at_the_fit(K, weight_decay):
     """The loss is convex, so Zᵀ(p − t)/n + λW = 0, written out by hand, is all there is to show."""
     X, y = rows(500, K, seed=7, scales=(1, 2, 0.5, 1)[:K])
@@ -324,8 +324,8 @@ def test_separable_classes_end_finite_with_a_warning():
     assert unique.score(X, [0, 0, 1, 1]) == 1.0
 
 
-@pytest.mark.parametrize("model", [LogisticRegression, SoftmaxRegression])
-@pytest.mark.parametrize("x", [[-1, 1], [-3, -1, 1, 3], [-10, -1, 1, 10], [-1e3, -1, 1, 1e3], [-3, 0, 0, 3]])
+@pytest.mark.rows("model", [LogisticRegression, SoftmaxRegression])
+@pytest.mark.rows("x", [[-1, 1], [-3, -1, 1, 3], [-10, -1, 1, 10], [-1e3, -1, 1, 1e3], [-3, 0, 0, 3]])
 def test_separable_classes_have_one_answer_which_is_symmetric(model, x):
     """p at the centre was 0.567 for ±1 and ±3: that of the steps taken, of which no other number knew."""
     X = np.array(x, float)[:, None]

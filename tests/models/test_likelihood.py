@@ -153,8 +153,8 @@ def test_fits_that_have_no_answer_are_refused():
         fit_by_gradient(np.ones((3, 2)))
 
 
-@pytest.mark.parametrize("scale", [1.0, 1e160, 1e-160, 1e300])
-@pytest.mark.parametrize("draw", ["cauchy", "lognormal", "normal"])
+@pytest.mark.rows("scale", [1.0, 1e160, 1e-160, 1e300])
+@pytest.mark.rows("draw", ["cauchy", "lognormal", "normal"])
 def test_a_fit_by_gradient_ends_at_the_maximum(draw, scale):
     """Of 1000 Cauchy values it gave sd 26.98 where 39.19 is the maximum: Adam was still on its way."""
     rng = np.random.default_rng(0)
@@ -177,7 +177,7 @@ def test_a_fit_that_does_not_arrive_is_refused(monkeypatch):
 closest = cache(closest_normal)  # several tests look at the same one
 
 
-@pytest.mark.parametrize("name", F_DIVERGENCES)
+@pytest.mark.rows("name", F_DIVERGENCES)
 def test_the_divergences_are_what_the_objectives_say(name):
     """A GAN's value at its best discriminator is minus the divergence of the same name."""
     x = np.linspace(-14, 16, 600_001)

@@ -51,7 +51,7 @@ def test_distribution_mean_and_variance(name):
     assert abs(z) < 6.0
 
 
-@pytest.mark.parametrize("shape", [(5, 5), (9, 4), (4, 9), (1, 6), (6, 1), (1, 1)])
+@pytest.mark.rows("shape", [(5, 5), (9, 4), (4, 9), (1, 6), (6, 1), (1, 1)])
 def test_orthogonal_rows_or_columns(shape):
     w = orthogonal(np.random.default_rng(12), shape)
     assert w.shape == shape
@@ -76,7 +76,7 @@ def test_the_distribution_of_orthogonal_is_wrong_without_the_sign():
     assert stats.kstest(draws, stats.uniform(-1.0, 2.0).cdf).pvalue < ALPHA
 
 
-@pytest.mark.parametrize("name", INITIALIZERS)
+@pytest.mark.rows("name", INITIALIZERS)
 def test_the_generator_decides(name):
     draw = INITIALIZERS[name]
     first, again, other = (draw(np.random.default_rng(seed), (3, 4)) for seed in (1, 1, 2))

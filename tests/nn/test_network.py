@@ -47,7 +47,7 @@ def test_structure_and_start(backend, dtype):
         np.testing.assert_array_equal(arrays[f"{i}.b"], np.zeros((1, shape[1]), dtype))
 
 
-@pytest.mark.parametrize("name", INITIALIZERS)
+@pytest.mark.rows("name", INITIALIZERS)
 def test_every_initializer_reaches_the_weights(name):
     network = mlp((3, 4, 1), rngs=np.random.default_rng(4), initializer=name, dtype="float64")
     np.testing.assert_array_equal(

@@ -149,7 +149,7 @@ def test_trajectories_of_pytorch(backend, key, cls, rate, options):
     np.testing.assert_allclose(path, expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("beta1", [0.0, 0.5, 0.9])
+@pytest.mark.rows("beta1", [0.0, 0.5, 0.9])
 def test_adams_first_step_is_the_sign_of_the_gradient(backend, beta1):
     """m̂ = g and v̂ = g² at t = 1, whatever β: so the step is α g / (|g| + ε)."""
     g = np.array([1e-8, -1e-3, 0.0, -2.0, 1e4, -1e8])
@@ -373,7 +373,7 @@ def test_an_optimiser_of_ones_own_changes_its_parts_and_keeps_those_of_all(backe
             setattr(optimizer, name, getattr(SGD(parameters_of(backend, np.zeros(6)), 0.1), name))
 
 
-@pytest.mark.parametrize("shape", [mean, lambda g: g.numpy(), lambda g: None], ids="sum array none".split())
+@pytest.mark.rows("shape", [mean, lambda g: g.numpy(), lambda g: None])
 def test_a_direction_has_a_number_for_each_parameter(backend, shape):
     """The sum of all moved each parameter alike, without a word."""
     parameters = parameters_of(backend, np.zeros(6))

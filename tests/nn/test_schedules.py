@@ -69,7 +69,7 @@ def test_an_exponential_to_zero_is_refused(final):
         Schedule("exponential", STEPS, final=final)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("options", "says"),
     [
         ({"name": "step"}, "one of constant, linear, cosine, exponential; received 'step'"),
@@ -102,8 +102,8 @@ def iterates(dtype="float64", replicas=(), steps=STEPS):
     return (5.0 + np.cumsum(rng.standard_normal((steps, *replicas, 6)), axis=0) * 0.1).astype(dtype)
 
 
-@pytest.mark.parametrize("start", [0.0, 0.5, 0.999])
-@pytest.mark.parametrize("replicas", [(), (2,)])
+@pytest.mark.rows("start", [0.0, 0.5, 0.999])
+@pytest.mark.rows("replicas", [(), (2,)])
 def test_tail_is_the_mean_of_the_iterates_since_the_start(backend, start, replicas):
     θ = iterates(replicas=replicas)
     path = averaged(backend, Averaging("tail", STEPS, start=start)(T), θ, replicas)

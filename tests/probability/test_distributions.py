@@ -221,7 +221,7 @@ def test_student_at_the_ends_of_its_range():
     assert math.isnan(Mixture((0.5, 0.5), (Normal(), StudentT(1))).mean)
 
 
-@pytest.mark.parametrize("dof", [0.3, 0.5, 1, 2, 2.5, 10, 1e3])
+@pytest.mark.rows("dof", [0.3, 0.5, 1, 2, 2.5, 10, 1e3])
 def test_student_quantiles_down_to_the_smallest_levels(dof):
     distribution, u = StudentT(dof), 10.0 ** -np.array([1, 3, 10, 15, 20, 50, 80])
     assert distribution.cdf(distribution.quantile(u)) == pytest.approx(u, rel=1e-9)

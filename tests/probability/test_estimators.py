@@ -157,7 +157,7 @@ def test_estimates_do_not_depend_on_the_unit(scale):
     assert js_histogram(x * scale, y * scale) == pytest.approx(js_histogram(x, y), abs=1e-9)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("estimate", "says"),
     [
         (lambda x: kl_knn(x, x + 0.1, k=1.5), "k is a whole number ≥ 1; received 1.5"),

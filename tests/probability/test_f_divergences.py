@@ -110,7 +110,7 @@ def test_f_divergences_meet_the_other_routes(p, q):
         assert f_divergence(name, p, q) == pytest.approx(f_divergence(name, q, p), rel=1e-9), name
 
 
-@pytest.mark.parametrize("name", F)
+@pytest.mark.rows("name", F)
 def test_an_f_divergence_is_0_only_between_equal_distributions(name):
     p = parse("0.3*normal(-1, 0.5) + 0.7*laplace(2, 1.4)")
     assert 0 <= f_divergence(name, p, p) < 1e-30

@@ -246,7 +246,7 @@ def test_a_wrong_text_is_refused(text, complaint):
         parse(text)
 
 
-@pytest.mark.parametrize("size", [3, 129, 4.5, math.inf, -math.inf, math.nan])
+@pytest.mark.rows("size", [3, 129, 4.5, math.inf, -math.inf, math.nan])
 def test_an_image_has_a_whole_number_of_pixels(size):
     with pytest.raises(ValueError, match="a size from 4 to 128 pixels, a whole number; received"):
         GalaxyImages(size)

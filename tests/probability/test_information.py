@@ -192,7 +192,7 @@ def test_the_multivariate_form():
 
 
 # ── quadrature ──────────────────────────────────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "p, q",
     [
         ((0, 1), (1000, 1)),

@@ -35,7 +35,7 @@ def test_scalars_keep_no_dimension():
     assert host(3).shape == () and host(np.float32(0.5)) == 0.5
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "x, message",
     [
         ([], "is empty"),

@@ -59,7 +59,7 @@ def scipys(distribution):
 
 
 # ── the ring's trap ─────────────────────────────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize("modes", [1, 2, 3, 7, 8, 25])
+@pytest.mark.rows("modes", [1, 2, 3, 7, 8, 25])
 def test_a_ring_has_distinct_centres_of_equal_weight_at_equal_distances(modes):
     distribution = ring(modes, 2, 0.02)
     assert distribution.centres.shape == (modes, 2) and distribution.weights == (1 / modes,) * modes

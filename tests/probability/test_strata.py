@@ -126,7 +126,7 @@ SEVERAL = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("text", SEVERAL)
+@pytest.mark.rows("text", SEVERAL)
 def test_of_several_features(text):
     """Each row has the distribution: energy at one place against independent draws; and means vary less."""
     distribution = parse(text)

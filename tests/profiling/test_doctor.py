@@ -56,7 +56,7 @@ def test_forced_slower_kernels_are_named():
     assert "unset" in finding.advice and rest == []
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("architecture", "flags"),
     [
         ("SkylakeX", AVX512),

@@ -105,7 +105,7 @@ def test_a_result_is_written_and_read(tmp_path):
     assert results.read(tmp_path / "a.json") == found
 
 
-@pytest.mark.parametrize("change", [
+@pytest.mark.rows("change", [
     lambda text: "", lambda text: text[:-40], lambda text: "[1]", lambda text: "9" * 2**25,
     lambda text: text.replace('"bench"', '"doctor"'), lambda text: text.replace('"schema": 1', '"schema": 2'),
     lambda text: text.replace('"steps": 1', '"steps": "1"'), lambda text: text.replace('"measured"', '"m"'),

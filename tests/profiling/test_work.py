@@ -65,7 +65,7 @@ def test_every_execution_has_the_losses_of_numpy(home, execution):
         assert bool(np.max(np.abs(np.array(task.losses(steps)) - expected)) < 1e-5) is alike
 
 
-@pytest.mark.parametrize(("what", "where", "how"), [
+@pytest.mark.rows(("what", "where", "how"), [
     ("gemm", "numpy", "call"), ("gemm", "strict", "call"), ("elementwise", "numpy", "call"),
     ("elementwise", "strict", "call"), ("layer", "numpy", "planned"), ("layer", "strict", "eager"),
     ("layer", "strict", "recorded"), ("layer", "strict", "launches"),

@@ -594,7 +594,7 @@ def test_table_marks_rows_in_words_and_in_the_verdicts_digits(copy):
     assert "0.2\n0.008\n≤ 0.0136" in text
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("row", "cells"),
     [
         (Row("mean", 20828.17, 20900.0, 912.3, target=20900.0), ("20828", "20900", "± 912")),
@@ -634,9 +634,7 @@ def test_the_legend_of_a_q_q_plot_is_in_the_corner_that_is_free():
 # ── names, sizes, styles ────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
-    "text", ["$x_{", "\\$", "$$", "a$b$c", "\n\t$\\frac{1}{0}$", "100 % ^_^", "\x00\u202e"]
-)
+@pytest.mark.rows("text", ["$x_{", "\\$", "$$", "a$b$c", "\n\t$\\frac{1}{0}$", "100 % ^_^", "\x00\u202e"])
 def test_no_text_is_read_as_mathematics(text, tmp_path):
     figure = Figure()
     figure.text(0.5, 0.5, style.format_text(text, 40))
@@ -785,7 +783,7 @@ def densities_panel(distribution, seed=0, sample=None):
     return ax
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "text",
     [
         "beta(0.5, 0.5)", "gamma(0.5)", "gamma(0.3)", "weibull(0.3, 1)", "lognormal(0, 5)", "cauchy(0, 1)",

@@ -78,7 +78,7 @@ def test_a_destructor_that_a_collection_would_run_is_not_taken_for_the_file_s_do
         gc.set_threshold(*before)
 
 
-@pytest.mark.parametrize("mutation", damage.MUTATIONS, ids=lambda f: f.__name__)
+@pytest.mark.rows("mutation", damage.MUTATIONS)
 def test_every_mutation_changes_files_and_the_same_number_gives_the_same_file(o, mutation):
     made = [mutation(random.Random(k), o) for k in range(30)]
     assert made == [mutation(random.Random(k), o) for k in range(30)]
@@ -126,12 +126,11 @@ def test_arrays_and_digest_of_two_files_do_not_mix(o, tmp_path):
 # Cases that were found, kept
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "shape",
     [[10**400], [10**4299], [10**4000] * 200, [0, 10**4299], [2**62, 4], [-1, -1]],
-    ids=["10^400", "10^4299", "many", "zero", "2^64", "negative"],
 )
-@pytest.mark.parametrize("end", [8, 10**4299], ids=["short", "long"])
+@pytest.mark.rows("end", [8, 10**4299])
 def test_a_size_of_thousands_of_digits_is_refused_in_one_sentence(o, tmp_path, shape, end):
     _, header, rest = damage.split(o.content)
     name = next(name for name in header if name != "__metadata__")

@@ -164,10 +164,8 @@ def test_a_value_that_the_schema_allows_is_taken(name, tmp_path):
 # Cases that were found, kept
 
 
-@pytest.mark.parametrize("value", ["\ud800", "x\udfff", ["\ud800"], {"\ud800": 1}])
-@pytest.mark.parametrize(
-    "name", ["r1", "steps", "generator.widths", "name", "target", "columns", "latent.size"]
-)
+@pytest.mark.rows("value", ["\ud800", "x\udfff", ["\ud800"], {"\ud800": 1}])
+@pytest.mark.rows("name", ["r1", "steps", "generator.widths", "name", "target", "columns", "latent.size"])
 def test_a_lone_surrogate_is_refused_wherever_a_number_or_text_is_expected(name, value, tmp_path):
     (tmp_path / "c.json").write_text(json.dumps(fuzz.nested({name: value})))
     with pytest.raises(ConfigError):

@@ -121,7 +121,7 @@ def test_loading_stays_within_four_times_the_file(tmp_path):
 # What save refuses
 
 
-@pytest.mark.parametrize("dtype", ["f2", "c8", "?", "i4", "O", "U1", "M8[D]"])
+@pytest.mark.rows("dtype", ["f2", "c8", "?", "i4", "O", "U1", "M8[D]"])
 def test_other_dtypes_are_refused(tmp_path, dtype):
     with pytest.raises(TypeError, match="received"):
         save(tmp_path / "c", {"x": np.zeros(2, dtype)}, {})
@@ -285,7 +285,7 @@ def test_a_file_of_another_program_is_refused(tmp_path):
     assert "not written by minigan" in refused(tmp_path / "c")
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "content",
     [
         b"",

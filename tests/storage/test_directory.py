@@ -228,7 +228,7 @@ def test_nothing_is_written_outside_the_run_directory(tmp_path):
     assert list((tmp_path / "runs").iterdir()) == [run.path]
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/b", "a b", "é", "a\n", "a" * 65, "a\0"])
+@pytest.mark.rows("name", ["", "..", "a/b", "a b", "é", "a\n", "a" * 65, "a\0"])
 def test_impossible_names_are_refused(tmp_path, name):
     with pytest.raises(ConfigError) as caught:
         RunDirectory.create(tmp_path, name, CONFIG)

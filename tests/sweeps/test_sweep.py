@@ -107,7 +107,7 @@ def test_lists_and_nested_tables_vary_too(tmp_path):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("text", "told"),
     [
         ("", "varies at least one setting"),
@@ -174,7 +174,7 @@ def test_a_plan_of_before_is_read_with_the_names_of_now(tmp_path):
     assert load(path) == made
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "content",
     [
         b"", b"[]", b"{}", b'{"schema": 2}', b"\xff", b"[" * 10_000,
@@ -528,7 +528,7 @@ def test_progress_never_says_all_before_all_have_ended(ended, steps, says):
     assert format_progress(ended, 16, steps, 800) == says
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("option", "meant"),
     [("--engine", "--workers"), ("--executor", "--workers"), ("--dask", "--workers"), ("--cores", "--jobs"),
      ("-j", "--jobs"), ("--resume-from", "--resume"), ("--seeds", "--set seed")],

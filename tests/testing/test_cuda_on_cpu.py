@@ -257,7 +257,7 @@ def test_several_python_threads_launch(module):
 X = np.zeros(8, "f4")
 
 
-@pytest.mark.parametrize(("name", "grid", "block", "args", "shared", "words"), [
+@pytest.mark.rows(("name", "grid", "block", "args", "shared", "words"), [
     ("axpy", (1,), (1,), (8, np.float32(1), X, X), 0, "argument 1: 8 has no type"),
     ("axpy", (1,), (1,), (i4(8), 1.0, X, X), 0, "argument 2: 1.0 has no type"),
     ("axpy", (1,), (1,), (np.int64(8), np.float32(1), X, X), 0, "takes int32; received int64"),

@@ -115,7 +115,7 @@ def test_names_that_cupy_has_not_are_refused(name):
         getattr(cp, name)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "name", ["setflags", "ctypes", "resize", "to_device", "__array_namespace__", "newbyteorder"]
 )
 def test_attributes_that_cupys_arrays_have_not_are_refused(a, name):
@@ -131,7 +131,7 @@ def test_names_that_cupys_generator_has_not_are_refused(name):
         getattr(rng, name)
 
 
-@pytest.mark.parametrize("call", [
+@pytest.mark.rows("call", [
     lambda a: cp.sum(a, where=a > 1), lambda a: cp.max(a, initial=0.0), lambda a: a.min(initial=0.0),
     lambda a: cp.std(a, correction=1), lambda a: cp.take(a, a, 0, None, "clip"),
     lambda a: cp.add(a, a, where=True),
@@ -156,13 +156,13 @@ def test_what_the_strict_device_leaves_out_says_so():
 
 
 # ── host and device
-@pytest.mark.parametrize("read", [bool, float, int, complex, operator.index, range], ids=lambda f: f.__name__)
+@pytest.mark.rows("read", [bool, float, int, complex, operator.index, range])
 def test_no_value_is_read_implicitly(read):
     with pytest.raises(TypeError, match="read by the host implicitly; bring it over with backend.to_host"):
         read(strict.array(1.0))
 
 
-@pytest.mark.parametrize("use", [
+@pytest.mark.rows("use", [
     np.asarray, np.array, lambda a: np.add(a, 1.0), lambda a: np.sum(a), lambda a: np.concatenate([a, a]),
     lambda a: np.ones(3) * a, lambda a: a + np.ones(3), lambda a: np.copyto(np.zeros((2, 3)), a),
     lambda a: a >= np.ones(3), lambda a: xp.add(a, np.ones(3)), lambda a: xp.copyto(a, np.zeros((2, 3))),
@@ -213,7 +213,7 @@ def test_numpy_scalars_promote_and_python_numbers_do_not():
 
 
 # ── what is computed
-@pytest.mark.parametrize("name", [
+@pytest.mark.rows("name", [
     "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "ge", "le", "gt", "lt", "eq", "ne",
 ])  # fmt: skip
 def test_operators_are_numpys(a, name):
@@ -244,7 +244,7 @@ def test_in_place_operators_write_into_the_same_memory(a):
     np.testing.assert_array_equal(host(a), [[4, 6, 8], [10, 12, 14]])
 
 
-@pytest.mark.parametrize("f", [
+@pytest.mark.rows("f", [
     lambda p, a: p.sum(a), lambda p, a: p.sum(a, 0), lambda p, a: a.mean(axis=1), lambda p, a: a.max(),
     lambda p, a: p.concatenate([a, a], axis=1), lambda p, a: p.where(a > 2, a, 0.0), lambda p, a: p.sort(-a),
     lambda p, a: p.isfinite(a).all(), lambda p, a: p.count_nonzero(a > 2), lambda p, a: p.cumsum(a, axis=1),
@@ -527,7 +527,7 @@ def test_freed_memory_is_nan_to_a_reader_of_another_type(stream):
     assert np.isnan(host(out)).all() and known is not None
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64", "bool", "int8", "uint64"])
+@pytest.mark.rows("dtype", ["float16", "float32", "float64", "complex64", "bool", "int8", "uint64"])
 def test_new_memory_has_no_byte_of_a_plausible_value(dtype):
     made = cp.empty((2, 3), dtype)
     assert bytes(host(made).view(np.uint8)) == b"\xff" * made.nbytes

@@ -274,7 +274,7 @@ def test_a_row_leaves_the_command_line_with_its_code(run, place, row, command):
         assert code == 3 or row.what in ("1e300", "subnormals", "digits used up by the origin")
 
 
-@pytest.mark.parametrize(("setting", "says"), SETTINGS, ids=[setting[:40] for setting, _ in SETTINGS])
+@pytest.mark.rows(("setting", "says"), SETTINGS)
 def test_a_setting_leaves_the_command_line_with_2(run, place, setting, says):
     refused(run("train", "--set", setting), 2, says)
     assert list(place.iterdir()) == []
@@ -458,7 +458,7 @@ def test_a_file_system_mounted_read_only_leaves_with_8(place):
     assert len(done.stderr.strip().splitlines()) <= 3 and list((place / "ro").iterdir()) == []
 
 
-@pytest.mark.parametrize("out", ["file", "file/below", "x" * 300, "a/" + "y" * 300, "/dev/null/runs", "\0"])
+@pytest.mark.rows("out", ["file", "file/below", "x" * 300, "a/" + "y" * 300, "/dev/null/runs", "\0"])
 def test_a_place_that_cannot_be_leaves_with_8_and_nothing_behind(run, place, out):
     (place / "file").write_text("x")
     refused(run("train", *TINY, "--out", out), 8, ("cannot be written", "write it elsewhere"))
@@ -493,7 +493,7 @@ def test_a_link_out_of_a_run_is_not_written_through(run, place, trained, name):
     assert {p: p.read_bytes() for p in [victim, *victim.rglob("*")] if p.is_file()} == before
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "arguments",
     [
         ["train"], ["train", "--json", "--out"], ["train", "--data"], ["train", "--resume"], ["sample"],

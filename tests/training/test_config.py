@@ -338,7 +338,7 @@ def test_every_penalty_is_a_setting_with_its_default():
     assert places == list(range(places[0], places[0] + len(PENALTIES)))  # all together, after the objective
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.rows("name", OPTIMIZERS)
 def test_the_numbers_of_every_optimiser_are_settings(name):
     """Each differs from the others, so that none is taken for another."""
     given = OptimizerConfig(name=name, beta1=0.1, beta2=0.2, epsilon=0.3, momentum=0.4)
@@ -380,7 +380,7 @@ def test_a_renamed_setting_is_read_from_older_runs_and_refused_from_users(old, n
         assert refused(**layers) == says
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("name", "answer"),
     [
         ("generator.width", "generator.widths"),
@@ -396,9 +396,7 @@ def test_unknown_name_is_answered_with_the_nearest(name, answer):
     assert f"no setting '{name}'" in message and answer in message
 
 
-@pytest.mark.parametrize(
-    "text", ["seed", "=3", "", "generator=3", "generator.widths.x=1", "a." * 5000 + "b=1"]
-)
+@pytest.mark.rows("text", ["seed", "=3", "", "generator=3", "generator.widths.x=1", "a." * 5000 + "b=1"])
 def test_malformed_set_is_refused(text):
     refused(sets=[text])
 
@@ -412,7 +410,7 @@ def write(tmp_path, content, name="c.toml"):
     return file
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("name", "content", "what"),
     [
         ("c.toml", "steps = ", "not valid TOML"),
@@ -513,7 +511,7 @@ def test_any_alpha_can_be_set(name, tmp_path):
     assert made(file=write(tmp_path, f"objective = {json.dumps(name)}")) == config
 
 
-@pytest.mark.parametrize("name", ["wgan", "", "alpha(0, 1)", "alpha(1)", "minimax ", "a\nb", "\x1b[31m"])
+@pytest.mark.rows("name", ["wgan", "", "alpha(0, 1)", "alpha(1)", "minimax ", "a\nb", "\x1b[31m"])
 def test_an_unknown_objective_is_refused_with_the_known_ones(name, tmp_path):
     message = refused(file=write(tmp_path, json.dumps({"objective": name}), "c.json"))
     assert message.startswith("objective must be one of minimax, non_saturating, least_squares")

@@ -51,7 +51,7 @@ TABLE = [[1.5, 2.0], [-3.25, 4e3]]
 # Text that is read
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "text",
     [
         "1.5,2\n-3.25,4e3\n",
@@ -124,7 +124,7 @@ def test_control_characters_in_a_header_are_made_visible(read):
 # Text that is refused, with the line
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("text", "line", "shown"),
     [
         ("1\n2\nabc\n4\n", 3, "'abc'"),
@@ -210,7 +210,7 @@ def test_columns_are_selected_by_index_and_name_in_the_order_given(read):
     np.testing.assert_array_equal(read(np.arange(6.0).reshape(2, 3), "a.npy", columns=[2]).values, [[2], [5]])
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("columns", "what"),
     [
         (["velocty"], "did you mean 'velocity'"),
@@ -259,7 +259,7 @@ def noted(data, *parts):
     return any(all(part in note for part in parts) for note in data.notes)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("first", "names"),
     [
         ("RI,Na", ("RI", "Na")),
@@ -397,7 +397,7 @@ def test_the_mark_that_excel_says_is_taken_and_no_header(read):
 # Columns beside those that are wanted
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "other", ["General Motors", "?", "2024-01-31", "a; b", '"x, y"', "", "1_0", "#N/A", '"6 """']
 )
 def test_columns_that_are_not_asked_for_may_hold_anything(read, other):
@@ -423,8 +423,8 @@ def test_an_index_is_noted_with_the_way_to_leave_it_out(read):
     assert not noted(read(f"a,b\n{BODY}"), "counts")
 
 
-@pytest.mark.parametrize("name", ["", '""', "Unnamed: 0"])
-@pytest.mark.parametrize("order", ["gaps", "shuffled", "descending", "counted"])
+@pytest.mark.rows("name", ["", '""', "Unnamed: 0"])
+@pytest.mark.rows("order", ["gaps", "shuffled", "descending", "counted"])
 def test_an_index_without_a_name_is_noted_in_any_order(read, name, order):
     index = {
         "gaps": np.arange(60) + (np.arange(60) > 30),
@@ -489,24 +489,24 @@ def test_other_formats_are_known_by_their_first_bytes(refused):
 # What could mean two things
 
 
-@pytest.mark.parametrize("mark", ["\t", ";", "|"])
-@pytest.mark.parametrize("rows", [("12,345", "999", "1,000"), ("1,234", "5,678"), ("-1,234", "12")])
+@pytest.mark.rows("mark", ["\t", ";", "|"])
+@pytest.mark.rows("rows", [("12,345", "999", "1,000"), ("1,234", "5,678"), ("-1,234", "12")])
 def test_marks_for_thousands_are_never_guessed(refused, mark, rows):
     message = refused("a" + mark + "b\n" + "".join(f"{row}{mark}{k}\n" for k, row in enumerate(rows)))
     assert rows[0] in message and "thousands" in message
 
 
-@pytest.mark.parametrize("proof", ["0,5", "1,5", "0,123", "1,2345", "1234,567", "1,5e3"])
-@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.rows("proof", ["0,5", "1,5", "0,123", "1,2345", "1234,567", "1,5e3"])
+@pytest.mark.rows("last", [True, False])
 def test_a_decimal_comma_is_known_by_one_number_that_is_none_of_thousands(read, proof, last):
     rows = ["12,345", proof] if last else [proof, "12,345"]
     values = read("".join(f"{row};{k}\n" for k, row in enumerate(rows))).values[:, 0]
     assert 12.345 in values and float(proof.replace(",", ".")) in values
 
 
-@pytest.mark.parametrize("rows", [("960", "2,080", "641"), ("0960", "2,080", "1234")])
-@pytest.mark.parametrize("other", ["2002", "0,5", "1,25"])
-@pytest.mark.parametrize("mark", ["\t", ";"])
+@pytest.mark.rows("rows", [("960", "2,080", "641"), ("0960", "2,080", "1234")])
+@pytest.mark.rows("other", ["2002", "0,5", "1,25"])
+@pytest.mark.rows("mark", ["\t", ";"])
 def test_no_other_column_and_no_large_number_settles_a_mark_for_thousands(refused, rows, other, mark):
     message = refused(
         "year" + mark + "pop\n" + "".join(f"{k}{other}{mark}{row}\n" for k, row in enumerate(rows))
@@ -549,7 +549,7 @@ def test_points_for_thousands_beside_semicolons_are_refused_and_decimals_are_not
     np.testing.assert_array_equal(read("12.345\t1\n999\t2\n").values[:, 0], [12.345, 999])
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("cell", "advice"),
     [
         ('"12,345"', "thousands"), ("1'234", "thousands"), ("1\u202f234", "thousands"),
@@ -612,9 +612,7 @@ def test_decimal_commas_beside_texts_with_points_are_read(read):
     np.testing.assert_array_equal(read(text, columns=["v"]).values, ROWS[:, :1])
 
 
-@pytest.mark.parametrize(
-    "wrong", ["1,2,3", "4", "1;2", "null,2", "[1],2", '"1",x', "true,1", "1,2 3", ",,", "{},1"]
-)
+@pytest.mark.rows("wrong", ["1,2,3", "4", "1;2", "null,2", "[1],2", '"1",x', "true,1", "1,2 3", ",,", "{},1"])
 def test_the_quick_parser_takes_nothing_that_the_careful_one_refuses(refused, wrong):
     assert "line 31" in refused(
         "".join(f"{line}\n" for line in [*BODY.split()[:30], wrong, *BODY.split()[31:]])
@@ -630,8 +628,8 @@ def test_lines_are_counted_across_blocks(read, refused, monkeypatch):
 # NPY that is read
 
 
-@pytest.mark.parametrize("dtype", ["<f8", ">f8", "<f4", ">f4", "<f2", ">f2"])
-@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.rows("dtype", ["<f8", ">f8", "<f4", ">f4", "<f2", ">f2"])
+@pytest.mark.rows("order", ["C", "F"])
 def test_float_arrays_of_any_size_byte_order_and_layout_are_read_equal(read, dtype, order):
     values = np.array([[1.5, 2], [-3.25, 4], [0, -1]]).astype(dtype, order=order)
     data = read(values, "a.npy")
@@ -639,7 +637,7 @@ def test_float_arrays_of_any_size_byte_order_and_layout_are_read_equal(read, dty
     assert data.notes == ()
 
 
-@pytest.mark.parametrize("dtype", ["i1", "u1", "<i2", ">i4", "<i8", ">u8"])
+@pytest.mark.rows("dtype", ["i1", "u1", "<i2", ">i4", "<i8", ">u8"])
 def test_integers_are_converted_with_a_note(read, dtype):
     data = read(np.array([1, 2, 100], dtype), "a.npy")
     np.testing.assert_array_equal(data.values[:, 0], [1, 2, 100])
@@ -676,7 +674,7 @@ def test_the_result_does_not_change_with_the_file(read, tmp_path):
 # NPY that is refused
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("array", "what"),
     [
         (np.array([1 + 1j, 2]), "complex"),
@@ -718,7 +716,7 @@ def npy(header):
     return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "header",
     [
         "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }",

@@ -286,7 +286,7 @@ def test_philox_draws_the_same_bits_on_every_backend(backend, sets):
         equal_bits(drawn, here._draw(block))
 
 
-@pytest.mark.parametrize("sets", PHILOX, ids=" ".join)
+@pytest.mark.rows("sets", PHILOX)
 def test_philox_draws_what_numpy_draws_in_other_numbers(sets):
     plain, counted = experiment(*sets).draw(1, 9), by_philox(*sets).draw(1, 9)
     assert plain.keys() == counted.keys()
@@ -297,7 +297,7 @@ def test_philox_draws_what_numpy_draws_in_other_numbers(sets):
     assert {name for name in plain if plain[name].tobytes() == counted[name].tobytes()} == kept
 
 
-@pytest.mark.parametrize("sets", PHILOX, ids=" ".join)
+@pytest.mark.rows("sets", PHILOX)
 def test_what_philox_draws_depends_on_the_step_alone_and_not_on_its_block(sets):
     e = by_philox(*sets)
     long, short = e.draw(1, 12), [e.draw(block, 4) for block in (3, 4, 5)]

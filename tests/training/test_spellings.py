@@ -186,7 +186,7 @@ def test_a_word_for_a_choice_leads_to_one_that_exists(key):
                 assert f"did you mean {row.ours.split()[0]!r}" in said or word in choices(name), (word, said)
 
 
-@pytest.mark.parametrize(("text", "value"), [
+@pytest.mark.rows(("text", "value"), [
     ("generator_optimizer.name=Adam", "adam"), ("generator.activation=ReLU", "relu"),
     ("generator.activation=LeakyReLU", "leaky_relu"),
     ("generator.activation=leaky-relu", "leaky_relu"), ("objective=Hinge", "hinge"),
@@ -245,7 +245,7 @@ def test_another_number_is_refused_with_how_to_write_it(text, advice):
     assert advice in refused(text)
 
 
-@pytest.mark.parametrize("text", ["yes", "Yes", "TRUE", "True", "on", "1", "y"])
+@pytest.mark.rows("text", ["yes", "Yes", "TRUE", "True", "on", "1", "y"])
 def test_yes_and_no_in_every_usual_word(text):
     no = {"yes": "no", "Yes": "No", "TRUE": "FALSE", "True": "False", "on": "off", "1": "0", "y": "n"}[text]
     assert made(f"drop_nonfinite={text}")["drop_nonfinite"] is True
@@ -295,7 +295,7 @@ def test_a_set_with_the_dashes_of_an_option_is_taken():
 # ── files
 
 
-@pytest.mark.parametrize(("name", "content", "advice"), [
+@pytest.mark.rows(("name", "content", "advice"), [
     ("c.json", '{"steps": 1, // few\n"batch": 4}', "JSON has no comments"),
     ("c.json", '{\n# few\n"steps": 1}', "JSON has no comments"),
     ("c.json", '{"steps": 1,}', "leave out the comma"),

@@ -286,7 +286,7 @@ def test_what_went_wrong_is_kept_and_found_again(tmp_path):
 # A run that diverges or fails
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "sets",
     [
         ("generator_optimizer.rate=1e38",),

@@ -27,10 +27,10 @@ def bits(experiment):
     return {name: array.tobytes() for name, array in experiment.arrays().items()}
 
 
-@pytest.mark.parametrize("changes", [
+@pytest.mark.rows("changes", [
     {}, {"order": "extragradient"}, {"objective": "relativistic", "wgan_gp": 1}, {"random": "philox"},
     {"average.name": "ema", "unrolled": 1}, {"execution": "recorded", "dtype": "float64"},
-], ids=lambda changes: "-".join(map(str, changes.values())) or "default")  # fmt: skip
+])  # fmt: skip
 def test_from_a_snapshot_training_goes_on_with_the_same_bits(changes):
     e = Experiment(small(**changes))
     e.advance(3)

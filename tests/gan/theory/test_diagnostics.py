@@ -165,7 +165,7 @@ def test_signs_at_the_two_ends():
     assert implied_js(1.0) > implied_js(1.2)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.rows("seed", range(6))
 def test_any_other_discriminator_implies_less(seed):
     """(ln 4 − V)/2 ≤ JS for every D: here D* bent by a random smooth function, and D's that know nothing."""
     p, q = Normal(4.0, 1.25), Normal(3.0, 1.0)
@@ -287,10 +287,10 @@ def test_pushforward_cdf_of_points_steps_and_numbers_that_are_not_finite():
         assert np.isnan(pushforward_cdf(mass, np.array([0.0, bad, 1.0]), at)).all()
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("distribution", "cdf"), [("normal", stats.norm.cdf), ("uniform", stats.uniform(-1, 2).cdf)]
 )
-@pytest.mark.parametrize("count", [1, 10, 2000])
+@pytest.mark.rows("count", [1, 10, 2000])
 def test_latent_cells_have_the_masses_of_their_distribution(distribution, cdf, count):
     edges, mass = latent_cells(distribution, count)
     assert len(edges) == count + 1 and len(mass) == count and mass.sum() == pytest.approx(1.0, abs=1e-14)

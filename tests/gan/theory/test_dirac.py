@@ -87,7 +87,7 @@ def test_instance_noise_against_integrals_of_high_precision(backend):
     np.testing.assert_allclose(game.jacobian(w), differences(game.field, w), atol=1e-9)
 
 
-@pytest.mark.parametrize(("name", "simultaneous", "alternating"), [
+@pytest.mark.rows(("name", "simultaneous", "alternating"), [
     ("GAN", "diverges", "circles"), ("non-saturating", "diverges", "circles"),
     ("WGAN", "diverges", "circles"), ("R1", "converges", "converges"),
     ("R2", "converges", "converges"), ("R1 + R2", "converges", "converges"),
@@ -101,7 +101,7 @@ def test_the_verdicts_on_small_steps(backend, name, simultaneous, alternating):
         assert game.stability(REST, h, "alternating").step == alternating
 
 
-@pytest.mark.parametrize("h", [0.01, 0.1, 1.0])
+@pytest.mark.rows("h", [0.01, 0.1, 1.0])
 def test_the_radii_of_the_unregularised_game(backend, h):
     """|1 ± ih/2| = √(1 + h²/4) for simultaneous steps, 1 for alternating ones, less where they look ahead."""
     game, s = dirac(backend=backend), 0.5 * h

@@ -84,7 +84,7 @@ def test_many_points_at_once_are_each_alone(backend):
         )
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.rows("order", ORDERS)
 def test_the_matrix_of_a_step_is_the_jacobian_of_the_step(backend, order):
     """Away from rest too, where the parts of a step are taken at different points."""
     game, w, h = crooked(backend), np.random.default_rng(4).uniform(-0.8, 0.8, 5), 0.2
@@ -214,7 +214,7 @@ def test_a_game_of_networks_moves_as_the_game_itself_does(backend, options):
     assert np.abs(moved - w).max() > 1e-3
 
 
-@pytest.mark.parametrize("options", GAMES.values(), ids=GAMES)
+@pytest.mark.rows("options", GAMES.values())
 def test_the_jacobian_of_a_game_of_networks_against_differences(options):
     game = players(None, **options)
     small, w = of_game(game, *BATCH, mix=MIX if options.get("objective") == "wasserstein" else None)
