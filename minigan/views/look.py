@@ -4,13 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bokeh.models import ColumnDataSource, Legend, LegendItem
+import numpy as np
+from bokeh.models import ColumnDataSource, CustomJS, GlyphRenderer, Legend, LegendItem
 from bokeh.plotting import figure
 
 from minigan.views.frame import Frame
 
 Columns = dict[str, dict[str, Any]]  # {source: {column: values}}
 LIVE = "overlay"
+HIDE = "setTimeout(() => copies.forEach((copy, k) => { moving[k].visible = copy.visible; }))"
 FONT = "DejaVu Sans, Helvetica, Arial, sans-serif"
 
 
@@ -106,13 +108,31 @@ def panel(look: Look, title: str, x: str, y: str, **options: Any) -> Any:
 def legend(
     look: Look, fig: Any, items: Sequence[tuple[str, Sequence[Any]]], columns: int | str = "auto"
 ) -> None:
-    """A legend outside of the panel, so that it hides no data."""
+    """A legend outside of the panel, so that it hides no data.
+
+    It shows copies of glyphs that move, which have one row that lies nowhere: Bokeh makes a legend anew with
+    each change of anything that its items lead to. A click hides the glyph with its copy.
+    """
+    moving: list[GlyphRenderer] = []
+    copies: list[GlyphRenderer] = []
+
+    def still(glyph: GlyphRenderer) -> GlyphRenderer:
+        if glyph.data_source.name is None:  # it holds what it holds
+            return glyph
+        row = {name: [look.d if name == "colour" else [np.nan] if name in ("xs", "ys") else np.nan]
+               for name in glyph.data_source.column_names}  # fmt: skip
+        moving.append(glyph)
+        copies.append(fig.add_glyph(ColumnDataSource(row), glyph.glyph.clone()))
+        return copies[-1]
+
     made = Legend(
-        items=[LegendItem(label=label, renderers=list(glyphs)) for label, glyphs in items],
+        items=[LegendItem(label=label, renderers=list(map(still, glyphs))) for label, glyphs in items],
         orientation="horizontal", label_text_color=look.ink, label_text_font=FONT,
         label_text_font_size="11px", background_fill_alpha=0.0, border_line_alpha=0.0, padding=0, margin=2,
         spacing=12, glyph_width=18, glyph_height=12, label_standoff=4, click_policy="hide", ncols=columns,
     )  # fmt: skip
+    # From the legend and not from the copies, which would lead to what moves.
+    made.js_on_event("legend_item_click", CustomJS(args={"moving": moving, "copies": copies}, code=HIDE))
     fig.add_layout(made, "above")
 
 
