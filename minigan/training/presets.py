@@ -373,20 +373,23 @@ PRESETS = {
     "two-classes": Preset(
         "two normal distributions, one of each class: D*(x, k) of each, and a classifier by Bayes' rule",
         {"target": "0.5*normal(-1, 0.5) + 0.5*normal(1, 1)", "label": "component"},
-        seconds=8,
+        seconds=6,
+        held=17,
         method="auto",
     ),
     "iris": Preset(
         "four lengths of 150 irises, each species a class; the same rows train and judge",
         {"data": str(DATASETS / "iris.csv"), "label": "species"},
-        seconds=5,
+        seconds=4,
         shows=(Condition("classifier accuracy", high=0.6, best=0.5),),
+        held=20,
     ),
     "ring8-classes": Preset(
         "8 round modes on a circle, each a class: all are found, since G is asked for each",
         RING_CLASSES,
-        seconds=15,
+        seconds=18,
         shows=(*_modes(8, 0.97), Condition("class leakage", high=0.002, best=0.0001)),
+        held=20,
     ),
     # ── one point: local convergence as theory has it
     "dirac-gan": Preset(
