@@ -222,7 +222,7 @@ def test_the_notebooks_are_those_of_the_pages(site):
                 assert cell["outputs"] == [] and compile(source, name, "exec")
             else:
                 assert not re.search(r"^:::|^```\{|^\(t\d|\]\((?!https)", source, re.MULTILINE), source
-        assert sum("<details>" in "".join(cell["source"]) for cell in cells) == 18
+        assert sum("<details>" in "".join(cell["source"]) for cell in cells) == 23
 
 
 def test_the_notebooks_run():

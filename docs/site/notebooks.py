@@ -14,7 +14,7 @@ from typing import Any
 LEARN = Path(__file__).resolve().parents[1] / "learn"
 EXAMPLES = LEARN.parents[1] / "examples"
 NOTEBOOKS = {"tutorial": "chapter.ipynb", "corso": "capitolo.ipynb"}  # folder of pages: notebook
-PAGES = ("information", "models", "adversarial", "notebook")
+PAGES = ("information", "models", "adversarial", "latent", "classes", "notebook")
 CODE = re.compile(r"^```\{code-cell\} ipython3\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NOTE = re.compile(
     r"^:::\{admonition\} ([^\n]*)\n(:collapsible: closed\n+)?(.*?)^:::$", re.DOTALL | re.MULTILINE
@@ -22,8 +22,8 @@ NOTE = re.compile(
 SAID = {  # of a page that was run when it was built, and of cells that are not run yet
     r"What is written here can be run: .*?drew\. ": "Run the cells in their order. ",
     r"Quello che è scritto qui si può eseguire: .*?disegnato\. ": "Le celle si eseguono nel loro ordine. ",
-    r" Each of the three pages before .*?ipynb`\.": "",
-    r" Le tre pagine precedenti sono fatte così; .*?ipynb`\.": "",
+    r" Each of the five pages before .*?ipynb`\.": "",
+    r" Le cinque pagine precedenti sono fatte così; .*?ipynb`\.": "",
 }
 
 
