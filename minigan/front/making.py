@@ -63,15 +63,16 @@ class Making:
             return (), []
         return (sampler.labels.name,), [sampler.labels.classes[k] for k in codes.tolist()]
 
-    def frame(self, n: int = 1000, *, seed: int = 0, library: str = "pandas") -> Any:
+    def frame(self, n: int = 1000, *, seed: int = 0, condition: Any = None, library: str = "pandas") -> Any:
         """The rows of ``sample`` as a data frame with the names of the features, and a column of the classes.
 
-        library  "pandas" or "polars"
+        condition  as ``sample`` has it
+        library    "pandas" or "polars"
 
         Raises:  as ``sample``, and UnavailableError – where the library is not installed
         """
-        made = as_frame(library, self.sample(n, seed=seed), self.names)
-        name, told = self.told(n, seed)
+        made = as_frame(library, self.sample(n, seed=seed, condition=condition), self.names)
+        name, told = self.told(n, seed, condition)
         return with_column(library, made, name[0], told) if name else made
 
     def draw(self, count: int, index: int, *, condition: Any = None, beside: int = 0) -> np.ndarray:

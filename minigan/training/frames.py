@@ -73,6 +73,8 @@ def read_frame(
 def named_label(y: Any) -> str:
     """What labels that come on their own are called: as their series, or label."""
     name = getattr(y, "name", None)
+    if name is None and len(names := names_in_frame(y) if hasattr(y, "shape") else ()) == 1:
+        name = names[0]
     return label_text(name) if isinstance(name, str) and name.strip() else "label"
 
 

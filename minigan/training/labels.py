@@ -42,7 +42,8 @@ class Labels:
         """The number of the class called so.    Raises:  ConfigError – for another name"""
         text = text_of(name)
         if text not in self.classes:
-            raise ConfigError(f"there is no class {quoted(text)}; {nearest(str(text), self.classes[:20])}")
+            shown = quoted(name if text is None else text)
+            raise ConfigError(f"there is no class {shown}; {nearest(str(text), self.classes[:20])}")
         return self.classes.index(text)
 
     def one_hot(self, codes: np.ndarray, dtype: str) -> np.ndarray:
@@ -195,7 +196,8 @@ def one_by_one(
         return None
     if condition is None:
         return drawn(labels)
-    one = isinstance(condition, (str, bytes)) or not hasattr(condition, "__len__")
+    one = isinstance(condition, (str, bytes)) or not hasattr(condition, "__len__") or np.ndim(condition) == 0
+    condition = condition[()] if isinstance(condition, np.ndarray) and one else condition
     asked = [condition] * count if one else list(condition)
     if len(asked) != count:
         raise ConfigError(

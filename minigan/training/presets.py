@@ -101,10 +101,7 @@ DIRAC = {  # Mescheder, Geiger, Nowozin 2018: data at 0, G makes one point, D is
     "discriminator": {"widths": []},
     "objective": "minimax",
     **FREE,
-    "generator_optimizer": {
-        "name": "sgd",
-        "rate": 0.05,
-    },  # half of D's, since weight and bias both move the point
+    "generator_optimizer": {"name": "sgd", "rate": 0.05},  # half of D's: weight and bias both move the point
     "discriminator_optimizer": {"name": "sgd", "rate": 0.1},
     "schedule": {"name": "constant"},
     "average": {"name": "none"},
@@ -464,8 +461,7 @@ PRESETS = {
             "discriminator": {"widths": [256, 256]},
             "r1": 20.0,
             "r2": 20.0,
-            "generator_optimizer": {"rate": 0.002, "beta2": 0.99},
-            "discriminator_optimizer": {"rate": 0.002, "beta2": 0.99},
+            **_both(rate=0.002, beta2=0.99),
             "schedule": {"hold": 0.3},
             "average": {"start": 0.8},
             "batch": 128,

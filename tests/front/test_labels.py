@@ -34,6 +34,7 @@ def test_a_run_by_labels_in_memory(flowers, tmp_path, capsys):
     np.testing.assert_array_equal(run.sample(9, seed=3), rows[:9])
     only = run.sample(40, seed=3, condition="rose")
     np.testing.assert_array_equal(only[told == "rose"], rows[told == "rose"])
+    np.testing.assert_array_equal(only, run.sample(40, seed=3, condition=np.array("rose")))
     assert run.discriminator(X, condition=y).shape == (60,)
     posterior = run.posterior(X)
     assert posterior.shape == (60, 2) and np.allclose(posterior.sum(axis=1), 1)
@@ -42,6 +43,7 @@ def test_a_run_by_labels_in_memory(flowers, tmp_path, capsys):
         (lambda: run.sample(3, condition="tulip"), "there is no class 'tulip'; did you mean|choose one of"),
         (lambda: run.sample(3, condition=["rose"]), "as many classes are needed, received 1"),
         (lambda: run.sample(1, condition=[["rose"]]), "a class is a text, a number or a truth value"),
+        (lambda: run.sample(3, condition=float("nan")), "there is no class nan; choose one of"),
     ):
         with pytest.raises(ConfigError, match=says):
             call()
