@@ -210,9 +210,11 @@ def test_the_stream_is_current_in_every_thread_that_calls_the_backend(strict):
         "function": lambda: strict.xp.exp(a),
         "reduction": lambda: strict.xp.add.reduce(a),
         "product": lambda: strict.xp.matmul(a[None], a[:, None]),
+        "product again": lambda: strict.xp.matmul(a[None], a[:, None]),
         "asarray": lambda: strict.xp.asarray(a),
         "timer": strict.timer,
         "graph": lambda: strict.graph(lambda: strict.xp.exp(a)),
+        "sequence": lambda: strict.sequence([("exp", lambda: strict.xp.exp(a))], [a]),
         "none": lambda: None,
     }
 
@@ -262,9 +264,11 @@ def test_a_timer_has_both_its_events_on_the_stream_that_works(strict, monkeypatc
     event, streams = strict.cp.cuda.Event, []
     record = event.record
     monkeypatch.setattr(event, "record", lambda self, s=None: [streams.append(s), record(self, s)][1])
-    with strict.timer():
+    with strict.timer() as timer:
         strict.xp.ones(1)
     assert streams == [strict.stream] * 2
+    monkeypatch.setattr(strict.cp.cuda, "get_elapsed_time", lambda *events: 2500.0)
+    assert timer.seconds == 2.5
 
 
 def test_the_memory_of_arrays_is_counted(strict):
@@ -304,7 +308,9 @@ def test_what_a_gpu_says_of_itself():
     runtime.memGetInfo = lambda: (1 << 30, 150 << 30)
     assert backend.describe() == f"CuPy {backend.cp.__version__} on NVIDIA H200 (CUDA 12.9, driver 13.0)"
     assert backend.facts()["compute_capability"] == "9.0" and backend.facts()["multiprocessors"] == 132
-    assert backend.memory() == {"used": 0, "held": 0, "free": 1 << 30, "total": 150 << 30}
+    backend.cp.get_default_memory_pool().total_bytes = lambda: 1 << 20
+    assert backend.memory() == {"used": 0, "held": 1 << 20, "free": 1 << 30, "total": 150 << 30}
+    assert backend.cp.cuda.get_current_stream() == backend.stream  # on which the maker of products was made
 
 
 # ── products
@@ -467,6 +473,26 @@ def test_making_a_sequence_trains_nothing(strict):
     for name in state:
         np.testing.assert_array_equal(state[name].numpy(), first[0][name])
     np.testing.assert_array_equal(program.outputs.numpy(), first[1])
+
+
+def test_a_sequence_that_fails_leaves_what_was_and_takes_nothing_of_the_pool_of_arrays(strict):
+    a, pool, taken = strict.array(np.ones(4)), strict.cp.get_default_memory_pool(), []
+
+    def call():
+        before = pool.used_bytes()
+        strict.xp.multiply(a, strict.xp.full(4, 3.0), out=a)
+        taken.append((strict.xp.ones(1000), pool.used_bytes() - before))
+
+    def fails():
+        call()
+        raise NotImplementedError
+
+    with pytest.raises(BackendError, match="fails cannot be part of a graph"):
+        strict.sequence([("fails", fails)], [a])
+    np.testing.assert_array_equal(strict.to_host(a), np.ones(4))
+    strict.sequence([("call", call)], [a])()
+    np.testing.assert_array_equal(strict.to_host(a), np.full(4, 3.0))
+    assert [size for _, size in taken] == [0, 0, 0]
 
 
 def test_a_counter_of_the_host_is_refused_and_one_on_the_device_counts(strict):

@@ -1,5 +1,6 @@
 """Memory of the strict device: pools, and what freed and unwritten memory holds."""
 
+import threading
 from functools import partial
 
 import numpy as np
@@ -54,11 +55,11 @@ class Ownership:
 
     def __init__(self, root, pool, queue):
         self.root, self.pool, self.queue, self.size = root, pool, queue, rounded(root.nbytes)
-        pool._used += self.size
+        pool._count(self.size)
         pool._live[id(root)] = root
 
     def __del__(self):
-        self.pool._used -= self.size
+        self.pool._count(-self.size)
         self.pool._take_back(self.root, self.queue)
 
 
@@ -87,6 +88,7 @@ class MemoryPool:
 
     def __init__(self, allocator=None):
         self._used, self._limit, self._live, self._free = 0, 0, {}, {}
+        self._lock = threading.RLock()  # as CuPy's has one: no block goes to two threads
         self._device.pools.add(self)
 
     def _place(self, made, capture):
@@ -98,10 +100,9 @@ class MemoryPool:
                 f"limit set to: {self._limit:,} bytes)."
             )
         root = root_of(made)
-        free = [root for root in self._free.get(queue, ()) if root.nbytes >= size > 0]
-        if free and (made.flags.c_contiguous or made.flags.f_contiguous):
-            root = min(free, key=lambda root: root.nbytes)
-            self._free[queue] = [other for other in self._free[queue] if other is not root]
+        whole = made.flags.c_contiguous or made.flags.f_contiguous
+        if queue in self._free and whole and (block := self._free_block(queue, size)) is not None:
+            root = block
             order = "C" if made.flags.c_contiguous else "F"
             placed = np.ndarray(made.shape, made.dtype, root.reshape(-1).view(np.uint8), order=order)
             placed[...] = made
@@ -109,6 +110,18 @@ class MemoryPool:
         if capture is not None:
             poison(made)  # nothing ran
         return self._device.ndarray(made, None, Ownership(root, self, queue))
+
+    def _free_block(self, queue, size):
+        """The smallest free block that is large enough, which is free no more; None if there is none."""
+        with self._lock:
+            free = self._free.get(queue, [])
+            enough = [(root.nbytes, k) for k, root in enumerate(free) if root.nbytes >= size > 0]
+            return free.pop(min(enough)[1]) if enough else None
+
+    def _count(self, size):
+        """So much more is in use."""
+        with self._lock:
+            self._used += size
 
     def _take_back(self, root, queue):
         self._live.pop(id(root), None)
