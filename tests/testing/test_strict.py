@@ -623,3 +623,23 @@ def test_a_raw_kernel_is_compiled_launched_captured_and_counted(stream):
         kernel(2, (4,), arguments)
     with pytest.raises(backends.BackendError, match="float32; received float64"):
         kernel((2,), (4,), (y, x, 3.0, np.int32(5)))  # a Python float is a double
+
+
+def test_a_pool_gives_a_block_to_one_thread_alone():
+    """A thread that looks while another chooses waits for it; CuPy's pools have a lock as well."""
+    pool, others = StrictNamespace().cuda.MemoryPool(), []
+
+    class Block:
+        @property
+        def nbytes(self):
+            if not thread.ident:
+                thread.start()
+                thread.join(0.02)
+            return 512
+
+    thread = threading.Thread(target=lambda: others.append(pool._free_block("queue", 512)))
+    block = Block()
+    pool._free["queue"] = [block]
+    assert pool._free_block("queue", 512) is block
+    thread.join(60)
+    assert others == [None]
