@@ -22,6 +22,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from bench.common import table, write
+from minigan.errors import MiniganError
 from minigan.evaluation.verdict import judge, judge_two_sample
 from minigan.probability.distributions import Normal
 from minigan.training.config import replace
@@ -170,7 +171,15 @@ def main(arguments=None):
     parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args(arguments)
     source = (f"data={options.data}",) if options.data else ()
-    config = resolve(None if source else "galaxies", environ={}, sets=(*source, *options.sets))
+    try:
+        config = resolve(None if source else "galaxies", environ={}, sets=(*source, *options.sets))
+        n, p = read_configured(config).values.shape
+    except MiniganError as error:
+        parser.error(str(error))
+    if p > 1:
+        parser.error(f"scores are of one feature, and the data have {p}; choose one with --set columns=NAME")
+    if not 2 <= options.folds <= n // 2:
+        parser.error(f"{n} rows make from 2 to {n // 2} folds of two rows or more; received {options.folds}")
     record = {
         "settings": {name: getattr(options, name) for name in ("draws", "folds", "sets")},
         "samplers": [],

@@ -53,3 +53,16 @@ def test_it_prints_both_tables_and_keeps_them(bench, capsys, tmp_path):
     assert all(line["headlines"][1] == "can be told apart" for line in lines)  # three steps are no training
     rows = [row for row in capsys.readouterr().out.splitlines() if row.startswith("| ")]
     assert len(rows) == 1 + 1 + 2
+
+
+def test_what_cannot_be_cross_fitted_is_refused_in_a_sentence(bench, capsys, tmp_path):
+    (tmp_path / "two.csv").write_text("a,b\n" + "1,2\n3,5\n4,4\n" * 3)
+    for asked, said in (
+        (("--data", "two.csv"), "scores are of one feature, and the data have 2"),
+        (("--data", "two.csv", "--set", "columns=a", "--folds", "5"), "9 rows make from 2 to 4 folds"),
+        (("--data", "none.csv"), "none.csv"),
+    ):
+        given = [str(tmp_path / part) if part.endswith(".csv") else part for part in asked]
+        with pytest.raises(SystemExit):
+            bench.main(["--draws", "0", *given])
+        assert said in capsys.readouterr().err
