@@ -16,8 +16,8 @@ from minigan.training.config import fields, flatten
 ELSEWHERE = {"data", "columns", "header", "name", "threads", "backend"}  # not here
 GROUPS: dict[str, tuple[str, ...]] = {
     "What is learnt": (
-        "target", "label", "conditioning", "standardise", "holdout", "drop_nonfinite", "latent.", "method",
-        "seed",
+        "target", "label", "conditioning", "standardise", "holdout", "holdout_least", "drop_nonfinite",
+        "latent.", "method", "seed",
     ),
     "Generator": ("generator.", "generator_optimizer.", "generator_steps"),
     "Discriminator": ("discriminator.", "discriminator_optimizer.", "discriminator_steps"),

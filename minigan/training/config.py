@@ -153,6 +153,10 @@ class TaskConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     holdout: Annotated[
         float, Meta(ge=0, le=0.9, description="share of the data kept from training, to judge the samples by")
     ] = 0.2
+    holdout_least: Annotated[
+        int,
+        Meta(ge=2, description="of fewer than 500 rows none are kept unless so many are: 80 see half an sd"),
+    ] = 80
 
     latent: LatentConfig = LatentConfig()
     generator: NetworkConfig = NetworkConfig(activation="silu")

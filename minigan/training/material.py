@@ -15,10 +15,6 @@ from minigan.training.labels import Labels, describe, kept_out, of_mixture, of_r
 from minigan.training.units import names_of, notes_on_spread, read_distribution, refuse_extremes
 
 LARGE = 500  # from so many rows on a share is always held out
-ENOUGH = (
-    60,
-    80,
-)  # of fewer, a share of so many rows of one feature, or of several: it sees half an sd of shift
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,7 @@ def _of_data(config: Config, data: Data) -> Material:
     refuse_extremes(data)
     codes = None if data.marks is None else data.marks.codes
     kept = np.zeros(len(rows), bool)  # from training, to judge by
-    share, enough = int(config.holdout * len(rows)), ENOUGH[features > 1]
+    share, enough = int(config.holdout * len(rows)), config.holdout_least
     if len(rows) >= LARGE or share >= enough:
         kept = kept_out(stream(config.seed, "split"), config.holdout, codes, len(rows))
     held = int(kept.sum())
@@ -94,7 +90,7 @@ def _of_data(config: Config, data: Data) -> Material:
     if not held:
         why = f"holdout is {config.holdout:g}"
         if config.holdout and len(rows) < LARGE:
-            why = f"a verdict needs {enough}, holdout={config.holdout:g} would keep {share}"
+            why = f"holdout_least is {enough}, and holdout={config.holdout:g} would keep {share}"
         note = (
             f"none of the {len(rows)} rows are held out ({why}): the same ones train and judge, "
             "and a generator that repeats them would pass"

@@ -49,7 +49,11 @@ OWN = (  # of a run, whatever its preset
     "checkpoint_seconds", "checkpoint_keep",
 )  # fmt: skip
 RENAMED = {"latent.law": "latent.distribution"}  # settings that configurations of older runs have
-BEFORE = {"draws": "independent", "method": "plain"}  # what runs did that are older than a setting
+BEFORE = {
+    "draws": "independent",
+    "method": "plain",
+    "holdout_least": 500,
+}  # what runs did that are older than a setting
 STORED = {"target", "seed", "steps", "schedule", "average"}  # what no configuration of a run leaves out
 
 

@@ -545,6 +545,8 @@ def test_a_stored_configuration_without_a_setting_is_of_the_time_before_it(monke
     older = re.sub(rb' *"draws": "stratified",\n', b"", text)
     assert from_json(text).draws == "stratified" and len(older) < len(text)
     assert from_json(older).draws == "independent"
+    fewer = from_json(re.sub(rb' *"holdout_least": \d+,\n', b"", text))
+    assert fewer.holdout_least == 500 != Config().holdout_least  # which no share of fewer rows reaches
     monkeypatch.setattr("minigan.training.settings.BEFORE", {"draws": "stratified"})
     assert from_json(older).draws == "stratified"
 

@@ -13,9 +13,10 @@ from minigan.errors import ConfigError, DataError, UnavailableError
 from minigan.evaluation.verdict import judge_two_sample
 from minigan.machine import describe_blas, limited
 from minigan.nn.network import Network
+from minigan.training.config import Config
 from minigan.training.data import Data, read_data
 from minigan.training.experiment import Ensemble, Experiment, get_backend
-from minigan.training.material import ENOUGH, LARGE
+from minigan.training.material import LARGE
 from minigan.training.settings import resolve
 
 BATCHES = ("real", "latent_d", "latent_g")
@@ -448,6 +449,9 @@ def test_many_rows_pass_in_chunks_of_the_same_values():
 # Data sets
 
 
+ENOUGH = Config().holdout_least
+
+
 def test_held_out_rows_are_never_trained_on():
     data = table(1000, 2)
     e = experiment("holdout=0.2", data=data)
@@ -470,7 +474,7 @@ def test_the_split_depends_on_the_seed_alone():
 @pytest.mark.parametrize(
     ("rows", "sets"),
     [
-        (5 * ENOUGH[0] - 1, ()),
+        (5 * ENOUGH - 1, ()),
         (2, ()),
         (299, ("holdout=0.2",)),
         (LARGE, ("holdout=0",)),
@@ -487,14 +491,13 @@ def test_where_nothing_is_held_out_a_note_says_so(rows, sets):
 @pytest.mark.parametrize("features", [1, 3])
 def test_few_rows_are_held_out_where_they_are_enough_to_judge(features):
     """The verdict on as many rows of a perfect sampler is one, not "too few values"."""
-    enough = ENOUGH[features > 1]
-    for rows, share, held in ((5 * enough, 0.2, enough), (2 * enough, 0.5, enough), (5 * enough - 1, 0.2, 0)):
+    for rows, share, held in ((5 * ENOUGH, 0.2, ENOUGH), (2 * ENOUGH, 0.5, ENOUGH), (5 * ENOUGH - 1, 0.2, 0)):
         e = experiment(f"holdout={share}", data=table(rows, features))
         assert len(e.distribution.values) == rows - held and e.judged_on_learned == (not held)
     rng = np.random.default_rng(5)
-    sample, real = (rng.normal(size=(n, features)) for n in (2000, enough))
+    sample, real = (rng.normal(size=(n, features)) for n in (2000, ENOUGH))
     assert judge_two_sample(sample, real, rng, 1).indistinguishable is not None
-    assert judge_two_sample(sample, real[: enough - 20], rng, 1).indistinguishable is None
+    assert judge_two_sample(sample, real[: ENOUGH // 2], rng, 1).indistinguishable is None
 
 
 def test_notes_of_the_reader_come_first():
