@@ -16,7 +16,7 @@ PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / 
 OTHERS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "bench/results/README.md")
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in OTHERS}
 TEXTS |= {f"docs/{name}": text for name, text in PAGES.items()}
-GENERATED = ("api/index.rst", "commands.md")  # pages that only the site has
+GENERATED = ("api/index.rst", "commands.md", "settings.md")  # pages that only the site has
 SECTIONS = {  # pages of the site in folders: their blocks of code are run by make docs
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
     for path in sorted((ROOT / "docs").glob("*/**/*.md"))

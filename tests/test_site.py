@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ import minigan
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "docs" / "site"
-MODULES = ("build", "check", "docstrings", "gallery", "notebooks", "pages")
+LAID_OUT = ("minigan.markup.layered.place", "minigan.markup.layered.history_as_picture")
+MODULES = ("build", "check", "docstrings", "gallery", "lookup", "notebooks", "pages")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,7 @@ def test_every_public_name_says_what_it_is(site):
 
 
 def test_the_examples_of_public_names_run(site, tmp_path, monkeypatch):
-    """Of each name that scripts and rooms offer one, in its docstring or in docs/site/examples.txt."""
+    """Of each name one, in its docstring or in docs/site/examples.txt."""
     monkeypatch.chdir(tmp_path)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     kept, without, said = site["pages"].examples(), [], []
@@ -90,12 +92,12 @@ def test_the_examples_of_public_names_run(site, tmp_path, monkeypatch):
         test = doctest.DocTestParser().get_doctest(text, {"np": np, "mg": minigan}, name.full, None, 0)
         if not test.examples:
             without.append(name.full)
+        if name.full in LAID_OUT and not find_spec("fast_sugiyama"):
+            continue
         runner.run(test, out=said.append)
     assert not said, "".join(said)
-    modules = site["pages"].module_paths()
-    rooms = {module for module, path in modules.items() if path.name == "__init__.py"}
-    assert [name for name in without if name.rpartition(".")[0] in rooms] == ["minigan.__version__"]
-    assert runner.summarize(verbose=False).attempted > 300 and not list(tmp_path.iterdir())
+    assert not without
+    assert runner.summarize(verbose=False).attempted > 600 and not list(tmp_path.iterdir())
 
 
 def test_a_docstring_of_the_house_becomes_rest(site):
@@ -124,6 +126,24 @@ def test_a_docstring_of_the_house_becomes_rest(site):
         ":Shapes: x (n, p) → (n,)\n:Raises: ValueError – for none, or for too many",
     ):
         assert part in rest, rest
+
+
+# ── settings, commands, exit codes
+def test_every_setting_and_exit_code_is_in_its_page(site):
+    from minigan.training.config import fields
+
+    lookup, page = site["lookup"], site["lookup"].settings()
+    entries = re.split(r"^### ", page, flags=re.MULTILINE)[1:]
+    named = [re.findall(r"`([\w.]+)`", entry.partition("\n")[0]) for entry in entries]
+    assert sorted(sum(named, [])) == sorted(fields()) and lookup.SECTIONS.keys() <= fields().keys()
+    for names, entry in zip(named, entries, strict=True):
+        for name in names:
+            field = fields()[name]
+            assert json.dumps(field.default) in entry and field.rule in entry
+            assert field.description[1:] in entry and f"--set {names[0]}=" in entry
+    table = (ROOT / "docs" / "command-line.md").read_text("utf-8").partition("## Exit codes")[2]
+    told = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
+    assert lookup.exit_codes().keys() == told
 
 
 # ── the pages

@@ -1,4 +1,4 @@
-"""The pages that are written from the package itself: every public name, every command.
+"""The pages that are written from the package itself: every public name; the rest in lookup.py.
 
 Nothing here needs Sphinx, so tests compare what is listed with what is public.
 """
@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import lookup
 from docstrings import inline, to_rest
 
 import minigan
@@ -265,24 +266,7 @@ def reference(into: Path) -> None:
     (into / "index.rst").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def commands(into: Path) -> None:
-    """Every command with its arguments, options and examples, from the command line itself."""
-    import click
-
-    from minigan.cli import cli
-
-    context = click.Context(cli, info_name="minigan")
-    lines = ["# Every command and option", ""]
-    lines += ["As `minigan COMMAND --help` says it. What they are for, and the exit codes, is told in"]
-    lines += ["[The command line](../command-line.md).", ""]
-    for name in cli.list_commands(context):
-        command = cli.get_command(context, name)
-        own = click.Context(command, info_name=name, parent=context, max_content_width=100)
-        lines += [f"## minigan {name}", "", "```text", command.get_help(own), "```", ""]
-    (into / "commands.md").write_text("\n".join(lines), encoding="utf-8")
-
-
 def write(source: Path) -> None:
     """All pages that come from the package."""
     reference(source / "reference" / "api")
-    commands(source / "reference")
+    lookup.write(source / "reference")
