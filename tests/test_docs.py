@@ -220,6 +220,18 @@ def test_the_exit_codes_are_those_of_the_code():
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)} == codes
 
 
+def test_the_launches_of_a_step_are_as_many_as_the_page_says(capsys):
+    from minigan.cli import main
+
+    said = " ".join(PAGES["gpu.md"].split())
+    counts = re.search(r"plain`, (\d+) instructions .* is (\d+) launches .* default, (\d+) .* is (\d+);", said)
+    for method, instructions, launches in (("plain", *counts.groups()[:2]), ("shaped", *counts.groups()[2:])):
+        assert main(["graph", "--program", "--set", f"method={method}"]) == 0
+        assert len(re.findall(r"= \w+\(", capsys.readouterr().out)) == int(instructions), method
+        assert main(["graph", "--cuda", "launches", "--set", f"method={method}"]) == 0
+        assert capsys.readouterr().out.count("__global__") == int(launches) + 1, method
+
+
 def test_the_columns_of_metrics_are_those_of_a_run(tmp_path):
     from minigan.storage.directory import RunDirectory
     from minigan.training.config import to_json
