@@ -229,6 +229,13 @@ def markdown(name):
     return make(*map(read, files))
 
 
+def starred(text):
+    """The stars of mixtures, 0.3*normal(…), as Markdown shows them; what is code shows them anyway."""
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"(?<=[\d.])\*(?=[a-z])", r"\\*", part) for part in parts[::2]]
+    return "`".join(parts)
+
+
 def filled(pages):
     """{path: text} of pages with every table made anew.
 
@@ -240,7 +247,7 @@ def filled(pages):
         raise Refused(f"the places in {PAGES} and the tables are not the same: {odd}")
 
     def fill(match):
-        return f"{match[1]}{match[2]}\n{markdown(match[1])}\n\n"
+        return f"{match[1]}{match[2]}\n{starred(markdown(match[1]))}\n\n"
 
     return {path: PLACE.sub(fill, text) for path, text in pages.items()}
 

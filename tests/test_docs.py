@@ -224,8 +224,9 @@ def test_the_launches_of_a_step_are_as_many_as_the_page_says(capsys):
     from minigan.cli import main
 
     said = " ".join(PAGES["gpu.md"].split())
-    counts = re.search(r"plain`, (\d+) instructions .* is (\d+) launches .* default, (\d+) .* is (\d+);", said)
-    for method, instructions, launches in (("plain", *counts.groups()[:2]), ("shaped", *counts.groups()[2:])):
+    told = r"plain`, (\d+) instructions .* is (\d+) launches .* default, (\d+) .* is (\d+);"
+    counts = re.search(told, said).groups()
+    for method, instructions, launches in (("plain", *counts[:2]), ("shaped", *counts[2:])):
         assert main(["graph", "--program", "--set", f"method={method}"]) == 0
         assert len(re.findall(r"= \w+\(", capsys.readouterr().out)) == int(instructions), method
         assert main(["graph", "--cuda", "launches", "--set", f"method={method}"]) == 0

@@ -164,7 +164,8 @@ def test_every_page_has_its_place_in_the_site(site):
 # ── the gallery, and links
 def test_every_example_has_a_title_and_becomes_a_page(site):
     for path in sorted((ROOT / "examples").glob("*.py")):
-        text = site["gallery"].staged(path)
+        text, name = site["gallery"].staged(path), path.stem.partition("_")[2]
+        assert "NOT as said" in text, f"{name} has nothing in docs/site/claims.py"
         assert text.splitlines()[1] == site["gallery"].title_of(path) and "\nDraws " not in text
         compile(text, path.name, "exec")
 
@@ -274,3 +275,12 @@ def test_what_is_wrong_with_a_site_is_found(site, tmp_path):
         for part, line in zip(("no such anchor", "not there", "fetches"), sorted(said), strict=False)
     ]
     assert len(said) == 3
+    chain = ["index", "near", "next", "last", "far"]
+    for name, link in zip(chain, [*chain[1:], "far"], strict=True):
+        (tmp_path / f"{name}.html").write_text(f'<a href="{link}.html"></a>', encoding="utf-8")
+    for name in "ab":
+        (tmp_path / f"{name}.html").unlink()
+    assert site["check"].faults(tmp_path) == ["far.html: is more than 3 clicks away"]
+    (tmp_path / "learn" / "gallery").mkdir(parents=True)
+    (tmp_path / "learn" / "gallery" / "01_x.html").write_text("<pre>", encoding="utf-8")
+    assert len(site["check"].faults(tmp_path)) == 6  # far, no claim, no picture, no time, no notebook

@@ -24,6 +24,7 @@ TEXTS = {  # beside the README, and where they are in the site
     "bench/gpu/README.md": "reference/gpu-first.md",
 }
 GALLERY = "learn/gallery"  # where the examples are as pages
+PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\.png\)")
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s:#]+?)(#[^)\s]*)?\)")
 
 
@@ -43,7 +44,19 @@ def moved(text: str, origin: str, places: dict[str, str]) -> str:
             return f"[{label}]({up}{places[name]}{anchor})"
         return f"{label} (`{name}`)" if target.exists() and label.strip("`") != name else match[0]
 
-    return LINK.sub(place, text)
+    return paired(LINK.sub(place, text), (ROOT / origin).parent)
+
+
+def paired(text: str, folder: Path) -> str:
+    """Pictures that there are for a dark page as well, of the same name with -dark: each look has its own."""
+
+    def pair(match: re.Match[str]) -> str:
+        label, path = match.groups()
+        if not (folder / f"{path}-dark.png").is_file():
+            return match[0]
+        return f"![{label}]({path}.png){{.only-light}}\n![{label}]({path}-dark.png){{.only-dark}}"
+
+    return PICTURE.sub(pair, text)
 
 
 def assemble() -> None:
@@ -74,9 +87,11 @@ def main(options: list[str]) -> int:
     """Assemble, build, check; 0 where all is well."""
     sys.path[:0] = [str(ROOT), str(HERE)]
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(HERE)])  # for the processes that run examples
+    sys.modules.pop("sitecustomize", None)  # another one's
     import check
     import gallery
     import pages
+    import sitecustomize  # noqa: F401 - from here on the network is refused, here and in those processes
     from sphinx.cmd.build import main as sphinx
 
     start = time.monotonic()

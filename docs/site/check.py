@@ -1,4 +1,7 @@
-"""What a built site must be: every internal link and anchor resolves, nothing is fetched from elsewhere."""
+"""What a built site must be: links and anchors resolve, nothing is fetched from elsewhere, no page is far.
+
+An example has its picture, its time and its notebook, and what it says is what its numbers show.
+"""
 
 import re
 from collections.abc import Iterator
@@ -11,6 +14,7 @@ FETCHED = {  # tag: attributes whose address a browser fetches by itself
     "video": ("src", "poster"), "audio": ("src",), "embed": ("src",), "object": ("data",), "input": ("src",),
 }  # fmt: skip
 PASSIVE = {"canonical", "author", "license", "next", "prev", "search", "index", "help", "copyright"}
+CLICKS = 3  # from the front page to any other
 PRINTED = re.compile(r'<div class="sphx-glr-script-out.*?</pre>', re.DOTALL)  # by an example
 OUTSIDE = re.compile(r"""(?:@import\s+|url\()\s*["']?((?:https?:)?//[^"')\s]+)""")
 
@@ -73,18 +77,42 @@ def requests(html: Path, found: dict[Path, Page]) -> Iterator[str]:
         yield from (f"{path.relative_to(html)}: fetches {link}" for link in OUTSIDE.findall(text))
 
 
-def broken_promises(html: Path) -> Iterator[str]:
-    """Examples that hold what they say against their numbers, and print that it does not hold."""
-    for path in sorted(html.glob("learn/gallery/*.html")):
-        if any("NOT as said" in said for said in PRINTED.findall(path.read_text(encoding="utf-8"))):
+def far(html: Path, found: dict[Path, Page]) -> Iterator[str]:
+    """Pages that are more than ``CLICKS`` from the front page."""
+    seen = here = {html / "index.html"} & found.keys()
+    for _ in range(CLICKS):
+        links = ((path, urlsplit(link)) for path in here for link in found[path].links)
+        to = {
+            (path.parent / unquote(link.path)).resolve()
+            for path, link in links
+            if not link.netloc and link.path
+        }
+        here = (to & found.keys()) - seen
+        seen = seen | here
+    if seen:
+        yield from (
+            f"{path.relative_to(html)}: is more than {CLICKS} clicks away" for path in found.keys() - seen
+        )
+
+
+def examples(html: Path) -> Iterator[str]:
+    """What an example lacks, or prints that it does not hold."""
+    for path in sorted(html.glob("learn/gallery/[0-9]*.html")):
+        text = path.read_text(encoding="utf-8")
+        if any("NOT as said" in said for said in PRINTED.findall(text)):
             yield f"{path.relative_to(html)}: what it says is not what its numbers show"
+        if not any("as said" in said for said in PRINTED.findall(text)):
+            yield f"{path.relative_to(html)}: does not hold what it says against its numbers"
+        for part in ("sphx-glr-single-img", "Total running time", f"{path.stem}.ipynb"):
+            if part not in text:
+                yield f"{path.relative_to(html)}: has no {part}"
 
 
 def faults(html: Path) -> list[str]:
     """Every fault of a built site, a line each."""
     html = html.resolve()
     found = pages(html)
-    return sorted({*dangling(html, found), *requests(html, found), *broken_promises(html)})
+    return sorted({*dangling(html, found), *requests(html, found), *far(html, found), *examples(html)})
 
 
 def count(html: Path) -> str:

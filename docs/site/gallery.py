@@ -7,6 +7,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import claims
+
 TITLES = {  # of the pages; any other has the name of its file
     "information_and_entropy": "Information and entropy",
     "kl_js_ks": "Divergences: KL, JS and KS",
@@ -108,8 +110,8 @@ def staged(path: Path) -> str:
         call, how = SHORTER[name]
         rest = [line.replace("    main()", f"    {call}") for line in rest]
         said += f"\n\nThis page was made {how}; the script itself does more."
-    if name in DRAWN:
-        rest = [line.replace("    main()", "    found = main()") for line in rest] + [DRAWN[name]]
+    rest = [re.sub(r"^    main\(", "    found = main(", line) for line in rest]
+    rest += [claims.block(name), DRAWN.get(name, "")]
     head = f'r"""\n{title}\n{"=" * len(title)}\n\n{reads(said)}\n"""\n'
     return head + "".join(rest)
 

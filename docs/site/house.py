@@ -13,7 +13,12 @@ def docstring(app, what, name, obj, options, lines):
 
 
 def skip(app, what, name, obj, would_skip, options):
-    """Whether a member is left out: what scikit-learn puts into estimators, told of in its own pages."""
+    """Whether a member is left out: what scikit-learn puts into estimators, told of in its own pages.
+
+    A field of a named tuple is in the signature, and has nothing to say but its number.
+    """
+    if re.match("Alias for field number", getattr(obj, "__doc__", None) or ""):
+        return True
     return True if re.fullmatch(r"set_\w+_request|get_metadata_routing", name) else None
 
 

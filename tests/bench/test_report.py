@@ -152,6 +152,12 @@ def test_the_pages_have_the_tables_of_the_results(monkeypatch):
         assert text == pages[path], path.name
 
 
+def test_the_star_of_a_mixture_is_no_emphasis(report):
+    assert report.starred("| 0.3*normal(0, 1) + 0.7*gamma(2) | `0.3*normal(0, 1)` | *of* 2 |") == (
+        r"| 0.3\*normal(0, 1) + 0.7\*gamma(2) | `0.3*normal(0, 1)` | *of* 2 |"
+    )
+
+
 def test_a_table_without_a_place_is_refused(report, monkeypatch):
     monkeypatch.setattr(report, "TABLES", {"a": ((), lambda: "| 1 |"), "b": ((), lambda: "| 2 |")})
     page = "<!-- table: a -->\n\nold\n\n<!-- end -->\n"
