@@ -4,7 +4,8 @@
 # make peers     speed beside PyTorch, JAX and others    make soak      the injections of faults at length
 # make report    tables and picture of docs/             make docs      the site, under build/docs/html
 # make dist      the archives, checked and installed    make browser   the pages in Chromium, if it is there
-# make studio    the live page of the default GAN        make clean     remove what make has made
+# make studio    the live page of the default GAN        make pictures  docs/studio, taken anew in Chromium
+# make clean     remove what make has made
 # Each makes .venv and installs what it needs.
 PYTHON ?= python3
 BIN = .venv/bin
@@ -15,7 +16,7 @@ PARALLEL = -n $(WORKERS) --dist worksteal
 # The suite starts hundreds of processes: what they import is compiled once, not in each.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help run studio test browser coverage lint bench quality peers soak report docs dist clean
+.PHONY: help run studio test browser pictures coverage lint bench quality peers soak report docs dist clean
 
 run: .venv/installed-plot
 	$(BIN)/minigan train
@@ -38,6 +39,10 @@ coverage: .venv/installed-test
 	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=
 	$(BIN)/coverage report --show-missing --fail-under=95
 	$(BIN)/coverage report --include='minigan/engine/*,minigan/storage/checkpoint.py,minigan/training/config.py,minigan/training/limits.py,minigan/training/settings.py' --fail-under=100
+
+# What docs/studio.md shows, after the studio was given another look: to be looked at, and committed.
+pictures: .venv/installed-browser
+	PICTURES=keep $(BIN)/python -m pytest tests/browser/test_pictures.py
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

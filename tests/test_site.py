@@ -161,6 +161,22 @@ def test_every_page_has_its_place_in_the_site(site):
     assert {path.with_suffix("").as_posix() for path in pages} - placed == set()
 
 
+def test_the_pictures_of_the_studio_are_shown_in_both_looks(site):
+    """Each that is kept, with its twin, of one size; tests/browser holds them against the page."""
+    text = (ROOT / "docs" / "studio.md").read_text(encoding="utf-8")
+    kept = {path.stem: path.read_bytes() for path in (ROOT / "docs" / "studio").glob("*.png")}
+    shown = re.findall(r"!\[[^\]]+\]\(studio/([\w-]+)\.png\)", text)
+    assert sorted(kept) == sorted([*shown, *(f"{name}-dark" for name in shown)]) and len(shown) > 8
+    for name in shown:
+        light, dark = kept[name], kept[f"{name}-dark"]
+        assert light[:24] == dark[:24] and light != dark  # signature, and the size
+    places = {"docs/studio.md": "studio.md"} | {
+        f"docs/studio/{name}.png": f"studio/{name}.png" for name in kept
+    }
+    made = site["build"].moved(text, "docs/studio.md", places)
+    assert made.count("{.only-light}") == made.count("-dark.png){.only-dark}") == len(shown)
+
+
 # ── the gallery, and links
 def test_every_example_has_a_title_and_becomes_a_page(site):
     for path in sorted((ROOT / "examples").glob("*.py")):
