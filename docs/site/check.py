@@ -14,7 +14,8 @@ FETCHED = {  # tag: attributes whose address a browser fetches by itself
     "video": ("src", "poster"), "audio": ("src",), "embed": ("src",), "object": ("data",), "input": ("src",),
 }  # fmt: skip
 PASSIVE = {"canonical", "author", "license", "next", "prev", "search", "index", "help", "copyright"}
-CLICKS = 3  # from the front page to any other
+CLICKS = 3  # from the front page to any other, but for what the search opens
+ASIDE = {"search.html", "genindex.html"}
 PRINTED = re.compile(r'<div class="sphx-glr-script-out.*?</pre>', re.DOTALL)  # by an example
 OUTSIDE = re.compile(r"""(?:@import\s+|url\()\s*["']?((?:https?:)?//[^"')\s]+)""")
 
@@ -90,9 +91,8 @@ def far(html: Path, found: dict[Path, Page]) -> Iterator[str]:
         here = (to & found.keys()) - seen
         seen = seen | here
     if seen:
-        yield from (
-            f"{path.relative_to(html)}: is more than {CLICKS} clicks away" for path in found.keys() - seen
-        )
+        away = sorted(path for path in found.keys() - seen if path.name not in ASIDE)
+        yield from (f"{path.relative_to(html)}: is more than {CLICKS} clicks away" for path in away)
 
 
 def examples(html: Path) -> Iterator[str]:
