@@ -4,7 +4,7 @@
 set -uo pipefail
 backend=${BACKEND:-cupy}
 source bench/gpu/ready.sh || exit
-nvidia-smi > "$OUT/smi.txt" 2>&1
+timeout -k 5 15 nvidia-smi > "$OUT/smi.txt" 2>&1
 timeout -k 5 90 python3 -m bench.gpu.smoke "$backend" "$OUT/smoke.json" 2>&1 | tee "$OUT/smoke.log"
 [ "${PIPESTATUS[0]}" != 6 ] || exit 6  # there is no GPU
 timeout -k 5 275 python3 -m bench.gpu.probe --backend "$backend" --section A,F,G,H,I,E --budget 265 --out "$OUT/probe.json" 2>&1 | tee "$OUT/probe.log"
