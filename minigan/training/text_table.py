@@ -470,7 +470,9 @@ def _index_of(column: int | str, names: tuple[str, ...], what: str, has_header: 
         raise DataError(f"{what} has {len(alike)} columns named {quoted(column)}; select by index")
     if not alike:
         advice = nearest(column, names[:20])
-        if re.fullmatch(r"\d*\s*(:|-|\.\.)\s*\d*", column):
+        if re.fullmatch(r"-\d+", column):
+            advice = "columns are counted from 0, from the left"
+        elif re.fullmatch(r"\d*\s*(:|-|\.\.)\s*\d*", column):
             advice = "write the indices one by one, as columns=0,1,2"
         elif column.startswith("["):
             advice = "write the names without brackets, as columns=x,y"

@@ -218,6 +218,7 @@ def test_columns_are_selected_by_index_and_name_in_the_order_given(read):
         ([-1], "received index -1"),
         ([0, 0], "each column once"),
         (["0:3"], "one by one"),
+        (["-1"], "counted from 0, from the left"),
         (["1-3"], "one by one"),
         (["*"], "leave columns out"),
         (["[a", "b]"], "without brackets"),
