@@ -44,6 +44,9 @@ METHODS = {  # options of a Game beside BOTH: as in test_game.py, and what their
 }  # fmt: skip
 
 
+TURNED = pytest.StashKey[bool]()  # whether a worker begins to collect elsewhere than at the first file
+
+
 @cache
 def unavailable(name):
     """Why the backend cannot be used here; None if it can."""
@@ -67,13 +70,14 @@ def begin_elsewhere(config):
     if worker and [Path(arg).resolve() for arg in config.args] == [here]:
         files = sorted(map(str, here.rglob("test_*.py")))
         at = len(files) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
-        config.args = files[at:] + files[:at]
+        config.args, config.stash[TURNED] = files[at:] + files[:at], True
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """In one order for all workers."""
-    items.sort(key=lambda item: item.path.parts)
+    if TURNED in config.stash:
+        items.sort(key=lambda item: item.path.parts)
 
 
 def pytest_collection_finish():
