@@ -51,7 +51,7 @@ def test_what_is_no_number_is_refused(value):
         arguments.whole("x", value)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("rule", "inside", "outside"),
     [
         (POSITIVE, (5e-324, 1, 1e308), (0, -0.0, -1, INF, NAN, 10**400)),

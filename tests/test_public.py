@@ -184,7 +184,7 @@ def test_a_users_script_has_types(tmp_path):
     exec(compile(SCRIPT, "<script>", "exec"), {})
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.rows("room", ROOMS)
 def test_a_room_names_its_modules(room):
     public, _ = named(PACKAGE / room / "__init__.py")
     files = {

@@ -34,7 +34,7 @@ def test_the_lowest_versions_are_setup_pys():
     assert {("numpy", "2.2"), ("dask[distributed]", "2025.1")} <= {*pins}
 
 
-@pytest.mark.parametrize("text", ["numpy", "numpy==2.0", "numpy<3", "numpy>2"])
+@pytest.mark.rows("text", ["numpy", "numpy==2.0", "numpy<3", "numpy>2"])
 def test_a_requirement_without_a_lower_bound_is_refused(text):
     space = {"__file__": str(ROOT / ".ci" / "lowest.py"), "__name__": "lowest"}
     exec(compile(read(".ci/lowest.py"), "lowest.py", "exec"), space)

@@ -194,7 +194,7 @@ def test_what_is_given_to_every_replica_has_stride_0(fake, gemm):
     assert (arguments[10], arguments[14], arguments[19]) == (0, 12, 15)  # b, a, c
 
 
-@pytest.mark.parametrize(("dtype", "tf32", "kind", "compute"), [
+@pytest.mark.rows(("dtype", "tf32", "kind", "compute"), [
     ("float32", False, 0, 68), ("float32", True, 0, 77), ("float64", False, 1, 70), ("float64", True, 1, 70),
 ])  # fmt: skip
 def test_types(fake, gemm, dtype, tf32, kind, compute):
@@ -206,9 +206,7 @@ def test_types(fake, gemm, dtype, tf32, kind, compute):
     assert not fake.complaints
 
 
-@pytest.mark.parametrize(
-    ("a", "b"), [((0, 3), (3, 2)), ((2, 3), (3, 0)), ((0, 2, 3), (3, 2)), ((5, 0), (0, 5))]
-)
+@pytest.mark.rows(("a", "b"), [((0, 3), (3, 2)), ((2, 3), (3, 0)), ((0, 2, 3), (3, 2)), ((5, 0), (0, 5))])
 def test_empty_products_call_nothing(fake, gemm, a, b):
     a, b = (np.zeros(shape, "f4").view(DeviceArray) for shape in (a, b))
     out = np.full(np.matmul(a, b).shape, 3.0, "f4").view(DeviceArray)
@@ -292,7 +290,7 @@ def test_after_it_was_closed_a_handle_is_made_anew(fake, gemm):
 # Refusals
 
 
-@pytest.mark.parametrize(("a", "b", "options", "words"), [
+@pytest.mark.rows(("a", "b", "options", "words"), [
     ((2, 3), (2, 3), {}, "no product of"), ((3,), (3, 2), {}, "no product of"),
     ((2, 2, 3), (3, 3, 2), {}, "do not broadcast"), ((2, 3), (3, 2), {"accumulate": True}, "needs out"),
     ((2, 3), (3, 2), {"out": (2, 3)}, "but out is float32"),

@@ -584,8 +584,8 @@ def test_a_graph_keeps_alive_what_it_needs(strict):
     assert alive() is None
 
 
-@pytest.mark.parametrize("known", [False, True])
-@pytest.mark.parametrize("size", [4, 600])
+@pytest.mark.rows("known", [False, True])
+@pytest.mark.rows("size", [4, 600])
 def test_a_product_that_leans_on_freed_memory_meets_nan(known, size):
     """cuBLAS was given addresses: nothing else keeps what lies there."""
     mine = StrictBackend()

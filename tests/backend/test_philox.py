@@ -83,8 +83,8 @@ def test_keys():
 # What a number depends on, and what not
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("distribution", ["uniform", "normal"])
+@pytest.mark.rows("dtype", ["float32", "float64"])
+@pytest.mark.rows("distribution", ["uniform", "normal"])
 def test_numbers_do_not_depend_on_what_is_drawn_beside_them(distribution, dtype):
     every = draw(distribution, (3, 5), range(10, 30), replicas=4, dtype=dtype)
     for part in (range(10, 11), range(13, 20), range(29, 30)):
@@ -116,14 +116,14 @@ def test_seeds_beside_each_other_are_each_alone():
         np.testing.assert_array_equal(together[:, :, k], draw(shape=(2, 3), seed=seed))
 
 
-@pytest.mark.parametrize("axis", [0, 1, 2, 3])
+@pytest.mark.rows("axis", [0, 1, 2, 3])
 def test_the_replica_axis_stands_where_it_is_wanted(axis):
     numbers, shape = draw(shape=(2, 3, 5), replicas=4, axis=axis), (2, 3, 5)
     assert numbers.shape == (3, *shape[:axis], 4, *shape[axis:]) and numbers.flags.c_contiguous
     np.testing.assert_array_equal(np.moveaxis(numbers, axis + 1, 1), draw(shape=shape, replicas=4))
 
 
-@pytest.mark.parametrize("shape", [(), (0,), (2, 0, 3), (1,)])
+@pytest.mark.rows("shape", [(), (0,), (2, 0, 3), (1,)])
 def test_shapes_without_elements_and_with_one(shape):
     assert draw(shape=shape).shape == (3, *shape)
     assert draw(shape=shape, replicas=2).shape == (3, 2, *shape)

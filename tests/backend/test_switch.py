@@ -22,7 +22,7 @@ def test_names_lead_to_backends():
     assert backends.get("auto").name in ("numpy", "cupy")
 
 
-@pytest.mark.parametrize("name", ["gpu", "NumPy", "", None])
+@pytest.mark.rows("name", ["gpu", "NumPy", "", None])
 def test_another_name_is_refused_with_the_known_ones(name):
     with pytest.raises(ValueError, match=r"numpy, cupy, strict, auto; received " + repr(name)):
         backends.get(name)
@@ -100,7 +100,7 @@ def test_what_a_gpu_sums_in_another_order_agrees_to_a_bound(same_bits):
             same_bits(backend, ours, its)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.rows("dtype", ["float32", "float64"])
 def test_values_go_in_and_come_out_as_copies(backend, dtype):
     host = np.arange(6, dtype=dtype).reshape(2, 3)
     device = backend.array(host)

@@ -219,7 +219,7 @@ def test_a_result_is_a_file_with_the_machine_that_measured_it(bench, tmp_path, m
     )
 
 
-@pytest.mark.parametrize("successes", [0, 1, 47, 99, 100])
+@pytest.mark.rows("successes", [0, 1, 47, 99, 100])
 def test_intervals_are_those_of_wilson(bench, successes):
     from scipy.stats import binomtest
 

@@ -13,9 +13,7 @@ def test_explain_as_text_and_json(minigan_, tiny, place, files, monkeypatch, one
     assert [stage["name"] for stage in told["stages"]][0] == "as recorded"
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--seeds", "0"], ["--passes", "some"], ["gausian"], ["--set", "batch=0"]]
-)
+@pytest.mark.rows("arguments", [["--seeds", "0"], ["--passes", "some"], ["gausian"], ["--set", "batch=0"]])
 def test_bad_explanations_are_refused(minigan_, arguments):
     code, out, err = minigan_("explain", *arguments)
     assert code == 2 and out == "" and err

@@ -91,7 +91,7 @@ def test_a_refusal_blames_the_option_that_was_given(said, arguments, source):
     assert source in said("train", *arguments)
 
 
-@pytest.mark.parametrize("arguments", [
+@pytest.mark.rows("arguments", [
     ("--seed", "2", "--set", "seed=3"), ("--device", "cuda", "--backend", "numpy"),
     ("--device", "cpu", "--set", "backend=cupy"),
     ("--target", "N(0,1)", "--set", "target=N(1,1)"), ("--batch", "8", "--set", "batch=16"),

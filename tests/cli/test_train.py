@@ -136,7 +136,7 @@ def test_fast_dev_run_goes_through_everything(minigan_, place, one_object):
     assert one_object(out)["metrics"]["step"] == 3
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "target",
     [
         "N(-1, 1)",

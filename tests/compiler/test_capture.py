@@ -40,8 +40,8 @@ def bits(tensor):
 
 
 # ── replay = eager
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", sorted(P.PRIMITIVES))
+@pytest.mark.rows("dtype", ["float32", "float64"])
+@pytest.mark.rows("name", sorted(P.PRIMITIVES))
 def test_every_primitive_replays_with_its_gradient(backend, name, dtype):
     """Values, first and second derivatives of new inputs, through the program that other inputs recorded."""
     case = CASES[name]

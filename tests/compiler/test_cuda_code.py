@@ -493,7 +493,7 @@ def test_executions_are_refused_where_they_are_not(monkeypatch):
     assert capture(lambda x: x + 1.0, x, passes=()).execution == "recorded"
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("replicas", "batch", "width", "expected"),
     [(0, 64, 16, "block"), (0, 512, 64, "launches"), (16, 512, 32, "block"), (2, 512, 64, "launches")],
 )

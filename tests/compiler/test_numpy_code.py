@@ -169,7 +169,7 @@ def test_an_overflow_of_a_number_is_infinite_and_silent_where_eager_arrays_are()
 
 
 # ── layouts
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "turn", [lambda a: a, lambda a: np.asfortranarray(a), lambda a: a[::-1], lambda a: a[:, ::2]]
 )
 def test_elementwise_lines_on_any_layout(turn):

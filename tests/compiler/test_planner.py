@@ -323,9 +323,7 @@ def through_other_matrices():
     return lambda x, y: layer(p, x) + layer(p, y, 1), {"flat": p.flat}
 
 
-@pytest.mark.parametrize(
-    "make", [updated_in_between, one_after_the_other, of_other_lengths, through_other_matrices]
-)
+@pytest.mark.rows("make", [updated_in_between, one_after_the_other, of_other_lengths, through_other_matrices])
 def test_batches_that_cannot_be_one(make):
     for passes in ((fold, batch), (fold, bias, batch), PASSES):
         assert operations(agree(make, two, passes))["pack"] == 0
@@ -792,13 +790,13 @@ def test_a_square_matrix_is_no_row_of_replicas():
 
 
 # ── kernels
-@pytest.mark.parametrize("kernel", [
+@pytest.mark.rows("kernel", [
     lambda xp, x, out=None: xp.cumsum(x, axis=-1, out=out),
     lambda xp, x, out=None: xp.round(x, out=out),
     lambda xp, x, out=None: xp.multiply(x, xp.isfinite(x).any(), out=out),
     lambda xp, x, out=None: [y := xp.exp(x, out=out), xp.negative(y)][0],
     lambda xp, x, out=None: xp.add(x[:1], x, out=out),
-], ids=["along an axis", "no ufunc", "a method", "not its last call", "an index"])  # fmt: skip
+])  # fmt: skip
 def test_a_kernel_that_does_more_than_call_ufuncs_stays_whole(kernel):
     """What a primitive added by a user computes is not looked into where that might change its value."""
     own = Primitive("own", kernel)

@@ -258,7 +258,7 @@ def test_the_steps_are_what_they_are_to_be():
     assert np.mean([len(plan) < len(program) for plan, program in zip(plans, programs, strict=False)]) > 0.5
 
 
-@pytest.mark.parametrize("broken", ["fold", "batch", "bias_gradients", "stack", "factors"])
+@pytest.mark.rows("broken", ["fold", "batch", "bias_gradients", "stack", "factors"])
 def test_an_error_of_one_in_a_billion_in_a_pass_is_found(broken):
     """The first number that a pass leaves in the graph is made a little wrong."""
 

@@ -233,7 +233,7 @@ def test_the_strict_device_is_watched_too():
             lift(strict, np.ones(8)) * lift(strict, np.full(8, np.inf))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.rows("dtype", ["float32", "float64"])
 def test_an_overflow_on_the_way_to_a_finite_value_is_none(backend, dtype):
     """e⁻ˣ = ∞ within a sigmoid gives 0; an infinite input may be clipped; a row not used is not looked at."""
     a = lift(backend, [[-1e4, -200.0, 0.0, 200.0, 1e4]], dtype)
@@ -257,7 +257,7 @@ def test_values_may_be_read_inside(backend):
 
 
 # ── what came in
-@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.rows("place", [0, 1])
 def test_a_batch_that_was_not_finite_is_named(backend, place):
     operands = [lift(backend, np.ones((2, 2))), lift(backend, [[1.0, np.nan], [np.inf, 0.0]])]
     a, b = operands if place else reversed(operands)

@@ -256,7 +256,7 @@ def names():
     }
 
 
-@pytest.mark.parametrize(("code", "error", "words"), MISTAKES, ids=[row[0] for row in MISTAKES])
+@pytest.mark.rows(("code", "error", "words"), MISTAKES)
 def test_a_mistake_gets_its_sentence(names, code, error, words):
     kept = {name: x.numpy() for name, x in names.items() if isinstance(x, mg.Tensor)}
     with pytest.raises(error, match=words) as refused:

@@ -113,7 +113,7 @@ def test_finite_to_third_order_at_any_logit_without_a_warning(backend, name, dty
         assert np.isfinite(t.numpy()).all() and t.dtype == dtype
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.rows("dtype", DTYPES)
 def test_values_and_slopes_at_the_ends(backend, dtype):
     h = HUGE[dtype]
     x = variable(backend.array([h, -h, np.inf, -np.inf, np.nan], dtype))
@@ -131,7 +131,7 @@ def test_values_and_slopes_at_the_ends(backend, dtype):
         np.testing.assert_array_equal(g.numpy()[: len(value)], np.array(slope, dtype)[: len(value)])
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.rows("dtype", DTYPES)
 def test_a_losing_generator_still_gets_its_gradient(backend, dtype):
     """Where D is sure, the non-saturating loss has slope −1, the saturating one a tiny and correct one."""
     a = variable(backend.array([-40.0, -80.0], dtype))
@@ -141,7 +141,7 @@ def test_a_losing_generator_still_gets_its_gradient(backend, dtype):
     np.testing.assert_allclose(g.numpy(), -np.exp([-40.0, -80.0]), rtol=4 * np.finfo(dtype).eps)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.rows("dtype", DTYPES)
 def test_sigmoid_and_softplus_agree(backend, dtype):
     """σ(x) = e^(−softplus(−x)); the exponential makes a relative error of its argument s an absolute one."""
     eps = np.finfo(dtype).eps
@@ -152,7 +152,7 @@ def test_sigmoid_and_softplus_agree(backend, dtype):
     assert (np.abs(left - right) <= (2 * np.maximum(0, -x) + 8) * eps * left).all()
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.rows("dtype", DTYPES)
 def test_symmetry_and_order(backend, dtype):
     x = np.sort(points(dtype))
     y, z = (P.sigmoid(variable(backend.array(v))).numpy() for v in (x, -x))

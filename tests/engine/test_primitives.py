@@ -45,32 +45,32 @@ def test_every_primitive_of_the_module_is_in_the_table():
     assert all(p.name == name for name, p in P.PRIMITIVES.items())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.rows("name", NAMES)
 def test_one_rule_per_tensor_input(name):
     for shapes in CASES[name].shapes:
         assert len(P.PRIMITIVES[name].vjps) == len(shapes)
 
 
 # ── derivatives
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.rows("name", NAMES)
 def test_first_and_second_derivatives_against_central_differences(backend, name):
     assert check_primitive(name, order=2, seed=1, on=backend) >= len(CASES[name].shapes)
 
 
-@pytest.mark.parametrize("literal", [1.7, 2])
-@pytest.mark.parametrize("name", BINARY)
+@pytest.mark.rows("literal", [1.7, 2])
+@pytest.mark.rows("name", BINARY)
 def test_a_literal_on_either_side(backend, name, literal):
     xs = np.array([[0.3, 0.9], [2.4, 3.1]])
     check_grads(lambda x: P.PRIMITIVES[name](x, literal), xs, on=backend)
     check_grads(lambda x: P.PRIMITIVES[name](literal, x), xs, on=backend)
 
 
-@pytest.mark.parametrize("n", [2, 3, -1, 0.5, 1.5, -2.5, 1, 0])
+@pytest.mark.rows("n", [2, 3, -1, 0.5, 1.5, -2.5, 1, 0])
 def test_power_of_any_number(n):
     check_grads(lambda x: x**n, np.array([0.6, 1.1, 1.9]))
 
 
-@pytest.mark.parametrize("n", [0, 1, 2, 3])
+@pytest.mark.rows("n", [0, 1, 2, 3])
 def test_whole_powers_have_all_derivatives_at_zero(n):
     check_grads(lambda x: x**n, np.array([0.0, 0.7]), order=3)
 
@@ -88,7 +88,7 @@ ANALYTIC = {  # each function on complex numbers near the real axis; the kernel 
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.rows("name", NAMES)
 def test_first_derivatives_against_the_complex_step(name):
     """Im f(x + ihv) / h has no cancellation, so h = 1e-20 gives all digits. Source:  Squire & Trapp 1998."""
     rng, h, case = np.random.default_rng(2), 1e-20, CASES[name]
@@ -131,7 +131,7 @@ def _like(t, values):
     return backends.of(t.array).array(values, t.dtype)
 
 
-@pytest.mark.parametrize("name", COMPOSITES)
+@pytest.mark.rows("name", COMPOSITES)
 def test_composites(backend, name):
     f, shape = COMPOSITES[name]
     check_grads(f, np.random.default_rng(4).standard_normal(shape), on=backend)
@@ -150,13 +150,13 @@ def _mlp_arrays(replicas=()):
     return [rng.standard_normal((*replicas, *shape)) for shape in shapes]
 
 
-@pytest.mark.parametrize("replicas", [(), (3,)])
-@pytest.mark.parametrize("activation", [P.tanh, P.softplus, P.sigmoid, P.silu])
+@pytest.mark.rows("replicas", [(), (3,)])
+@pytest.mark.rows("activation", [P.tanh, P.softplus, P.sigmoid, P.silu])
 def test_a_chain_of_dense_layers(backend, activation, replicas):
     check_grads(_mlp(activation), *_mlp_arrays(replicas), on=backend)
 
 
-@pytest.mark.parametrize("replicas", [(), (3,)])
+@pytest.mark.rows("replicas", [(), (3,)])
 def test_the_gradient_penalty_through_a_network(backend, replicas):
     """R1 is a derivative of a derivative, so its own check to order 2 asks for the fourth."""
 
@@ -175,7 +175,7 @@ def test_mean_is_one_value_per_replica(backend):
     np.testing.assert_allclose(y.numpy()[:, 0, 0], x.mean(axis=(1, 2)), rtol=1e-15)
 
 
-@pytest.mark.parametrize("shape", [(3, 2), (1, 2), (3, 1), (2,), (1,), (), (1, 1, 2), (4, 3, 2), (4, 1, 1)])
+@pytest.mark.rows("shape", [(3, 2), (1, 2), (3, 1), (2,), (1,), (), (1, 1, 2), (4, 3, 2), (4, 1, 1)])
 def test_sum_to_is_the_adjoint_of_broadcasting(backend, shape):
     """⟨broadcast(u), v⟩ = ⟨u, sum_to(v)⟩ for all u, v."""
     rng = np.random.default_rng(6)
@@ -190,7 +190,7 @@ def test_sum_to_the_same_shape_is_the_same_tensor():
     assert P.sum_to(x, (3, 2)) is x
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in OF_ONE_SHAPE])
+@pytest.mark.rows("name", [n for n in NAMES if n not in OF_ONE_SHAPE])
 def test_an_empty_batch_has_an_empty_result_and_gradient(name):
     """Nothing to compute is no error; the shapes still follow."""
     operands = (
@@ -205,8 +205,8 @@ def test_an_empty_batch_has_an_empty_result_and_gradient(name):
 
 
 # ── dtypes, `out=`, devices
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.rows("dtype", ["float32", "float64"])
+@pytest.mark.rows("name", NAMES)
 def test_value_and_gradients_keep_the_dtype(backend, name, dtype):
     for xs in examples(name, dtype):
         ts = [variable(backend.array(x)) for x in xs]
@@ -229,8 +229,8 @@ def _layouts(xs):
     ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in ALWAYS_VIEWS])
+@pytest.mark.rows("dtype", ["float32", "float64"])
+@pytest.mark.rows("name", [n for n in NAMES if n not in ALWAYS_VIEWS])
 def test_out_receives_the_same_bits(backend, name, dtype):
     """A replay writes with `out=` what the first run returned."""
     primitive, case = P.PRIMITIVES[name], CASES[name]
@@ -244,7 +244,7 @@ def test_out_receives_the_same_bits(backend, name, dtype):
             assert bits(backend.to_host(array)) == bits(x)  # inputs are never written
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.rows("name", NAMES)
 def test_what_is_called_a_view_shares_memory(name):
     primitive = P.PRIMITIVES[name]
     for xs in examples(name):
@@ -253,8 +253,8 @@ def test_what_is_called_a_view_shares_memory(name):
     assert all(P.PRIMITIVES[view].view for view in ALWAYS_VIEWS)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.rows("dtype", ["float32", "float64"])
+@pytest.mark.rows("name", NAMES)
 def test_the_strict_device_computes_the_same_bits(name, dtype):
     strict = backends.get("strict")
     for xs in examples(name, dtype, seed=7):
@@ -326,8 +326,8 @@ def test_the_tables_of_special_values_are_complete():
     assert set(SLOPES) == set(VALUES)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.rows("dtype", ["float32", "float64"])
+@pytest.mark.rows("name", VALUES)
 def test_special_values_and_slopes_of_functions(backend, name, dtype):
     tiny = np.array(POINTS[dtype], dtype)[()]
     x = variable(backend.array([0.0, 1e3, -1e3, tiny, inf, -inf, nan], dtype))
@@ -341,8 +341,8 @@ def test_special_values_and_slopes_of_functions(backend, name, dtype):
     np.testing.assert_allclose(g.numpy(), expected[1], rtol=rtol, atol=0)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.rows("dtype", ["float32", "float64"])
+@pytest.mark.rows("name", PAIRS)
 def test_special_values_and_slopes_of_two_operands(backend, name, dtype):
     for a, b, value, slope_a, slope_b in PAIRS[name]:
         ta, tb = (variable(backend.array([v], dtype)) for v in (a, b))
@@ -352,8 +352,8 @@ def test_special_values_and_slopes_of_two_operands(backend, name, dtype):
         np.testing.assert_array_equal(got, [value, slope_a, slope_b], err_msg=f"{name}({a}, {b})")
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", sorted(CARRIERS - {"matmul", "sum"}))
+@pytest.mark.rows("dtype", ["float32", "float64"])
+@pytest.mark.rows("name", sorted(CARRIERS - {"matmul", "sum"}))
 def test_what_only_moves_numbers_keeps_every_bit(backend, name, dtype):
     """-0.0, subnormals, infinities and NaN arrive as they left: the set of bit patterns does not grow."""
     pool = np.array([-0.0, POINTS[dtype], inf, -inf, nan, 1e3], dtype)
@@ -368,7 +368,7 @@ def test_what_only_moves_numbers_keeps_every_bit(backend, name, dtype):
     )
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.rows("dtype", ["float32", "float64"])
 def test_special_values_of_sums_and_products(backend, dtype):
     def total(*values):
         return P.sum_over(constant(backend.array(values, dtype)), axis=(0,)).item()
@@ -409,9 +409,9 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("left", LAYOUTS)
-@pytest.mark.parametrize("right", LAYOUTS)
+@pytest.mark.rows("dtype", ["float32", "float64"])
+@pytest.mark.rows("left", LAYOUTS)
+@pytest.mark.rows("right", LAYOUTS)
 def test_a_product_has_the_bits_of_matmul_in_every_layout(left, right, dtype):
     rng = np.random.default_rng(9)
     for n, k, m in ((1, 5, 1), (1, 3, 4), (6, 4, 1), (5, 3, 7), (33, 17, 19), (64, 128, 32)):

@@ -74,7 +74,7 @@ def test_an_array_cannot_be_changed_by_a_tensor(use):
         use(np.ones((2, 3)), variable(np.ones((2, 3))))
 
 
-@pytest.mark.parametrize("use", [lambda x: x.backward(), lambda x: x.grad])
+@pytest.mark.rows("use", [lambda x: x.backward(), lambda x: x.grad])
 def test_gradients_are_no_attributes(x, use):
     with pytest.raises(AttributeError, match=r"keeps no gradient; minigan\.grad\(loss, \[x, …\]\) returns"):
         use(x)
@@ -125,7 +125,7 @@ def test_a_variable_survives_a_pickle(x):
     assert is_tracked(again) and again.numpy().tolist() == [1.0, 2.0]
 
 
-@pytest.mark.parametrize("axis", [0, np.int64(0), [0], (0,)])
+@pytest.mark.rows("axis", [0, np.int64(0), [0], (0,)])
 def test_axes_are_numbers_or_several(axis):
     assert constant([[1.0, 2.0], [3.0, 4.0]]).sum(axis).numpy().tolist() == [[4.0, 6.0]]
     assert constant([[1.0, 2.0], [3.0, 4.0]]).mean(axis).numpy().tolist() == [[2.0, 3.0]]
@@ -179,7 +179,7 @@ def test_augmented_assignment_is_refused_with_both_ways_out(x, change):
     np.testing.assert_array_equal(x.numpy(), before)
 
 
-@pytest.mark.parametrize("make", [variable, constant])
+@pytest.mark.rows("make", [variable, constant])
 def test_an_array_is_copied_and_a_tensor_shared(backend, make):
     a = backend.array([1.0])
     t = make(a)

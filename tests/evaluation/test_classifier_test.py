@@ -71,7 +71,7 @@ def test_the_accuracy_is_near_the_best_there_is():
     assert best - 0.01 - 6 * sd < result.accuracy < best + 6 * sd
 
 
-@pytest.mark.parametrize("case", ["one number", "two", "grid", "images"])
+@pytest.mark.rows("case", ["one number", "two", "grid", "images"])
 def test_equal_distributions_are_not_told_apart(case):
     """p > 1e-6, which fails in at most one of 1e6 runs with other seeds."""
     rng = np.random.default_rng(3)
@@ -100,7 +100,7 @@ def test_equal_samples_cannot_be_told_apart_and_copies_do_not_help():
     assert judged(x, x, steps=200).pvalue > CERTAIN
 
 
-@pytest.mark.parametrize("n", [1, 2, 7, 100, 10_000])
+@pytest.mark.rows("n", [1, 2, 7, 100, 10_000])
 def test_the_arithmetic_of_chance_is_the_binomial(n):
     for right in {0, n // 2, n}:
         result = _against_chance(right, n)

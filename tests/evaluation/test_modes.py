@@ -83,8 +83,8 @@ def test_perfect_high_quality_is_that_of_the_literature():
         assert seen.perfect_high_quality == pytest.approx(stats.chi2(p).cdf(9))
 
 
-@pytest.mark.parametrize("distribution", [ring(), grid(), ring(2, 1, 0.1), TWO,
-                                 parse("0.9*normal(0,1)+0.1*normal(5,0.1)")], ids=str)  # fmt: skip
+@pytest.mark.rows("distribution", [ring(), grid(), ring(2, 1, 0.1), TWO,
+                                 parse("0.9*normal(0,1)+0.1*normal(5,0.1)")])  # fmt: skip
 def test_perfect_samplers_have_the_perfect_values(distribution):
     """2 · 10⁵ values; shares and high quality within 5.5 standard errors: 30 and 5 of them, 2e-6 of seeds."""
     modes, n = modes_of(distribution), 200_000

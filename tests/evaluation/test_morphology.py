@@ -101,7 +101,7 @@ def test_a_fit_tells_discs_from_ellipticals():
     assert np.corrcoef(np.argsort(np.argsort(true)), np.argsort(np.argsort(index)))[0, 1] > 0.6
 
 
-@pytest.mark.parametrize("shape", [(5, 255), (5, 4, 6), (5, 3, 3), (256,)])
+@pytest.mark.rows("shape", [(5, 255), (5, 4, 6), (5, 3, 3), (256,)])
 def test_what_is_no_image_is_refused(shape):
     with pytest.raises(ValueError, match="images have shape"):
         measure(np.zeros(shape))

@@ -74,7 +74,7 @@ def test_of_several_features_the_worst_is_named_or_none_alone():
     assert found == Shortfall("together", "Each feature alone is as it should be, and together they are not.")
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("heights", "prominence", "peaks"),
     [
         ([0, 1, 0], 1, [1]),

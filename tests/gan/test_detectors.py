@@ -28,7 +28,7 @@ from minigan.training.trainer import next_evaluation
 # ── measures ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("real", "fake", "expected"),
     [
         ([1, 2], [-1, 0], 1.0),
@@ -104,7 +104,7 @@ def test_spread_ignores_units_faint_axes_and_constant_features():
     assert spread(half + [0, 0, 5, 0], axes) == pytest.approx(0.5, rel=1e-9)
 
 
-@pytest.mark.parametrize("rows", [np.ones((5, 2)), np.ones(5), np.ones((1, 2)), np.empty((0, 1))])
+@pytest.mark.rows("rows", [np.ones((5, 2)), np.ones(5), np.ones((1, 2)), np.empty((0, 1))])
 def test_spread_of_nothing_is_refused(rows):
     with pytest.raises(ValueError, match="two rows"):
         spread_axes(rows)
@@ -258,8 +258,8 @@ def test_every_detector_has_remedies_and_the_last_always_applies():
         assert chain[-1].applies(ASSUMED)
 
 
-@pytest.mark.parametrize("name", REMEDIES)
-@pytest.mark.parametrize("sets", [
+@pytest.mark.rows("name", REMEDIES)
+@pytest.mark.rows("sets", [
     (), ("objective=minimax",), ("standardise=false", "r1=0", "r2=0"), ("generator_steps=5",),
     ("objective=wasserstein", "r1=0", "r2=0"), ("discriminator_steps=5",), ("r1=1e30",), ("batch=7",),
     ("generator_optimizer.rate=10",), ("discriminator_optimizer.rate=1", "instance_noise=1", "packing=2"),

@@ -147,7 +147,7 @@ def test_alternating_rounds(backend, objective, steps, r1, r2):
         assert_equal_to_hand(game, G, D, losses, [loss_d.item(), loss_g.item()])
 
 
-@pytest.mark.parametrize("objective", BY_HAND)
+@pytest.mark.rows("objective", BY_HAND)
 def test_simultaneous_rounds(backend, objective):
     game = sgd_game(backend, objective=objective, penalties=(R1(0.7), R2(0.3)), order="simultaneous")
     G, D = players(backend)
@@ -378,7 +378,7 @@ def test_its_eigenvalues_at_the_equilibrium(backend, objective, r1, r2):
     )
 
 
-@pytest.mark.parametrize("r1", [0.0, 1.0])
+@pytest.mark.rows("r1", [0.0, 1.0])
 def test_only_the_penalised_game_comes_to_rest(backend, r1):
     """The flow of the zero-sum game keeps θ² + ψ²; Euler's steps add to it, unless R1 takes more away."""
     dirac, radii = Dirac(backend, objective="minimax", penalties=[R1(r1)]), []
@@ -411,7 +411,7 @@ def test_the_extragradient_map_of_a_bilinear_game(backend):
     assert shrinks < 1.0 and np.linalg.norm(at) == pytest.approx(shrinks**20 * np.linalg.norm([1.0, 0.5]))
 
 
-@pytest.mark.parametrize("γ", [0.25, 1.0])
+@pytest.mark.rows("γ", [0.25, 1.0])
 def test_consensus_in_a_bilinear_game(backend, γ):
     """½|v|² = ½(θ² + ψ²), so both are pulled to 0 at γ: the field is (ψ, −θ) − γ (θ, ψ)."""
     dirac, h = Dirac(backend, objective="wasserstein", order=Consensus(γ)), 0.1
@@ -424,7 +424,7 @@ def test_consensus_in_a_bilinear_game(backend, γ):
     assert np.linalg.norm(at) < np.linalg.norm([1.0, 0.5])
 
 
-@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.rows("steps", [1, 3])
 def test_unrolling_in_a_bilinear_game(backend, steps):
     """D after K steps of η is ψ − Kηθ, so G minimises −θ (ψ − Kηθ), whose slope is −ψ + 2Kηθ."""
     dirac, η = Dirac(backend, objective="wasserstein", unrolled=steps, unrolled_rate=0.3), 0.3

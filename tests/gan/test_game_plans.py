@@ -125,7 +125,7 @@ def test_every_objective(objective):
     check(objective=objective, rows=12)
 
 
-@pytest.mark.parametrize("name", PENALTIES)
+@pytest.mark.rows("name", PENALTIES)
 def test_every_penalty(name):
     check(penalties=[PENALTIES[name](0.5)])
 
@@ -153,7 +153,7 @@ def test_every_shape(latent, features, hidden):
         check(sizes=((latent, 4, features), (*hidden, 1)), rows=6, **options)
 
 
-@pytest.mark.parametrize("rows", [1, 2, 3, 7])
+@pytest.mark.rows("rows", [1, 2, 3, 7])
 def test_every_size_of_a_batch(rows):
     check(rows=rows)
     check(rows=rows, replicas=2, activation=("silu", "elu"))

@@ -265,8 +265,8 @@ DIVERGENCES = {  # what the integral of the value is
 PAIRS = [(0.5, 1.2), (1.5, 0.9), (-3.0, 1.6), (0.0, 1.0)]  # χ² needs tails of q not too thin
 
 
-@pytest.mark.parametrize(("mean", "sd"), PAIRS)
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.rows(("mean", "sd"), PAIRS)
+@pytest.mark.rows("name", OBJECTIVES)
 def test_the_integral_of_the_value_is_a_constant_minus_the_divergence(name, mean, sd):
     p, q = stats.norm(loc=0.0, scale=1.0), stats.norm(loc=mean, scale=sd)
     o, n = OBJECTIVES[name], 1001 if OBJECTIVES[name].paired else 50_001
@@ -276,7 +276,7 @@ def test_the_integral_of_the_value_is_a_constant_minus_the_divergence(name, mean
     assert integral == pytest.approx(DIVERGENCES[name](p, q), abs=1e-9 if smooth else 1e-6)
 
 
-@pytest.mark.parametrize("α", [0.3, 2.0, 7.0, math.inf])
+@pytest.mark.rows("α", [0.3, 2.0, 7.0, math.inf])
 def test_the_value_of_alpha_is_the_least_loss(α):
     """Beside a search for the minimum, point by point."""
     o = alpha(α, 1.0)
@@ -413,7 +413,7 @@ def exact_alpha_loss(a, α):
         return float(α / (α - 1) * (1 - σ ** ((α - 1) / α)))
 
 
-@pytest.mark.parametrize("α", [0.25, 0.5, 0.75, 2.0, 10.0])
+@pytest.mark.rows("α", [0.25, 0.5, 0.75, 2.0, 10.0])
 def test_the_alpha_loss_against_mpmath(α):
     a = np.linspace(-15.0, 15.0, 31)
     expected = [exact_alpha_loss(each, α) for each in a]
@@ -512,7 +512,7 @@ def test_an_unknown_objective_is_refused_with_the_known_ones(name):
     assert all(known in message for known in OBJECTIVES) and "\n" not in message
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("name", "reason"),
     [
         ("alpha(0, 1)", "both α are at least 0.001"), ("alpha_ns(1, -2)", "both α are at least 0.001"),

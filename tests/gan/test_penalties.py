@@ -134,7 +134,7 @@ def test_a_quadratic_discriminator_against_a_slope(backend):
     np.testing.assert_allclose(grad(penalty, [c])[0].item(), slope, rtol=1e-10)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.rows("dtype", ["float32", "float64"])
 def test_the_root_of_a_slope_of_zero_has_derivatives(backend, dtype):
     """|∇D| has a corner at 0: there the penalty is norm² and its derivatives are finite, 0 the first."""
     w = variable(backend.array(np.zeros((3, 1), dtype)))
@@ -170,7 +170,7 @@ def test_through_a_network_against_differences_of_any_slope(backend, norm):
     np.testing.assert_allclose(gradient_penalty(D(x_), x_, norm).item(), expected, rtol=1e-8)
 
 
-@pytest.mark.parametrize("name", ["tanh", "silu"])
+@pytest.mark.rows("name", ["tanh", "silu"])
 def test_its_gradient_against_central_differences_at_a_slope_of_one(backend, name):
     rng = np.random.default_rng(17)
     φ, x = activation(name), rng.standard_normal((5, 2))
@@ -214,7 +214,7 @@ def test_a_penalty_on_a_linear_discriminator(backend, name):
         np.testing.assert_allclose(found.numpy(), weight * value, rtol=1e-10)
 
 
-@pytest.mark.parametrize("name", PENALTIES)
+@pytest.mark.rows("name", PENALTIES)
 def test_a_row_says_what_it_is(name):
     row = PENALTIES[name]
     assert row.name == name and row.at in ("real", "generated", "between") and row.default >= 0.0

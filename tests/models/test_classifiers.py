@@ -67,7 +67,7 @@ def test_posterior_of_two_classes_is_sigma_of_the_log_odds():
     np.testing.assert_allclose(posterior(both)[:, 1], special.expit(a), rtol=1e-12)
 
 
-@pytest.mark.parametrize("a", [0.0, 1.0, 20.0, 40.0, 300.0])
+@pytest.mark.rows("a", [0.0, 1.0, 20.0, 40.0, 300.0])
 def test_logarithm_of_a_posterior_near_one_is_exact(a):
     with mpmath.workdps(200):
         expected = float(-mpmath.log1p(mpmath.exp(-a)))

@@ -34,7 +34,7 @@ def test_every_initializer_is_tested():
     assert set(VARIANCE) | {"orthogonal"} == set(INITIALIZERS)
 
 
-@pytest.mark.parametrize("name", VARIANCE)
+@pytest.mark.rows("name", VARIANCE)
 def test_distribution_mean_and_variance(name):
     w = INITIALIZERS[name](np.random.default_rng(11), (FAN_IN, FAN_OUT))
     assert w.shape == (FAN_IN, FAN_OUT) and w.dtype == "float64"

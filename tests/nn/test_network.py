@@ -31,7 +31,7 @@ def test_forward_is_the_composed_formula(backend):
     )
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.rows("dtype", ["float32", "float64"])
 def test_structure_and_start(backend, dtype):
     network = mlp(SIZES, rngs=np.random.default_rng(3), activation="relu", backend=backend, dtype=dtype)
     assert network.inputs == 2 and network.outputs == 3
@@ -136,7 +136,7 @@ def test_summary_counts_the_parameters():
     assert alone.splitlines() == lines[:5]  # what is counted is one of the replicas
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("sizes", "options", "says"),
     [
         ((3,), {}, r"received \(3,\)"),

@@ -175,7 +175,7 @@ def test_adams_weights_count_time(backend):
     np.testing.assert_allclose(means, [np.full(6, weight) for weight in weights], rtol=1e-6)
 
 
-@pytest.mark.parametrize("cls", [SGD, OptimisticSGD])
+@pytest.mark.rows("cls", [SGD, OptimisticSGD])
 def test_optimism_ends_the_circling_of_a_bilinear_game(backend, cls):
     """min over x, max over y of x·y: plain steps grow by √(1 + h²) each, optimistic ones shrink."""
     xy, h, start = [parameters_of(backend, np.full(6, 1.0)) for _ in range(2)], 0.3, np.sqrt(2.0)

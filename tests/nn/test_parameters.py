@@ -112,7 +112,7 @@ def test_load_names_only_what_differs(backend):
     assert "1.W" in str(caught.value) and "0.W" not in str(caught.value)
 
 
-@pytest.mark.parametrize("shapes", [{}, {"W": (0, 3)}])
+@pytest.mark.rows("shapes", [{}, {"W": (0, 3)}])
 def test_parameters_without_a_number_are_refused(backend, shapes):
     with pytest.raises(ValueError, match="at least one layer"):
         Parameters(shapes, backend)

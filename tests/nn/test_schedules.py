@@ -49,7 +49,7 @@ def test_exponential_multiplies_by_a_constant():
     np.testing.assert_allclose(factors[1:] / factors[:-1], 1e-3 ** (1 / STEPS), rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.rows("name", SCHEDULES)
 def test_warm_up_grows_on_a_line_and_is_a_factor(name):
     plain, warm = Schedule(name, STEPS, final=0.1)(T), Schedule(name, STEPS, final=0.1, warmup=10)(T)
     np.testing.assert_allclose(warm[:10] / plain[:10], np.arange(1, 11) / 10, rtol=1e-12)
@@ -57,7 +57,7 @@ def test_warm_up_grows_on_a_line_and_is_a_factor(name):
     assert (warm > 0.0).all()
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.rows("name", SCHEDULES)
 def test_a_block_of_steps_is_a_slice_of_all(name):
     schedule = Schedule(name, STEPS, hold=0.3, final=0.1, warmup=50)
     np.testing.assert_array_equal(schedule(np.arange(400, 500)), schedule(T)[400:500])
@@ -139,7 +139,7 @@ def test_ema_of_a_constant_is_that_constant(backend):
     np.testing.assert_allclose(path, 7.0, rtol=1e-15)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.rows("dtype", ["float32", "float64"])
 def test_none_is_the_newest(backend, dtype):
     θ = iterates(dtype, steps=50)
     path = averaged(backend, Averaging("none", 50)(np.arange(50)), θ)
@@ -166,7 +166,7 @@ def test_the_average_starts_as_a_copy_and_leaves_the_newest_alone(backend):
     np.testing.assert_array_equal(parameters.flat.numpy(), [3.0, 6.0])
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("options", "says"),
     [
         ({"name": "mean"}, "one of none, ema, tail; received 'mean'"),

@@ -56,8 +56,7 @@ DISTRIBUTIONS = [
     (Mixture((0.5, 0.3, 0.2), (Uniform(0, 1), Laplace(5, 0.1), StudentT(3, -4, 2))), None),
 ]
 SIMPLE = [pair for pair in DISTRIBUTIONS if pair[1] is not None]  # SciPy's mixtures have no quantile
-IDS = [str(distribution) for distribution, _ in DISTRIBUTIONS]
-every_distribution = pytest.mark.parametrize("distribution, scipy_distribution", DISTRIBUTIONS, ids=IDS)
+every_distribution = pytest.mark.rows("distribution, scipy_distribution", DISTRIBUTIONS)
 LEVELS = np.array([1e-12, 1e-6, 0.01, 0.2, 0.33, 0.5, 0.77, 0.99, 1 - 1e-9])
 
 
@@ -538,7 +537,7 @@ def test_one_feature_of_the_multivariate_normal_is_the_normal():
     assert distribution.entropy() == pytest.approx(Normal(0.5, 2).entropy())
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "mean, covariance, message",
     [
         ([0, 0], [[1, 0.5], [0, 1]], "symmetric"),

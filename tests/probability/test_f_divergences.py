@@ -77,7 +77,7 @@ def test_an_f_divergence_is_the_integral_of_q_f_of_p_over_q(name, p, q):
     assert f_divergence(F[name], p, q) == pytest.approx(direct, rel=1e-8)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "m, s, t", [(0.0, 1.0, 1.0), (1.0, 1.0, 2.0), (2.0, 1.0, 0.8), (-7.0, 1.0, 1.0), (0.1, 3.0, 4.0)]
 )
 def test_f_divergences_of_normals_in_closed_form(m, s, t):

@@ -31,7 +31,7 @@ def test_b_of_graham_and_driver_and_of_mpmath():
     assert sersic_b(0.5) == pytest.approx(math.log(2))  # a Gaussian's half-light radius is √(2 ln 2) sd
 
 
-@pytest.mark.parametrize("index", [0.5, 1, 2.3, 4, 6])
+@pytest.mark.rows("index", [0.5, 1, 2.3, 4, 6])
 def test_enclosed_flux_is_the_integral_of_the_intensity(index):
     def ring(r):
         return 2 * math.pi * r * float(sersic_intensity(r, 30.0, 2.5, index))
@@ -116,8 +116,8 @@ def wave(image, arms, r, width=0.6):
     return np.angle((image * ring * np.exp(1j * arms * turn)).sum())
 
 
-@pytest.mark.parametrize("arms", [2, 3])
-@pytest.mark.parametrize("pitch", [0.35, -0.5])
+@pytest.mark.rows("arms", [2, 3])
+@pytest.mark.rows("pitch", [0.35, -0.5])
 def test_arms_are_logarithmic_spirals(arms, pitch):
     """θ = phase/arms + ln(r/radius)/tan(pitch) along an arm."""
     image = render(spiral(arms=arms, pitch=pitch, phase=1.0), 64)[0]
@@ -141,7 +141,7 @@ def test_the_sense_of_winding_is_a_mirror():
     assert np.abs(left - right).max() > 0.01 * left.max()
 
 
-@pytest.mark.parametrize("bad", [{"radius": 0.0}, {"index": -1.0}, {"ratio": 0.0}, {"ratio": 1.2}])
+@pytest.mark.rows("bad", [{"radius": 0.0}, {"index": -1.0}, {"ratio": 0.0}, {"ratio": 1.2}])
 def test_impossible_light_is_refused(bad):
     with pytest.raises(ValueError, match="radius > 0, index > 0 and 0 < ratio"):
         spiral(**bad)
@@ -236,7 +236,7 @@ def test_the_text_form_reads_back(text):
     assert str(distribution).startswith(text.rstrip(")"))
 
 
-@pytest.mark.parametrize(("text", "complaint"), [
+@pytest.mark.rows(("text", "complaint"), [
     ("galaxies(3)", "size from 4 to 128"), ("galaxies(16.5)", "whole number"),
     ("galaxies(16, -1)", "noise ≥ 0"),
     ("0.5*galaxies(16) + 0.5*normal(0, 1)", "stands alone"),

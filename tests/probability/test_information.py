@@ -152,7 +152,7 @@ def quad_kl(p, q, low, high):
     )[0]
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "a, b, c, d", [(0, 1, 0, 1), (0, 1, 1, 1), (4, 1.25, 4, 0.5), (-1, 1, 2, 3), (0, 2, 0.1, 2)]
 )
 def test_the_normal_form_equals_quadrature(a, b, c, d):
@@ -331,7 +331,7 @@ def test_divergences_of_any_mixture_keep_their_bounds(a, b, c, d, w):
 
 
 # ── precision
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "longdouble"])
+@pytest.mark.rows("dtype", ["float16", "float32", "float64", "longdouble"])
 def test_probabilities_are_taken_as_their_dtype_rounds_them(dtype):
     """float16 holds (0.1, 0.2, 0.7) with a sum of 1.00012, which was refused."""
     p, q = np.array([0.1, 0.2, 0.7], dtype), [0.1, 0.2, 0.7]

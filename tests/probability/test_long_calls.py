@@ -66,7 +66,7 @@ def test_long_sorts_are_sorts(shape):
     np.testing.assert_array_equal(ordered(values), np.sort(values, axis=0))
 
 
-@pytest.mark.parametrize("values", [[], [2.0], [1.0, 1.0, 2.0], [2.0, 1.0]])
+@pytest.mark.rows("values", [[], [2.0], [1.0, 1.0, 2.0], [2.0, 1.0]])
 def test_what_is_in_order_is_copied(values):
     x = np.array(values)
     found = ordered(x)

@@ -17,14 +17,14 @@ from minigan.probability._numerics import (
 )
 
 
-@pytest.mark.parametrize("name", ["numpy", "strict"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.rows("name", ["numpy", "strict"])
+@pytest.mark.rows("dtype", ["float32", "float64"])
 def test_arrays_of_any_backend_become_float64_on_the_host(name, dtype):
     a = host(backend.get(name).array([1.5, -2.0], dtype))
     assert type(a) is np.ndarray and a.dtype == np.float64 and a.tolist() == [1.5, -2.0]
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "x", [[1, 2], (1, 2), np.array([1, 2], ">i4"), np.array([1, 0, 2, 0])[::2], np.array([1, 2], "f2")]
 )
 def test_host_values_of_any_layout_are_equal(x):
@@ -51,7 +51,7 @@ def test_empty_nan_and_ragged_input_is_refused(x, message):
         host(x)
 
 
-@pytest.mark.parametrize("x", [["a"], np.array([1j]), None, object(), [None]])
+@pytest.mark.rows("x", [["a"], np.array([1j]), None, object(), [None]])
 def test_what_is_no_real_number_is_a_type_error(x):
     with pytest.raises(TypeError):
         host(x)
@@ -74,7 +74,7 @@ def _peak(x):
     return np.exp(-0.5 * (x / 1e-3) ** 2)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "f, edges, value",
     [
         (np.exp, [0, 1], math.e - 1),

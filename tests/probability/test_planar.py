@@ -123,7 +123,7 @@ def test_the_density_of_a_spiral_is_the_integral_along_its_curve():
     assert distribution.density(points) == pytest.approx([density(x) for x in points], rel=1e-4)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "distribution, draw",
     [
         (
@@ -137,7 +137,6 @@ def test_the_density_of_a_spiral_is_the_integral_along_its_curve():
             lambda t, k, r: (1 + 0.3 * r) * turn(np.pi * k + 0.25 * np.exp(1 + 0.3 * r)),
         ),
     ],
-    ids=["moons", "circles", "swiss_roll", "pinwheel"],
 )
 def test_the_density_of_a_figure_is_that_of_its_definition(distribution, draw):
     """E of the noise's density about 400 000 points of the curve: 1 % of error at three points with mass."""
@@ -215,9 +214,7 @@ def test_log_densities_equal_scipys(distribution):
     assert distribution.log_density(device) == pytest.approx(distribution.log_density(np.float32(x)))
 
 
-@pytest.mark.parametrize(
-    "distribution", [ring(3, 2, 0.5), grid(2, 1, 0.4), spiral(0.3, 0.3), TILTED], ids=str
-)
+@pytest.mark.rows("distribution", [ring(3, 2, 0.5), grid(2, 1, 0.4), spiral(0.3, 0.3), TILTED])
 def test_the_density_integrates_to_one_and_to_the_moments(distribution):
     """The trapezoidal rule, exact for smooth functions that vanish at the ends."""
     axes = [

@@ -84,7 +84,7 @@ def test_ends_of_heavy_tails_are_finite():
         assert np.isfinite(x.astype("float32")).all() and abs(x).max() > 1e10
 
 
-@pytest.mark.parametrize("rows", [2, 5, 16, 37, 1000])
+@pytest.mark.rows("rows", [2, 5, 16, 37, 1000])
 def test_of_data(rows):
     """Every row as often as any other, to one in a batch; slices of few and of many rows."""
     values = rng(rows).permutation(rows) * 1.0
@@ -152,7 +152,7 @@ def test_every_mode_has_its_share_of_a_batch():
         assert (abs(counts - batch / 8) < (1e-9 if batch == 64 else 2)).all()
 
 
-@pytest.mark.parametrize(("rows", "n"), [(3, 8), (64, 64), (1000, 64), (997, 40), (5, 1)])
+@pytest.mark.rows(("rows", "n"), [(3, 8), (64, 64), (1000, 64), (997, 40), (5, 1)])
 def test_of_data_of_several_features(rows, n):
     values = rng(rows).standard_normal((rows, 3)) * [1, 100, 0] + [0, 5, 7]  # one is constant
     data = Empirical(values)

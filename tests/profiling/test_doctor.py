@@ -121,7 +121,7 @@ def test_a_gpu_is_tried_in_a_process_of_its_own():
     assert name in ("numpy", "cupy") and description
 
 
-@pytest.mark.parametrize(("code", "reason"), [
+@pytest.mark.rows(("code", "reason"), [
     ("import time; time.sleep(60)", "did not end within 0.5 s"),
     ("import os; os.abort()", "trying it failed"),
     ("print('no JSON')", "trying it failed"), ("", "trying it failed"),

@@ -43,7 +43,7 @@ def test_where_the_gpu_overtakes():
     assert "NumPy is faster up to (4, 4), the GPU from (8, 4)" in found.sentence
 
 
-@pytest.mark.parametrize(("ratios", "said"), [
+@pytest.mark.rows(("ratios", "said"), [
     ([2.0, 1.5], "NumPy is faster at every size"), ([0.5, 0.1], "the GPU is faster at every size"),
     ([0.5, 2.0], "the GPU is faster at the smaller sizes"), ([2.0, 0.5, 1.2], "and again beyond"),
 ])  # fmt: skip

@@ -52,7 +52,7 @@ def test_the_data_are_those_of_the_peers():
     assert all(abs(z.mean()) < 0.05 and abs(z.std() - 1) < 0.05 for z in (z_d, z_g))
 
 
-@pytest.mark.parametrize(("home", "execution"), [
+@pytest.mark.rows(("home", "execution"), [
     ("numpy", "planned"), ("numpy", "recorded"), ("strict", "eager"), ("strict", "recorded"),
 ])  # fmt: skip
 def test_every_execution_has_the_losses_of_numpy(home, execution):

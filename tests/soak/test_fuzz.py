@@ -129,7 +129,7 @@ def test_settings_of_the_schema_are_valid_or_refused(tmp_path_factory, values):
         assert flat[name] == (tuple(value) if isinstance(value, list) else value), name
 
 
-@pytest.mark.parametrize("name", list(fields()))
+@pytest.mark.rows("name", list(fields()))
 def test_a_value_that_the_schema_allows_is_taken(name, tmp_path):
     """Without this a reader that refuses everything would pass."""
     strategy, taken = values_of(fields()[name].type), []

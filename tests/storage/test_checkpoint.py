@@ -481,7 +481,7 @@ def test_a_checkpoint_is_found_by_what_names_it(run):
         np.testing.assert_array_equal(found.arrays["x"], [step, step])
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("best", "which", "there"),
     [
         (True, "15", "has no checkpoint '15'; it has latest, best, 10, 20"),
@@ -529,7 +529,7 @@ def test_a_reader_overtaken_by_a_writer_takes_the_newer_one(run, which, monkeypa
     assert steps(run) == ["step-00000002.safetensors"]
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
+@pytest.mark.rows("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
 def test_a_header_in_another_encoding_is_no_header(tmp_path, encoding):
     """Python's json would guess it, and read what safetensors reads otherwise."""
     path = tmp_path / "a.safetensors"

@@ -475,7 +475,7 @@ def test_the_environment_is_not_recorded(run, monkeypatch):
     assert "hunter2" not in text and json.loads(text)["command"] == "minigan train"
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("arguments", "text"),
     [
         (["/home/ada/bin/minigan", "train", "/home/ada/c.toml"], "minigan train ~/c.toml"),

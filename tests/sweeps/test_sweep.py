@@ -515,7 +515,7 @@ def test_a_step_is_recorded_once_for_all_groups_of_one_structure(tmp_path, monke
     assert idle.experiments == []
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("ended", "steps", "says"),
     [
         (0, 0, "0 of 16 runs have ended, 0 % of all steps"),

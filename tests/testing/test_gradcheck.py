@@ -248,7 +248,7 @@ def test_a_name_without_a_case_is_a_key_error():
         check_primitive("convolution")
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.rows("seed", range(20))
 def test_inputs_of_maximum_stay_away_from_its_kink(seed):
     """A tie within a step of the difference quotient would fail for no fault of the rule."""
     for a, b in CASES["maximum"].inputs(np.random.default_rng(seed)):

@@ -51,7 +51,7 @@ def test_the_file_is_as_the_script_writes_it():
     assert make_cupy_api.PATH.read_text(encoding="utf-8") == make_cupy_api.written(API)
 
 
-@pytest.mark.parametrize(("doc", "parameters"), [
+@pytest.mark.rows(("doc", "parameters"), [
     ("_ndarray_base.swapaxes(self, Py_ssize_t axis1, Py_ssize_t axis2) -> _ndarray_base",
      [["axis1", 1, False], ["axis2", 1, False]]),
     ("f(self, *shape, order='C')\n\nMore.", [["shape", 2, False], ["order", 3, True]]),
@@ -123,7 +123,7 @@ def test_attributes_that_cupys_arrays_have_not_are_refused(a, name):
         getattr(a, name)
 
 
-@pytest.mark.parametrize("name", ["normal", "permutation", "shuffle", "choice", "spawn"])
+@pytest.mark.rows("name", ["normal", "permutation", "shuffle", "choice", "spawn"])
 def test_names_that_cupys_generator_has_not_are_refused(name):
     rng = cp.random.default_rng(0)
     assert rng.standard_normal(3).shape == (3,)

@@ -58,7 +58,7 @@ def test_seeds_that_train_together_bend_as_alone_and_the_average_with_them(sets)
             assert array.tobytes() == arrays(together)[name].tobytes(), name
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "features, sets", [(1, ()), (1, ("packing=2",)), (1, ("latent.size=3",)), (3, ()), (2, ("packing=2",))]
 )
 def test_units_of_several_features_bend_between_rows_and_g_starts_as_the_identity(features, sets):

@@ -73,7 +73,7 @@ def test_text_forms_are_read(read, text):
     np.testing.assert_array_equal(read(text).values, TABLE)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.rows("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_encodings_are_read(read, encoding):
     data = read("größe;y\n1,5;2\n-3,25;4e3\n".encode(encoding))
     np.testing.assert_array_equal(data.values, TABLE)
@@ -159,7 +159,7 @@ def test_binary_rubbish_is_refused(refused):
     refused(bytes(range(256)) * 4)
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", "# only a comment\n", b"\xef\xbb\xbf"])
+@pytest.mark.rows("text", ["", "\n\n", "# only a comment\n", b"\xef\xbb\xbf"])
 def test_empty_file_is_refused(refused, text):
     assert "empty" in refused(text)
 
@@ -287,7 +287,7 @@ def test_a_header_is_known_by_text_or_by_counting(read, first, names):
     assert noted(data, "header=false") == counts
 
 
-@pytest.mark.parametrize("first", ["2001,2005", "600,2", "-3,1e9", "2001,50.5", "50.5,-900"])
+@pytest.mark.rows("first", ["2001,2005", "600,2", "-3,1e9", "2001,50.5", "50.5,-900"])
 def test_a_first_row_unlike_the_others_is_noted(read, first):
     data = read(f"{first}\n{BODY}")
     assert len(data.values) == 61 and noted(data, first, "unlike", "header=true")
@@ -310,8 +310,8 @@ def test_integers_that_count_among_their_like_are_a_row(read, first):
     assert len(data.values) == 61 and noted(data, f"'{first}'", "row", "header=true") == (first != "5,6")
 
 
-@pytest.mark.parametrize("rows", ["1.5,2\n3,4.5\n", "3,7\n4,1\n5,9\n"])
-@pytest.mark.parametrize("first", ["0,1", "1,2"])
+@pytest.mark.rows("rows", ["1.5,2\n3,4.5\n", "3,7\n4,1\n5,9\n"])
+@pytest.mark.rows("first", ["0,1", "1,2"])
 def test_a_first_line_that_counts_above_few_rows_is_noted(read, first, rows):
     data = read(f"{first}\n{rows}")
     assert len(data.values) == rows.count("\n") + 1 and noted(data, f"'{first}'", "row", "header=true")

@@ -80,13 +80,12 @@ def test_large_batches_make_short_blocks():
         assert e.block_length * step <= BLOCK_NUMBERS < (e.block_length + 1) * step
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "sets",
     [
         (), ("target=ring(8,1,0.1)", "generator_steps=2"), ("discriminator_steps=3", "zero_gp=1"),
         ("wgan_gp=1", "instance_noise=0.1", "latent.size=3"),
     ],
-    ids=", ".join,
 )  # fmt: skip
 def test_a_step_takes_the_numbers_that_are_counted(sets):
     e = experiment(*sets)

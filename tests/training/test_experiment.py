@@ -150,7 +150,7 @@ def test_threads_of_an_ensemble_change_no_bit(sets):
     found = []
     for threads in (1, 2):
         together = ensemble(*sets, f"threads={threads}", "schedule.warmup=20", seeds=[0, 1, 2])
-        together.advance(3)
+        together.advance(2)
         assert together.program_threads == threads
         with limited(2):
             together.advance(1)
@@ -159,7 +159,7 @@ def test_threads_of_an_ensemble_change_no_bit(sets):
     for one, other in zip(*found, strict=True):
         equal_bits(one, other)
     alone = experiment(*sets, "schedule.warmup=20")
-    alone.advance(4)
+    alone.advance(3)
     equal_bits(alone.arrays(), found[0][0])
 
 
@@ -275,7 +275,7 @@ def test_flags_that_blas_raises_for_nothing_are_no_warnings(monkeypatch):
 # Steps
 
 
-@pytest.mark.parametrize("cuts", [(1, 119), (49, 1, 70), (50, 70), (60, 60), (1,) * 5 + (115,)])
+@pytest.mark.rows("cuts", [(1, 119), (49, 1, 70), (50, 70), (60, 60), (1,) * 5 + (115,)])
 def test_how_the_steps_are_cut_does_not_matter(cuts):
     whole, parts = experiment(), experiment()
     whole.advance(120)
@@ -328,7 +328,7 @@ def test_arrays_name_everything_that_was_trained():
     assert arrays["shift"].shape == arrays["scale"].shape == (1, 1)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "change", ["other widths", "missing parameter", "missing moment", "moment of another shape"]
 )
 def test_loading_refuses_what_belongs_to_another_experiment(change):
@@ -471,7 +471,7 @@ def test_the_split_depends_on_the_seed_alone():
     assert first.held_out.tobytes() == same.held_out.tobytes() != other.held_out.tobytes()
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("rows", "sets"),
     [
         (5 * ENOUGH - 1, ()),

@@ -597,7 +597,7 @@ SETTINGS = [
 @pytest.mark.usefixtures("brief_judge")
 @pytest.mark.parametrize("sets", SETTINGS, ids=" ".join)
 def test_from_every_checkpoint_a_run_goes_on_to_the_same_bits(tmp_path, sets):
-    every = 3 if sets else 1  # of all, in the plain case
+    every = 5 if sets else 1  # of all, in the plain case
     sets = (*sets, "checkpoint_seconds=0", "checkpoint_keep=100", "eval_every=20")
     whole, _ = trained(tmp_path / "whole", *sets)
     names = sorted(p.name for p in (whole.path / "checkpoints").glob("step-*"))

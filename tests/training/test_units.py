@@ -165,8 +165,8 @@ def test_logits_are_asked_for_in_the_units_of_the_user():
 # Refusals
 
 
-@pytest.mark.parametrize("factor", [1e300, 1e-310])
-@pytest.mark.parametrize("features", [1, 2])
+@pytest.mark.rows("factor", [1e300, 1e-310])
+@pytest.mark.rows("features", [1, 2])
 def test_data_beyond_the_digits_of_float64_are_refused(factor, features):
     data = table(30, features)
     data.values[:, -1] *= factor

@@ -84,7 +84,7 @@ def test_value_is_the_cross_entropy_of_d():
     assert value_function(np.zeros(3), np.zeros(5)) == pytest.approx(LN4, rel=1e-15)
 
 
-@pytest.mark.parametrize("a", [20.0, 50.0, 800.0, 1e4, 1e300])
+@pytest.mark.rows("a", [20.0, 50.0, 800.0, 1e4, 1e300])
 def test_value_is_exact_at_extreme_logits(a):
     half_wrong = pytest.approx(a + 2 * math.exp(-a), rel=1e-15)
     assert value_function([a], [a]) == half_wrong  # about the generated one
@@ -141,7 +141,7 @@ def test_value_refuses_nothing_to_average():
             value_function(real, fake)
 
 
-@pytest.mark.parametrize(("p", "q"), GAUSSIANS)
+@pytest.mark.rows(("p", "q"), GAUSSIANS)
 def test_theorem_of_the_optimum(p, q):
     """[T16]: V(G, D*) = ln 4 − 2 JS, the sign of a sum of minus logarithms."""
     p, q = Normal(*p), Normal(*q)

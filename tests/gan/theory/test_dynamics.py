@@ -47,7 +47,7 @@ def crooked(backend, consensus=0.0):
 
 
 # ── any small game
-@pytest.mark.parametrize("consensus", [0.0, 0.7])
+@pytest.mark.rows("consensus", [0.0, 0.7])
 def test_the_field_and_its_jacobian_against_differences(backend, consensus):
     game, w = crooked(backend, consensus), np.random.default_rng(1).uniform(-0.8, 0.8, 5)
 
