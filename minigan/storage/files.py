@@ -242,6 +242,9 @@ def storage_error(error: Exception, path: Path) -> StorageError:
         advice = f"; {_free_space(path)}make room or write it elsewhere"
     else:
         advice = "; write it elsewhere"
+    if code in (errno.EEXIST, errno.ENOTDIR):
+        in_the_way = next(filter(os.path.isfile, path.parents), None)
+        reason = reason if in_the_way is None else f"{quoted(str(in_the_way))} is a file, and no directory"
     return StorageError(f"{quoted(str(path))} cannot be written: {reason}{advice}")
 
 

@@ -243,7 +243,7 @@ def test_a_root_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "runs").write_text("x")
     with pytest.raises(StorageError) as caught:
         RunDirectory.create(tmp_path / "runs", "x", CONFIG)
-    assert "File exists" in sentence(caught, 8) or "Not a directory" in sentence(caught, 8)
+    assert "is a file, and no directory" in sentence(caught, 8)
 
 
 @pytest.mark.parametrize("root", ["x" * 300, "a\0b"])
