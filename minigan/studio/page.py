@@ -23,9 +23,9 @@ from minigan.studio.widgets import Panel, Widgets, safe
 from minigan.views.look import FONT, LIGHT, LOOKS
 
 WIDE = {"sizing_mode": "stretch_width"}
-TICK = 15  # ms between two looks for something new
-PACE = 1 / 12  # s between two pictures of a game that is played: more would take from it what nobody sees
-LEAD = 0.045  # s by which a picture is asked for before its time
+TICK = 10  # ms between two looks for something new
+PACE = 0.08  # s between two pictures of a game that is played: more would take from it what nobody sees
+LEAD, TRUST = 0.045, 0.3  # s by which a picture is asked for early, and for how long without an answer
 LATE = 2.0  # s without an answer of the browser, after which it is asked again
 SLOW = 0.25  # s between two updates of the texts while it is played
 SPEEDS = {"full": 0.0, "100 a second": 100.0, "30 a second": 30.0, "10 a second": 10.0, "3 a second": 3.0,
@@ -217,8 +217,10 @@ class LivePage:
         """
         now = time.monotonic()
         early = self._sent_at + PACE - now if self.course.status.playing else 0.0
-        if self._heard >= self._sent and early <= LEAD:
+        drawn = self._heard >= self._sent
+        if early <= LEAD and (drawn or now - self._sent_at < TRUST):  # read while the last one is drawn
             self.watch.want(*self.panels[self._active].parts, "point")
+        if drawn and early <= LEAD:
             seen = self.watch.seen
             if seen.number != self._shown and early <= 0:
                 self.show(seen)
@@ -227,7 +229,9 @@ class LivePage:
         elif now - self._sent_at > LATE:
             self._sign()
         self.panels[self._active].refresh()
-        if self._status is not self.course.status and now - self._said_at > SLOW:
+        status = self.course.status
+        turned = status.playing != self._status.playing  # who pressed a button waits for its answer
+        if turned or self._status is not status and now - self._said_at > SLOW:
             self._say(now)
             if self._heard >= self._sent:
                 self._sign()
