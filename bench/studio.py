@@ -103,6 +103,8 @@ def measure(preset, seconds):
             heard = "return Number(Bokeh.documents[0].get_model_by_name('heard').value)"
             course.send({"do": "restart", "seed": 0})
             course.send({"do": "play"})
+            first = driver.execute_script(heard)
+            until(lambda: driver.execute_script(heard) > first + 3)  # the page draws
             time.sleep(1.0)
             pictures = driver.execute_script(heard)
             began, step = time.perf_counter(), course._experiment.step
