@@ -384,6 +384,7 @@ def test_comments_of_other_programs_are_skipped_and_counted(read, refused):
     assert "but for comments" in refused("# nothing\n% else\n")
     assert "is no header, remove it or begin it with '#'" in refused(f"Voltmeter 7\n{BODY}")
     assert "remove line 2 if it has units" in refused(f"t,v\ns,mV\n{BODY}")
+    assert ", line 1 if that is a title" in refused(f"Voltmeter 7\nt v\n{BODY}")
 
 
 def test_the_mark_that_excel_says_is_taken_and_no_header(read):
