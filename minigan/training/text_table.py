@@ -413,7 +413,7 @@ class _Rows:
             and line
             and set(map(form.is_text, line)) == {True} != set(map(form.is_text, below))
         ):
-            advice = f"remove line {number} if it has units or a comment, line {number - 1} if that is a title"
+            advice = f"remove line {number} if it has units or comments, line {number - 1} if that is a title"
         kinds = [[form.is_text(row[j]) for row in rows] for j in range(form.width)]
         if 2 * sum(kinds[column]) > len(rows):
             numeric = [
