@@ -203,7 +203,8 @@ def test_auto_says_what_it_took_and_why(monkeypatch, working):
 
 # ── entries
 def test_the_stream_is_current_in_every_thread_that_calls_the_backend(strict):
-    a, seen = strict.array(np.ones(3)), {}
+    a, seen, shift = strict.array(np.ones(3)), {}, strict.module(SOURCE).kernel("shift")
+    x = strict.array(np.ones(3), "float32")
     entries = {
         "array": lambda: strict.array([1.0]),
         "to_host": lambda: strict.to_host(a),
@@ -213,6 +214,8 @@ def test_the_stream_is_current_in_every_thread_that_calls_the_backend(strict):
         "product again": lambda: strict.xp.matmul(a[None], a[:, None]),
         "asarray": lambda: strict.xp.asarray(a),
         "timer": strict.timer,
+        "source": lambda: strict.module(SOURCE).kernel("shift"),
+        "kernel": lambda: shift(1, 4, [x, x, np.float32(1.0), np.int32(3)], shared=16),
         "graph": lambda: strict.graph(lambda: strict.xp.exp(a)),
         "sequence": lambda: strict.sequence([("exp", lambda: strict.xp.exp(a))], [a]),
         "none": lambda: None,

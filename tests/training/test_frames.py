@@ -175,7 +175,15 @@ def test_missing_values_are_refused_or_dropped():
         def __bool__(self):
             raise TypeError
 
-    for gap in (None, NAN, NAType(), Decimal("sNaN"), np.float32("nan"), np.datetime64("NaT"), float("inf")):
+    for gap in (
+        None,
+        NAN,
+        NAType(),
+        Decimal("sNaN"),
+        np.float32("nan"),
+        np.datetime64("NaT", "s"),
+        float("inf"),
+    ):
         column = np.array([1, gap, 3, 4.5], object)
         message = refusal({"a": [1, 2, 3, 5], "b": column})
         assert "has 1 row with values that are missing" in message and "row 2 of 4 ('b')" in message

@@ -631,7 +631,8 @@ def test_a_finished_run_is_judged_again(finished, tmp_path):
     resumed = reopen(path, lock=True)
     with resumed.run:
         outcome = train(resumed.experiment, resumed.run, seen.append, seen.append, resumed=resumed)
-    assert seen == [] and outcome.verdict == finished[0].verdict and outcome.row == finished[0].row
+    assert seen == [] and outcome.row == finished[0].row
+    assert repr(outcome.verdict) == repr(finished[0].verdict)  # NaN is no NaN in dataclasses of Python 3.13
     same_results(path, finished[0].path)
 
 
