@@ -78,6 +78,7 @@ class LivePage:
         self._shown, self._said_at, self._status = -1, 0.0, Status(run=-1)
         self._sent, self._heard, self._sent_at = 0, 0, 0.0  # signs to the browser, and from it
         self.delivery = Delivery()
+        self._named = ""  # what is learnt, as it stands above
         self.texts = {"about": "", "message": "", "step": ""}
         self._moving = False  # whether the slider is moved by the page
         self._places: list[tuple[int, str]] = []
@@ -288,7 +289,8 @@ class LivePage:
         _set(self.play, "label", "❚❚ pause" if status.playing else "▶ play")
         self._tell(status.message, status.refused)
         self._move_slider(latest.place)
-        if changed or not self.texts["about"]:
+        if changed or self._named != self._scene.target:
+            self._named = self._scene.target
             by_hand = f" · changed by hand: {safe(status.changes[-1])}" if status.changes else ""
             self.texts["about"] = (
                 f"<b>minigan studio</b> · {safe(self._scene.target[:80])} · {safe(config.objective)} · "
