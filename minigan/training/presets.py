@@ -54,8 +54,9 @@ SHARP = {  # plateaus and steep steps in G, a D that resolves them: for many nar
     "batch": 128,
     **_both(rate=0.003, beta2=0.99),
 }
-RING = {"target": "ring(8, 1, 0.01)", **SHARP, "discriminator": {"widths": [64, 64]}, "steps": 8000}
-RING |= {"r1": 0.02, "r2": 0.02, "eval_every": 500}
+SPIRAL = {"target": "spiral(2, 0.02)", **SHARP, "discriminator": {"widths": [64, 64]}, "steps": 8000}
+SPIRAL |= {"r1": 0.02, "r2": 0.02, "eval_every": 500}
+RING = {**SPIRAL, "target": "ring(8, 1, 0.01)", "steps": 4000, "average": {"start": 0.8}}
 PLAIN_RING = {  # as tutorials have it: no penalties, constant rates, the newest generator
     "target": "ring(8, 1, 0.01)",
     "generator": {"widths": [64, 64], "activation": "tanh"},
@@ -334,9 +335,9 @@ PRESETS = {
     "ring8": Preset(
         "8 narrow modes on a circle, by R1, R2 and a deep tanh G",
         RING,
-        seconds=5,
+        seconds=4,
         shows=_modes(8, 0.95),
-        held=20,
+        held=19,
     ),
     "ring8-saturating": Preset(
         "the ring by the plain saturating game",
@@ -361,7 +362,7 @@ PRESETS = {
     ),
     "spiral": Preset(
         "a noisy curve",
-        {**RING, "target": "spiral(2, 0.02)"},
+        SPIRAL,
         seconds=6,
         shows=(Condition("KS", high=0.05),),
         held=20,
