@@ -123,6 +123,7 @@ TABLES = {  # name: (the results that it is made of, function of their contents)
     "sass": (("sass",), sass.changes),
     "sass-large": (("sass",), sass.changes_of_large),
     "modes": (MODES, of_modes),
+    "several-pieces": (("several-pieces",), several.pieces_table),
     "several": (("several",), lambda r: rows_of(several, r)),
     "advice": (("advice",), lambda r: rows_of(advice, r)),
     "fgan": (("fgan",), lambda r: rows_of(fgan, r)),

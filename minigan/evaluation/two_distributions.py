@@ -104,6 +104,9 @@ def wasserstein2_between(p: Distribution, q: Distribution) -> float:
 def _points(what, p, q):
     """Quantiles and knots of both, ordered."""
     require_densities(what, p, q)
+    for d in (p, q):
+        if d.features != 1:
+            raise ValueError(f"{what} compares distributions of one feature; received {d}, of {d.features}")
     tails = 2.0 ** -np.arange(13.0, 53.0)
     u = np.concatenate([np.arange(1, LEVELS) / LEVELS, tails, 1 - tails])
     x = np.unique(np.concatenate([points for d in (p, q) for points in (d.knots(), d.quantile(u))]))

@@ -155,10 +155,16 @@ def read_sweep(path: str | Path, sets: Sequence[str] = ()) -> Sweep:
             f'settings and {count} runs; write for example vary = {{seed = "0:10"}}'
         )
     configs, settings, checked = [], [], set[Config]()
+    alike, between = dict[str, Config](), _between(varied.get("seed", []))
     digits = max(4, len(str(count - 1)))
     for number, values in enumerate(itertools.product(*varied.values())):
         own = dict(zip(varied, values, strict=True))
         label = f"{base['name'][0]}-{number:0{digits}}"
+        settings.append(own)
+        kind = json.dumps([value for key, value in own.items() if key != "seed"])
+        if kind in alike and between(own.get("seed")):  # of many seeds the rest is the same
+            configs.append(replace(alike[kind], seed=own["seed"], name=label))
+            continue
         given = base | {"name": (label, "the sweep")} | {key: (value, "vary") for key, value in own.items()}
         config = build(given)
         origins = {key: given[key][1] if key in given else "default" for key in fields()}
@@ -166,8 +172,16 @@ def read_sweep(path: str | Path, sets: Sequence[str] = ()) -> Sweep:
         if replace(config, seed=0, name="") not in checked:  # once for all seeds
             checked.add(_checked(config))
         configs.append(config)
-        settings.append(own)
+        alike[kind] = config
     return Sweep(str(base["name"][0]), tuple(configs), tuple(settings), success)
+
+
+def _between(seeds: Sequence[Any]) -> Callable[[Any], bool]:
+    """Whether a seed lies between the ends of these, and so is allowed where both ends are."""
+    if not seeds or not all(type(seed) is int for seed in seeds):
+        return lambda seed: False
+    low, high = min(seeds), max(seeds)
+    return lambda seed: low < seed < high
 
 
 def _table(value: Any, key: str) -> Mapping[str, Any]:

@@ -66,7 +66,13 @@ def read_frame(
     except MemoryError:
         raise DataError(f"{what} does not fit into the free memory as float64; thin it out") from None
     if y is not None:
-        table = table._replace(label=named_label(y), labels=_labels_in(y, len(table.values), what))
+        called = named_label(y)
+        if called in table.names:
+            raise DataError(
+                f"the labels are called {quoted(called)}, and so is a feature of {what}; rename that, or "
+                "give y another name"
+            )
+        table = table._replace(label=called, labels=_labels_in(y, len(table.values), what))
     return as_data(table, what, _kind(data), drop_nonfinite, allow_constant)
 
 

@@ -318,7 +318,8 @@ def build(settings: Mapping[str, tuple[Any, str]]) -> Config:
 
 def _is_text(value: str) -> bool:
     """Whether a file name or a JSON file can hold ``value``: no NUL, no lone surrogate."""
-    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+    plainly = value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+    return plainly and "\0" not in value
 
 
 def _refusal(name: str, index: int | None, settings: Mapping[str, tuple[Any, str]]) -> ConfigError:

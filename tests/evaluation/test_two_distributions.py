@@ -84,3 +84,11 @@ def test_what_has_no_moment_is_infinitely_far_or_refused():
             distance(Empirical(np.arange(5.0)), Uniform(0, 1))
         with pytest.raises(TypeError, match="two distributions"):
             distance(Normal(0, 1), "normal(0, 1)")
+
+
+def test_distributions_of_several_features_are_refused_in_a_sentence():
+    for distance in (ks_between, wasserstein1_between, wasserstein2_between):
+        with pytest.raises(
+            ValueError, match=f"{distance.__name__} compares distributions of one feature.*of 2"
+        ):
+            distance(Normal(0.0, 1.0), parse("ring(8, 1, 0.1)"))

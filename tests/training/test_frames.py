@@ -339,3 +339,9 @@ def test_pyarrow():
 def test_no_library_of_frames_is_imported():
     module = importlib.import_module("minigan.training.frames")
     assert not {"pandas", "polars", "pyarrow", "narwhals"} & set(vars(module))
+
+
+def test_labels_that_are_called_as_a_feature_are_refused():
+    for names in ({"label": [0.5, 1.0, 2.0]}, {"a": [0.5, 1.0, 2.0], "label": [1.0, 2.0, 3.5]}):
+        with pytest.raises(DataError, match="labels are called 'label', and so is a feature.* another name"):
+            read_frame(names, y=["u", "v", "u"])
