@@ -10,7 +10,7 @@ import pytest
 from scipy import sparse
 
 import minigan as mg
-from minigan.errors import DataError
+from minigan.errors import DataError, quoted
 from minigan.training.data import read_data
 from minigan.training.frames import names_in_frame, read_frame, read_rows
 
@@ -127,7 +127,8 @@ def test_a_frame_is_what_its_file_is(tmp_path):
     with pytest.raises(DataError) as caught:
         read_data(file)
     written = str(caught.value).replace("--set drop_nonfinite=true", "drop_nonfinite=True")
-    assert refusal(frame).removeprefix("the Frame") == written.removeprefix(f"the data file {str(file)!r}")
+    written = written.removeprefix(f"the data file {quoted(str(file))}")
+    assert refusal(frame).removeprefix("the Frame") == written
 
 
 DATE = datetime.datetime(2020, 1, 1)
