@@ -120,13 +120,13 @@ def test_a_sweep_has_its_rates_and_runs(tmp_path, brief_judge):
     pytest.importorskip("bokeh", reason="reports need bokeh, the extra ui")
     (tmp_path / "s.toml").write_text(
         'name = "few"\n[set]\nsteps = 2\neval_every = 2\neval_samples = 100\nbatch = 4\n'
-        '[vary]\nseed = "0:2"\nr1 = [0.1, 0.5]\n'
+        '[vary]\nseed = "0:2"\nr1 = [0.0625, 0.5]\n'
     )
     path = sweeps.create(tmp_path, sweeps.read_sweep(tmp_path / "s.toml"))
     assert "No run has ended yet" in sweep_as_page(path)
     run_sweep(path, local(1), 1)
     page = sweep_as_page(path)
-    assert page.count("<td>0.1</td>") == 1 + 2 + 1 and "4 runs" in page  # rates, runs, unrolled_rate
+    assert page.count("<td>0.0625</td>") == 1 + 2 and "4 runs" in page  # rates, runs
     assert "minigan sweep --resume FOLDER" in page
     assert json.loads(Reader(page).scripts[0])["documents"].keys() == {"light", "dark"}
 
