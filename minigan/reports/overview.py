@@ -32,6 +32,8 @@ from minigan.reports.verdict_panel import describe_outcome, draw_quantiles, draw
 from minigan.storage.directory import RunDirectory
 from minigan.storage.files import storage_error
 
+LINE = 185  # characters that a line below the title has room for
+
 
 def overview(run: RunDirectory) -> Figure:
     """One page on a finished run: densities, D beside D*, losses, KS, quantiles, the verdict in plain words.
@@ -229,10 +231,13 @@ def _draw_heading(figure: Figure, run: FinishedRun) -> None:
         facts.append(f"{seconds:.3g} s")
     top: dict[str, Any] = {"va": "top", "fontweight": "bold"}
     figure.suptitle(format_text(c.name, 64), x=0.05, y=0.975, ha="left", fontsize=17, **top)
-    figure.text(0.05, 0.93, "   ·   ".join(facts), ha="left", va="top", fontsize=11, color="#333333")
+    line = "   ·   ".join(facts)
+    figure.text(0.05, 0.93, line, ha="left", va="top", fontsize=11, color="#333333")
     outcome, colour, more = describe_outcome(run), outcome_colour(run), ""
     if (shown := run.shown) is not None:
-        more = format_text(f"{shown.wanted}; it {outcome}", 110)
+        wanted = format_text(shown.wanted, 90)
+        beside = len(line) + len(wanted) + len(outcome) < LINE
+        more = f"{wanted};{' ' if beside else chr(10)}it {outcome}"
         outcome = f"{'shows' if shown.holds else 'does not show'} what its preset sets out to"
         colour = GOOD if shown.holds else BAD
     figure.text(0.98, 0.965, outcome, ha="right", fontsize=14, color=colour, **top)
