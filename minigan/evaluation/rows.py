@@ -14,7 +14,7 @@ OF_CLASSES = ("class", "verdict", "")
 HEADER = ("", "this sample", "perfect sampler", "95 % of perfect samplers, all rows together", "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """One measure of a sample, beside what a perfect sampler of the same size would show.
 
@@ -35,6 +35,16 @@ class Row:
     bound: float
     target: float | None = None
     unit: str = ""
+
+    def _known(self) -> tuple[object, ...]:
+        """The fields, with None where a number is NaN: rows without a bound are equal too."""
+        return tuple(None if value != value else value for value in vars(self).values())
+
+    def __eq__(self, other: object) -> bool:
+        return self._known() == other._known() if isinstance(other, Row) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._known())
 
     @property
     def judges(self) -> bool:

@@ -716,3 +716,13 @@ def test_a_distribution_is_told_with_seven_digits_of_long_numbers():
     assert format_target("normal(0, 1.23456789e-09)") == "normal(0, 1.234568e-09)"
     for text in ("normal(0, 0.123456)", "normal(1234567.12345678, 1)"):
         assert format_target(text) == text
+
+
+def test_rows_are_equal_whatever_nan_they_hold():
+    ours, its = (Row("W1", 0.1, 0.2, float(nan)) for nan in ("nan", "-nan"))
+    assert ours == its and hash(ours) == hash(its)
+    assert (
+        ours != Row("W1", 0.1, 0.2, 0.3)
+        and ours != Row("W1", 0.1, 0.2, float("nan"), target=0.0)
+        and ours != "W1"
+    )

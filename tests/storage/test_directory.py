@@ -114,7 +114,7 @@ def test_who_looks_whether_a_run_is_alive_does_not_keep_a_writer_out(tmp_path):
     stop = threading.Event()
 
     def look():
-        while not stop.is_set():
+        while not stop.wait(0.0002):
             files.is_held(run.path)
 
     looking = [threading.Thread(target=look) for _ in range(2)]
