@@ -16,8 +16,7 @@ plot = ["matplotlib>=3.10.7"]  # the figures of a run; everything else works wit
 # Python 3.11; from 3.8.2 on a page of another origin cannot connect (CVE-2026-21883).
 # The others: contours and the server of Bokeh itself, and what lays the tape out.
 ui = ["bokeh>=3.9", "contourpy>=1.2", "tornado>=6.2", *graph]
-sweep = ["joblib>=1.5"]  # minigan sweep --jobs: processes that are replaced when one is killed
-cluster = [*sweep, "dask[distributed]>=2025.1"]  # minigan sweep --workers dask: on other machines, by TLS
+cluster = ["dask[distributed]>=2025.1"]  # minigan sweep --workers dask: on other machines, by TLS
 sklearn = ["scikit-learn>=1.6.1"]  # minigan.sklearn: its tags and validate_data are of 1.6
 tensorboard = ["tensorboardX>=2.6.2.2"]  # logs for TensorBoard, which itself is not needed to write them
 bench = ["pytest>=8.1.1", "pytest-benchmark>=5.2"]  # python -m pytest bench/bench_step.py
@@ -81,7 +80,6 @@ setup(
         "graph": graph,
         "plot": plot,
         "ui": ui,
-        "sweep": sweep,
         "cluster": cluster,
         "native": native,
         "tensorboard": tensorboard,

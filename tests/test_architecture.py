@@ -62,7 +62,7 @@ APPLICATION = {
     "views",
 }  # the rest: a library
 APPLICATION_ONLY = {
-    "click", "rich", "msgspec", "safetensors", "matplotlib", "bokeh", "joblib", "dask", "distributed",
+    "click", "rich", "msgspec", "safetensors", "matplotlib", "bokeh", "dask", "distributed",
     "filelock",
 }  # fmt: skip
 AT_TOP_LEVEL = {"numpy"}  # besides the standard library and minigan itself

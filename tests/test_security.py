@@ -64,6 +64,7 @@ def test_nothing_makes_code_of_data_but_the_one_exec(syntax_trees):
         ("compiler/c_compiler.py", "subprocess.Popen"),  # a C compiler, for native code that was asked for
         ("testing/cuda_on_cpu.py", "subprocess.run"),  # g++, for CUDA C on the CPU
         ("studio/process.py", "subprocess.Popen"),  # Python itself, here and below
+        ("sweeps/processes.py", "subprocess.Popen"),
         ("profiling/doctor.py", "subprocess.run"),
         ("profiling/cold.py", "subprocess.run"),
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """sweep: many runs, a table of them and success rates."""
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,11 @@ def sweep(
     r1 = [0.1, 0.5]
 
     Runs that differ in seed, rates and penalty weights train together as one program; others are jobs, for
-    this process, for --jobs of them (needs joblib), or for a Dask cluster. Each run is a directory, bitwise
+    this process, for --jobs of them, or for a Dask cluster. Each run is a directory, bitwise
     what it would be alone.
     """
     from minigan.cli.progress import SweepProgress
-    from minigan.front import figures
-    from minigan.sweeps import sweep as sweeps
-    from minigan.sweeps.workers import dask, local, run_sweep, usual_count
+    from minigan.sweeps.processes import Processes, likely_count
 
     if (file is None) == (resume is None):
         raise ConfigError("give a SWEEP.toml to begin with, or --resume with the directory of a sweep")
@@ -75,21 +74,27 @@ def sweep(
     refuse_no_sweep(file)
     if (workers == "dask") != (scheduler is not None):
         raise ConfigError("--workers dask and --scheduler URL belong together; give both or neither")
-    run: Any = None
-    if scheduler is not None:
-        run = dask(scheduler, {"ca": tls_ca, "cert": tls_cert, "key": tls_key})
-        jobs = jobs or run.slots
-    elif jobs is not None:
-        run = local(jobs)
-    if resume is None:
-        plan = sweeps.read_sweep(str(file), sets)
-        path = sweeps.create(out, plan)
-    else:
-        path, plan = Path(resume), sweeps.load(resume)
-    count = jobs or usual_count(plan)
-    run = run or local(count)
-    with SweepProgress(console(ctx, err=True), path, plan, quiet=ctx.obj["quiet"]):
-        found, failures = run_sweep(os.path.abspath(path), run, count, allow_drift=allow_drift)
+    ahead = 0 if scheduler is not None else jobs or likely_count(file)
+    with Processes(ahead if ahead > 1 else 0).begin() as begun:  # which import while the plan is read
+        from minigan.front import figures
+        from minigan.sweeps import sweep as sweeps
+        from minigan.sweeps.workers import dask, local, run_sweep, usual_count
+
+        run: Any = None
+        if scheduler is not None:
+            run = dask(scheduler, {"ca": tls_ca, "cert": tls_cert, "key": tls_key})
+            jobs = jobs or run.slots
+        if resume is None:
+            plan = sweeps.read_sweep(str(file), sets)
+            path = sweeps.create(out, plan)
+        else:
+            path, plan = Path(resume), sweeps.load(resume)
+        count = jobs or usual_count(plan)
+        run = run or (begun if count == ahead > 1 else local(count))
+        with SweepProgress(console(ctx, err=True), path, plan, quiet=ctx.obj["quiet"]):
+            if count > 1:  # this process has time
+                threading.Thread(target=figures.prepare, daemon=True).start()
+            found, failures = run_sweep(os.path.abspath(path), run, count, allow_drift=allow_drift, plan=plan)
     files = {name: str(path / f) for name, f in (("results", "results.csv"), ("rates", "rates.json"))}
     try:
         files["figure"] = str(figures.save_sweep(path, plan, found))

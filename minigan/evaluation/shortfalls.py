@@ -14,6 +14,7 @@ import numpy as np
 from minigan.evaluation.joint import LEVEL
 from minigan.evaluation.two_sample import ks_two_sample
 from minigan.probability.empirical import Empirical
+from minigan.probability.long_calls import ordered
 
 MEANINGS = {  # of shortfalls, by their names
     "ties": "equal values",
@@ -96,7 +97,7 @@ def shortfall_of(sample: np.ndarray, target: Any) -> Shortfall:
 
     Shapes:  sample (n,)
     """
-    x, n = np.sort(sample), len(sample)
+    x, n = ordered(sample), len(sample)
     data = isinstance(target, Empirical)
     size = n * len(target.values) / (n + len(target.values)) if data else n
     if data and (tied := _ties(target.values, size)):

@@ -225,7 +225,8 @@ def _limits(cdf, x):
             f"a CDF returns one value in [0, 1] for each x; received shape {at.shape}, "
             f"values from {at.min()} to {at.max()}"
         )
-    return np.clip(at, 0, 1), np.clip(at if left is None else host(left(x), "CDF"), 0, 1)
+    at = np.clip(at, 0, 1)
+    return at, at if left is None else np.clip(host(left(x), "CDF"), 0, 1)
 
 
 def _one_sided_gaps(at, before):

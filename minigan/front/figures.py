@@ -6,6 +6,7 @@ Each function raises UnavailableError without it; what draws is imported only th
 import importlib
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,13 @@ def require_matplotlib() -> None:
         importlib.import_module("matplotlib")
     except (ImportError, OSError) as error:
         raise UnavailableError(f"matplotlib cannot be imported: {error}") from None
+
+
+def prepare() -> None:
+    """Import what draws, where it can be; what is in the way is said by who draws."""
+    with suppress(UnavailableError):
+        require_matplotlib()
+        importlib.import_module("minigan.reports.sweep_figure")
 
 
 def save_overview(run: Any) -> Path:

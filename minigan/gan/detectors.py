@@ -70,9 +70,11 @@ def separation(real_logits: Any, fake_logits: Any) -> float:
     real, fake = (np.sort(_narrowed(np.ravel(logits))) for logits in (real_logits, fake_logits))
     if real.size == 0 or fake.size == 0:
         raise ValueError("real logits are ranked among generated ones; received an empty array")
-    below = np.searchsorted(fake, real)  # sooner where both are in order
-    until, tied = below.copy(), fake[np.minimum(below, fake.size - 1)] == real
-    until[tied] = np.searchsorted(fake, real[tied], side="right")
+    # Both are in order, and a stable sort merges them: of equal values it leaves the generated ones in front.
+    merged = np.argsort(np.concatenate([fake, real]), kind="stable")
+    until = np.flatnonzero(merged >= fake.size) - np.arange(real.size)  # generated values up to each
+    below, tied = until.copy(), fake[np.maximum(until, 1) - 1] == real
+    below[tied] = np.searchsorted(fake, real[tied])
     return float((below.mean() + until.mean()) / (2 * fake.size))
 
 

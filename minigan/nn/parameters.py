@@ -149,11 +149,11 @@ class Parameters(Kept):
         """
         if not isinstance(arrays, Mapping):
             raise TypeError(f"load takes {{name: array}} as arrays() returns it; received {shown(arrays)}")
-        expected = {name: (view.shape, str(view.dtype)) for name, view in self.views.items()}
-        received = {name: (np.shape(a), str(np.asarray(a).dtype)) for name, a in arrays.items()}
+        expected = {name: (view.shape, view.dtype) for name, view in self.views.items()}
+        received = {name: (np.shape(a), np.asarray(a).dtype) for name, a in arrays.items()}
         if expected != received:
             differences = [
-                f"{name}: expected {expected.get(name)}, received {received.get(name)}"
+                f"{name}: expected {_described(expected, name)}, received {_described(received, name)}"
                 for name in dict.fromkeys((*expected, *received))
                 if expected.get(name) != received.get(name)
             ]
@@ -165,6 +165,13 @@ class Parameters(Kept):
                 )
         for name, view in self.views.items():
             assign(view, Tensor(self.backend.array(np.asarray(arrays[name]))))
+
+
+def _described(
+    of: Mapping[str, tuple[tuple[int, ...], Any]], name: str
+) -> tuple[tuple[int, ...], str] | None:
+    """Shape and dtype of an array as they are shown; None where it is missing."""
+    return (of[name][0], str(of[name][1])) if name in of else None
 
 
 def _checked(shapes: object) -> dict[str, tuple[int, ...]]:

@@ -75,7 +75,7 @@ class RunDirectory:
         """
         path = Path(path)
         try:
-            made = [folder for folder in (path, *path.parents) if not folder.exists()]
+            made = [folder for folder in (path, *path.parents) if not folder.exists()] if lasting else []
             path.parent.mkdir(parents=True, exist_ok=True)
             path.mkdir()
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -85,7 +85,7 @@ class RunDirectory:
             run._lock = files.acquire(path)
             run._make_folders()
             files.write_atomic(path / "config.json", config, lasting=lasting)
-            for folder in made if lasting else ():
+            for folder in made:
                 files.sync_directory(folder.parent)
         except BaseException as error:
             run.close()
@@ -195,8 +195,7 @@ class RunDirectory:
         self._status |= {"schema": SCHEMA, "status": status, "updated": now}
         first = ("schema", "status", "name", "started", "updated")
         record = {key: self._status[key] for key in first if key in self._status} | self._status
-        text = json.dumps(record, indent=2, allow_nan=False) + "\n"
-        files.write_atomic(self.path / "run.json", text.encode(), lasting=self.lasting)
+        files.write_atomic(self.path / "run.json", files.indented(record), lasting=self.lasting)
 
     def read_status(self) -> dict[str, Any]:
         """The content of run.json, empty if the run has not written it yet.
@@ -343,8 +342,7 @@ class RunDirectory:
 
     def write_verdict(self, verdict: Mapping[str, Any]) -> None:
         """Replace verdict.json.    Raises:  StorageError – if it cannot be written"""
-        text = json.dumps(verdict, indent=2) + "\n"
-        files.write_atomic(self.path / "verdict.json", text.encode(), lasting=self.lasting)
+        files.write_atomic(self.path / "verdict.json", files.indented(verdict), lasting=self.lasting)
 
     def sync(self) -> None:
         """Make what was written so far last; with it that of all runs on the same file system.

@@ -30,6 +30,7 @@ from minigan.errors import (
 from minigan.evaluation.verdict import wilson
 from minigan.probability.text_form import parse
 from minigan.sweeps.compare import RENAMED, RESULTS, summarise, unknown_column
+from minigan.sweeps.processes import RANGE
 from minigan.training.config import Config, fields, indented, replace, to_json
 from minigan.training.limits import check
 from minigan.training.methods import are_even, is_even
@@ -50,7 +51,6 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
     "==": lambda a, b: a == b,
 }
 COLUMN = re.compile(r"[a-z]\w*(?=\s*[<>=])")  # of a condition
-RANGE = re.compile(r"(\d{1,18}):(\d{1,18})")
 KEYS = ("name", "preset", "success", "set", "vary")
 
 

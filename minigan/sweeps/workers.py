@@ -15,6 +15,7 @@ import numpy as np
 
 from minigan.errors import ConfigError, UnavailableError, quoted
 from minigan.sweeps.job import DRIVER, STOPPED, driver_of, run_job
+from minigan.sweeps.processes import MANY, Processes
 from minigan.sweeps.sweep import (
     Results,
     Sweep,
@@ -32,7 +33,7 @@ from minigan.training.limits import memory_estimate
 Workers = Callable[[str, list[list[int]], bool], Iterator[str | None]]
 
 TOGETHER = 64  # runs of one program: more do not get cheaper
-MANY = 64  # runs that are worth a process for each processor
+ROOM = 2**28  # bytes that they take: larger programs are slower to record, and no faster
 BUSY_SECONDS = 300.0  # a worker that was cut off trains on for a while
 CONNECT_SECONDS = 20.0  # to find a scheduler, also again
 ALONE_SECONDS = 60.0  # without a worker, one that was killed is started again meanwhile
@@ -51,12 +52,20 @@ def jobs(sweep: Sweep, missing: Sequence[int], count: int = 1) -> list[list[int]
     found = []
     for group in groups.values():
         config = sweep.configs[group[0]]
-        most = max(1, int(0.5 * (available_memory() or 2**30) / count / memory_of(config)))
+        each = memory_of(config)
+        most = max(1, int(0.5 * (available_memory() or 2**30) / count / each))
         if config.threads > 1:  # which share the rows of a run alone, and the replicas of several: other bits
             most = 1
-        size = min(TOGETHER, most, -(-len(group) // count))
+        if _on_cpu(config):
+            most = min(most, max(1, ROOM // each))
+        size = _even(len(group), min(TOGETHER, most, -(-len(group) // count)))
         found += [group[k : k + size] for k in range(0, len(group), size)]
     return found
+
+
+def _even(runs: int, most: int) -> int:
+    """So many runs at a time at most that no few are left over, for which another step would be recorded."""
+    return next((size for size in range(most, most // 2, -1) if runs % size == 0), most)
 
 
 def memory_of(config: Config) -> int:
@@ -105,19 +114,21 @@ def run_sweep(
     *,
     allow_drift: bool = False,
     attempts: int = 3,
+    plan: Sweep | None = None,
 ) -> tuple[Results, list[str]]:
     """Run what is missing of the sweep in ``path``; its results, written beside it, and what failed.
 
     workers   run jobs, each by ``run_job``, and give what each returned: ``local`` or ``dask``
     count     how many they are: large groups of runs are split among them
     attempts  how often runs are tried whose process was killed, without any of them coming to its end
+    plan      what the directory was just made of, else it is read there
 
     Raises:  BusyError – if another process runs the sweep;  Interrupted – after a signal
     """
     from minigan.storage.files import acquire
     from minigan.training.signals import Interrupted
 
-    sweep, failures = load(path), list[str]()
+    sweep, failures = plan or load(path), list[str]()
     refuse_others(path, sweep)
     lock = acquire(Path(path))
     try:
@@ -161,50 +172,33 @@ def _driven(path: str | Path) -> Iterator[list[int]]:
 
 
 def local(count: int = 1) -> Workers:
-    """This process, or with joblib several.
-
-    Raises:  UnavailableError – if joblib is needed and missing
-    """
+    """This process, or several."""
     if count == 1:
         return lambda path, jobs, drift: (run_job(path, job, drift) for job in jobs)
-    joblib = _imported("joblib", "sweep")
-
-    def processes(path: str, jobs: list[list[int]], drift: bool) -> Iterator[str | None]:
-        from concurrent.futures.process import BrokenProcessPool
-
-        parallel = joblib.Parallel(
-            n_jobs=count, return_as="generator_unordered", batch_size=1, initializer=_ignore_interrupts
-        )
-        versions = _versions()
-        try:
-            yield from parallel(joblib.delayed(run_job_elsewhere)(path, job, drift, versions) for job in jobs)
-        except BrokenProcessPool:  # a worker was killed: what it had is missing, and tried again
-            return
-
-    return processes
+    return Processes(count)
 
 
 def usual_count(sweep: Sweep) -> int:
     """How many processes are best where nobody says: one for each processor if there are many runs of one
-    thread on the CPU, and joblib to start them; else this one.
+    thread on the CPU; else this one.
     """
-    from importlib.util import find_spec
-
     from minigan.machine import cores
-    from minigan.training.experiment import get_backend
 
     alone = len(sweep.configs) < MANY or any(config.threads > 1 for config in sweep.configs)
-    if alone or find_spec("joblib") is None:
+    if alone:
         return 1
-    on_cpu = all(get_backend(name).xp is np for name in {config.backend for config in sweep.configs})
-    return cores() if on_cpu else 1
+    kinds = {config.backend: config for config in sweep.configs}
+    return cores() if all(map(_on_cpu, kinds.values())) else 1
 
 
-def _ignore_interrupts() -> None:
-    """A terminal sends SIGINT to all processes: idle ones leave it to the driver, others note it."""
-    import signal
+def _on_cpu(config: Config) -> bool:
+    """Whether this machine would train it on the CPU."""
+    from minigan.training.experiment import get_backend
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return get_backend(config.backend).xp is np
+    except UnavailableError:  # of a GPU, which the workers may have
+        return False
 
 
 def _versions() -> dict[str, str]:

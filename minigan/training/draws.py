@@ -67,7 +67,7 @@ class Draws:
         c = self.config
         t = block * K + np.arange(K)
         shape, numbers = (K, c.discriminator_steps, c.batch), dict[str, np.ndarray]()
-        codes = self._codes(stream(c.seed, "label", block), shape)
+        codes = self._codes(block, shape)
         if c.random == "numpy" or not self.normal_target:
             rng = stream(c.seed, "data", block)
             numbers["real"] = self.real(rng, shape, c.packing, codes)
@@ -85,10 +85,11 @@ class Draws:
             numbers["label"] = self.labels.one_hot(codes, c.dtype)
         return numbers
 
-    def _codes(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray | None:
-        """The classes of the rows of batches; None where there are none.    Shapes:  → shape"""
+    def _codes(self, block: int, shape: tuple[int, ...]) -> np.ndarray | None:
+        """The classes of the rows of a block of batches; None where there are none.    Shapes:  → shape"""
         if self.labels is None:
             return None
+        rng = stream(self.config.seed, "label", block)
         return self.labels.batches(rng, shape, self.config.packing, self.config.draws == "stratified")
 
     @property

@@ -53,8 +53,11 @@ class Sampler:
         Shapes:  → (count,)
         Raises:  ConfigError – for a class that is none
         """
-        of = stream(self.config.seed, "class", index)
-        return one_by_one(self.labels, condition, count, lambda labels: labels.codes(of, count))
+
+        def drawn(labels: Labels) -> np.ndarray:
+            return labels.codes(stream(self.config.seed, "class", index), count)
+
+        return one_by_one(self.labels, condition, count, drawn)
 
     def observed(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """What the instrument shows of generated rows: with its noise, if it has any."""

@@ -38,8 +38,8 @@ from minigan.sweeps.workers import local, run_sweep
 pytestmark = [
     pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="finds workers by /proc"),
     pytest.mark.skipif(
-        not all(map(importlib.util.find_spec, ("distributed", "joblib"))),
-        reason="needs dask.distributed and joblib",
+        importlib.util.find_spec("distributed") is None,
+        reason="needs dask.distributed",
     ),
 ]
 needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl to make certificates")
@@ -117,7 +117,7 @@ def start(folder, *arguments, log="driver"):
     with open(folder / f"{log}.log", "ab") as file:
         return subprocess.Popen(
             [sys.executable, "-m", "minigan", "sweep", *map(str, arguments)], stdout=file, stderr=file,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "JOBLIB_TEMP_FOLDER": str(folder)},
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
             start_new_session=True,
         )  # fmt: skip
 
@@ -206,7 +206,7 @@ def test_killed_processes_are_replaced_go_on_and_end_with_their_driver(driver, t
     go_on(first)
     wait(lambda: max(steps(driver.path).values()) >= LONG // 6, "a sixth of the way")
     for process in (first, second):
-        with contextlib.suppress(ProcessLookupError):  # joblib ends the second as well
+        with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
     ahead = [driver.path / "runs" / run for run, step in steps(driver.path).items() if step >= LONG // 6]
     kept = min(max(map(checkpoint.step_of, checkpoint.paths(RunDirectory.open(run)))) for run in ahead)
@@ -241,7 +241,7 @@ def test_runs_of_a_process_that_is_killed_each_time_are_given_up(tmp_path, monke
 
     def own_workers(where, groups, drift):
         asked.append(groups)
-        return iter(())  # what joblib gives when a worker dies, Dask when it has died too often
+        return iter(())  # what a killed worker gives, Dask's when it has died too often
 
     found, failures = run_sweep(path, own_workers)
     assert len(asked) == 3 and failures == [] and found.missing == (0, 1, 2)
@@ -441,7 +441,5 @@ def test_a_missing_extra_is_named(monkeypatch, capsys, tmp_path):
     file = write_sweep(tmp_path / "s.toml", 2)
     arguments = ("sweep", str(file), "--out", str(tmp_path / "out"))
     assert main([*arguments, "--workers", "dask", "--scheduler", "tcp://127.0.0.1:1"]) == 6
-    monkeypatch.setitem(sys.modules, "joblib", None)
-    assert main([*arguments, "--jobs", "2"]) == 6
-    first, second = capsys.readouterr().err.splitlines()
-    assert "pip install 'minigan[cluster]'" in first and "pip install 'minigan[sweep]'" in second
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "pip install 'minigan[cluster]'" in said

@@ -736,3 +736,16 @@ def test_what_lasts_later_is_synced_when_that_is_asked_for(tmp_path, monkeypatch
         assert synced == [run.path]
         run.write_status("finished")
         assert synced == [run.path, "a file", "a file"]
+
+
+def test_json_is_laid_out_as_the_standard_library_does():
+    content = {
+        "ä": [1, 2.5, 1e-300, -0.0, 1e22],
+        "nothing": {},
+        "none": [],
+        "deep": [{"a": [None, True]}],
+        "\n\u2028": "\ud800",
+    }
+    assert files.indented(content) == json.dumps(content, indent=2).encode() + b"\n"
+    with pytest.raises(ValueError):
+        files.indented({"x": float("nan")})

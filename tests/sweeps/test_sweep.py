@@ -4,8 +4,11 @@ import csv
 import itertools
 import json
 import math
+import os
 import shutil
 import signal
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -15,11 +18,12 @@ import pytest
 from minigan import machine
 from minigan.cli import main
 from minigan.cli.progress import format_progress
-from minigan.errors import BusyError, ConfigError, DataError, MiniganError, UnavailableError
+from minigan.errors import BusyError, ConfigError, DataError, MiniganError
 from minigan.storage import checkpoint, files
 from minigan.storage.directory import RunDirectory
 from minigan.storage.files import acquire
-from minigan.sweeps import programs, sweep, workers
+from minigan.sweeps import processes, programs, sweep, workers
+from minigan.sweeps.processes import Processes, likely_count
 from minigan.sweeps.sweep import Rate, conditions, create, is_done, load, read_sweep, run_path
 from minigan.sweeps.workers import jobs, local, memory_of, run_sweep, usual_count
 from minigan.training.config import to_json
@@ -212,7 +216,7 @@ def test_numbers_train_together_and_structure_apart(tmp_path):
 
 def test_a_large_group_is_split_among_workers_and_by_memory(tmp_path, monkeypatch):
     made = plan(tmp_path, TINY + '[vary]\nseed = "0:150"\n')
-    assert [len(group) for group in jobs(made, range(150))] == [64, 64, 22]
+    assert [len(group) for group in jobs(made, range(150))] == [50] * 3
     assert [len(group) for group in jobs(made, range(150), 5)] == [30] * 5
     assert [len(group) for group in jobs(made, [3, 5, 7], 2)] == [2, 1]
     monkeypatch.setattr("minigan.machine.available_memory", lambda: 2**20)
@@ -507,7 +511,7 @@ def test_a_step_is_recorded_once_for_all_groups_of_one_structure(tmp_path, monke
         record(ensemble, inputs)
 
     monkeypatch.setattr(Ensemble, "_record", noted)
-    path, found, failures = swept(tmp_path, TINY + "[vary]\nseed = '0:4'\nr1 = [0.1, 0.5]\n")
+    path, found, failures = swept(tmp_path, TINY + "r1 = 0.5\n[vary]\nseed = '0:11'\n")
     assert failures == [] and not found.missing and recorded == [3, 2]
     for number in (0, 4, 7):
         same_bits(run_path(path, number), alone(tmp_path, load(path).configs[number]))
@@ -552,7 +556,6 @@ def test_success_may_be_more_than_a_p_value(tmp_path, brief_judge):
 
 
 def test_processes_give_the_same_bits(done, tmp_path):
-    pytest.importorskip("joblib")
     path = create(tmp_path, done[3])
     found, failures = run_sweep(path, local(2), 2)
     assert failures == [] and not found.missing
@@ -564,18 +567,67 @@ def test_many_runs_have_a_process_for_each_processor(tmp_path, monkeypatch):
     many, few = (plan(tmp_path, TINY + f'[vary]\nseed = "0:{count}"\n') for count in (64, 63))
     threads = plan(tmp_path, TINY + 'threads = 2\n[vary]\nseed = "0:64"\n')
     monkeypatch.setattr("minigan.machine.cores", lambda: 3)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "joblib")
     assert [usual_count(made) for made in (many, few, threads)] == [3, 1, 1]
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert usual_count(many) == 1
+    text = {"0:64": 3, "0:63": 0, "64:0": 0, "x": 0}
+    for seeds, count in text.items():
+        (tmp_path / "glance.toml").write_text(f'[vary]\nseed = "{seeds}"\n')
+        assert likely_count(str(tmp_path / "glance.toml")) == count
+    (tmp_path / "glance.toml").write_text('[vary]\nseed = "0:32"\nr1 = [0.1, 0.5]\n')
+    assert likely_count(str(tmp_path / "glance.toml")) == 3
+    for content in (b"[vary", b"\xff", b"vary = 3", b"[vary]\nseed = 3", b"[vary]\ngenerator = {widths = 3}"):
+        (tmp_path / "glance.toml").write_bytes(content)
+        assert likely_count(str(tmp_path / "glance.toml")) == 0
+    assert likely_count(None) == likely_count(str(tmp_path)) == 0
 
 
-def test_a_missing_extra_is_named(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "joblib", None)
-    with pytest.raises(
-        UnavailableError, match=r"needs joblib; install it with: pip install 'minigan\[sweep\]'"
-    ):
-        local(2)
+ECHO = """
+import json, sys
+for line in sys.stdin:
+    numbers = json.loads(line)["numbers"]
+    if numbers == [1]:
+        break
+    print(json.dumps(f"had {numbers}" if numbers[0] else None), flush=True)
+"""
+
+
+def test_a_process_that_ends_is_replaced_and_its_job_is_missing(monkeypatch):
+    begun = []
+
+    def echo():
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 0}
+        begun.append(subprocess.Popen([sys.executable, "-S", "-c", ECHO], **pipes))
+        return begun[-1]
+
+    monkeypatch.setattr(processes, "_begun", echo)
+    with Processes(1).begin() as workers:
+        assert list(workers("anywhere", [[0, 7], [1], [2], [3, 4]], False)) == [None, "had [2]", "had [3, 4]"]
+        assert len(begun) == 2 and not any(process.poll() is None for process in begun)
+        workers.begin()
+    assert len(begun) == 3 and begun[2].returncode == -signal.SIGKILL  # nobody had told it anything
+    answers = Processes(2)("anywhere", [[2], [3]], False)
+    assert next(answers).startswith("had")
+    answers.close()  # as a second signal does
+    assert [process.wait(30) for process in begun[3:]] in ([0, -9], [-9, 0], [-9, -9])
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks at /proc")
+def test_ctrl_c_does_not_reach_a_process_that_begins():
+    with Processes(1).begin() as workers:
+        (process,) = workers._idle
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+        blocked = int(next(line for line in lines if line.startswith("SigBlk")).split()[1], 16)
+    assert blocked >> (signal.SIGINT - 1) & 1
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_large_programs_are_made_of_fewer_runs_and_leave_no_few_over(tmp_path, monkeypatch):
+    made = plan(tmp_path, TINY + '[vary]\nseed = "0:60"\n')
+    each = memory_of(made.configs[0])
+    for room, size in ((64, 60), (31, 30), (25, 20), (1, 1)):
+        monkeypatch.setattr(workers, "ROOM", room * each)
+        assert [len(job) for job in jobs(made, range(60))] == [size] * (60 // size)
+    monkeypatch.setattr(workers, "ROOM", 7 * each)
+    assert [len(job) for job in jobs(made, range(59))] == [7] * 8 + [3]  # a prime
 
 
 def test_the_figure_shows_every_setting(done):
