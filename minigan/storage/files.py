@@ -209,7 +209,11 @@ def indented(content: Any) -> bytes:
     """
     import msgspec
 
-    return msgspec.json.format(json.dumps(content, allow_nan=False).encode(), indent=2) + b"\n"
+    text = json.dumps(content, allow_nan=False)
+    try:
+        return msgspec.json.format(text.encode(), indent=2) + b"\n"
+    except msgspec.DecodeError:  # a surrogate that stands alone, as in an argument that was no text
+        return json.dumps(content, indent=2).encode() + b"\n"
 
 
 # ── reading
