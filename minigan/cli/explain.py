@@ -33,7 +33,8 @@ def explain(
     """Show where a training step's time goes: the planner's passes, then every line of the plan.
 
     Each line with its bytes and floating point operations, and its time beside that of a call on one element.
-    Of native code every function of the step, each with the time that it takes within one.
+    Of native code, which a CPU takes for longer runs, every function of the step instead, each with the time
+    that it takes within one; --execution planned shows the plan.
     """
     from minigan.profiling.explain import explain as take_apart
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     help="Print the training step as CUDA C, as a GPU would run it; needs none.",
 )
 @click.option(
-    "--c", "native", is_flag=True, help="Print the training step as C, as --set execution=native runs it."
+    "--c", "native", is_flag=True, help="Print the training step as C, as native code is made from it."
 )
 @click.option("-o", "--output", help="Write .dot, .svg, .png or .pdf; without it text goes to stdout.")
 @set_option

@@ -28,6 +28,7 @@ def capture(
     passes: tuple[Pass, ...] = PASSES,
     threads: int = 1,
     execution: str = "auto",
+    repeats: int = 0,
 ) -> Program:
     """Record step(*inputs), run it once, and return the Program that runs it again without its Python.
 
@@ -41,7 +42,9 @@ def capture(
             ``threads``; on a GPU "launches", a graph of one fused launch per depth, or "block", one launch
             for many steps, a thread block per replica; "auto" takes what should be fastest. Native code is
             compared with the eager step first; where there is no compiler, or it differs, the step is
-            planned, with a RuntimeWarning that says why
+            planned, and its note says why, a RuntimeWarning too, but of a compiler that "auto" lacks
+    repeats  how often it is going to be run, as far as is known: for "auto", which takes native code where it
+            saves more than its compiling takes
 
     Bits: every run, the first one too, has the same bits for the same inputs and state. They are the eager
     step's when "recorded", and when "planned" with ``passes=EXACT`` of planner.py. All passes, native and
@@ -87,24 +90,25 @@ def capture(
     before, undone = [(array, copy_of(array)) for array in outside], writes.undone(outside)
     try:
         first = Trace(outside).run(step, own)
-        between = [(array, copy_of(array)) for array in outside] if execution == "native" else []
+        between = [(array, copy_of(array)) for array in outside] if execution == "native" or repeats else []
         _put_back(before[: len(buffers)])
         with np.errstate(all="ignore"):  # its values are not asked for
             second = Trace(outside, earlier=first).run(step, own)
-        program = Program(own, lasting, second, passes, threads, execution)
+        program = Program(own, lasting, second, passes, threads, execution, repeats)
+        aloud = execution != "auto"
         if program.execution == "native":
             from minigan.compiler.self_check import refusal_of
 
             if why := refusal_of(program, second, between):
                 program = Program(own, lasting, second, passes, threads, "planned")
-                program.note = f"the step runs as {program.execution}, not as native code: {why}"
+                program.note, aloud = f"the step runs as {program.execution}, not as native code: {why}", True
         _put_back(before)
         program(*own)
     except BaseException:
         _put_back(before)
         undone()
         raise
-    if program.note:
+    if program.note and aloud:
         warnings.warn(program.note, RuntimeWarning, stacklevel=2)
     return program
 

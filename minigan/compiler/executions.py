@@ -5,12 +5,22 @@ in capture.py; a plan is made in planner.py, fused code in cuda_launches.py and 
 CPU in native.py.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 from minigan.compiler.graph import UnplannableError
 from minigan.engine.tensor import CaptureError
+
+# What native code saves of a planned step, in s of a recorded call and of a multiplication in a product, as
+# measured for batches of 16 to 1024 and widths of 8 to 256; and what it has to save: about half of what
+# compiling takes, since that is done once on a machine.
+SAVED_BY_CALL, SAVED_BY_MULTIPLICATION, COMPILED = 2e-7, 1e-11, 0.5
+WIDE = 2**18  # elements of a factor whose products are BLAS's at least as soon
+SHARED = (
+    2**25
+)  # multiplications of a step that the threads of a plan share with profit; native code has one a GAN
 
 
 class Execution(NamedTuple):
@@ -111,7 +121,7 @@ def refused(execution: str, home: Any) -> str:
     return "" if execution in names else known
 
 
-def compiler_of(execution: str) -> str | None:
+def compiler_of(execution: str | None) -> str | None:
     """What compiles the code of an execution, on which its bits depend; None where nothing is compiled."""
     if execution != "native":
         return None
@@ -123,10 +133,13 @@ def compiler_of(execution: str) -> str | None:
         return "none"
 
 
-def fastest(program: Any, home: Any) -> str:
-    """The name of the execution that should be the fastest for a program on its backend."""
+def fastest(program: Any, home: Any, repeats: int = 0, threads: int = 1) -> str:
+    """The name of the execution that should be the fastest for a program that is run so often.
+
+    It is told by program and backend alone, not by what was compiled before, since bits depend on it.
+    """
     if home.device == "cpu":
-        return "planned"
+        return "native" if repeats and _pays(program, repeats, threads) else "planned"
     if not home.quick_compiler:  # a step would be written as CUDA code at every capture
         return "recorded"
     from minigan.compiler.cuda_launches import fastest
@@ -134,12 +147,25 @@ def fastest(program: Any, home: Any) -> str:
     return fastest(program)
 
 
+def _pays(program: Any, repeats: int, threads: int) -> bool:
+    """Whether native code saves more than it costs; of replicas as of one of them, which has their bits."""
+    lines = [i for i in program.instructions if not i.is_view]
+    products = [i for i in lines if i.primitive.name == "matmul"]
+    multiplications = sum(math.prod(i.output.shape[-2:]) * i.inputs[0].shape[-1] for i in products)
+    widest = max((math.prod(i.inputs[1].shape[-2:]) for i in products), default=0)
+    saved = len(lines) * SAVED_BY_CALL + multiplications * SAVED_BY_MULTIPLICATION
+    if widest >= WIDE or repeats * saved < COMPILED:
+        return False
+    return threads == 1 or multiplications < SHARED or max(i.output.ndim for i in products) > 2
+
+
 def make(
-    program: Any, home: Any, execution: str, passes: tuple[Any, ...], threads: int, exact: bool
+    program: Any, home: Any, execution: str, passes: tuple[Any, ...], threads: int, exact: bool, repeats: int
 ) -> tuple[str, Any, str]:
     """(name, runner, note): the execution that was asked for, or the fastest, or the program as recorded.
 
-    exact  whether the eager step's bits are wanted, so that "auto" repeats the recorded calls
+    exact    whether the eager step's bits are wanted, which native and fused code do not have
+    repeats  how often it is going to be run, as far as that is known
 
     A step that cannot be native, or a machine without a compiler, runs as planned, and the note says why.
 
@@ -149,13 +175,18 @@ def make(
         raise CaptureError(refusal)
     name, note = execution, ""
     if execution == "auto":
-        name = "recorded" if exact and "planned" not in available(home) else fastest(program, home)
+        if not exact:
+            name = fastest(program, home, repeats, threads)
+        else:
+            name = "planned" if "planned" in available(home) else "recorded"
     try:
         return name, EXECUTIONS[name].make(program, home, passes, threads), note
     except UnplannableError as error:
         if name == "native":
+            name, runner, _ = make(program, home, "planned", passes, threads, exact, repeats)
+            if execution == "auto" and not str(error):
+                return name, runner, ""
             why = str(error) or "it does what only NumPy can"
-            name, runner, _ = make(program, home, "planned", passes, threads, exact)
             return name, runner, f"the step runs as {name}, not as native code: {why}"
         if execution not in ("auto", "planned"):
             raise CaptureError(f"this step cannot be {execution}: capture it with execution='auto'") from None

@@ -63,6 +63,7 @@ class Program:
         passes: tuple[Pass, ...] = PASSES,
         threads: int = 1,
         execution: str = "auto",
+        repeats: int = 0,
     ) -> None:
         """Make of a trace what runs the step, planned if it can be, else as recorded."""
         taken = leaves(inputs, tuple)
@@ -79,7 +80,7 @@ class Program:
         self._overwrites, self._running = set(map(written_memory, overwritten)), Lock()
         home = backend.of(next(iter((*self.inputs, *self.state.values())), work[0].output))
         self.execution, runner, self.note = executions.make(
-            self, home, execution, passes, threads, passes != PASSES
+            self, home, execution, passes, threads, passes != PASSES, repeats
         )
         self.plan: Any = None if self.execution == "recorded" else runner
         self._run = runner.each

@@ -317,6 +317,7 @@ class _Captured:
         started = time.perf_counter()
         options: dict[str, Any] = {"passes": PASSES[passes], "threads": config.threads}
         options["execution"] = "native" if config.execution == "native" else "auto"
+        options["repeats"] = config.steps if config.execution == "auto" else 0
         self.program = capture(step, *first, state=several.game.state, **options)
         self.took = 1e6 * (time.perf_counter() - started)
 

@@ -39,7 +39,7 @@ def text_of(reader: Reader, what: str) -> str:
     config = replace(reader.experiment.config, backend="numpy", execution="recorded")
     data = reader.data
     if what == MEASURED:
-        return explain(replace(config, execution="auto"), data=data).as_text()
+        return explain(replace(config, execution="planned"), data=data).as_text()
     e = Experiment(config, data=data)
     with np.errstate(all="ignore"):
         e.advance(1)

@@ -312,7 +312,7 @@ class Ensemble(Steps):
                     if name not in PENALTIES:
                         self.backend.xp.copyto(tensor.memory, ours[name].memory[k])
                         mark_written(tensor.memory)
-                experiment.step = self.step
+                experiment.step, experiment.executed = self.step, self.executed
                 if self._losses is not None:
                     experiment._losses = Losses(*(constant(loss.memory[k]) for loss in self._losses))
 

@@ -47,6 +47,7 @@ MAX_FRAMES = 200  # beyond, they are thinned out evenly
 LAST = 2**31  # the draw that judges: no step has this index
 FEATURES = 16  # of which frames are kept, at most: pixels of images are no scatter
 CURVES = ("q", "average", "d")  # of a frame of one feature
+EARLY = (50, 25, 10, 5, 2)  # the first evaluations, as parts of the usual interval
 LOOKS = (3, 10, 30, 300)  # steps of a D that is trained to the end, after which it is looked at
 
 
@@ -286,6 +287,16 @@ class Observer:
             {"step": int(memory["step"][k]), **{key: memory[key][k] for key in self._shapes}}
             for k in range(count)
         ]
+
+
+def next_evaluation(step: int, every: int, last: int) -> int:
+    """The next step with an evaluation: a few early ones, when most happens, then every ``every`` steps.
+
+    The last step stands for one that would come before it at less than the shortest distance between two.
+    """
+    early = [every // part for part in EARLY if every // part > step]
+    due = min([*early, (step // every + 1) * every, last])
+    return due if last - due >= every // EARLY[0] else last
 
 
 def verdict(experiment: Experiment, count: int, draw: int = 0) -> tuple[Verdict, np.ndarray]:

@@ -335,7 +335,8 @@ def _compared(
         return (), lengths
     lengths = [pair for pair in lengths if pair[1] <= step]
     lengths.append([before.steps, step])
-    return (_describe_length(lengths, config),), lengths
+    executed = found.state.get("executed") if config.execution == "auto" else None
+    return (_describe_length(lengths, config, executed),), lengths
 
 
 def _shown(value: Any) -> str:
@@ -350,7 +351,7 @@ def _lengths(state: Mapping[str, Any]) -> list[list[int]]:
     return []
 
 
-def _describe_length(lengths: Sequence[Sequence[int]], config: Config) -> str:
+def _describe_length(lengths: Sequence[Sequence[int]], config: Config, executed: str | None) -> str:
     """How a run that was made longer differs from one that was long from the start."""
     old, step = lengths[-1]
     made = f"the run had {old} steps, has {config.steps} now"
@@ -370,9 +371,10 @@ def _describe_length(lengths: Sequence[Sequence[int]], config: Config) -> str:
                         f"not bitwise a run that was begun with {config.steps} steps"
                     )
         began = until
+    so = " and --set execution=planned" if executed == "planned" else ""  # by itself that may be native
     return (
         f"{made}: nothing so far depends on the length, and parameters, samples and verdict will be bitwise "
-        f"those of a run that was begun with {config.steps} steps"
+        f"those of a run that was begun with {config.steps} steps{so}"
     )
 
 

@@ -19,8 +19,9 @@ from minigan.training.draws import SHARED
 class Steps:
     """A game that is played step by step: what one experiment, and many together, have in common.
 
-    step     how many were played
-    watched  whether every operation is checked: slow, and not bitwise what steps are that are planned
+    step      how many were played
+    executed  how the recorded step is run, which may be otherwise than the configuration asks; None before
+    watched   whether every operation is checked: slow, and not bitwise what steps are that are planned
     """
 
     config: Config
@@ -29,11 +30,18 @@ class Steps:
 
     def __init__(self, block_length: int) -> None:
         self.step, self.block_length, self.watched = 0, block_length, False
+        self.executed: str | None = None
         self.as_before: str | None = None  # how the steps before a checkpoint were executed, to go on bitwise
         self._block: int | None = None
         self._numbers: dict[str, Any] = {}  # of this block, on the backend
         self._program: Program | None = None
         self._losses: Losses | None = None
+
+    def go_on_as(self, executed: str | None) -> None:
+        """Execute what follows as the steps before a checkpoint were; None where there is none to follow."""
+        self.as_before = executed
+        if executed not in (None, self.executed):
+            self._program = self.executed = None
 
     def draw(self, block: int, K: int) -> dict[str, Any]:
         """The inputs of a block of K steps, by the names that Batch and Game.round have for them.
@@ -105,7 +113,7 @@ class Steps:
                  CheckpointError – for native code that was there before, and is not here
         """
         execution = self.config.execution
-        before = self.as_before if execution == "native" else None
+        before = self.as_before if execution in ("auto", "native") else None
         try:
             self._program = capture(
                 self._round,
@@ -113,9 +121,10 @@ class Steps:
                 state=self.game.state,
                 threads=self.config.threads,
                 execution=before or execution,
+                repeats=self.config.steps,
             )
         except CaptureError as error:  # of a step that is recorded, but cannot be executed so
-            if self.config.execution == "auto":
+            if execution == "auto":
                 raise
             raise ConfigError(f"{error}; --set execution=auto takes what is possible") from None
         if before not in (None, self._program.execution):
@@ -123,6 +132,7 @@ class Steps:
                 f"the run would not go on bitwise: {self._program.note}, and it did; "
                 "go on where it began, or add --allow-drift"
             )
+        self.executed = self._program.execution
         self._losses = self._program.outputs
 
     def _watched(self, batches: list[Any]) -> None:
@@ -154,11 +164,6 @@ class Steps:
         """How many threads share a step beside those of BLAS: more than one where the work is large."""
         plan = None if self._program is None else self._program.plan
         return 1 if plan is None else plan.threads
-
-    @property
-    def executed(self) -> str | None:
-        """How the recorded step is run, which may be otherwise than the configuration asks; None before."""
-        return None if self._program is None else self._program.execution
 
     def losses(self) -> tuple[np.ndarray, np.ndarray]:
         """What D and G minimised in the last step, one value per replica; NaN before the first.

@@ -27,13 +27,12 @@ from minigan.storage import checkpoint
 from minigan.storage.directory import RunDirectory
 from minigan.training.config import flatten, to_json
 from minigan.training.experiment import Experiment
-from minigan.training.metrics import Observer, expected_modes, verdict, with_classes
+from minigan.training.metrics import Observer, expected_modes, next_evaluation, verdict, with_classes
 from minigan.training.saved import BITS, FRAMES, Reopened, describe_drift, not_finite, read_verdict
 from minigan.training.savings import Moment, Savings
 from minigan.training.signals import Interrupted, Terminated, noted
 from minigan.training.steps import Steps
 
-EARLY = (50, 25, 10, 5, 2)  # the first evaluations, as parts of the usual interval
 PATIENCE = 0.5  # s of training between two looks at what a signal asked for
 LOOK = 0.5  # s that an evaluation has left when a signal asks for the end
 
@@ -91,12 +90,11 @@ class Session:
             self._finished = self._read_outcome(resumed)
             if self._finished is not None:
                 return
-        here = environment()
-        backend, compiler = self.experiment.backend.describe(), compiler_of(self.experiment.config.execution)
-        more = {} if compiler is None else {"compiler": compiler}
-        self._bits = {name: here[name] for name in BITS} | {"device": backend} | more
+        here, backend = environment(), self.experiment.backend.describe()
+        more = self._compiler(None if resumed is None else resumed.state.get("executed"))
+        self._bits = {name: here[name] for name in BITS} | {"device": backend}
         if resumed is not None:
-            drift = describe_drift(resumed.state, self._bits, self._config)
+            drift = describe_drift(resumed.state, self._bits | more, self._config)
             if drift and not allow_drift:
                 raise CheckpointError(
                     f"the run would not go on bitwise: {drift}; go on where it began, or add --allow-drift"
@@ -104,7 +102,12 @@ class Session:
             self.resume(resumed.arrays, resumed.state)
             self._watched = resumed.state.get("watched") is True
         self._watched |= self.experiment.watched
-        self.run.write_status("running", backend_used=backend, watched=self._watched, **more)
+        self.run.write_status("running", backend_used=backend, watched=self._watched)
+
+    def _compiler(self, executed: str | None) -> dict[str, str]:
+        """What compiles steps that are executed so, or as the configuration asks."""
+        compiler = compiler_of(executed or self.experiment.config.execution)
+        return {} if compiler is None else {"compiler": compiler}
 
     def _read_outcome(self, resumed: Reopened) -> Outcome | None:
         """What a run has come to that is at its end, as its files say; None where that is to be made."""
@@ -196,7 +199,7 @@ class Session:
             "rows": self._rows,
             "seconds": round(self.seconds, 3),
             "best": best if math.isfinite(best) else None,
-            "environment": self._bits,
+            "environment": self._bits | self._compiler(experiment.executed),
             "executed": experiment.executed,
             "watched": self._watched,
         }
@@ -242,6 +245,7 @@ class Session:
             seconds=round(seconds, 3),
             program_threads=experiment.program_threads,
             executed=experiment.executed,
+            **self._compiler(experiment.executed),
             findings=[finding.as_dict() for finding in findings],
         )
         return Outcome(run.path, self._row, self._judged, findings, self._paths(), seconds)
@@ -390,8 +394,8 @@ class _Runs:
         """Begin or go on, with BLAS as it will be."""
         for k, session in self.alive.items():
             session.start(None if resumed is None else resumed[k], allow_drift)
-        if resumed and not allow_drift:
-            self.steps.as_before = resumed[0].state.get("executed")
+        kept = resumed[0].state.get("executed") if resumed and not allow_drift else None
+        self.steps.go_on_as(kept)
 
     def begin(self) -> None:
         """The first line of metrics, before any step, and the clock of their checkpoints."""
@@ -430,7 +434,7 @@ class _Runs:
         """Train to the step that is ``due``, or as far as a signal and the block of numbers let it."""
         left = due - self.steps.step
         count = min(self.steps.block_length, left, max(1, int(self._pace)))
-        began = time.perf_counter()
+        began, executed = time.perf_counter(), self.steps.executed
         try:
             if count == left:  # the last step before an evaluation is measured alone
                 self.steps.advance(count - 1)
@@ -442,6 +446,9 @@ class _Runs:
                 self.steps.advance(count)
         except DivergedError as error:  # of a run that is watched, and so alone
             self._leave(0, error)
+        program = self.steps.program
+        if program is not None and program.note and self.steps.executed != executed:
+            self.each(lambda session: session.run.log(f"note: {program.note}"))
         self._pace = PATIENCE * count / max(time.perf_counter() - began, 1e-9)
 
     @property
@@ -483,16 +490,6 @@ class _Runs:
             self.sync()
             for session in self.alive.values():
                 session.savings.tidy()
-
-
-def next_evaluation(step: int, every: int, last: int) -> int:
-    """The next step with an evaluation: a few early ones, when most happens, then every ``every`` steps.
-
-    The last step stands for one that would come before it at less than the shortest distance between two.
-    """
-    early = [every // part for part in EARLY if every // part > step]
-    due = min([*early, (step // every + 1) * every, last])
-    return due if last - due >= every // EARLY[0] else last
 
 
 def find_failures(run: RunDirectory, experiment: Experiment) -> tuple[Finding, ...]:

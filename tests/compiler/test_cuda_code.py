@@ -487,7 +487,7 @@ def test_executions_are_refused_where_they_are_not(monkeypatch):
         capture(lambda x: x + 1.0, x, execution="planned")
     with pytest.raises(CaptureError, match="cannot be block"):
         capture(lambda x: embed(x, shape=(3, 2), key=(slice(1, None),)), x, execution="block")
-    monkeypatch.setattr(executions, "fastest", lambda program, home: "block")
+    monkeypatch.setattr(executions, "fastest", lambda *_: "block")
     assert capture(lambda x: embed(x, shape=(3, 2), key=(slice(1, None),)), x).execution == "recorded"
     assert capture(lambda x: x + 1.0, x).execution == "block"
     assert capture(lambda x: x + 1.0, x, passes=()).execution == "recorded"

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from minigan import backend as backends
-from minigan.compiler import c_compiler, expressions, native, self_check
+from minigan.compiler import c_compiler, executions, expressions, native, self_check
 from minigan.compiler.capture import capture
 from minigan.compiler.native import Native
+from minigan.compiler.planner import EXACT
 from minigan.engine.autodiff import assign
 from minigan.engine.primitives import embed, exp, log, mean, mT, sum_over, tanh
 from minigan.engine.tensor import Tensor
@@ -530,6 +531,51 @@ def test_the_oldest_libraries_go(cache, monkeypatch):
         os.utime(cache / f"{k}.so", (k, k))
     c_compiler._clean(cache)
     assert sorted(path.name for path in cache.iterdir()) == ["2.so", "3.so"]
+
+
+# ── where it is taken unasked
+
+
+def test_auto_takes_native_code_where_it_saves_more_than_compiling(monkeypatch, compiler):
+    def taken(repeats, width=2, copies=(), **options):
+        x, w = np.ones((*copies, 8, width)), np.ones((*copies, width, 2))
+        return capture(lambda x, w: tanh(x @ w), x, w, repeats=repeats, **options).execution
+
+    enough = round(
+        1.01 * executions.COMPILED / (2 * executions.SAVED_BY_CALL + 32 * executions.SAVED_BY_MULTIPLICATION)
+    )
+    assert [taken(n) for n in (0, 1, 0.95 * enough, enough)] == ["planned"] * 3 + ["native"]
+    assert taken(enough, copies=(3,)) == "native" and taken(0.95 * enough, copies=(3,)) == "planned"
+    assert taken(enough, passes=EXACT) == "planned" and taken(enough, execution="recorded") == "recorded"
+    assert taken(1e12, execution="planned") == "planned"
+    monkeypatch.setattr(executions, "SHARED", 1)  # large enough for the threads of a plan
+    assert taken(enough, threads=2) == "planned" and taken(enough, threads=2, copies=(3,)) == "native"
+    monkeypatch.setattr(executions, "WIDE", 4)
+    assert taken(1e12) == "planned"
+
+
+@POSIX
+def test_auto_goes_without_a_compiler_and_says_so_once_where_it_is_asked(compiler, calls):
+    compiler("exit 1")
+    x = np.ones((8, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        program = capture(lambda x: (log(x), x**-0.5), x, repeats=10**9)
+        other = capture(lambda x: embed(x, shape=(9, 3), key=(slice(1, None),)), x, repeats=10**9)
+    assert program.execution == "planned" and "not as native code: " in program.note
+    assert other.execution != "native" and other.note == ""
+
+
+def test_a_seed_is_executed_in_a_group_as_it_is_alone():
+    config = replace(Config(), batch=16, backend="numpy", execution="auto")
+    for steps, expected in ((100, "planned"), (60_000, "native")):
+        alone, group = (
+            Experiment(replace(config, steps=steps)),
+            Ensemble.of_seeds(replace(config, steps=steps), (0, 1)),
+        )
+        alone.advance(1)
+        group.advance(1)
+        assert alone.executed == group.executed == group.experiments[1].executed == expected
 
 
 # ── where it may be asked for

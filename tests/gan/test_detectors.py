@@ -21,9 +21,8 @@ from minigan.gan.detectors import (
 from minigan.gan.objectives import OBJECTIVES
 from minigan.training.config import Config, fields, flatten
 from minigan.training.experiment import Experiment
-from minigan.training.metrics import Observer, expected_modes
+from minigan.training.metrics import Observer, expected_modes, next_evaluation
 from minigan.training.settings import resolve
-from minigan.training.trainer import next_evaluation
 
 # ── measures ────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -16,7 +16,7 @@ import pytest
 
 import minigan
 from minigan.backend import numpy_backend
-from minigan.compiler import c_compiler
+from minigan.compiler import c_compiler, executions
 from minigan.compiler.executions import compiler_of
 from minigan.engine.primitives import PRIMITIVES
 from minigan.errors import CheckpointError, ConfigError, DataError, DivergedError, StorageError
@@ -27,11 +27,11 @@ from minigan.training import trainer
 from minigan.training.config import flatten, to_json
 from minigan.training.data import read_data
 from minigan.training.experiment import Experiment
-from minigan.training.metrics import LAST
+from minigan.training.metrics import LAST, next_evaluation
 from minigan.training.saved import reopen
 from minigan.training.settings import resolve
 from minigan.training.signals import STOPPING, Interrupted, Terminated, handled, stop
-from minigan.training.trainer import Session, find_failures, next_evaluation, train
+from minigan.training.trainer import Session, find_failures, train
 
 TINY = (
     "method=plain",
@@ -75,9 +75,9 @@ def status(path):
     return json.loads((path / "run.json").read_text())
 
 
-def resume(path, **options):
+def resume(path, steps=None, **options):
     """Go on with the run in ``path`` to its end."""
-    resumed = reopen(path, lock=True)
+    resumed = reopen(path, lock=True, steps=steps)
     with resumed.run:
         return train(resumed.experiment, resumed.run, resumed=resumed, **options)
 
@@ -712,12 +712,15 @@ def test_what_would_not_go_on_bitwise_is_refused_with_a_way_out(stopped, name, t
 
 @pytest.mark.filterwarnings("ignore:the step runs as planned")
 @pytest.mark.skipif(compiler_of("native") == "none", reason="needs a C compiler")
-def test_native_code_that_comes_or_goes_between_stop_and_resume_changes_no_bits(tmp_path, monkeypatch):
+@pytest.mark.parametrize("asked", ["native", "auto"])
+def test_native_code_that_comes_or_goes_between_stop_and_resume_changes_no_bits(tmp_path, monkeypatch, asked):
+    monkeypatch.setattr(executions, "COMPILED", 0.0)  # s, so that it pays at once
+
     def broken(source):
         raise c_compiler.CompilerError("it is broken")
 
     def stopped_run(root):
-        experiment, run = start(root, "execution=native")
+        experiment, run = start(root, f"execution={asked}")
         with run, pytest.raises(Interrupted):
             train(experiment, run, on_step=lambda step: step == 15 and signal.raise_signal(signal.SIGTERM))
         return run
@@ -725,7 +728,8 @@ def test_native_code_that_comes_or_goes_between_stop_and_resume_changes_no_bits(
     native = stopped_run(tmp_path / "native")
     with monkeypatch.context() as without:
         without.setattr(c_compiler, "load", broken)
-        whole, _ = trained(tmp_path / "whole", "execution=native")
+        whole, _ = trained(tmp_path / "whole", f"execution={asked}")
+        assert (whole.path / "log.txt").read_text().count("not as native code: it is broken") == 1
         planned = stopped_run(tmp_path / "planned")
         with pytest.raises(
             CheckpointError, match="go on bitwise: .* not as native code: it is broken, .*allow-drift"
@@ -735,6 +739,8 @@ def test_native_code_that_comes_or_goes_between_stop_and_resume_changes_no_bits(
         assert resume(native.path, allow_drift=True).row["step"] == 60
         assert native.read_status()["executed"] == "planned"
     same_results(resume(planned.path).path, whole.path)
+    assert planned.read_status()["executed"] == "planned" and "compiler" not in planned.read_status()
+    assert resume(planned.path, steps=80).row["step"] == 80
     assert planned.read_status()["executed"] == "planned"
 
 
