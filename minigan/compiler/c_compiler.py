@@ -37,6 +37,7 @@ FLAGS = (
 PROCESSOR = {"x86_64": ("-march=native", "-mprefer-vector-width=512"), "amd64": ("-march=native",)}
 OLDEST = {"gcc": 9, "clang": 15}  # gcc 12 was measured; clang 14 makes code of half the speed
 SECONDS = 120.0  # for one source; a second is usual
+AGAIN = 600.0  # s until what failed is tried again, since it may have been mended
 ENTRY = "train"
 KEPT = 200  # libraries in the cache; the oldest ones go
 
@@ -47,6 +48,10 @@ class CompilerError(UnplannableError):
 
 class PlaceError(CompilerError):
     """Why there is none in some folder, though there may be in another."""
+
+
+class HangError(CompilerError):
+    """What did not end."""
 
 
 class Compiler(NamedTuple):
@@ -73,7 +78,27 @@ def find() -> Compiler:
 
     Raises:  CompilerError – if there is none, with what there is
     """
-    return _find(os.environ.get("CC", ""), os.environ.get("PATH", ""))
+    asked = os.environ.get("CC", ""), os.environ.get("PATH", "")
+    with _remembered(asked):
+        return _find(*asked)
+
+
+_failed: dict[Any, tuple[float, CompilerError]] = {}  # {what was tried: when, and why it failed}
+
+
+@contextmanager
+def _remembered(tried: Any, compiler: Compiler | None = None) -> Iterator[None]:
+    """Fail at once in what failed in this process a short time ago; where it hung, with every source."""
+    for key in (tried, compiler):
+        since, error = _failed.get(key, (-AGAIN, None))
+        if error is not None and time.monotonic() < since + AGAIN:
+            raise type(error)(str(error))
+    try:
+        yield
+    except CompilerError as error:
+        hung = compiler is not None and isinstance(error, HangError)
+        _failed[compiler if hung else tried] = time.monotonic(), error.with_traceback(None)
+        raise
 
 
 @cache
@@ -132,7 +157,7 @@ def _run(command: tuple[str, ...], name: str, seconds: float, folder: str | None
         except BaseException as error:
             _end(process)
             if isinstance(error, subprocess.TimeoutExpired):
-                raise CompilerError(f"{name} did not end within {seconds:g} s") from None
+                raise HangError(f"{name} did not end within {seconds:g} s") from None
             raise
     if process.returncode:
         said = [line for line in complaints.splitlines() if line.strip()]
@@ -265,12 +290,13 @@ def load(source: str):
             return _entry(path)
     except CompilerError:
         pass  # there is no cache, or another process emptied it, or nothing may be loaded from there
-    try:
-        return _made(source, compiler, None, place, key)
-    except PlaceError:  # some machines let nothing be loaded from temporary folders
-        if place is None:
-            raise
-        return _made(source, compiler, place, place, key)
+    with _remembered(key, compiler):
+        try:
+            return _made(source, compiler, None, place, key)
+        except PlaceError:  # some machines let nothing be loaded from temporary folders
+            if place is None:
+                raise
+            return _made(source, compiler, place, place, key)
 
 
 def _made(source: str, compiler: Compiler, work: Path | None, place: Path | None, key: str):

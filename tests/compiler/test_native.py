@@ -65,6 +65,12 @@ def right():
     return step.W.numpy(), out.numpy()
 
 
+@pytest.fixture(autouse=True)
+def nothing_failed():
+    """Before a test, whatever failed in the last one."""
+    c_compiler._failed.clear()
+
+
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """A cache of its own."""
@@ -315,6 +321,41 @@ def test_a_compiler_that_hangs_is_survived(cache, compiler, right, monkeypatch):
     monkeypatch.setattr(c_compiler, "SECONDS", 0.2)
     compiler("exec sleep 30")
     refused("did not end within 0.2 s", right)
+    monkeypatch.setattr(c_compiler, "_make", None)  # nothing is tried again, of whatever source
+    with pytest.raises(c_compiler.CompilerError, match="did not end within 0.2 s"):
+        c_compiler.load("another")
+
+
+@POSIX
+def test_what_failed_is_tried_again_after_a_while_or_with_another_compiler(
+    cache, compiler, calls, monkeypatch
+):
+    compiler("exit 1")
+    for _ in range(2):
+        with pytest.raises(c_compiler.CompilerError, match="failed: it does not say why"):
+            c_compiler.load("x")
+    with pytest.raises(c_compiler.CompilerError):
+        c_compiler.load("y")
+    assert calls == ["x", "y"]
+    monkeypatch.setattr(c_compiler, "AGAIN", 0.0)
+    with pytest.raises(c_compiler.CompilerError):
+        c_compiler.load("x")
+    monkeypatch.setattr(c_compiler, "AGAIN", 600.0)
+    compiler("exit 1", "gcc (Test) 13.1.0")
+    with pytest.raises(c_compiler.CompilerError):
+        c_compiler.load("x")
+    assert calls == ["x", "y", "x", "x"]
+
+
+@POSIX
+def test_a_compiler_that_is_not_there_is_looked_for_once(compiler, monkeypatch):
+    compiler("", "hello")
+    asked, ask = [], c_compiler._asked
+    monkeypatch.setattr(c_compiler, "_asked", lambda command: asked.append(command) or ask(command))
+    for _ in range(2):
+        with pytest.raises(c_compiler.CompilerError, match="does not say which version"):
+            c_compiler.find()
+    assert len(asked) == 1
 
 
 @POSIX
@@ -567,14 +608,11 @@ def test_auto_goes_without_a_compiler_and_says_so_once_where_it_is_asked(compile
 
 
 def test_a_seed_is_executed_in_a_group_as_it_is_alone():
-    config = replace(Config(), batch=16, backend="numpy", execution="auto")
-    for steps, expected in ((100, "planned"), (60_000, "native")):
-        alone, group = (
-            Experiment(replace(config, steps=steps)),
-            Ensemble.of_seeds(replace(config, steps=steps), (0, 1)),
-        )
-        alone.advance(1)
-        group.advance(1)
+    for steps, expected in ((60, "planned"), (10**6, "native")):
+        config = replace(SMALL, execution="auto", steps=steps)
+        alone, group = Experiment(config), Ensemble.of_seeds(config, (0, 1))
+        for trained in (alone, group):
+            trained.advance(1)
         assert alone.executed == group.executed == group.experiments[1].executed == expected
 
 
