@@ -23,6 +23,7 @@ INLINE T sign(T x) { return x != x ? x : (T)((x > 0) - (x < 0)); }
 INLINE T absolute(T x) { return x < 0 ? -x : x + 0; }  // −0 + 0 = 0
 
 #ifdef DOUBLE
+#define SIZE 8
 typedef long long Bits;
 enum { MANTISSA = 52, BIAS = 1023, TERMS = 13, SERIES = 11, SERIES1P = 17 };
 #define MAGIC 6755399441055744.0
@@ -34,6 +35,7 @@ enum { MANTISSA = 52, BIAS = 1023, TERMS = 13, SERIES = 11, SERIES1P = 17 };
 #define sqrt __builtin_sqrt
 #define pow __builtin_pow
 #else
+#define SIZE 4
 typedef int Bits;
 enum { MANTISSA = 23, BIAS = 127, TERMS = 7, SERIES = 5, SERIES1P = 8 };
 #define MAGIC 12582912.0f
@@ -134,13 +136,16 @@ INLINE T logaddexp(T a, T b)
 
 // ── products of matrices ────────────────────────────────────────────────────────────────────────────────────
 #if defined __AVX512F__
-enum { BYTES = 64, HIGH = 8 };
+#define BYTES 64
+enum { HIGH = 8 };
 #elif defined __AVX__
-enum { BYTES = 32, HIGH = 4 };
+#define BYTES 32
+enum { HIGH = 4 };
 #else
-enum { BYTES = 16, HIGH = 4 };
+#define BYTES 16
+enum { HIGH = 4 };
 #endif
-enum { LANES = BYTES / sizeof(T) };
+#define LANES (BYTES / SIZE)
 typedef T V __attribute__((vector_size(BYTES), aligned(sizeof(T)), may_alias));
 
 // c = a b for R ≤ HIGH rows and C ≤ 2 vectors of columns, in registers; an, ak, bk, cn are strides.
@@ -159,6 +164,19 @@ INLINE void tile(const int R, const int C, const Index K, const T* a, const Inde
     for (Index r = 0; r < R; ++r)
         for (Index q = 0; q < C; ++q) *(V*)(c + r * cn + q * LANES) = sum[r][q];
 }
+// The same for one row, whose terms are dealt to four sums: each waits for the one before it.
+INLINE void row(const int C, const Index K, const T* a, const Index ak, const T* b, const Index bk, T* c)
+{
+    V sum[4][2] = {};
+    Index k = 0;
+    for (; k + 4 <= K; k += 4)
+        UNROLL
+        for (Index s = 0; s < 4; ++s)
+            for (Index q = 0; q < C; ++q) sum[s][q] += a[(k + s) * ak] * *(const V*)(b + (k + s) * bk + q * LANES);
+    for (; k < K; ++k)
+        for (Index q = 0; q < C; ++q) sum[0][q] += a[k * ak] * *(const V*)(b + k * bk + q * LANES);
+    for (Index q = 0; q < C; ++q) *(V*)(c + q * LANES) = (sum[0][q] + sum[1][q]) + (sum[2][q] + sum[3][q]);
+}
 // R rows of a product with m columns; the last vector may cover columns a second time.
 INLINE void product(const int R, const Index m, const Index K, const T* a, const Index an, const Index ak, const T* b,
                     const Index bk, T* c)
@@ -174,10 +192,84 @@ INLINE void product(const int R, const Index m, const Index K, const T* a, const
         return;
     }
     Index j = 0;
+    if (R == 1) {
+        for (; j + 2 * LANES <= m; j += 2 * LANES) row(2, K, a, ak, b + j, bk, c + j);
+        if (j + LANES <= m) row(1, K, a, ak, b + j, bk, c + j), j += LANES;
+        if (j < m) row(1, K, a, ak, b + m - LANES, bk, c + m - LANES);
+        return;
+    }
     for (; j + 2 * LANES <= m; j += 2 * LANES) tile(R, 2, K, a, an, ak, b + j, bk, c + j, m);
     if (j + LANES <= m) tile(R, 1, K, a, an, ak, b + j, bk, c + j, m), j += LANES;
     if (j < m) tile(R, 1, K, a, an, ak, b + m - LANES, bk, c + m - LANES, m);
 }
+
+// c = a b for n rows and one column, in vectors along the rows, whose lanes are then added for LANES rows at once:
+// neighbours first, then pairs of them.
+#ifdef __has_builtin
+#if __has_builtin(__builtin_shufflevector)
+#define SHUFFLE __builtin_shufflevector
+#endif
+#endif
+#ifdef SHUFFLE
+#define HERE(l, w) ((l) & (w) ? LANES + (l) - (w) : (l))
+#define BESIDE(l, w) ((l) & (w) ? LANES + (l) : (l) + (w))
+#define TWO(f, l, w) f(l, w), f(l + 1, w)
+#define FOUR(f, l, w) TWO(f, l, w), TWO(f, l + 2, w)
+#define EIGHT(f, l, w) FOUR(f, l, w), FOUR(f, l + 4, w)
+#if LANES == 16
+#define ALL(f, w) EIGHT(f, 0, w), EIGHT(f, 8, w)
+#elif LANES == 8
+#define ALL(f, w) EIGHT(f, 0, w)
+#elif LANES == 4
+#define ALL(f, w) FOUR(f, 0, w)
+#else
+#define ALL(f, w) TWO(f, 0, w)
+#endif
+#define ADD_LANES(v, w) \
+    UNROLL \
+    for (int r = 0; r < LANES / 2 / w; ++r) \
+        v[r] = SHUFFLE(v[2 * r], v[2 * r + 1], ALL(HERE, w)) + SHUFFLE(v[2 * r], v[2 * r + 1], ALL(BESIDE, w))
+
+INLINE void dots(const Index n, const Index K, const T* a, const Index an, const T* b, T* c)
+{
+    for (Index i = 0; i < n; i += LANES) {
+        const Index rows = n - i < LANES ? n - i : LANES;
+        union { V lanes[LANES]; T values[LANES]; } sum;
+        UNROLL
+        for (Index r = 0; r < LANES; ++r) {
+            const T* const x = a + (i + (r < rows ? r : 0)) * an;
+            V v = {};
+            for (Index k = 0; k + LANES <= K; k += LANES) v += *(const V*)(x + k) * *(const V*)(b + k);
+            sum.lanes[r] = v;
+        }
+        ADD_LANES(sum.lanes, 1);
+#if LANES > 2
+        ADD_LANES(sum.lanes, 2);
+#endif
+#if LANES > 4
+        ADD_LANES(sum.lanes, 4);
+#endif
+#if LANES > 8
+        ADD_LANES(sum.lanes, 8);
+#endif
+        for (Index r = 0; r < rows; ++r) {
+            T rest = sum.values[r];
+            for (Index k = K / LANES * LANES; k < K; ++k) rest += a[(i + r) * an + k] * b[k];
+            c[i + r] = rest;
+        }
+    }
+}
+#else
+INLINE void dots(const Index n, const Index K, const T* a, const Index an, const T* b, T* c)
+{
+    for (Index i = 0; i < n; ++i) {
+        T sum = 0;
+        #pragma omp simd reduction(+:sum)
+        for (Index k = 0; k < K; ++k) sum += a[i * an + k] * b[k];
+        c[i] = sum;
+    }
+}
+#endif
 
 // out[k][j] = a[j][k] of n rows and m columns, block by block as the cache likes it
 static void transpose(const Index n, const Index m, const T* a, const Index an, const Index am, T* restrict out)

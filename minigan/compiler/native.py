@@ -166,6 +166,15 @@ class Native:
             self._products.append(f"{head}\n{{\n    {body}\n    WRITTEN;\n}}\n")
         return self._kernels[key]
 
+    def dots(self, terms, an):
+        """The name of a function that makes products of rows with one column."""
+        key = terms, an
+        if key not in self._kernels:
+            name = self._kernels[key] = f"product{len(self._kernels)}"
+            head = f"static NOINLINE void {name}(const Index n, const T* a, const T* b, T* restrict c)"
+            self._products.append(f"{head}\n{{\n    dots(n, {terms}, a, {an}, b, c);\n    WRITTEN;\n}}\n")
+        return self._kernels[key]
+
     def turned(self, stage, node, turn, length):
         """A pointer to a transposed factor, which is copied once, before the region of the stage."""
         key = self.regions.phase[stage], node

@@ -173,12 +173,17 @@ class Loops(Lines):
         first, last = self._edges(len(at), len(at) + 2, n)
         self._local("c", self.code.rows if self.by_row else n)
         place = "c[i - lo]" if first == "lo" else "c[i]"
+        (a, b), (an, ak) = total.inputs, self._strides(total.inputs[0])[-2:]
 
         def element():
             self._dot(total, [*at, "i", "0"], terms)
             self.add(f"{place} = sum;")
 
-        self._loop("i", first, last, element)
+        if ak == self._strides(b)[-2] == 1:
+            pointers = f"{self._at(a, [*at, str(first), '0'])}, {self._at(b, [*at, '0', '0'])}"
+            self.add(f"{self.code.dots(terms, an)}({last} - {first}, {pointers}, c);")
+        else:
+            self._loop("i", first, last, element)
         self.registers = {total: place}
         self._vector("i", first, last, lambda: self.results([*at, "i", "0"]))
 
