@@ -5,6 +5,7 @@ then made of the graph are in stages.py.
 """
 
 import math
+import mmap
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
@@ -14,6 +15,9 @@ from minigan.compiler.graph import VIEWS, UnplannableError, build
 from minigan.compiler.passes.replica_groups import Part, Replicas, replica_axis, replicas_of
 from minigan.compiler.passes.simplify import fold
 from minigan.compiler.stages import Stages
+
+
+LARGE = 2**15  # bytes, some pages
 
 
 class Shadow:
@@ -49,12 +53,17 @@ class Shadow:
             owner = backend.owner(array)
             low, high = self._home.span(owner)
             if id(owner) not in self._blocks:
-                self._blocks[id(owner)] = np.empty(high - low, "uint8"), owner
+                self._blocks[id(owner)] = _untouched(high - low), owner
             backwards = sum(s * (n - 1) for n, s in zip(array.shape, array.strides, strict=True) if s < 0)
             memory, start = self._blocks[id(owner)][0], self._home.span(array)[0] - low - backwards
             host = np.ndarray(array.shape, array.dtype, memory, start, array.strides)
             self._arrays[id(array)], self.devices[id(host)] = (host, array), array
         return self._arrays[id(array)][0]
+
+
+def _untouched(nbytes):
+    """Bytes that have addresses, and where they are many take no memory until they are written."""
+    return np.frombuffer(mmap.mmap(-1, nbytes), "uint8") if nbytes > LARGE else np.empty(nbytes, "uint8")
 
 
 class External:

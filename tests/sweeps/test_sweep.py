@@ -227,7 +227,9 @@ def test_a_large_group_is_split_among_workers_and_by_memory(tmp_path, monkeypatc
 @pytest.fixture(scope="module")
 def imported():
     """What a first program imports is not counted."""
-    Ensemble.of_seeds(resolve(environ={}, sets=("batch=8", "latent.distribution=one")), range(2)).advance(2)
+    for execution in ("planned", "native"):
+        config = resolve(environ={}, sets=("batch=8", "latent.distribution=one", f"execution={execution}"))
+        Ensemble.of_seeds(config, range(2)).advance(2)
 
 
 @pytest.mark.parametrize(
