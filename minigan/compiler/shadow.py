@@ -16,7 +16,6 @@ from minigan.compiler.passes.replica_groups import Part, Replicas, replica_axis,
 from minigan.compiler.passes.simplify import fold
 from minigan.compiler.stages import Stages
 
-
 LARGE = 2**15  # bytes, some pages
 
 
