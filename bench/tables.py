@@ -42,7 +42,8 @@ def of_startup(record):
     times = record["seconds"].items()
     body = [(name, *(f"{f(t):.2f}" for f in (statistics.median, min, max))) for name, t in times]
     beyond = f"`import minigan` costs {record['import_beyond_numpy']:.2f} s beyond NumPy."
-    return f"{table(('', 'median s', 'minimum s', 'maximum s'), body)}\n\n{beyond}"
+    fit = f"The first `mg.fit` of a process takes {record['fit_beyond_training']:.2f} s beyond its training."
+    return f"{table(('', 'median s', 'minimum s', 'maximum s'), body)}\n\n{beyond} {fit}"
 
 
 def of_modes(*records):
@@ -113,7 +114,8 @@ TABLES = {  # name: (the results that it is made of, function of their contents)
     "ablation": (("ablation",), lambda r: rows_of(quality, r)),
     "pieces": (("pieces",), quality.pieces_table),
     "separation": (("separation",), lambda r: rows_of(separation, r)),
-    "verdict": (("verdict",), lambda r: rows_of(verdict, r)),
+    "verdict": (("verdict",), lambda r: rows_of(verdict, r | {"results": verdict.lines_of(r["results"])})),
+    "verdict-together": (("verdict",), verdict.together_table),
     "crossfit": (("crossfit",), crossfit.show),
     "presets": (("presets",), lambda r: rows_of(presets, r)),
     "startup": (("startup",), of_startup),

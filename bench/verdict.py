@@ -5,11 +5,13 @@
     python -m bench.verdict --only "82 real values" --write
                                              one line, in its place among the stored ones
     python -m bench.verdict --parts --write  the lines on missing parts alone, in theirs
+    python -m bench.verdict --together       those on rows whose every feature is right
 
 A perfect sampler passes in 95 % of cases by definition. The wrong ones are those that the verdict's own
 sentence speaks of: a shift, a scale, a part or a mode that is missing; the part where it is hardest to find,
-in the middle, and at other places. In every draw rows and headline are
-compared: one is outside exactly where the headline is red.
+in the middle, and at other places. Others are right in every feature, or nearly, and wrong in how features
+hang together: of them it is counted which rows of the verdict are outside. In every draw rows and headline
+are compared: one is outside exactly where the headline is red.
 """
 
 import argparse
@@ -20,6 +22,8 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 
 import numpy as np
+from scipy.special import ndtri
+from scipy.stats import t as student_t
 
 from bench.common import RESULTS, table, wilson, write
 from minigan.evaluation.verdict import judge, judge_two_sample
@@ -124,23 +128,87 @@ PARTS = {
     "in the middle, beside 82 real values": _at_the_limit("missing", 0.5, ROWS),
     "in the middle, beside 10 000 real values": _at_the_limit("missing", 0.5, 10_000),
 }
+
+
+# ── right in every feature, and wrong together ──────────────────────────────────────────────────────────────
+
+
+def _correlated(r):
+    return MultivariateNormal(np.zeros(FEATURES), (1 - r) * np.eye(FEATURES) + r)
+
+
+def _shared_tails(n, rng):
+    """Five features that are large together: each is normal, divided by what they share, and made normal."""
+    t = student_t(5)
+    x = rng.normal(size=(n, FEATURES)) / np.sqrt(rng.chisquare(5, (n, 1)) / 5)
+    return ndtri(np.clip(t.cdf(x), 1e-15, 1 - 1e-15))
+
+
+def _three_signs(share):
+    """Three normal features, any two independent; in a share of the rows their product is positive."""
+
+    def sample(n, rng):
+        x = rng.normal(size=(n, 3))
+        x[:, 0] *= np.where((x.prod(axis=1) < 0) & (rng.random(n) < share), -1, 1)
+        return x
+
+    return sample
+
+
+def _squares(blurred):
+    """Points in every second square of 4 × 4; in a share of the rows in any square."""
+
+    def sample(n, rng):
+        i, j = rng.integers(4, size=(2, n))
+        j = np.where(rng.random(n) < blurred, j, 2 * (j // 2) + i % 2)
+        return np.stack([i, j], axis=1) + rng.random((n, 2))
+
+    return sample
+
+
+def _image(noise):
+    """64 pixels made of 4 numbers, and noise."""
+    maps = np.random.default_rng(0).normal(size=(4, 64))
+    return lambda n, rng: np.tanh(rng.normal(size=(n, 4)) @ maps) + noise * rng.normal(size=(n, 64))
+
+
+def _against(wrong, right):
+    return lambda n, rng: judge_two_sample(wrong(n, rng), right(n, rng), rng)
+
+
+def _rows(distribution):
+    return lambda n, rng: distribution.sample(rng, (n,))
+
+
+TOGETHER = {  # name: (judgement, values)
+    "5 features correlated by 0.4 instead of 0.5": (_against(_rows(_correlated(0.4)), _rows(FIVE)), 1000),
+    "5 features that are large together": (_against(_shared_tails, _rows(_correlated(0.0))), 1000),
+    "3 features, of which no two depend": (_against(_three_signs(0.4), _three_signs(0.0)), 1000),
+    "a checkerboard, a fifth of the points in any square": (_against(_squares(0.2), _squares(0.0)), 10_000),
+    "images of 64 pixels with twice the noise": (_against(_image(0.2), _image(0.1)), 1000),
+}
 PART_SIZES = (50, 100, 1000, 10_000, 100_000, 1_000_000)  # of these against the distribution itself
 LONG = 10**5  # values, from which on there is a tenth of the draws
-ALL = {**PERFECT, **WRONG, **PARTS}
+ALL = {**PERFECT, **WRONG, **PARTS, **{name: verdict for name, (verdict, _) in TOGETHER.items()}}
+KINDS = ("energy distance", "MMD²")  # of rows, whose share is counted; all others are one
 
 
 def draw(task):
-    """(passed, disagreements) of a part of the draws of one line at one size."""
+    """(passed, disagreements, …) of a part of the draws of one line at one size, and how many were told by
+    the rows of each of ``KINDS``, and by all others.
+    """
     from threadpoolctl import threadpool_limits
 
     name, n, first, count = task
-    verdict, passed, disagreed = ALL[name], 0, 0
+    verdict, passed, disagreed, told_by = ALL[name], 0, 0, np.zeros(len(KINDS) + 1, int)
     with threadpool_limits(1, user_api="blas"):
         for k in range(first, first + count):
             found = verdict(n, np.random.default_rng([n, k]))
             passed += not found.distinguishable
-            disagreed += bool(found.distinguishable) != any(not row.within for row in found.rows)
-    return passed, disagreed
+            outside = [row.name for row in found.rows if not row.within]
+            disagreed += bool(found.distinguishable) != bool(outside)
+            told_by += [*(kind in outside for kind in KINDS), not {*KINDS} >= {*outside}]
+    return passed, disagreed, *told_by.tolist()
 
 
 def merged(results):
@@ -164,18 +232,41 @@ def planned(options):
         for name in PARTS
         for n in ((10_000,) if "real" in name else PART_SIZES)
     ]
-    plan = parts if options.parts else [*perfect, *wrong, *parts]
+    together = [(name, n, options.wrong) for name, (_, n) in TOGETHER.items()]
+    if options.parts or options.together:
+        plan = parts * options.parts + together * options.together
+    else:
+        plan = [*perfect, *wrong, *parts, *together]
     return [line for line in plan if not options.only or line[0] in options.only]
 
 
 def measure(pool, name, n, draws):
     """One line: how many of ``draws`` passed."""
     tasks = [(name, n, k, min(PART, draws - k)) for k in range(0, draws, PART)]
-    passed, disagreed = np.sum(list(pool.map(draw, tasks)), axis=0).tolist()
+    passed, disagreed, *told_by = np.sum(list(pool.map(draw, tasks)), axis=0).tolist()
+    by = {"told_by": dict(zip((*KINDS, "others"), told_by, strict=True))} if name in TOGETHER else {}
     return {
         "name": name, "n": n, "draws": draws, "passed": passed, "interval": wilson(passed, draws),
-        "disagreed": disagreed,
+        "disagreed": disagreed, **by,
     }  # fmt: skip
+
+
+def lines_of(results):
+    """The results whose table is that of ``HEADER``."""
+    return [r for r in results if r["name"] not in TOGETHER]
+
+
+def together_table(found):
+    """A line for each of ``TOGETHER``: the share that is told, and by which rows."""
+    header = ("", "rows", "draws", "told", "95 % interval", "by the energy distance", "by MMD²", "by others")
+    body = []
+    for r in found["results"]:
+        if r["name"] in TOGETHER:
+            low, high = (1 - end for end in reversed(r["interval"]))
+            told = f"{1 - r['passed'] / r['draws']:.1%}", f"{low:.1%} to {high:.1%}"
+            by = (f"{count / r['draws']:.1%}" for count in r["told_by"].values())
+            body.append((r["name"], r["n"], r["draws"], *told, *by))
+    return table(header, body)
 
 
 HEADER = ("", "values", "draws", "passes", "95 % interval", "headline against rows")
@@ -198,6 +289,7 @@ def main(arguments=None):
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--only", action="append", help="this line; repeatable")
     parser.add_argument("--parts", action="store_true", help="only the lines on missing parts")
+    parser.add_argument("--together", action="store_true", help="only those that are wrong together")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args(arguments)
@@ -208,7 +300,8 @@ def main(arguments=None):
             print("  ".join(map(str, cells(results[-1]))), file=sys.stderr, flush=True)
             if options.write:
                 path = write("verdict", {"results": merged(results)})
-    print(table(HEADER, [cells(result) for result in results]))
+    print(table(HEADER, [cells(result) for result in lines_of(results)]))
+    print(together_table({"results": results}))
     if options.write:
         print(path, file=sys.stderr)
 

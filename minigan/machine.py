@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +135,9 @@ def environment() -> dict[str, Any]:
 
 @cache
 def version(distribution: str) -> str | None:
-    """The installed version, None if it is not installed; nothing is imported."""
+    """The installed version, None if it is not installed; it itself is not imported."""
+    from importlib import metadata  # which brings e-mail along
+
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:

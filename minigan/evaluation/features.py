@@ -1,4 +1,4 @@
-"""What is measured on rows of several features: energy distance, margins, moments, modes.
+"""What is measured on rows of several features: energy distance, MMD, margins, moments, modes.
 
 How these hang together is seen on small perfect samplers: each tail knows its own size, and what they have in
 common hardly depends on it.
@@ -14,6 +14,15 @@ import numpy as np
 from minigan.evaluation.joint import LEVEL, GammaTail, Joint, KolmogorovTail, NormalTail
 from minigan.evaluation.modes import modes_of
 from minigan.evaluation.one_feature import mode_deviations, mode_measures, mode_tails
+from minigan.evaluation.pairs import (
+    NAMES,
+    PILOT,
+    contrasts,
+    contrasts_of_splits,
+    in_units,
+    kernel_widths,
+    rows_afforded,
+)
 from minigan.evaluation.power import (
     MODE,
     OF_A_FEATURE,
@@ -32,7 +41,6 @@ SIDE, DRAWN = (
     10_000,
 )  # rows a side of the small perfect samplers of a known distribution, and their number
 ROWS, SPLITS = 200, 1000  # the same of those that are random splits of data
-ENERGY_ROWS = 1000  # of each side, between which all distances are taken
 MOMENT_ROWS = 100_000  # of each side, whose fourth moments are taken
 FEATURES_SHOWN = 16  # with more features, mean and sd are for information, and of one feature only
 
@@ -41,7 +49,7 @@ def evidence_on_rows(
     sample: np.ndarray, real: np.ndarray, rng: np.random.Generator, names: tuple[str, ...], against: str,
     distribution: Any = None,
 ) -> Evidence:  # fmt: skip
-    """An energy test, the largest KS of any feature, mean and sd of each, and the modes, if there are some.
+    """Energy distance and MMD, the largest KS of any feature, mean and sd of each, and modes, if it has some.
 
     Mean, sd and modes are compared with those of ``distribution``, where it is given, and perfect samplers
     are drawn from it; else they are random splits of the pooled rows.
@@ -58,16 +66,14 @@ def evidence_on_rows(
     worst = int(np.argmax([statistic for statistic, _ in gaps]))
     shown = list(range(p)) if few else []
     if known:
-        null = _drawn(distribution, _Small.of(n, m, SIDE))
+        null = _drawn(distribution, _Small.of(n, m, SIDE, p))
         spread, kurtosis = sd, kurtosis_of(distribution)
     else:
-        null = _split(sample / scale, real / scale, _Small.of(n, m, ROWS), shown, rng)
+        null = _split(sample / scale, real / scale, _Small.of(n, m, ROWS, p), shown, rng)
         both = np.concatenate([sample[:MOMENT_ROWS], real[:MOMENT_ROWS]])  # of both alike, as splits see them
         spread = sd_of(both)
         kurtosis = _kurtosis(both, np.where(spread > 0, spread, 1.0))
-    size = _harmonic(*(min(k, ENERGY_ROWS) for k in (n, m)))
-    energy_tail = GammaTail(null.energy.shape, null.energy.scale / size)
-    value = energy(*(_some(s / scale, ENERGY_ROWS, rng) for s in (sample, real)))
+    of_pairs = null.measures(sample, real, scale, rng)
     kolmogorov = KolmogorovTail(_harmonic(n, m), p)
     ks = KSResult(gaps[worst][0], float(min(1.0, kolmogorov.p(gaps[worst][0]))), gaps[worst][1])
     median = KolmogorovTail(_harmonic(n, m)).inverse(1 - 0.5 ** (1 / p))
@@ -80,7 +86,7 @@ def evidence_on_rows(
             Measure(f"sd, {names[j]}", x.std(ddof=1), sd[j], tail_sd, float(sd[j])),
         ]
     judged = (
-        Measure("energy distance", value, energy_tail.inverse(0.5), energy_tail, unit="sd"),
+        *of_pairs,
         Measure(f"KS, {names[worst]} (the largest)", ks.statistic, median, kolmogorov),
         *([] if modes is None else mode_measures(modes, n, modes.coverage(sample))),
     )
@@ -97,11 +103,10 @@ def evidence_on_rows(
     apart = LEVEL / (len(judged) + 2 * len(shown))
     least = needed(found(NormalTail(1.0).inverse(apart), 1.0))
     count, of = (least, "rows on") if known else needed_beside(least, n, m, "rows")
-    energy_result = EnergyResult(
-        value, float(energy_tail.p(value)), energy_tail.inverse(0.5), energy_tail.inverse(LEVEL)
-    )
+    first, tail = of_pairs[0], of_pairs[0].tail
+    energy_result = EnergyResult(first.value, first.p, first.perfect, tail.inverse(LEVEL))
     tests = [
-        "energy", f"{p} Kolmogorov-Smirnov", *(["modes"] if modes is not None else []),
+        "energy", "MMD", f"{p} Kolmogorov-Smirnov", *(["modes"] if modes is not None else []),
         *(["moments"] if few else []),
     ]  # fmt: skip
     return Evidence(
@@ -110,11 +115,6 @@ def evidence_on_rows(
         replace(power, needed=count, of=of), enough=(n if known else _harmonic(n, m)) >= least,
         energy=energy_result,
     )  # fmt: skip
-
-
-def energy(x: np.ndarray, y: np.ndarray) -> float:
-    """E = 2⟨|X − Y|⟩ − ⟨|X − X′|⟩ − ⟨|Y − Y′|⟩ of two samples.    Shapes:  (n, p), (m, p)"""
-    return float(_energies(x, y))
 
 
 def sd_of(real: np.ndarray) -> np.ndarray:
@@ -143,37 +143,72 @@ def moment_tails(
 
 @dataclass(frozen=True)
 class _Small:
-    """Sizes of the small perfect samplers: rows of both sides in proportion, and those of the energy test."""
+    """Sizes of the small perfect samplers: rows of both sides in proportion, and those compared in pairs."""
 
     rows: tuple[int, int]
-    energy: tuple[int, int]
+    paired: tuple[int, int]
 
     @classmethod
-    def of(cls, n: int, m: int, side: int) -> "_Small":
-        factor = min(1.0, side / min(n, m))
+    def of(cls, n: int, m: int, side: int, features: int) -> "_Small":
+        factor, most = min(1.0, side / min(n, m)), rows_afforded(features)
         rows = [min(max(2, round(k * factor)), 4 * side) for k in (n, m)]
-        energy = [
-            min(r, max(10, round(r * min(1.0, ENERGY_ROWS / k)))) for r, k in zip(rows, (n, m), strict=True)
-        ]
-        return cls((rows[0], rows[1]), (energy[0], energy[1]))
+        paired = [min(r, max(10, round(r * min(1.0, most / k)))) for r, k in zip(rows, (n, m), strict=True)]
+        return cls((rows[0], rows[1]), (paired[0], paired[1]))
 
 
 @dataclass(frozen=True)
 class _Null:
-    """Of small perfect samplers: size × energy distance, mean and variance, and the least of the tails."""
+    """Of small perfect samplers: size × each contrast of pairs, and the least of the tails.
 
-    energy: GammaTail
+    widths   of the kernels of MMD²; usual: the median of the least of their tails
+    """
+
+    pairs: tuple[GammaTail, ...]
+    widths: tuple[float, ...]
+    usual: float
     joint: Joint
 
     @classmethod
-    def of(cls, energies: np.ndarray, of_all: np.ndarray, tails: np.ndarray) -> "_Null":
-        """From size × energy distance of the rows of the energy test, and of all rows.
+    def of(
+        cls, paired: np.ndarray, of_all: np.ndarray, tails: np.ndarray, widths: tuple[float, ...]
+    ) -> "_Null":
+        """From size × the contrasts of the rows that are compared in pairs, and of all rows.
 
         The former hang together with the other tails as in large samples, but are of so few rows that their
         own variance is some percent less than that of more.
         """
-        own, energy = (GammaTail.of(scaled.mean(), scaled.var()) for scaled in (energies, of_all))
-        return cls(energy, Joint.of(np.column_stack([own.p(energies), tails])))
+        own, pairs = (
+            [_tail_of(column, k, len(widths)) for k, column in enumerate(s.T)] for s in (paired, of_all)
+        )
+        p = np.column_stack([tail.p(column) for tail, column in zip(own, paired.T, strict=True)])
+        kernels = p[:, 1:].min(axis=1)
+        joint = Joint.of(np.column_stack([p[:, 0], kernels, tails]))
+        return cls(tuple(pairs), widths, float(np.median(kernels)), joint)
+
+    def measures(
+        self, sample: np.ndarray, real: np.ndarray, scale: np.ndarray, rng: np.random.Generator
+    ) -> tuple[Measure, Measure]:
+        """Energy distance and, of the MMD², the one that perfect samplers reach most rarely."""
+        most, centre = rows_afforded(sample.shape[1]), real.mean(axis=0)
+        x, y = (in_units(_some(s, most, rng), centre, scale) for s in (sample, real))
+        values, size = contrasts(x, y, self.widths), _harmonic(len(x), len(y))
+        tails = [replace(tail, scale=tail.scale / size) for tail in self.pairs]
+        found = [float(tail.p(value)) for tail, value in zip(tails, values, strict=True)]
+        k = 1 + int(np.argmin(found[1:]))
+        energy, of_kernel = (
+            Measure(name, float(values[j]), tails[j].inverse(usual), tails[j], unit=unit)
+            for name, j, usual, unit in (
+                (NAMES[0], 0, 0.5, "sd"),
+                (NAMES[1], k, self.usual, f"a kernel of {self.widths[k - 1]:.2g} sd"),
+            )
+        )
+        return energy, of_kernel
+
+
+def _tail_of(scaled, k, kernels):
+    """Of the energy distance, or of one of the kernels, of which the least tail counts."""
+    count = 1 if k == 0 else kernels
+    return replace(GammaTail.of(scaled.mean(), scaled.var()), count=count)
 
 
 def _harmonic(n, m):
@@ -195,25 +230,6 @@ def _some(x, rows, rng):
     return x if len(x) <= rows else x[rng.choice(len(x), rows, replace=False)]
 
 
-def _lengths(x, y):
-    """Distances between all rows: (…, n, p), (…, m, p) → (…, n, m)."""
-    squares = (x * x).sum(-1)[..., :, None] + (y * y).sum(-1)[..., None, :]
-    squares -= 2 * x @ y.swapaxes(-1, -2)
-    return np.sqrt(np.maximum(squares, 0.0, out=squares), out=squares)
-
-
-def _energies(x, y):
-    """(…, n, p), (…, m, p) → (…)."""
-    centre = x.mean(axis=-2, keepdims=True)
-    x, y = x - centre, y - centre
-    within = []
-    for s in (x, y):
-        lengths = _lengths(s, s)
-        lengths[..., range(s.shape[-2]), range(s.shape[-2])] = 0.0  # rounding of a matrix product
-        within.append(lengths.mean(axis=(-2, -1)))
-    return np.maximum(2 * _lengths(x, y).mean(axis=(-2, -1)) - within[0] - within[1], 0.0)
-
-
 def _kurtosis(rows, scale):
     """E((X − μ)/σ)⁴ of each feature."""
     return (((rows - rows.mean(axis=0)) / scale) ** 4).mean(axis=0)
@@ -227,16 +243,18 @@ def _stack(tails, deviations):
 def _draw(distribution, small):
     """Small perfect samplers that are drawn from the distribution itself."""
     rng, modes = np.random.default_rng(sum(small.rows)), modes_of(distribution)
-    (n, m), p, energies, of_all, tails = small.rows, distribution.features, [], [], []
-    scale = np.where(distribution.sd > 0, distribution.sd, 1.0)
+    (n, m), p, paired, of_all, tails = small.rows, distribution.features, [], [], []
+    scale, centre = np.where(distribution.sd > 0, distribution.sd, 1.0), distribution.mean
+    widths = kernel_widths(in_units(distribution.sample(np.random.default_rng(5), (PILOT,)), centre, scale))
     tail_mean, tail_sd = moment_tails(n, m, scale, kurtosis_of(distribution), known=True)
     kolmogorov, steps = KolmogorovTail(_harmonic(n, m), p), np.repeat([1 / n, -1 / m], [n, m])
     step = max(1, 2**20 // (max(small.rows) ** 2 + (n + m) * p))
     for start in range(0, DRAWN, step):
         r = min(step, DRAWN - start)
         x, y = distribution.sample(rng, (r, n)), distribution.sample(rng, (r, m))
-        energies.append(_energies(x[:, : small.energy[0]] / scale, y[:, : small.energy[1]] / scale))
-        of_all.append(energies[-1] if small.energy == small.rows else _energies(x / scale, y / scale))
+        a, b = (in_units(s, centre, scale) for s in (x, y))
+        paired.append(contrasts(a[:, : small.paired[0]], b[:, : small.paired[1]], widths))
+        of_all.append(paired[-1] if small.paired == small.rows else contrasts(a, b, widths))
         order = np.argsort(np.concatenate([x, y], axis=1), axis=1)
         parts = [kolmogorov.p(np.abs(np.cumsum(steps[order], axis=1)).max(axis=(1, 2)))]
         parts += _stack(tail_mean, np.abs(x.mean(axis=1) - distribution.mean))
@@ -245,8 +263,8 @@ def _draw(distribution, small):
             deviations = mode_deviations(modes, modes.coverage(x), (rng.random(r) - 0.5) / n)
             parts += [t.p(d) for t, d in zip(mode_tails(modes, n), deviations, strict=True)]
         tails.append(np.stack(parts, axis=1))
-    sized = (np.concatenate(e) * _harmonic(*k) for e, k in ((energies, small.energy), (of_all, small.rows)))
-    return _Null.of(*sized, np.concatenate(tails))
+    sized = (np.concatenate(e) * _harmonic(*k) for e, k in ((paired, small.paired), (of_all, small.rows)))
+    return _Null.of(*sized, np.concatenate(tails), widths)
 
 
 _drawn = lru_cache(maxsize=16)(_draw)
@@ -265,16 +283,17 @@ def _split(sample, real, small, shown, rng):
     pooled = _some(np.concatenate([sample, real]), n + m, rng)
     pooled = pooled - pooled.mean(axis=0)
     replicates = SPLITS if p <= FEATURES_SHOWN else SPLITS // 4
-    (a, b), kinds = small.energy, np.empty(n + m, np.int8)
+    (a, b), kinds = small.paired, np.empty(n + m, np.int8)
     kinds[:n], kinds[n:], kinds[:a], kinds[n : n + b] = 1, 3, 0, 2
     kinds = rng.permuted(np.tile(kinds, (replicates, 1)), axis=1)
     steps, largest = np.array([1 / n, 1 / n, -1 / m, -1 / m])[kinds], np.zeros(replicates)
-    lengths = _lengths(pooled, pooled)
-    np.fill_diagonal(lengths, 0.0)
-    energies, of_all = (
-        _harmonic(*k) * np.maximum(-((weights @ lengths) * weights).sum(axis=1), 0.0)
-        for weights, k in ((np.array([1 / a, 0, -1 / b, 0])[kinds], (a, b)), (steps, (n, m)))
-    )
+    rows = in_units(pooled, np.zeros(p), np.ones(p))
+    widths = kernel_widths(rows)
+    of_all = _harmonic(n, m) * contrasts_of_splits(rows, steps.astype(np.float32), widths)
+    paired = of_all
+    if small.paired != small.rows:
+        weights = np.array([1 / a, 0, -1 / b, 0], np.float32)[kinds]
+        paired = _harmonic(a, b) * contrasts_of_splits(rows, weights, widths)
     for j in range(p):
         apart = np.abs(np.cumsum(steps[:, np.argsort(pooled[:, j])], axis=1))
         largest = np.maximum(largest, apart.max(axis=1))
@@ -286,7 +305,7 @@ def _split(sample, real, small, shown, rng):
         )
         (mean_x, sd_x), (mean_y, sd_y) = (_moments(w, z, k) for w, k in ((mine, n), (1 - mine, m)))
         parts += _stack(tail_mean, np.abs(mean_x - mean_y)) + _stack(tail_sd, np.abs(sd_x - sd_y))
-    return _Null.of(energies, of_all, np.stack(parts, axis=1))
+    return _Null.of(paired, of_all, np.stack(parts, axis=1), widths)
 
 
 def _moments(chosen, z, count):

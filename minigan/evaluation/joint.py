@@ -90,10 +90,14 @@ class NormalTail:
 
 @dataclass(frozen=True)
 class GammaTail:
-    """Of a gamma distribution: χ² with k degrees of freedom over c is that of shape k/2 and scale 2/c."""
+    """Of a gamma distribution: χ² with k degrees of freedom over c is that of shape k/2 and scale 2/c.
+
+    Or of the one among ``count`` with the least tail, as if no two of them were reached at once.
+    """
 
     shape: float
     scale: float
+    count: int = 1
 
     @classmethod
     def of(cls, mean: float, variance: float) -> "GammaTail":
@@ -103,12 +107,12 @@ class GammaTail:
     def p(self, deviation):
         from scipy.special import gammaincc
 
-        return gammaincc(self.shape, np.maximum(deviation, 0.0) / self.scale)
+        return self.count * gammaincc(self.shape, np.maximum(deviation, 0.0) / self.scale)
 
     def inverse(self, p):
         from scipy.special import gammainccinv
 
-        return float(self.scale * gammainccinv(self.shape, min(p, 1.0)))
+        return float(self.scale * gammainccinv(self.shape, min(p / self.count, 1.0)))
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ class Evidence:
         rows = [measure.row(critical) for measure in self.measures]
         p = self.joint.pvalue(min(measure.p for measure in self.measures))
         if self.last is not None:
-            rows.insert(1, self.last.row(half))
+            rows.insert(2, self.last.row(half))
             p = 1 - (1 - min(p, self.last.p)) ** 2
         if together > 1:
             p = 1 - (1 - p) ** together

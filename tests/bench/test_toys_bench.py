@@ -47,6 +47,9 @@ def test_the_verdict_is_measured_on_perfect_and_on_wrong_samplers(bench, capsys,
     assert found[0]["passed"] >= 46 and found[2]["passed"] == 0  # binomial: 46 of 60 with 10⁻⁶
     module.main(["--draws", "2", "--sizes", "100", "--jobs", "1", "--write", "--only", "82 real values"])
     assert len(json.loads((tmp_path / "results" / "verdict.json").read_text())["results"]) == 4
+    module.main(["--together", "--wrong", "3", "--jobs", "1", "--only", "5 features that are large together"])
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "large together" in line)
+    assert [cell.strip() for cell in line.split("|")[2:5]] == ["1000", "3", "100.0%"]
 
 
 def test_modes_are_counted_over_seeds(bench, capsys, tmp_path):

@@ -17,6 +17,7 @@ from minigan.evaluation import (
     judge_two_sample,
     ks_two_sample,
     one_feature,
+    pairs,
     verdict,
     wasserstein1,
     wasserstein1_to,
@@ -473,8 +474,8 @@ def test_several_features_from_one_distribution_pass():
     x, real = rng(7).normal(size=(600, 3)), rng(8).normal(size=(400, 3))
     verdict = judge_two_sample(x, real, rng(9))
     assert verdict.pvalue > 1e-4  # a fixed seed
-    assert [row.name for row in verdict.rows[2:4]] == ["mean, feature 1", "sd, feature 1"]
-    assert len(verdict.rows) == 8 and "600 rows of 3 features from the 400 real ones" in verdict.sentence
+    assert [row.name for row in verdict.rows[3:5]] == ["mean, feature 1", "sd, feature 1"]
+    assert len(verdict.rows) == 9 and "600 rows of 3 features from the 400 real ones" in verdict.sentence
     json.dumps(verdict.as_dict(), allow_nan=False)
 
 
@@ -484,11 +485,11 @@ def test_one_wrong_feature_is_found_and_named():
     verdict = judge_two_sample(x, real, rng(), names=("mass", "size", "colour"))
     assert (
         verdict.distinguishable
-        and "size" in verdict.rows[1].name
+        and "size" in verdict.rows[2].name
         and "KS, size (the largest)" in verdict.sentence
     )
     rows = rows_of(verdict)
-    assert not rows["mean, size"].within and not verdict.rows[0].within and not verdict.rows[1].within
+    assert not rows["mean, size"].within and not any(row.within for row in verdict.rows[:3])
     alone = ks_two_sample(x[:, 1], real[:, 1])
     assert (verdict.ks.statistic, verdict.ks.location) == pytest.approx((alone.statistic, alone.location))
     same = judge_two_sample(rng(1).normal(size=(600, 3)), real, rng())
@@ -513,6 +514,7 @@ def test_many_features_show_the_worst_and_dark_corners_do_no_harm():
     verdict = judge_two_sample(x, real, rng(), 50)
     assert [row.name for row in verdict.rows] == [
         "energy distance",
+        "MMD²",
         "KS, feature 8 (the largest)",
         "mean, feature 8",
         "sd, feature 8",
@@ -534,6 +536,7 @@ def test_a_perfect_sampler_of_a_ring_passes():
     assert verdict.pvalue > 1e-4  # a fixed seed
     names = [
         "energy distance",
+        "MMD²",
         "KS, feature",
         "modes captured",
         "high-quality share",
@@ -569,15 +572,42 @@ def test_the_sd_of_few_rows_varies_as_all_samples_of_two_values_do(n):
     assert one.sd == pytest.approx(exact / 2) and two.sd == pytest.approx(exact / math.sqrt(2))
 
 
-def test_the_energy_of_1000_of_many_rows_is_as_that_of_1000(monkeypatch):
-    """Few of the rows of small perfect samplers stand for them, whose energy varies some percent less."""
+def test_pairs_of_some_of_many_rows_are_judged_as_those_of_so_many(monkeypatch):
+    """Few of the rows of small perfect samplers stand for them, whose distances vary some percent less."""
     monkeypatch.setattr(features, "DRAWN", 300)
+    monkeypatch.setattr(pairs, "SECONDS", 0.0)  # so that 1000 a side are looked at
     distribution = MultivariateNormal(np.array([0.3, 0, 0]), np.eye(3))
     perfect = [
         rows_of(judge(distribution.sample(rng(), (n,)), distribution, rng()))["energy distance"].perfect
         for n in (1000, 3000)
     ]
     assert perfect[0] == perfect[1]
+
+
+def test_energy_and_mmd_by_pairs_are_those_of_all_rows():
+    """In parts and in float32, of sets and of splits, against the sums over all pairs in float64."""
+    x, y = (np.float32(s) for s in (rng(1).normal(size=(300, 3)), rng(2).normal(size=(280, 3)) + 0.1))
+    widths = (2.0, 1.0)
+    found = pairs.contrasts(x, y, widths)
+    both, weights = np.concatenate([x, y]).astype(float), np.repeat([1 / 300, -1 / 280], [300, 280])
+    apart = np.linalg.norm(both[:, None] - both, axis=-1)
+    kernels = [-apart, *(np.exp(-0.5 * (apart / width) ** 2) for width in widths)]
+    np.testing.assert_allclose(found, [weights @ k @ weights for k in kernels], rtol=1e-3)
+    split = pairs.contrasts_of_splits(np.float32(both), np.float32(weights)[None], widths)[0]
+    np.testing.assert_allclose(split, found, rtol=1e-3)
+    np.testing.assert_allclose(pairs.contrasts(x, x, widths), 0, atol=2e-6)
+    one, nine = (pairs.kernel_widths(np.float32(rng(3).normal(size=(300, p)))) for p in (1, 9))
+    assert len(one) == pairs.KERNELS > len(nine)
+    assert pairs.kernel_widths(np.zeros((4, 2), np.float32))[0] == 1
+
+
+def test_what_features_share_is_found_by_mmd():
+    """Each is right, and no two depend: all the distances hardly change, those to neighbours do."""
+    x, real = rng(1).normal(size=(700, 3)), rng(2).normal(size=(700, 3))
+    x[:, 0] *= np.where((x.prod(axis=1) < 0) & (rng(3).random(700) < 0.7), -1, 1)
+    verdict = judge_two_sample(x, real, rng())
+    assert [row.name for row in verdict.rows if not row.within] == ["MMD²"]
+    assert verdict.rows[1].unit.startswith("a kernel of 0.") and "outside are MMD²" in verdict.sentence
 
 
 def test_failures_on_a_ring_are_found_by_the_row_that_is_for_them():
@@ -599,17 +629,17 @@ def test_failures_on_a_ring_are_found_by_the_row_that_is_for_them():
 def test_distributions_without_modes_have_no_such_rows():
     distribution = spiral(1, 0.1)
     verdict = judge(distribution.sample(rng(), 300), distribution, rng(1), 50, names=("x", "y"))
-    assert [row.name for row in verdict.rows][2:] == ["mean, x", "sd, x", "mean, y", "sd, y"]
-    assert verdict.rows[2].target == pytest.approx(distribution.mean[0])
+    assert [row.name for row in verdict.rows][3:] == ["mean, x", "sd, x", "mean, y", "sd, y"]
+    assert verdict.rows[3].target == pytest.approx(distribution.mean[0])
     normal = MultivariateNormal(np.zeros(3), np.eye(3))
-    assert len(judge(normal.sample(rng(), 50), normal, rng(), 20).rows) == 8
+    assert len(judge(normal.sample(rng(), 50), normal, rng(), 20).rows) == 9
 
 
 def test_distributions_of_many_features_are_judged_as_data_are():
     distribution = MultivariateNormal(np.zeros(20), np.eye(20))
     verdict = judge(distribution.sample(rng(), 60) + 1, distribution, rng(), 50)
     assert (
-        len(verdict.rows) == 4
+        len(verdict.rows) == 5
         and verdict.distinguishable
         and "a normal distribution of 20 features" in verdict.sentence
     )
@@ -665,10 +695,10 @@ def test_a_third_test_joins_those_of_features_with_half_of_the_level():
         three = two.joined_by(Measure("judge accuracy", accuracy, 0.5, GuessTail(300)))
         own = binom.sf(round(300 * accuracy) - 1, 300, 0.5)
         assert three.distinguishable == (own < 0.025) == any(not row.within for row in three.rows)
-        assert three.rows[1].name == "judge accuracy" and three.energy == two.energy
-        assert [row.value for row in three.rows[2:]] == [row.value for row in two.rows[1:]]
+        assert three.rows[2].name == "judge accuracy" and three.energy == two.energy
+        assert [row.value for row in three.rows[3:]] == [row.value for row in two.rows[2:]]
         # what the third test may take, the others give: their bounds grow
-        assert all(new.bound > old.bound for new, old in zip(three.rows[2:], two.rows[1:], strict=True))
+        assert all(new.bound > old.bound for new, old in zip(three.rows[3:], two.rows[2:], strict=True))
         if own < 0.02:
             assert three.pvalue == pytest.approx(1 - (1 - own) ** 2)
     assert "moments and judge, together at the 5 % level, tell" in three.sentence
