@@ -2,8 +2,8 @@
 
 python -m bench.startup [--repeats 7] [--runs 3]
 
-The first call of mg.fit in a process is held against the same training, its metrics and its verdict, by the loop
-within it, which has been imported and has its configuration.
+The first call of mg.fit in a process is held against the same training, its metrics and its verdict, by the
+loop within it, which has been imported and has its configuration.
 """
 
 import argparse

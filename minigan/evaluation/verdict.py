@@ -116,8 +116,9 @@ def judge_two_sample(
     sd of the data, JS over 100 bins with a median of ``replicates`` splits, mean and sd are for information.
     Several: energy distance and MMD² of features divided by their sd, the latter with Gaussian kernels of
     several widths (``pairs``), the largest KS of any feature, mean and sd of each (beyond 16 of that feature
-    only, for information), all together one judgement, that a further test can join: ``joined_by``. ``names`` are those of the features, ``against`` what the real rows are called,
-    and ``learned`` says that they are those that the sample's generator learned.
+    only, for information), all together one judgement, that a further test can join: ``joined_by``.
+    ``names`` are those of the features, ``against`` what the real rows are called, and ``learned`` says that
+    they are those that the sample's generator learned.
 
     Shapes:  sample (n,) or (n, p), real (m,) or (m, p)
     Raises:  ValueError – for fewer than two rows, unequal features, or data of one feature without spread

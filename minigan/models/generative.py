@@ -25,11 +25,17 @@ class GaussianClassifier(Classifier):
     priors       p(C_k) in the order of the sorted labels; None takes the shares among the rows
     shrinkage    ρ of (1−ρ) Σ + ρ diag Σ: 0 is maximum likelihood, 1 leaves no correlation
 
-    After ``fit``: classes_ (K,), priors_ (K,), means_ (K, p), covariances_ (p, p), (K, p) or (K, p, p), and
-    conditionals_, the K distributions p(x | C_k).
+    A feature that is the same in all rows says nothing on the class, nor does one that is the same linear
+    function of others in all classes; they are left out of the densities. Anything else that makes a
+    covariance singular is refused: there the model puts a class on a plane of its own, and a row has no
+    posterior.
 
-    Raises:  ValueError – from ``fit``: for a singular covariance, naming the class, features whose squares
-             leave float64, or other unusable data;
+    After ``fit``: classes_ (K,), priors_ (K,), means_ (K, p), covariances_ (p, p), (K, p) or (K, p, p),
+    left_out_, the numbers of the features that say nothing, and conditionals_, the K distributions p(x | C_k)
+    of the others.
+
+    Raises:  ValueError – from ``fit``: for a covariance that is singular otherwise, naming the class,
+             features whose squares leave float64, or other unusable data;
              NotFittedError – if asked before
     Source:  [T8], [T9]; the estimates are those of maximum likelihood (divided by n, not n − 1)
 
@@ -37,6 +43,8 @@ class GaussianClassifier(Classifier):
     >>> model = GaussianClassifier().fit([[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1])
     >>> model.predict([[0.5], [4.5]]), model.means_.ravel()
     (array([0, 1]), array([0.5, 4.5]))
+    >>> GaussianClassifier().fit([[0.0, 7], [1.0, 7], [4.0, 7], [5.0, 7]], [0, 0, 1, 1]).left_out_
+    array([1])
     """
 
     covariance: str = "shared"
@@ -58,16 +66,17 @@ class GaussianClassifier(Classifier):
         priors = counts / len(X) if self.priors is None else _checked_priors(self.priors, classes)
         means = np.stack([rows.mean(axis=0) for rows in groups])
         centred = [rows - μ for rows, μ in zip(groups, means, strict=True)]
-        if self.covariance == "shared":
-            matrices = [self._covariance(np.concatenate(centred), groups, "that all classes share")] * len(
-                classes
-            )
-        else:
-            matrices = [
-                self._covariance(rows, [group], f"of class {label!r}")
-                for rows, group, label in zip(centred, groups, classes.tolist(), strict=True)
-            ]
-        conditionals = tuple(MultivariateNormal(μ, Σ) for μ, Σ in zip(means, matrices, strict=True))
+        together = np.concatenate(centred)
+        kept, relation = self._independent(X, together, means)
+        parts = [(together, groups, "that all classes share")]
+        if self.covariance != "shared":
+            names = (f"of class {label!r}" for label in classes.tolist())
+            parts = [(rows, [of], whose) for rows, of, whose in zip(centred, groups, names, strict=True)]
+        for rows, group, whose in parts:
+            self._refuse_singular(rows, group, whose, kept)
+        matrices = [self._covariance(rows) for rows, *_ in parts]
+        of_kept = [Σ[np.ix_(kept, kept)] for Σ in matrices] * (len(classes) // len(parts))
+        conditionals = tuple(MultivariateNormal(μ[kept], Σ) for μ, Σ in zip(means, of_kept, strict=True))
         self.classes_, self.n_features_in_, self.priors_, self.means_ = classes, X.shape[1], priors, means
         self.conditionals_, self.covariances_ = conditionals, np.stack(matrices)
         self._fitted_covariance = self.covariance  # which may be changed for the next fit
@@ -75,29 +84,59 @@ class GaussianClassifier(Classifier):
             self.covariances_ = matrices[0]
         elif self.covariance == "diagonal":
             self.covariances_ = np.stack([np.diag(Σ) for Σ in matrices])
+        self._kept, self._relation = kept, relation
+        self.left_out_ = np.setdiff1d(np.arange(X.shape[1]), kept)
         return self
 
-    def _covariance(self, centred, groups, whose):
-        constant = np.flatnonzero(np.all([np.ptp(rows, axis=0) == 0 for rows in groups], axis=0))
-        if len(constant):
+    def _independent(self, X, centred, means):
+        """The features that say something, and how the others follow: left = kept @ A + offsets.
+
+        Left out is what is constant, or in all classes the same linear function of what is kept.
+        """
+        varies = np.ptp(X, axis=0) > 0
+        within = np.flatnonzero(varies & (np.ptp(centred, axis=0) > 0))
+        basis, tolerance = within, 10 * math.sqrt(SINGULAR * len(varies))
+        if self.covariance != "diagonal" and len(within):
+            Σ = self._covariance(centred[:, within])
+            sd = np.sqrt(np.diag(Σ))
+            R = Σ / sd / sd[:, None]
+            if _is_singular(R):
+                basis = within[_pivots(R)]
+        others = np.setdiff1d(np.arange(len(varies)), basis)
+        A = np.linalg.lstsq(centred[:, basis], centred[:, others], rcond=None)[0] * varies[others]
+        apart = np.ptp(means[:, others] - means[:, basis] @ A, axis=0)
+        left = (apart <= tolerance * centred[:, others].std(axis=0)) | ~varies[others]
+        A = A[:, left]
+        return np.setdiff1d(np.arange(len(varies)), others[left]), (A, X[0, others[left]] - X[0, basis] @ A)
+
+    def _refuse_singular(self, centred, groups, whose, kept):
+        if not len(kept):
+            raise ValueError("no feature of X varies, so it says nothing on the class; give one that does")
+        constant = [j for j in kept if all(np.ptp(rows[:, j]) == 0 for rows in groups)]
+        if constant:
             raise ValueError(
                 f"the covariance {whose} is singular: feature {constant[0]} does not vary there "
-                f"({len(centred)} rows); leave that feature out, or give more rows"
+                f"({len(centred)} rows) and elsewhere does; leave that feature out, or give more rows"
             )
+        if self.covariance == "diagonal":
+            return
+        Σ = self._covariance(centred[:, kept])
+        sd = np.sqrt(np.diag(Σ))
+        if _is_singular(Σ / sd / sd[:, None]):
+            raise ValueError(
+                f"the covariance {whose} is singular: {len(centred)} rows do not span {len(sd)} features; "
+                "give more rows, leave out features that others determine, or set shrinkage above 0 or "
+                "covariance='diagonal'"
+            )
+
+    def _covariance(self, centred):
+        """The estimate, whatever its rank."""
         if self.covariance == "diagonal":
             return np.diag(np.square(centred).mean(axis=0))
         Σ = centred.T @ centred / len(centred)
         variances = np.diag(Σ).copy()
         Σ = (1.0 - self.shrinkage) * Σ
         np.fill_diagonal(Σ, variances)
-        sd = np.sqrt(variances)
-        least = np.linalg.eigvalsh(Σ / sd / sd[:, None])[0]
-        if least < SINGULAR * len(sd):
-            raise ValueError(
-                f"the covariance {whose} is singular: {len(centred)} rows do not span {len(sd)} features; "
-                "give more rows, leave out features that others determine, or set shrinkage above 0 or "
-                "covariance='diagonal'"
-            )
         return Σ
 
     def log_joint(self, X) -> np.ndarray:
@@ -110,6 +149,7 @@ class GaussianClassifier(Classifier):
         return self._log_joint(self._rows(X))
 
     def _log_joint(self, X):
+        X = X[:, self._kept]
         with np.errstate(over="ignore"):  # farther than 1e154 sd the log-density is −∞ in float64
             densities = [distribution.log_density(X) for distribution in self.conditionals_]
         return np.stack(densities, axis=1) + np.log(self.priors_)
@@ -141,8 +181,11 @@ class GaussianClassifier(Classifier):
         codes = rng.choice(len(self.classes_), size=n, p=self.priors_)
         X = np.empty((n, self.n_features_in_))
         for k, distribution in enumerate(self.conditionals_):
-            chosen = codes == k
-            X[chosen] = distribution.sample(rng, (int(chosen.sum()),))
+            chosen = np.flatnonzero(codes == k)
+            X[chosen[:, None], self._kept] = distribution.sample(rng, (len(chosen),))
+        if len(self.left_out_):
+            A, offsets = self._relation
+            X[:, self.left_out_] = X[:, self._kept] @ A + offsets
         return X, self.classes_[codes]
 
     def decision_function(self, X) -> np.ndarray:
@@ -164,7 +207,10 @@ class GaussianClassifier(Classifier):
                 "log-odds are linear in x where the classes share their covariance; this classifier was "
                 "fitted with another, use decision_function(X)"
             )
-        w = np.linalg.solve(self.covariances_, self.means_[j] - self.means_[k])
+        w = np.zeros(self.n_features_in_)
+        w[self._kept] = np.linalg.solve(
+            self.covariances_[np.ix_(self._kept, self._kept)], (self.means_[j] - self.means_[k])[self._kept]
+        )
         prior = math.log(self.priors_[j] / self.priors_[k])
         return w, float(prior - 0.5 * w @ (self.means_[j] + self.means_[k]))
 
@@ -172,13 +218,35 @@ class GaussianClassifier(Classifier):
         if self._fitted_covariance != "shared":
             return self._log_joint(X)
         # Without −½ xᵀΣ⁻¹x, which is common to all: far out it would drown what differs between them.
-        centre = self.priors_ @ self.means_
-        offsets = self.means_ - centre
-        W = np.linalg.solve(self.covariances_, offsets.T)
-        far = 1e150 * np.sqrt(np.diag(self.covariances_))  # there only the sign counts
+        kept = self._kept
+        means, Σ = self.means_[:, kept], self.covariances_[np.ix_(kept, kept)]
+        centre = self.priors_ @ means
+        offsets = means - centre
+        W = np.linalg.solve(Σ, offsets.T)
+        far = 1e150 * np.sqrt(np.diag(Σ))  # there only the sign counts
         with np.errstate(over="ignore"):
-            distances = np.clip(X - centre, -far, far)
+            distances = np.clip(X[:, kept] - centre, -far, far)
         return distances @ W - 0.5 * (offsets.T * W).sum(axis=0) + np.log(self.priors_)
+
+
+def _is_singular(R):
+    """Whether a correlation matrix is, but for rounding."""
+    return np.linalg.eigvalsh(R)[0] < SINGULAR * len(R)
+
+
+def _pivots(R):
+    """Features that no others among them determine, of a correlation matrix, the least determined first.
+
+    Source:  Golub & Van Loan 2013, section 4.2.8: Cholesky's factors with pivots
+    """
+    left, chosen, factors = np.diag(R).copy(), [], np.zeros((0, len(R)))
+    while len(chosen) < len(R) and left.max() > SINGULAR * len(R):
+        k = int(left.argmax())
+        row = (R[k] - factors[:, k] @ factors) / math.sqrt(left[k])
+        factors, left = np.vstack([factors, row]), left - row * row
+        left[k] = 0.0
+        chosen.append(k)
+    return np.sort(chosen)
 
 
 def _checked_priors(priors, classes):
