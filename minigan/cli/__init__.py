@@ -22,6 +22,7 @@ import errno
 import sys
 import traceback
 import warnings
+from typing import Any
 
 import click
 
@@ -50,7 +51,7 @@ from minigan.cli.common import say
 from minigan.cli.options import meant_option
 from minigan.cli.streams import standard
 from minigan.errors import MiniganError, ReaderLeftError, nearest, quoted
-from minigan.training.signals import Terminated, handled, stop
+from minigan.training.signals import Interrupted, Terminated, handled, stop
 
 GLOBAL_FLAGS = ("--debug", "--no-color", "-q", "--quiet")  # understood anywhere on the line
 COMMANDS: tuple[click.Command, ...] = (
@@ -89,6 +90,15 @@ class Commands(click.Group):
             advice = meant_command(name) or nearest(name, self.list_commands(ctx))
             ctx.fail(f"there is no command {quoted(name)}; {advice}")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a run that a signal ended is an error with a sentence, which click knows not."""
+        try:
+            return super().invoke(ctx)
+        except Interrupted as stopped:
+            error = MiniganError(str(stopped))
+            error.exit_code = stopped.exit_code
+            raise error from stopped
 
 
 @click.group(

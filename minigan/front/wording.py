@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from minigan.errors import MiniganError
+from minigan.training.signals import Interrupted
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -69,7 +70,7 @@ def for_scripts(function: Callable[P, R]) -> Callable[P, R]:
     def worded(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except MiniganError as error:
+        except (MiniganError, Interrupted) as error:
             error.args = (as_python(str(error)),)
             raise
 

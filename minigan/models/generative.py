@@ -25,8 +25,8 @@ class GaussianClassifier(Classifier):
     priors       p(C_k) in the order of the sorted labels; None takes the shares among the rows
     shrinkage    ρ of (1−ρ) Σ + ρ diag Σ: 0 is maximum likelihood, 1 leaves no correlation
 
-    A feature that is the same in all rows says nothing on the class, nor does one that is the same linear
-    function of others in all classes; they are left out of the densities. Anything else that makes a
+    A feature that is the same in all rows says nothing on the class, nor does one that in all classes is the
+    same linear function of those before it; they are left out of the densities. Anything else that makes a
     covariance singular is refused: there the model puts a class on a plane of its own, and a row has no
     posterior.
 
@@ -101,7 +101,7 @@ class GaussianClassifier(Classifier):
             sd = np.sqrt(np.diag(Σ))
             R = Σ / sd / sd[:, None]
             if _is_singular(R):
-                basis = within[_pivots(R)]
+                basis = within[_undetermined(R)]
         others = np.setdiff1d(np.arange(len(varies)), basis)
         A = np.linalg.lstsq(centred[:, basis], centred[:, others], rcond=None)[0] * varies[others]
         apart = np.ptp(means[:, others] - means[:, basis] @ A, axis=0)
@@ -234,19 +234,15 @@ def _is_singular(R):
     return np.linalg.eigvalsh(R)[0] < SINGULAR * len(R)
 
 
-def _pivots(R):
-    """Features that no others among them determine, of a correlation matrix, the least determined first.
-
-    Source:  Golub & Van Loan 2013, section 4.2.8: Cholesky's factors with pivots
-    """
+def _undetermined(R):
+    """The features of a correlation matrix that those before them do not determine: Cholesky's factors."""
     left, chosen, factors = np.diag(R).copy(), [], np.zeros((0, len(R)))
-    while len(chosen) < len(R) and left.max() > SINGULAR * len(R):
-        k = int(left.argmax())
-        row = (R[k] - factors[:, k] @ factors) / math.sqrt(left[k])
-        factors, left = np.vstack([factors, row]), left - row * row
-        left[k] = 0.0
-        chosen.append(k)
-    return np.sort(chosen)
+    for k in range(len(R)):
+        if left[k] > SINGULAR * len(R):
+            row = (R[k] - factors[:, k] @ factors) / math.sqrt(left[k])
+            factors, left = np.vstack([factors, row]), left - row * row
+            chosen.append(k)
+    return np.array(chosen)
 
 
 def _checked_priors(priors, classes):

@@ -25,7 +25,6 @@ from minigan.training.data import Data
 from minigan.training.draws import stream
 from minigan.training.frames import named_label
 from minigan.training.marks import Marks, marks_of, refuse_missed
-from minigan.training.signals import Interrupted
 from minigan.training.table_form import default_names
 
 LEFT_OUT = frozenset((  # what fit is given, what random_state says, what files keep
@@ -120,8 +119,6 @@ class GANSampler(DensityMixin, BaseEstimator):  # type: ignore[misc]
             self.run_ = fit(Data(rows, names, (), "X", marks), seed=seed, progress=False, **settings)
         except (ConfigError, DataError) as refused:
             raise ValueError(_with_our_names(str(refused))) from None
-        except Interrupted as stopped:  # which a search would take for a fit that failed
-            raise KeyboardInterrupt from stopped
         self._learn_classes(marks, codes)
         self.seed_, sd = seed, rows.std(axis=0)
         self._sd = np.where(sd > 0, sd, 1.0)

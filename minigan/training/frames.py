@@ -102,14 +102,16 @@ def _labels_in(y: Any, rows: int, what: str) -> list[Any]:
 def read_rows(data: Any, names: Sequence[str]) -> np.ndarray:
     """Rows of the features ``names``, in their order: by name where the data name them, else by position.
 
+    Where two have one name, all names in their order are as good as none.
+
     Shapes:  → (n, p), finite
     Raises:  DataError – if a feature is not there, there are more or fewer without names, or values are
              missing
     """
     what = _called(data)
     _refuse_unreadable(data, what)
-    known = set(map(folded, names_in_frame(data)))
-    by_name = bool(known & {folded(name) for name in names})
+    known, wanted = ([folded(name) for name in some] for some in (names_in_frame(data), names))
+    by_name = bool({*known} & {*wanted}) and not (known == wanted and len({*known}) < len(known))
     table = _read(data, what, list(names) if by_name else None)
     if len(table.names) != len(names):
         raise DataError(
@@ -327,6 +329,11 @@ def _plain(column: Any) -> np.ndarray:
         raise DataError(f"{what} has rows of different lengths; give each as many numbers") from None
 
 
+def _length(part: Any) -> int:
+    """Of a part of a table; 0 of a number."""
+    return len(part) if hasattr(part, "__len__") and np.ndim(part) else 0
+
+
 def _refuse_unreadable(data: Any, what: str) -> None:
     """Refuse what holds no numbers, or holds them in another form, with what to give instead."""
     if _is_sparse(data):
@@ -334,6 +341,11 @@ def _refuse_unreadable(data: Any, what: str) -> None:
     if isinstance(data, (Sequence, Mapping)) and not isinstance(data, (str, bytes)):
         if not isinstance(data, Mapping) and len(data) and isinstance(data[0], Mapping):
             raise DataError(f"{what} holds dictionaries of a row each; give a dictionary of columns")
+        if isinstance(data, tuple) and 1 < len(data) < min(map(_length, data)):
+            raise DataError(
+                f"{what} holds {len(data)} arrays of {_length(data[0])} values, which could be columns or rows; "
+                "give np.column_stack(…) of columns, or np.stack(…) of rows"
+            )
         return
     has = {name for name in PROTOCOLS if hasattr(data, name)} if not isinstance(data, type) else set()
     for computes in ("collect", "compute"):  # polars, dask

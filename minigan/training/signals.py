@@ -9,20 +9,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from minigan.errors import MiniganError
-
 HANGUP = getattr(
     signal, "SIGHUP", None
 )  # of a terminal that is closed; nohup has it ignored, and so it stays
 STOPPING = [signal.SIGINT, signal.SIGTERM, *([] if HANGUP is None else [HANGUP])]
 
 
-class Interrupted(MiniganError):
+class Interrupted(KeyboardInterrupt):
     """A signal asked the run to end; its exit code is 128 plus the signal's number.
 
-    >>> issubclass(mg.Interrupted, mg.MiniganError)
-    True
+    As any Ctrl-C it passes an ``except Exception``, so that a loop over seeds ends with it.
+
+    run  what was trained until then, where ``fit`` or ``Run.resume`` raised it
+
+    >>> issubclass(mg.Interrupted, Exception), issubclass(mg.Interrupted, KeyboardInterrupt)
+    (False, True)
     """
+
+    run: Any = None
 
     def __init__(self, number: int, where: str, resuming: str = "") -> None:
         super().__init__(

@@ -277,7 +277,7 @@ class Session:
         """Write down, where it can be written, why the run ends here, and what it would lose."""
         why = (
             f"error: {error}"
-            if isinstance(error, MiniganError)
+            if isinstance(error, (MiniganError, Interrupted))
             else "".join(traceback.format_exception(error))
         )
         with suppress(MiniganError):
@@ -483,7 +483,7 @@ class _Runs:
 
     def abandon(self, error: BaseException) -> None:
         """Write down of each why it ends here."""
-        stopped = isinstance(error, (Interrupted, KeyboardInterrupt))
+        stopped = isinstance(error, KeyboardInterrupt)
         for session in self.alive.values():
             session.abandon("interrupted" if stopped else "failed", error, self._keep)
         with suppress(MiniganError):

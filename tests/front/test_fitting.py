@@ -345,6 +345,7 @@ def test_what_stops_a_run_keeps_it(place):
     with pytest.raises(mg.Interrupted) as stopped:
         fit(TARGET, on_evaluation=interrupt, **TINY)
     run = stopped.value.run
+    assert isinstance(stopped.value, KeyboardInterrupt) and not isinstance(stopped.value, Exception)
     assert "Run.resume()" in str(stopped.value) and (run.status, run.step) == ("interrupted", 1)
     assert run.sample(2).shape == (2, 1) and run.verdict.rows and "interrupted at step 1 of 6" in repr(run)
     with pytest.raises(DataError, match="a finished run"):

@@ -246,22 +246,22 @@ def test_a_constant_feature_is_refused_by_name():
 def test_a_feature_that_says_nothing_is_left_out(covariance):
     """Constant, or in all classes the same function of others: posteriors are those without it."""
     Z, y = rows(90, 3)
-    X = np.column_stack([Z[:, 0], np.full(90, 0.1), Z @ [2.0, -1.0] + 5, Z[:, 1]])
-    X = X[:, [0, 1, 3]] if covariance == "diagonal" else X  # which takes features as independent
+    X = np.column_stack([Z[:, 0], np.full(90, 0.1), Z[:, 1], Z @ [2.0, -1.0] + 5])
+    X = X[:, :3] if covariance == "diagonal" else X  # which takes features as independent
     model, plain = (GaussianClassifier(covariance).fit(x, y) for x in (X, Z))
-    assert model.left_out_.tolist() == [1, 2][: X.shape[1] - 2] and plain.left_out_.tolist() == []
+    assert model.left_out_.tolist() == [1, 3][: X.shape[1] - 2] and plain.left_out_.tolist() == []
     np.testing.assert_allclose(model.predict_proba(X), plain.predict_proba(Z), rtol=1e-9)
     np.testing.assert_allclose(model.log_density(X), plain.log_density(Z), rtol=1e-9)
     assert model.means_.shape == (3, X.shape[1]) and model.covariances_.shape[-1] == X.shape[1]
     if covariance == "shared":
-        np.testing.assert_allclose(model.log_odds(0, 1)[0][[0, 3]], plain.log_odds(0, 1)[0], rtol=1e-9)
-        assert model.log_odds(0, 1)[0][[1, 2]].tolist() == [0, 0]
+        np.testing.assert_allclose(model.log_odds(0, 1)[0][[0, 2]], plain.log_odds(0, 1)[0], rtol=1e-9)
+        assert model.log_odds(0, 1)[0][[1, 3]].tolist() == [0, 0]
         with pytest.raises(ValueError, match="that all classes share is singular: 90 rows do not span 3"):
             GaussianClassifier().fit(np.column_stack([Z, Z.sum(axis=1) + y]), y)  # it tells the classes
     made, _ = model.sample(7, np.random.default_rng(0))
     assert made[:, 1].tolist() == [0.1] * 7
     if covariance != "diagonal":
-        np.testing.assert_allclose(made[:, 2], made[:, [0, 3]] @ [2, -1] + 5, rtol=1e-9)
+        np.testing.assert_allclose(made[:, 3], made[:, [0, 2]] @ [2, -1] + 5, rtol=1e-9)
     with pytest.raises(ValueError, match="no feature of X varies"):
         GaussianClassifier(covariance).fit(np.ones((90, 2)), y)
 

@@ -206,6 +206,7 @@ def test_numbers_that_float64_has_not_are_noted_or_refused():
 @pytest.mark.rows(("data", "says"), [
     ([], "the list has 0 rows of numbers; give at least 2"),
     ([3.0], "the list has 1 row of numbers; give at least 2"),
+    (([1, 2, 3], [4, 5, 6]), "holds 2 arrays of 3 values, which could be columns or rows; give np.column_st"),
     (Frame(), "the Frame has no columns; give at least one of numbers"),
     (Frame(a=[]), "the Frame has 0 rows of numbers"),
     ([[1, 2], [3]], "the list has rows of different lengths"),
@@ -243,6 +244,11 @@ def test_rows_for_a_fit_come_in_its_order():
     for data in (frame, {"a": [3, 4], "b": [1, 2]}, [[3, 1], [4, 2]], {"p": [3, 4], "q": [1, 2]}):
         np.testing.assert_array_equal(read_rows(data, ("a", "b")), expected)
     assert read_rows([[1.0, 2.0]], ("a", "b")).shape == (1, 2)
+    columns = [("a", Column([1, 2])), ("a", Column([3, 4])), ("b", Column([5, 6]))]
+    twice = type("Twice", (), {"columns": ["a", "a", "b"], "items": lambda self: columns})()
+    np.testing.assert_array_equal(read_rows(twice, ("a", "a", "b")), [[1, 3, 5], [2, 4, 6]])
+    with pytest.raises(DataError, match="2 columns named 'a'"):
+        read_rows(twice, ("b", "a", "a"))
     for data, names, says in ((frame, ("b", "c"), "has no column 'c'"),
                               ([[1, 2]], ("b",), "has 2 columns, where 1"),
                               ([1, None], ("x",), "the first in row 2 of 2"), ([], ("x",), "has no rows"),

@@ -29,10 +29,10 @@ def optimal_discriminator(p: ArrayLike, q: ArrayLike) -> np.ndarray:
     Where neither lives it is NaN.
 
     Shapes:  densities p of the data and q of the generator, equal shapes → the same
-    Raises:  ValueError – for a negative density or unequal shapes
+    Raises:  ValueError – for NaN, a negative density or unequal shapes
     Source:  [T15]; Goodfellow et al. 2014, proposition 1
     """
-    p, q = np.asarray(p, "float64"), np.asarray(q, "float64")
+    p, q = host(p, "density p"), host(q, "density q")
     if p.shape != q.shape:
         raise ValueError(
             f"D* compares two densities at the same points; received shapes {p.shape} and {q.shape}"

@@ -114,6 +114,7 @@ def test_densities_of_any_size_have_their_share():
 @pytest.mark.rows(
     ("call", "says"),
     [
+        (lambda: optimal_discriminator([math.nan], [1.0]), "density p holds 1 NaN"),
         (lambda: value_function([math.nan], [0.0]), "real logits holds 1 NaN"),
         (lambda: value_function([0.0], [0.0, math.nan]), "generated logits holds 1 NaN among 2"),
         (lambda: value_at_optimum(1.0), r"JS is a number in \[0, ln 2\]; received 1.0"),
