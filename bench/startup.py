@@ -7,12 +7,15 @@ loop within it, which has been imported and has its configuration.
 """
 
 import argparse
+import atexit
+import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from functools import partial
+from functools import cache, partial
 
 from bench.common import table, write
 from minigan.profiling.timing import in_turns, timed
@@ -46,23 +49,34 @@ print(time.perf_counter() - started)
 CALLS = {"mg.fit of 2000 steps, the first call": FIT, "the same training by itself": LOOP}
 
 
+@cache
+def compiled():
+    """The environment of those who may keep what Python compiles, as most do."""
+    kept = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, kept, ignore_errors=True)
+    others = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return others | {"PYTHONPYCACHEPREFIX": kept}
+
+
 def told(code):
     """The seconds that a Python process prints."""
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=compiled())
     return float(done.stdout)
 
 
 def seconds(arguments):
     """Wall time of one Python process."""
     command = [sys.executable, *arguments]
-    return timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))[0]
+    return timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=compiled()))[0]
 
 
 def default_run(folder):
     """Seconds to the first metric line, and to the end, of the default run."""
     started, first = time.perf_counter(), None
     command = [sys.executable, "-m", "minigan", "train", "--out", folder]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    ways = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "env": compiled()}
+    with subprocess.Popen(command, **ways) as process:
         for line in process.stderr:
             if line.startswith("step") and first is None:
                 first = time.perf_counter() - started
