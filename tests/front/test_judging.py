@@ -37,7 +37,7 @@ def test_columns_of_one_name_belong_together():
     rng = np.random.default_rng(1)
     a, b = rng.normal(size=200), rng.normal(5, 1, size=200)
     turned = mg.eval({"b": b, "a": a}, {"a": a, "b": b})
-    assert turned.rows[0].value < 1e-9 and mg.eval({"b": b, "a": a}, np.stack([a, b], 1)).rows[0].value > 1
+    assert turned.rows[0].value < 1e-5 and mg.eval({"b": b, "a": a}, np.stack([a, b], 1)).rows[0].value > 1
 
 
 def test_samples_with_a_label_are_judged_by_class():

@@ -386,8 +386,8 @@ def test_a_verdict_of_a_distribution_of_the_plane_is_by_the_distribution(brief_j
     judged, sample = verdict(e, 150)
     assert sample.shape == (150, 2) and "150 rows of 2 features from ring(8, 1, 0.01)" in judged.sentence
     names = [row.name for row in judged.rows]
-    assert names[1] == "classifier accuracy"
-    assert names[3:6] == ["modes captured", "high-quality share", "reverse KL, modes"]
+    assert names[1:3] == ["MMD²", "classifier accuracy"]
+    assert names[4:7] == ["modes captured", "high-quality share", "reverse KL, modes"]
     assert names[-4:] == ["mean, x", "sd, x", "mean, y", "sd, y"] and repr(judged) == repr(verdict(e, 150)[0])
 
 
@@ -405,11 +405,11 @@ def test_a_classifier_looks_at_rows_of_several_features():
         assert again.distinguishable == ("classifier, together at the 5 % level, tell " in again.sentence)
         rest = [row for row in more.rows if row.name != "classifier accuracy"]
         assert [(row.name, row.value) for row in rest] == [(row.name, row.value) for row in judged.rows]
-        tests.append(more.rows[1])
+        tests.append(more.rows[2])
     assert (tests[0].perfect, tests[0].target) == (0.5, None)
     assert tests[0].value < 0.62 < tests[1].value  # 400 held-out rows: 0.62 by guessing in 1e-6 of seeds
     assert not tests[1].within
-    # KS sees nothing and energy alone, with 50 replicates, would not decide: p ≥ 2/51
+    # KS sees nothing
     assert judged.ks.pvalue > 0.01 and more.distinguishable and more.pvalue < 1e-6
     few = judge_two_sample(same[:9], real, rng, 5)
     assert with_classifier(few, same[:9], real, rng) is few
