@@ -343,8 +343,8 @@ def _refuse_unreadable(data: Any, what: str) -> None:
             raise DataError(f"{what} holds dictionaries of a row each; give a dictionary of columns")
         if isinstance(data, tuple) and 1 < len(data) < min(map(_length, data)):
             raise DataError(
-                f"{what} holds {len(data)} arrays of {_length(data[0])} values, which could be columns or rows; "
-                "give np.column_stack(…) of columns, or np.stack(…) of rows"
+                f"{what} holds {len(data)} arrays of {_length(data[0])} values, which could be columns or "
+                "rows; give np.column_stack(…) of columns, or np.stack(…) of rows"
             )
         return
     has = {name for name in PROTOCOLS if hasattr(data, name)} if not isinstance(data, type) else set()
