@@ -20,7 +20,10 @@ UNLIKE = 10  # rows below the first line from which it can be said to be unlike 
 
 _CELL = re.compile(r"#(#+|¡?[^\W\d_]\S*)")  # beside numbers a cell with an error; ##### is one too wide
 _QUOTED = re.compile(r'"[^"]*"')
-_PAIR = re.compile(r"[-+]?\d+,\d+")
+_PAIR = re.compile(r"[-+]?(\d+,\d+|\d{1,3}( \d{3})+)")
+_APART = re.compile(
+    r"(^| )[-+]?\d{1,3}([\u00a0\u2007\u2009\u202f]\d{3})+([.,]\d+)?( |$)"
+)  # as text sets thousands
 _SIMPLE = re.compile(r"[^\W\d][\w.-]*")  # a name that a shell and --set leave alone
 
 
@@ -73,6 +76,7 @@ class Form:
         self.mark = opening.mark or _mark(lines[:20])
         body = _QUOTED.sub("q", lines[min(1, len(lines) - 1)])
         self.blanks = self.mark is None and len(body.split()) > 1
+        self._refuse_thousands(opening.lines)
         self.width = len(self.split(*opening.lines[0]))
         comments, self._opening = self._with_cells_above(opening, header)
         number, line = self._opening[0]
@@ -91,9 +95,9 @@ class Form:
             lines_were = "1 line of comment was" if skipped == 1 else f"{skipped} lines of comment were"
             self.notes.append(f"{lines_were} skipped before the first row")
         self.has_header = taken is not None
-        self._note_pairs()
         given = [label(field.strip()) for field in taken or [""] * self.width]
         self.own = [bool(name) for name in given]
+        self._note_pairs()
         names = default_names(self.width)
         self.names = tuple(name or other for name, other in zip(given, names, strict=True))
 
@@ -245,13 +249,21 @@ class Form:
         ways = [line.split(mark) for mark in MARKS if mark != self.mark]  # a title has blanks too
         return next((names for names in ways if len(names) == width > 1), header)
 
+    def _refuse_thousands(self, lines: list[_Line]) -> None:
+        for number, line in lines if self.blanks else ():
+            if _APART.search(line):
+                raise DataError(
+                    f"{self.what}, line {number}: {quoted(line)} has a blank that parts thousands and no "
+                    "columns; write no marks for thousands"
+                )
+
     def _note_pairs(self) -> None:
-        """A note where every line may be one number with a comma: 12,345 of thousands, or of decimals."""
-        pairs = [line for _, line in self._opening] if (self.mark, self.width) == (",", 2) else []
-        if pairs and not self.has_header and all(_PAIR.fullmatch(line) for line in pairs):
+        """A note where every line may be one number: 12,345 of thousands, or of decimals, or 12 345."""
+        pairs = [line for _, line in self._opening] if self.blanks or self.mark == "," else []
+        if pairs and not all(self.own) and all(_PAIR.fullmatch(line) for line in pairs):
             self.notes.append(
-                f"each line, as {pairs[0]}, was read as 2 columns; if it is one number, write it with a "
-                "decimal point and no mark for thousands"
+                f"each line, as {pairs[0]}, was read as {self.width} columns; if it is one number, write it "
+                "with a decimal point and no mark for thousands"
             )
 
     def _note_header(self, number: int, names: list[str]) -> None:

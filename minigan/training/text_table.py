@@ -391,6 +391,8 @@ class _Rows:
             hint = "; comments stand above the first row only"
         elif form.mark == "," and None not in map(number_of, fields):
             hint = "; a decimal comma needs ';' or a tab between columns, and none may stand for thousands"
+        elif form.blanks and None not in map(number_of, fields):
+            hint = "; if a line is one number, write no blank for thousands into it"
         elif form.mark == "," and count > form.width:
             hint = "; a text with a comma needs quotes"
         if number == form.first_row and form.has_header:

@@ -532,6 +532,16 @@ def test_marks_for_thousands_late_in_a_long_file_are_seen(read, refused, mark):
 def test_one_column_with_commas_and_without_a_header_is_noted(read, refused):
     for rows in ("12,345\n1,234\n9,876\n", "0,5\n1,25\n", "-3,1\n4,15\n"):
         assert noted(read(rows), rows.split()[0], "read as 2 columns", "if it is one number")
+    for rows in ("12 345\n1 234\n", "pop\n12 345\n1 234\n"):
+        assert noted(read(rows), "12 345", "read as 2 columns", "if it is one number")
+    assert noted(read("1 234 567\n9 876 540\n"), "read as 3 columns", "if it is one number")
+    for rows in ("12 34\n1 234\n", "a b\n12 345\n1 234\n", "1.5 234\n2 345\n"):
+        assert not noted(read(rows), "one number")
+    for blank in "\u00a0\u2007\u2009\u202f":  # as text sets thousands, and no columns
+        for rows in ("12{}345\n1{}234\n", "pop\n12{}345\n999\n", "a b\n-1{}234.5 3\n1{}000 4\n"):
+            assert "parts thousands" in refused(rows.replace("{}", blank))
+        assert read(f"1.25{blank}0.5\n2.5{blank}1.5\n").values.shape == (2, 2)
+    assert "no blank for thousands" in refused("pop\n1 234\n999\n")
     for rows in ("a,b\n1,2\n3,4\n", "1.5,2\n3,4\n", "1, 2\n3, 4\n", "1,2,3\n3,4,5\n", "1;2\n3;4\n"):
         assert not noted(read(rows), "one number")
     for rows in (
