@@ -1,17 +1,20 @@
 """What to try where a run's sample is told from its target: by what it misses, and by how it was set.
 
 Every line of ADVICE was measured to help, by `python -m bench.advice`, on targets and seeds that fail without
-it; what does not help is not here. Where no line applies nothing is said.
+it; what does not help is not here. Where no line applies nothing is said. None was measured on runs that were
+cut short: of those it is said that they were.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from minigan.evaluation.verdict import Verdict
-from minigan.training.config import Config
+from minigan.training.config import Config, fields
 from minigan.training.experiment import Experiment
+from minigan.training.methods import settings_of
 
 MANY = 16  # features, beyond which nothing was measured
+SHORT = 4  # times fewer steps than the method has by itself: the run was cut short
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,10 @@ def advised(judged: Verdict, experiment: Experiment) -> Verdict:
     if judged.shortfall is None:
         return judged
     config, features = experiment.config, experiment.features
+    usual = settings_of(config, features).get("steps", fields()["steps"].default)
+    if SHORT * config.steps < usual and judged.shortfall.name != "ties":
+        text = f"Train longer, it had {config.steps} of the usual {usual} steps: --set steps={usual}"
+        return replace(judged, shortfall=replace(judged.shortfall, advice=text))
     for advice in ADVICE.values():
         if judged.shortfall.name in advice.against and advice.applies(config, features, judged):
             sets = " ".join(f"--set {s}" for s in advice.sets(config))

@@ -39,6 +39,11 @@ def test_the_advice_is_the_first_line_that_applies_and_may_be_none():
     assert advice(told("tail")) == "" and advice(told("modes"), "target=moons()", features=2) == ""
     assert "uniform noise" in advice(told("ties")) and "--set" not in advice(told("ties"))
     assert advice(told("together"), "method=plain", features=2000) == ""
+    longer = "Train longer, it had 1249 of the usual 5000 steps: --set steps=5000"
+    assert advice(told("gap"), "method=plain", "steps=1249") == longer
+    assert advice(told("tail"), "steps=5").endswith("of the usual 8000 steps: --set steps=8000")
+    assert "shaped" in advice(told("gap"), "method=plain", "steps=1250")
+    assert "uniform noise" in advice(told("ties"), "steps=5")
 
 
 def test_a_fit_that_holds_is_advised_nothing():
