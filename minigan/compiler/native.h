@@ -89,15 +89,18 @@ INLINE T hyperbolic_tangent(T x)
     return x < 0 ? -y : y;
 }
 #else
-// x P(x²) / Q(x²), fitted to 6e-9 where tanh x is not ±1
+// x P(x²) / Q(x²), fitted to 6e-9 where tanh x is not ±1; of |x|, which is kept within bounds sooner than x
 INLINE T hyperbolic_tangent(T x)
 {
-    x = x > 7.905f ? 7.905f : x;
-    x = x < -7.905f ? -7.905f : x;
-    const T z = x * x;
+    Number n = {.value = x};
+    const Bits sign = n.bits & ~(Bits)0x7fffffff;
+    n.bits ^= sign;
+    const T size = n.value > 7.905f ? 7.905f : n.value, z = size * size;  // a NaN stays
     const T p = (((1.54182381e-08f * z + 2.20169462e-05f) * z + 3.57863095e-03f) * z + 1.34503219e-01f) * z + 1;
     const T q = (((8.59503101e-07f * z + 3.4230463e-04f) * z + 2.61908815e-02f) * z + 4.67836498e-01f) * z + 1;
-    return x * p / q;
+    n.value = size * p / q;
+    n.bits |= sign;
+    return n.value;
 }
 #endif
 // 2 artanh s = 2 (s + s³/3 + s⁵/5 …)
