@@ -22,8 +22,9 @@ from bench.peers import c_by_hand, ours
 from bench.peers.__main__ import MISLEADING, size, surroundings
 from bench.peers.common import initial
 from minigan.compiler import c_compiler
-from minigan.training.config import Config, replace
+from minigan.training.config import replace
 from minigan.training.experiment import Ensemble, Experiment
+from minigan.training.settings import resolve
 
 SIZES, REPLICAS, MANY = ((64, 16), (128, 32), (256, 64), (512, 128)), ((64, 16), (128, 32)), 64
 HEADER = ("step", "C by hand, µs", "native, µs", "planned, µs", "native / C", "native / planned")
@@ -38,7 +39,7 @@ def tasks(sizes, many):
         if c_by_hand.variants(batch, width, 1):
             ways = {"C": c_by_hand.FusedStep(weights, batch), **ways}
         yield f"({batch}, {width})", ways, 1
-    config = replace(Config(), backend="numpy")
+    config = resolve(environ={}, sets=["backend=numpy"])
     yield "default run", {e: Experiment(replace(config, execution=e)) for e in WAYS}, 1
     for batch, width in REPLICAS if many else ():
         weights = initial(width, replicas=many)
@@ -83,7 +84,8 @@ def cells(row):
 
 def starts():
     """CPU seconds of the default run's first step: compiled, and with the library that is kept."""
-    config, kept, found = replace(Config(), backend="numpy", execution="native"), c_compiler.folder, {}
+    config = resolve(environ={}, sets=["backend=numpy", "execution=native"])
+    kept, found = c_compiler.folder, {}
     with tempfile.TemporaryDirectory() as place:
         c_compiler.folder = lambda: Path(place) / "native"
         try:
