@@ -81,7 +81,7 @@ def test_trackers_are_told_what_the_page_says(quick, monkeypatch):
     from unittest.mock import MagicMock
 
     monkeypatch.setattr("minigan.front.figures.save_overview", lambda run: None)
-    monkeypatch.setattr("minigan.reports.overview.draw_page", lambda finished: None)
+    monkeypatch.setattr("minigan.reports.overview.draw_page", lambda finished: MagicMock())
     monkeypatch.setenv("MINIGAN_STEPS", "4")
     examples, told = re.findall(r"^```py\n(.*?)^```$", PAGES["fit.md"], re.DOTALL | re.MULTILINE), []
     for source in examples:

@@ -52,7 +52,8 @@ def conclude(whole: Evidence, parts: Sequence[tuple[str, Evidence]], leak: Measu
             told.append(f"class {part.name} ({_outside(part.verdict)})")
     if leak is not None:
         row = leak.row(share_of_level(together))
-        rows = (rows[0], row, *rows[1:])
+        first = 1 if whole.energy is None else 2  # after what compares all of the rows
+        rows = (*rows[:first], row, *rows[first:])
         ps.append(1 - (1 - leak.p) ** together)
         if not row.within:
             told.append(f"{LEAKAGE} ({format_outside(row)})")
