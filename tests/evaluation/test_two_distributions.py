@@ -75,6 +75,7 @@ def test_what_has_no_moment_is_infinitely_far_or_refused():
     assert wasserstein1_between(Cauchy(0, 1), Normal(0, 1)) == math.inf
     assert wasserstein2_between(Normal(0, 1), StudentT(2)) == math.inf
     assert ks_between(Cauchy(0, 1), Cauchy(1, 1)) == pytest.approx(2 * math.atan(0.5) / math.pi, abs=1e-12)
+    assert ks_between(Normal(1e300, 1), Normal(-1e300, 1)) == 1.0  # whose sd x has no digits for
     with pytest.raises(ValueError, match="W1 needs a mean of one distribution at least"):
         wasserstein1_between(Cauchy(0, 1), Cauchy(1, 1))
     with pytest.raises(ValueError, match="W2 needs a finite sd"):
