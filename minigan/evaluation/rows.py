@@ -165,8 +165,8 @@ class Verdict:
     ``judged_on_learned`` whether that are the rows that its generator learned, which it could repeat.
     ``shortfall`` is what a sample that is told misses of its target, None of one that is not told.
 
-    ``classes`` are the judgements of each class of a conditional generator; then the verdict is on all of them
-    and on all rows together at the 5 % level, and its rows are those of all together.
+    ``classes`` are the judgements of each class of a conditional generator; then the verdict is on all of
+    them and on all rows together at the 5 % level, and its rows are those of all together.
 
     >>> rng = np.random.default_rng(0)
     >>> verdict = mg.eval(rng.normal(5, 1.25, 500), "normal(4, 1.25)")
