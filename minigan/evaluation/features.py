@@ -59,7 +59,7 @@ def evidence_on_rows(
     n, m, p = len(sample), len(real), sample.shape[1]
     few = p <= FEATURES_SHOWN
     known = distribution is not None and few
-    mean, sd = (distribution.mean, distribution.sd) if known else (real.mean(axis=0), sd_of(real))
+    mean, sd = (distribution.mean, distribution.sd) if known else (mean_of(real), sd_of(real))
     scale = np.where(sd > 0, sd, 1.0)  # a constant feature, as a dark corner of every image, has no scale
     modes = modes_of(distribution) if known else None
     gaps = [_gap(sample[:, j], real[:, j]) for j in range(p)]
@@ -81,9 +81,10 @@ def evidence_on_rows(
     moments = []
     for j in shown or [worst]:
         x, tail_mean, tail_sd = sample[:, j], *(t[j] if few else None for t in tails)
+        at, spread_of_it = (x.mean(), x.std(ddof=1)) if x.max() > x.min() else (x[0], 0.0)
         moments += [
-            Measure(f"mean, {names[j]}", x.mean(), mean[j], tail_mean, float(mean[j])),
-            Measure(f"sd, {names[j]}", x.std(ddof=1), sd[j], tail_sd, float(sd[j])),
+            Measure(f"mean, {names[j]}", at, mean[j], tail_mean, float(mean[j])),
+            Measure(f"sd, {names[j]}", spread_of_it, sd[j], tail_sd, float(sd[j])),
         ]
     judged = (
         *of_pairs,
@@ -115,6 +116,11 @@ def evidence_on_rows(
         replace(power, needed=count, of=of), enough=(n if known else _harmonic(n, m)) >= least,
         energy=energy_result,
     )  # fmt: skip
+
+
+def mean_of(rows: np.ndarray) -> np.ndarray:
+    """The mean of each feature, exactly its value where it is constant."""
+    return np.where(rows.max(axis=0) > rows.min(axis=0), rows.mean(axis=0), rows[0])
 
 
 def sd_of(real: np.ndarray) -> np.ndarray:
@@ -281,7 +287,7 @@ def _split(sample, real, small, shown, rng):
     """Small perfect samplers that are random splits of rows of both sides, which are in units of their sd."""
     (n, m), p = small.rows, sample.shape[1]
     pooled = _some(np.concatenate([sample, real]), n + m, rng)
-    pooled = pooled - pooled.mean(axis=0)
+    pooled = pooled - mean_of(pooled)
     replicates = SPLITS if p <= FEATURES_SHOWN else SPLITS // 4
     (a, b), kinds = small.paired, np.empty(n + m, np.int8)
     kinds[:n], kinds[n:], kinds[:a], kinds[n : n + b] = 1, 3, 0, 2

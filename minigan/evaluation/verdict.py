@@ -94,6 +94,7 @@ def judge(
         raise ValueError(f"{target} judges rows of {p} features, (n, {p}); received shape {rows.shape}")
     names = _feature_names(names, p)
     _check_sizes(replicates, len(rows))
+    _require_squares(rows, "sample")
     real = target.sample(rng, (len(rows),))
     # of images many samples would take long: they are compared as data are
     known = target if p <= FEATURES_SHOWN else None
@@ -140,6 +141,8 @@ def judge_two_sample(
     if sample.ndim == 1:
         made = partial(evidence_on_sample, sample, real, rng, replicates, against)
     else:
+        _require_squares(sample, "sample")
+        _require_squares(real, "real data")
         names = _feature_names(names, sample.shape[1])
         made = partial(evidence_on_rows, sample, real, rng, names, against)
     return replace(answering(made, sample.size + real.size), judged_on_learned=learned).conclude()
@@ -169,6 +172,19 @@ def explained(judged: Verdict, sample, against, names: tuple[str, ...] = ()) -> 
 def _column(x):
     """(n, 1) as (n,)."""
     return x[:, 0] if x.ndim == 2 and x.shape[1] == 1 else x
+
+
+def _require_squares(rows, what):
+    """Refuse what has no variance in float64, and would seem to be as anything else."""
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    size = np.maximum(np.abs(low), np.abs(high))
+    tiny = (high > low) & (size < 1e-150)
+    if (far := size > 1e150).any() or tiny.any():
+        value = float(size[far].max() if far.any() else size[tiny].min())
+        raise ValueError(
+            f"the {what} holds values of {value:.3g}, whose square float64 cannot hold; give them in other "
+            "units"
+        )
 
 
 def _check_sizes(replicates, *sizes):

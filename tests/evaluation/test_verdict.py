@@ -522,6 +522,14 @@ def test_many_features_show_the_worst_and_dark_corners_do_no_harm():
     assert verdict.distinguishable
 
 
+def test_a_constant_feature_of_few_decides_nothing():
+    """Its mean is exact, also where it is no binary number."""
+    x, real = (np.column_stack([rng(k).normal(size=300), np.full(300, 0.1)]) for k in (1, 2))
+    verdict = judge_two_sample(x, real, rng())
+    assert verdict.pvalue > 1e-3 and rows_of(verdict)["sd, feature 2"].value == 0  # a fixed seed
+    assert judge_two_sample(x + [0, 0.1], real, rng()).distinguishable
+
+
 # ── distributions of several features, and modes ────────────────────────────────────────────────────────────
 def on_modes(distribution, x, factor):
     """x with its distances to the centres of a ring multiplied."""
@@ -670,6 +678,8 @@ def test_mixtures_on_the_line_have_their_modes_counted():
         (lambda: judge(np.zeros((5, 2)), ring(), rng(), names=("a",)), "one name"),
         (lambda: judge([[1.0, math.nan]] * 2, ring(), rng()), "not finite"),
         (lambda: judge([1.0], TARGET, rng()), "at least 2 values"),
+        (lambda: judge([[1e200, 1.0]] * 2, ring(), rng()), "holds values of 1e.200, whose square float64"),
+        (lambda: judge_two_sample(np.eye(2), 1e-200 * np.eye(2), rng()), "real data holds values of 1e-200"),
         (lambda: judge([], TARGET, rng()), "empty"),
         (lambda: judge([1.0, math.nan], TARGET, rng()), "1 NaN among 2, the first at index 1"),
         (lambda: judge([1.0, math.inf], TARGET, rng()), "not finite"),
