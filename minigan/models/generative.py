@@ -13,6 +13,7 @@ from minigan.probability.distributions import SUM_TOLERANCE
 from minigan.probability.multivariate import MultivariateNormal
 
 COVARIANCES = ("shared", "diagonal", "full")
+ROUNDING = 1e-12  # of a mean
 SINGULAR = 1e-13  # least eigenvalue of a correlation matrix, per feature, that is not rounding noise
 
 
@@ -95,7 +96,7 @@ class GaussianClassifier(Classifier):
         """
         varies = np.ptp(X, axis=0) > 0
         within = np.flatnonzero(varies & (np.ptp(centred, axis=0) > 0))
-        basis, tolerance = within, 10 * math.sqrt(SINGULAR * len(varies))
+        basis = within
         if self.covariance != "diagonal" and len(within):
             Σ = self._covariance(centred[:, within])
             sd = np.sqrt(np.diag(Σ))
@@ -104,8 +105,10 @@ class GaussianClassifier(Classifier):
                 basis = within[_undetermined(R)]
         others = np.setdiff1d(np.arange(len(varies)), basis)
         A = np.linalg.lstsq(centred[:, basis], centred[:, others], rcond=None)[0] * varies[others]
+        noise = (centred[:, others] - centred[:, basis] @ A).std(axis=0)
+        size = np.abs(means[:, others]).max(axis=0) + (np.abs(means[:, basis]) @ np.abs(A)).max(axis=0)
         apart = np.ptp(means[:, others] - means[:, basis] @ A, axis=0)
-        left = (apart <= tolerance * centred[:, others].std(axis=0)) | ~varies[others]
+        left = (apart <= 10 * noise + ROUNDING * size) | ~varies[others]
         A = A[:, left]
         return np.setdiff1d(np.arange(len(varies)), others[left]), (A, X[0, others[left]] - X[0, basis] @ A)
 
