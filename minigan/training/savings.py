@@ -59,6 +59,11 @@ class Savings:
         self._write(moment)
         self._written = moment, keep
 
+    @property
+    def crowded(self) -> bool:
+        """Whether there is something to ``tidy``."""
+        return self._written is not None and len(checkpoint.paths(self._run)) > self._written[1]
+
     def tidy(self) -> None:
         """Remove all checkpoints but those to keep and the best, now that the newest will not be lost."""
         if self._written is not None:

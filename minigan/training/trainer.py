@@ -469,8 +469,10 @@ class _Runs:
         """A checkpoint of each, after the lines of metrics that it counts, and before it is missed."""
         self.sync()
         self.each(lambda session: session.save(self._keep))
-        self.sync()
-        self.each(lambda session: session.savings.tidy())
+        crowded = any(session.savings.crowded for session in self.alive.values())
+        if crowded or self.steps.step < self.config.steps:  # else ``finish`` does, and nothing is removed
+            self.sync()
+            self.each(lambda session: session.savings.tidy())
         self._saved = time.perf_counter()
 
     def finish(self) -> list[Outcome | DivergedError]:

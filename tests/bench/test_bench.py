@@ -136,6 +136,7 @@ def test_startup_without_runs_still_prints_the_rest(bench, capsys, monkeypatch):
 def test_sweeps_tells_what_a_run_costs_beside_its_steps(bench, capsys, monkeypatch):
     for name, value in {"BATCH": "4", "GENERATOR__WIDTHS": "[2]", "DISCRIMINATOR__WIDTHS": "[2]"}.items():
         monkeypatch.setenv(f"MINIGAN_{name}", value)
+    monkeypatch.setattr(bench("sweeps"), "typed", lambda runs, size, folder: 0.5)
     bench("sweeps").main(["--runs", "2", "--eval-samples", "100", "200"])
     _, *rows = lines(capsys.readouterr().out)
     assert [row[0] for row in rows] == ["100", "200"] and all(float(ms) > 0 for row in rows for ms in row[1:])
