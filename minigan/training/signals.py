@@ -53,6 +53,14 @@ def stop(number: int, frame: Any) -> None:
     raise Stopped if number == signal.SIGINT else Terminated(number)
 
 
+def signal_main(number: int) -> None:
+    """Send a signal to the main thread, which wakes it where it waits for another process."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        signal.raise_signal(number)
+
+
 @contextmanager
 def handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
     """The signals that stop call ``handler``; outside the main thread nothing changes."""

@@ -30,7 +30,7 @@ from minigan.training.experiment import Experiment
 from minigan.training.metrics import Observer, expected_modes, next_evaluation, verdict, with_classes
 from minigan.training.saved import BITS, FRAMES, Reopened, describe_drift, not_finite, read_verdict
 from minigan.training.savings import Moment, Savings
-from minigan.training.signals import Interrupted, Terminated, noted
+from minigan.training.signals import Interrupted, Terminated, noted, signal_main
 from minigan.training.steps import Steps
 
 PATIENCE = 0.5  # s of training between two looks at what a signal asked for
@@ -416,11 +416,11 @@ class _Runs:
         self.each(lambda session: session.savings.release())
 
     def hurry(self, number: int) -> None:
-        """Have a signal that was noted act soon, if an evaluation goes on by then."""
+        """Have a signal that was noted act soon, if an evaluation goes on by then, or a compiler works."""
 
         def act() -> None:
             if self.evaluating:
-                signal.raise_signal(number)
+                signal_main(number)
 
         timer = threading.Timer(LOOK, act)
         timer.daemon = True
@@ -435,6 +435,7 @@ class _Runs:
         left = due - self.steps.step
         count = min(self.steps.block_length, left, max(1, int(self._pace)))
         began, executed = time.perf_counter(), self.steps.executed
+        self.evaluating = executed is None  # what is compiled may be cut off as well
         try:
             if count == left:  # the last step before an evaluation is measured alone
                 self.steps.advance(count - 1)
@@ -446,7 +447,7 @@ class _Runs:
                 self.steps.advance(count)
         except DivergedError as error:  # of a run that is watched, and so alone
             self._leave(0, error)
-        program = self.steps.program
+        self.evaluating, program = False, self.steps.program
         if program is not None and program.note and self.steps.executed != executed:
             self.each(lambda session: session.run.log(f"note: {program.note}"))
         self._pace = PATIENCE * count / max(time.perf_counter() - began, 1e-9)

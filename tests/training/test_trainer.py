@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -427,9 +428,8 @@ class Process:
 
     def __init__(self, root, *sets):
         command = [sys.executable, "-m", "minigan", "train", "--steps", "10000000", "--out", str(root)]
-        options = [
-            part for s in (*TINY[:3], "eval_every=100", "eval_samples=100", *sets) for part in ("--set", s)
-        ]
+        own = (*TINY[:3], "eval_every=100", "eval_samples=100", "execution=planned", *sets)
+        options = [part for s in own for part in ("--set", s)]
         self.process = subprocess.Popen(
             [*command, *options], env=ENVIRON, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -532,6 +532,23 @@ def test_a_signal_cuts_a_long_evaluation_off_and_the_run_goes_on_bitwise(finishe
         train(experiment, run)
     assert caught.value.exit_code == 143 and status(run.path)["status"] == "interrupted"
     assert reopen(run.path).experiment.step == 29
+    same_results(resume(run.path).path, finished[0].path)
+
+
+def test_a_signal_cuts_a_compiler_off(finished, tmp_path, monkeypatch):
+    """One that hangs, say, as it works on the first step."""
+
+    def compiling(steps, inputs):
+        signal.raise_signal(signal.SIGINT)
+        select.select([], [], [], 30.0)
+        raise AssertionError("it was waited for")
+
+    experiment, run = start(tmp_path, "seed=5")
+    with monkeypatch.context() as patched, run, pytest.raises(Interrupted) as caught:
+        patched.setattr(trainer, "LOOK", 0.0)
+        patched.setattr(trainer.Experiment, "_record", compiling)
+        train(experiment, run)
+    assert caught.value.exit_code == 130 and status(run.path)["status"] == "interrupted"
     same_results(resume(run.path).path, finished[0].path)
 
 
