@@ -4,6 +4,7 @@ import ast
 import gc
 import inspect
 import itertools
+import math
 import os
 import shutil
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import pytest
 
 import minigan
 from minigan import backend as backends
-from minigan.compiler import c_compiler
+from minigan.compiler import c_compiler, executions
 from minigan.evaluation.classifier_test import classifier_two_sample_test
 from minigan.gan.orders import Consensus
 from minigan.gan.penalties import R1, R2, WGANGP, ZeroGP
@@ -115,10 +116,14 @@ def one_thread_of_blas():
 
 @pytest.fixture(scope="session", autouse=True)
 def native_code():
-    """It is kept in a folder of the session, and compiled in a hurry where the flags are not the subject."""
+    """It is kept in a folder of the session, and compiled in a hurry where the flags are not the subject.
+
+    What was compiled so is slow, so that no step takes it unasked.
+    """
     # not pytest's: tests/soak has folders of its own, which do not last as long
     with TemporaryDirectory(prefix="minigan-native-") as place, pytest.MonkeyPatch.context() as patched:
         patched.setattr(c_compiler, "folder", lambda: Path(place))
+        patched.setattr(executions, "COMPILED", math.inf)
         patched.setattr(c_compiler, "FLAGS", ("-O0", *(f for f in c_compiler.FLAGS if f != "-O3")))
         yield
 

@@ -115,13 +115,16 @@ def test_startup_times_every_command(bench, capsys, monkeypatch):
     startup = bench("startup")
     assert startup.seconds(["-c", "pass"]) > 0
     monkeypatch.setattr(startup, "seconds", lambda arguments: 0.5)
+    monkeypatch.setattr(startup, "told", lambda code: 0.5)
+    monkeypatch.setattr(startup, "compiled", lambda: dict(os.environ))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     for name, value in {"STEPS": "3", "EVAL_SAMPLES": "100", "BATCH": "4"}.items():
         monkeypatch.setenv(f"MINIGAN_{name}", value)
     startup.main(["--repeats", "1", "--runs", "1"])
     out = capsys.readouterr().out
     names = [row[0] for row in lines(out)]
-    assert names == ["", *startup.COMMANDS, "minigan train, first metric line", "minigan train, to the end"]
+    runs = "minigan train, first metric line", "minigan train, to the end"
+    assert names == ["", *startup.COMMANDS, *runs, *startup.CALLS]
     assert "import minigan beyond NumPy:" in out
 
 
@@ -129,8 +132,9 @@ def test_startup_without_runs_still_prints_the_rest(bench, capsys, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     startup = bench("startup")
     monkeypatch.setattr(startup, "seconds", lambda arguments: 0.5)
+    monkeypatch.setattr(startup, "told", lambda code: 0.5)
     startup.main(["--repeats", "2", "--runs", "0"])
-    assert [row[0] for row in lines(capsys.readouterr().out)] == ["", *startup.COMMANDS]
+    assert [row[0] for row in lines(capsys.readouterr().out)] == ["", *startup.COMMANDS, *startup.CALLS]
 
 
 def test_sweeps_tells_what_a_run_costs_beside_its_steps(bench, capsys, monkeypatch):

@@ -26,7 +26,7 @@ from minigan.errors import ConfigError
 from minigan.training.config import Config, NetworkConfig, replace
 from minigan.training.experiment import Ensemble, Experiment
 
-FOLDER = c_compiler.folder  # before the session has one of its own
+FOLDER, COMPILED = c_compiler.folder, executions.COMPILED  # before the session has its own
 pytestmark = pytest.mark.skipif(
     not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="needs a C compiler for native code"
 )
@@ -577,7 +577,13 @@ def test_the_oldest_libraries_go(cache, monkeypatch):
 # ── where it is taken unasked
 
 
-def test_auto_takes_native_code_where_it_saves_more_than_compiling(monkeypatch, compiler):
+@pytest.fixture
+def shipped(monkeypatch):
+    """What it has to save, as anywhere but in tests."""
+    monkeypatch.setattr(executions, "COMPILED", COMPILED)
+
+
+def test_auto_takes_native_code_where_it_saves_more_than_compiling(monkeypatch, shipped):
     def taken(repeats, width=2, copies=(), **options):
         x, w = np.ones((*copies, 8, width)), np.ones((*copies, width, 2))
         return capture(lambda x, w: tanh(x @ w), x, w, repeats=repeats, **options).execution
@@ -596,7 +602,7 @@ def test_auto_takes_native_code_where_it_saves_more_than_compiling(monkeypatch, 
 
 
 @POSIX
-def test_auto_goes_without_a_compiler_and_says_so_once_where_it_is_asked(compiler, calls):
+def test_auto_goes_without_a_compiler_and_says_so_once_where_it_is_asked(compiler, shipped):
     compiler("exit 1")
     x = np.ones((8, 3))
     with warnings.catch_warnings():
@@ -607,7 +613,7 @@ def test_auto_goes_without_a_compiler_and_says_so_once_where_it_is_asked(compile
     assert other.execution != "native" and other.note == ""
 
 
-def test_a_seed_is_executed_in_a_group_as_it_is_alone():
+def test_a_seed_is_executed_in_a_group_as_it_is_alone(shipped):
     for steps, expected in ((60, "planned"), (10**6, "native")):
         config = replace(SMALL, execution="auto", steps=steps)
         alone, group = Experiment(config), Ensemble.of_seeds(config, (0, 1))
