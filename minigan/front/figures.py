@@ -32,7 +32,7 @@ def require_matplotlib() -> None:
 
 def prepare() -> None:
     """Import what draws, where it can be; what is in the way is said by who draws."""
-    with suppress(UnavailableError):
+    with suppress(Exception):
         require_matplotlib()
         importlib.import_module("minigan.reports.sweep_figure")
 
