@@ -300,8 +300,10 @@ def main(arguments=None):
             print("  ".join(map(str, cells(results[-1]))), file=sys.stderr, flush=True)
             if options.write:
                 path = write("verdict", {"results": merged(results)})
-    print(table(HEADER, [cells(result) for result in lines_of(results)]))
-    print(together_table({"results": results}))
+    if lines := lines_of(results):
+        print(table(HEADER, [cells(line) for line in lines]))
+    if len(lines) < len(results):
+        print(together_table({"results": results}))
     if options.write:
         print(path, file=sys.stderr)
 
