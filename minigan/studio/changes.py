@@ -85,7 +85,10 @@ def changed(request: Request, settings: Mapping[str, Any], table: Any = None) ->
     sets = [
         f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in asked.items()
     ]
-    config, origins = resolve_with_sources(environ={}, sets=sets)
+    try:
+        config, origins = resolve_with_sources(environ={}, sets=sets)
+    except ConfigError as error:  # on the page nothing is called so
+        raise ConfigError(str(error).replace(" from --set", "")) from None
     new = settled(config, origins, table)
     if same_data:
         there = {name: getattr(request.config, name) for name in ("label", *PLACES)}
@@ -127,15 +130,18 @@ def draws_of(heights: np.ndarray, count: int = 4000) -> np.ndarray:
 def saved(request: Request, experiment: Experiment, root: str, name: str, changes: Sequence[str]) -> Path:
     """Write the game as it stands as a run, which commands read and training goes on with.
 
-    Raises:  ConfigError – for no name of a run;  StorageError – where it cannot be written
-             DivergedError – if its numbers are not finite
+    Raises:  ConfigError – for no name of a run, and for a game whose numbers are not finite
+             StorageError – where it cannot be written
     """
+    arrays = experiment.arrays()
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise ConfigError("a game whose numbers are not finite is no run; rewind, and save it then")
     config = changed(request, {"name": name}).request.config
     path = unique_path(root, name)
     if request.ours and request.data is not None:
         config = with_data_in(path, config, request.data)
     named = Experiment(config, data=request.data)
-    named.load(experiment.arrays(), experiment.step)
+    named.load(arrays, experiment.step)
     with RunDirectory.create_at(path, to_json(config)) as run:
         if request.ours and request.data is not None:
             write_data(run.path, request.data)

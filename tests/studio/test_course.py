@@ -171,6 +171,19 @@ def test_what_is_refused_is_said_and_changes_nothing(opened):
     assert course.status.refused and not course.status.playing
 
 
+def test_a_game_that_diverged_is_not_saved(opened, tmp_path):
+    course = opened()
+    steep = {"generator_optimizer.name": "sgd", "discriminator_optimizer.name": "sgd"}
+    steep |= {"generator_optimizer.rate": "1e10", "discriminator_optimizer.rate": "1e10"}
+    do(course, {"do": "set", "settings": steep | {"objective": "least_squares"}}, rounds(400))
+    assert course.status.refused and "stopped being finite" in course.status.message
+    do(course, {"do": "save", "name": "lost"})
+    assert course.status.refused and "rewind, and save it then" in course.status.message
+    assert not list(tmp_path.iterdir())
+    do(course, {"do": "set", "settings": {"batch": "-3"}})
+    assert course.status.message == "batch must be an integer from 2 to 16777216, received -3"
+
+
 def test_ten_thousand_malformed_commands_change_nothing(opened):
     course = opened()
     do(course, rounds(3))
