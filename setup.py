@@ -12,10 +12,16 @@ version = re.search(r'"(.+)"', Path(__file__).with_name("minigan").joinpath("_ve
 
 graph = ["fast-sugiyama>=0.5"]  # minigan graph -o FILE.svg: lays graphs out, in Rust, with no dependencies
 plot = ["matplotlib>=3.10.7"]  # the figures of a run; everything else works without
-# The live page, and reports of one file: servers, figures and sliders of one library. 3.9 is the newest for
-# Python 3.11; from 3.8.2 on a page of another origin cannot connect (CVE-2026-21883).
+# The live page, and reports of one file: servers, figures and sliders of one library. 3.10 wants Python
+# 3.12, 3.9 is the newest for 3.11; from 3.8.2 on a page of another origin cannot connect (CVE-2026-21883).
 # The others: contours and the server of Bokeh itself, and what lays the tape out.
-ui = ["bokeh>=3.9", "contourpy>=1.2", "tornado>=6.2", *graph]
+ui = [
+    "bokeh>=3.10; python_version >= '3.12'",
+    "bokeh>=3.9; python_version < '3.12'",
+    "contourpy>=1.2",
+    "tornado>=6.2",
+    *graph,
+]
 cluster = ["dask[distributed]>=2025.1"]  # minigan sweep --workers dask: on other machines, by TLS
 sklearn = ["scikit-learn>=1.6.1"]  # minigan.sklearn: its tags and validate_data are of 1.6
 tensorboard = ["tensorboardX>=2.6.2.2"]  # logs for TensorBoard, which itself is not needed to write them
