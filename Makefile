@@ -5,6 +5,7 @@
 # make report    tables and picture of docs/             make docs      the site, under build/docs/html
 # make dist      the archives, checked and installed    make browser   the pages in Chromium, if it is there
 # make studio    the live page of the default GAN        make pictures  docs/studio, taken anew in Chromium
+# make views     every tab of it, of ten games, in five windows, as pictures in build/views, and what is wrong with them
 # make clean     remove what make has made
 # Each makes .venv and installs what it needs.
 PYTHON ?= python3
@@ -16,7 +17,7 @@ PARALLEL = -n $(WORKERS) --dist worksteal
 # The suite starts hundreds of processes: what they import is compiled once, not in each.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help run studio test browser pictures coverage lint bench quality peers soak report docs dist clean
+.PHONY: help run studio test browser pictures views coverage lint bench quality peers soak report docs dist clean
 
 run: .venv/installed-plot
 	$(BIN)/minigan train
@@ -43,6 +44,11 @@ coverage: .venv/installed-test
 # What docs/studio.md shows, after the studio was given another look: to be looked at, and committed.
 pictures: .venv/installed-browser
 	PICTURES=keep $(BIN)/python -m pytest tests/browser/test_pictures.py
+
+# To be looked at one by one after its layout was changed; a part with WHICH="ring8 and dark-1024".
+WHICH = light or dark
+views: .venv/installed-browser
+	VIEWS=build/views $(BIN)/python -m pytest tests/browser/test_views.py -k "$(WHICH)"
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

@@ -4,12 +4,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from bokeh.layouts import column, row
+from bokeh.layouts import column
 
 from minigan.studio.delivery import Delivery
 from minigan.studio.watch import Sight
 from minigan.studio.widgets import Panel, Widgets
-from minigan.views.networks import PLAYERS, QUANTITIES, NetworksView
+from minigan.views.look import beside
+from minigan.views.networks import PLAYERS, QUANTITIES, SHARES, NetworksView
 
 
 class Networks(Panel):
@@ -34,13 +35,13 @@ class Networks(Panel):
             self.view = view = NetworksView(self.widgets.look, frame)
             arrays = [f"{player} {name}" for player in ("G", "D") for name in view.names[player]]
             chosen = self.widgets.choice("array", "array", arrays, view.chosen, width=130)
-            quantity = self.widgets.choice("", "quantity", ["weights", "gradient"], "weights", width=130)
+            quantity = self.widgets.choice(
+                "", "quantity", ["weights", "gradient"], "weights", width=130, align="end"
+            )
             chosen.on_change("value", self._chosen)
             quantity.on_change("value", self._quantified)
-            bar = row([chosen, quantity], spacing=6)
-            view.left.styles = {"flex": "3 1 0"}
-            right = column([bar, view.right], sizing_mode="stretch_width", styles={"flex": "2 1 0"})
-            self.place.children = [row([view.left, right], sizing_mode="stretch_width", spacing=6)]
+            right = column([self.widgets.bar(chosen, quantity), view.right], sizing_mode="stretch_width")
+            self.place.children = [beside(view.left, right, shares=SHARES)]
             view.deliver = self.delivery.put
             self.choice, self.quantity = chosen, quantity
             for player in PLAYERS:

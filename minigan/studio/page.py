@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bokeh.layouts import column, row
+from bokeh.layouts import column
 from bokeh.models import ColumnDataSource, CustomJS, Div, TabPanel, Tabs, TextInput
 
 from minigan.studio.changes import as_command, as_python
@@ -20,7 +20,7 @@ from minigan.studio.targets import Targets
 from minigan.studio.watch import Sight, Watch
 from minigan.studio.watching import Curves, Distributions
 from minigan.studio.widgets import Panel, Widgets, safe
-from minigan.views.look import FONT, LIGHT, LOOKS
+from minigan.views.look import CLIPPED, FONT, LIGHT, LOOKS
 
 WIDE = {"sizing_mode": "stretch_width"}
 TICK = 10  # ms between two looks for something new
@@ -48,6 +48,7 @@ if (dark && !new URLSearchParams(location.search).has('look')) {{
 </script>
 {{% endblock %}}
 {{% block contents %}}
+<script>{clipped}</script>
 <div class="bar"><span id="about"></span><span id="message"></span><span id="step"></span></div>
 {{{{ super() }}}}
 {{% endblock %}}
@@ -60,6 +61,11 @@ const data = clock.data;
 for (const name of ['about', 'message', 'step']) {
   const place = document.getElementById(name);
   if (place && place.innerHTML !== data[name][0]) { place.innerHTML = data[name][0]; }
+}
+const now = performance.now();
+if (now - (window.swept ?? 0) > 5000) {  // Bokeh waits for 30 s without a message to forget what was replaced
+  window.swept = now;
+  clock.document.freeze_all_models(() => {});
 }
 requestAnimationFrame(() => { heard.value = String(clock.data.n[0]) });
 """
@@ -96,7 +102,7 @@ class LivePage:
         ]
         self._open: set[int] = set()
         doc.title = "minigan studio"
-        doc.template = TEMPLATE.format(font=FONT, **vars(self.look))
+        doc.template = TEMPLATE.format(font=FONT, clipped=CLIPPED, **vars(self.look))
         doc.add_root(column(
             [self._transport(), self._rewinder(), self._tabbed(seen)],
             sizing_mode="stretch_width", spacing=4,
@@ -118,27 +124,24 @@ class LivePage:
         self.speed = w.choice("", "speed", list(SPEEDS), "full", width=120, height=30, align="end")
         self.speed.on_change("value", self._sped)
         self.name = w.line("", "save_name", "studio", width=90, height=30, align="end")
-        return row(
-            [
-                self.play,
-                w.button("step D", "step_d", lambda: self._send(do="step_d")),
-                w.button("step G", "step_g", lambda: self._send(do="step_g")),
-                w.button("round", "round", lambda: self._send(do="rounds", count=1)),
-                self.count,
-                w.button("rounds", "rounds", lambda: self._send(do="rounds", count=self.count.value)),
-                self.speed,
-                w.button("restart", "restart", self._restart),
-                w.button("new seed", "new_seed", lambda: self._send(do="restart", seed=-1)),
-                self.name,
-                w.button("save as run", "save", lambda: self._send(do="save", name=self.name.value)),
-                w.copying("copy command", "copy_command", self.command),
-                w.copying("copy Python", "copy_python", self.python),
-                turn,
-                self.command,
-                self.python,
-            ],
-            sizing_mode="stretch_width", spacing=5, styles={"flex-wrap": "wrap", "row-gap": "4px"},
-        )  # fmt: skip
+        return w.bar(
+            self.play,
+            w.button("step D", "step_d", lambda: self._send(do="step_d")),
+            w.button("step G", "step_g", lambda: self._send(do="step_g")),
+            w.button("round", "round", lambda: self._send(do="rounds", count=1)),
+            self.count,
+            w.button("rounds", "rounds", lambda: self._send(do="rounds", count=self.count.value)),
+            self.speed,
+            w.button("restart", "restart", self._restart),
+            w.button("new seed", "new_seed", lambda: self._send(do="restart", seed=-1)),
+            self.name,
+            w.button("save as run", "save", lambda: self._send(do="save", name=self.name.value)),
+            w.copying("copy command", "copy_command", self.command),
+            w.copying("copy Python", "copy_python", self.python),
+            turn,
+            self.command,
+            self.python,
+        )
 
     def _rewinder(self) -> Any:
         w = self.widgets

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from bokeh.layouts import column, row
+from bokeh.layouts import column
 
 from minigan.compiler import planner
 from minigan.profiling.explain import explain
@@ -13,6 +13,7 @@ from minigan.studio.watch import Sight, Watch
 from minigan.studio.widgets import Panel, Widgets, safe
 from minigan.training.config import replace
 from minigan.training.experiment import Experiment
+from minigan.views.look import beside
 from minigan.views.reader import Reader
 
 RECORDED, MEASURED = "as recorded", "time and bytes of each line (takes seconds)"
@@ -21,7 +22,8 @@ SOURCES = {
     "CUDA C, a kernel for each stage": "launches",
     "CUDA C, one kernel for the step": "block",
 }
-FULL = {"width": "100%", "display": "block"}
+# As wide as its place, however long its lines are.
+FULL = {"width": "100%", "display": "block", "contain": "inline-size"}
 MOST = 150_000  # characters that are shown
 
 
@@ -74,10 +76,10 @@ class Programs(Panel):
             text = w.text("reading …", name=f"program_text_{k}", sizing_mode="stretch_width", styles=FULL)
             self.choices.append(choice)
             self.texts.append(text)
-            sides.append(column([choice, text], sizing_mode="stretch_width", styles={"flex": "1 1 0"}))
+            sides.append(column([choice, text], sizing_mode="stretch_width"))
         for k in range(2):
             self._read(k)
-        return row(sides, sizing_mode="stretch_width", spacing=10)
+        return beside(*sides)
 
     def _chosen(self, k: int, attr: str, old: Any, new: Any) -> None:
         self._read(k)

@@ -4,7 +4,7 @@ import json
 from functools import partial
 from typing import Any
 
-from bokeh.layouts import column, row
+from bokeh.layouts import column
 from bokeh.models import Select, TextInput
 
 from minigan.studio.changes import AT_ONCE
@@ -57,7 +57,7 @@ class Settings(Panel):
             groups.append(column([w.text(f"<b>{title}</b>"), *inputs], width=205, spacing=0))
         self.fill()
         return column(
-            [about, row(groups, spacing=8, styles={"flex-wrap": "wrap"}, sizing_mode="stretch_width")],
+            [about, w.bar(*groups)],
             sizing_mode="stretch_width",
         )
 

@@ -3,11 +3,11 @@
 from typing import Any
 
 import numpy as np
-from bokeh.layouts import column, row
+from bokeh.layouts import column
 
 from minigan.studio.watch import Sight, Watch
 from minigan.studio.widgets import Panel, Widgets, safe
-from minigan.views.tape import Tape, evaluated, tape_of
+from minigan.views.tape import Tape, Value, evaluated, tape_of
 from minigan.views.tape_view import TapeView
 
 SHOWN = 6  # rows and columns of a value that are shown
@@ -19,7 +19,7 @@ class TapePanel(Panel):
     title = "Tape"
 
     def __init__(self, widgets: Widgets, watch: Watch) -> None:
-        self.widgets, self.watch = widgets, watch
+        self.widgets, self.watch, self.course = widgets, watch, watch.course
         self.view: TapeView | None = None
         self._waiting = False
 
@@ -29,17 +29,15 @@ class TapePanel(Panel):
         self.player = w.choice("", "tape_player", ["D", "G"], "D", width=64)
         self.player.on_change("value", self._another)
         self.where = w.text(name="tape_where", width=330, align="center")
-        bar = row(
-            [
-                self.player, w.button("the round that is next", "tape_read", self.read, main=True),
-                w.button("|◀", "tape_first", lambda: self._go(-(10**6))),
-                w.button("◀ back", "tape_back", lambda: self._go(-1)),
-                w.button("next rule ▶", "tape_next", lambda: self._go(1)),
-                w.button("▶|", "tape_last", lambda: self._go(10**6)),
-                self.where,
-            ],
-            spacing=5, sizing_mode="stretch_width",
-        )  # fmt: skip
+        bar = w.bar(
+            self.player,
+            w.button("the round that is next", "tape_read", self.read, main=True),
+            w.button("|◀", "tape_first", lambda: self._go(-(10**6))),
+            w.button("◀ back", "tape_back", lambda: self._go(-1)),
+            w.button("next rule ▶", "tape_next", lambda: self._go(1)),
+            w.button("▶|", "tape_last", lambda: self._go(10**6)),
+            self.where,
+        )
         self.place = column([w.text("reading …")], sizing_mode="stretch_width")
         self.detail = w.text(name="tape_detail", sizing_mode="stretch_width")
         self.read()
@@ -70,7 +68,11 @@ class TapePanel(Panel):
         self._describe()
 
     def show(self, seen: Sight) -> None:
-        """A tape stays what it is until another is read."""
+        """The tape follows a game that is not played, until its rules are stepped through."""
+        if self.view is None or self._waiting or self.view.done or self.course.status.playing:
+            return
+        if self.view.tape.step != self.course.latest.step:
+            self.read()
 
     def _tapped(self, attr: str, old: Any, new: Any) -> None:
         if self.view is not None and new and 0 <= int(new[0]) < len(self.view.tape.nodes):
@@ -96,10 +98,7 @@ class TapePanel(Panel):
         tape, look = view.tape, self.widgets.look
         node = tape.nodes[view.chosen]
         self.where.text = f"{view.done} of {len(tape.back)} rules have run; {len(tape.nodes)} values"
-        parts = [
-            f"<b>{safe(node.name)} = {safe(node.call)}</b> · {node.value.dtype}"
-            f"{list(node.value.shape)}{_line(node.line)}"
-        ]
+        parts = [f"<b>{_called(node)}</b> · {node.value.dtype}{list(node.value.shape)}{_line(node.line)}"]
         tables = [_table("value", node.value, look.ink)]
         there = tape.cotangents(view.done)
         if view.chosen in there:
@@ -115,11 +114,11 @@ class TapePanel(Panel):
             parts.append(f"its rule, g being the cotangent: {shown}")
         for one in tape.back[: view.done]:
             if one.into == view.chosen:
-                source = tape.nodes[one.node]
+                source, rule = tape.nodes[one.node], evaluated(tape, one)
+                of = ";" if ", where " in rule else ", for the first element;"
                 parts.append(
-                    f"+ from {safe(source.name)} = {safe(source.call)}{_line(source.line)}: "
-                    f"<code>{safe(evaluated(tape, one))}</code>, for the first element; all of it sums to "
-                    f"{float(one.added.sum()):.4g}"
+                    f"+ from {_called(source)}{_line(source.line)}: <code>{safe(rule)}</code>{of} "
+                    f"all of it sums to {float(one.added.sum()):.4g}"
                 )
         if view.chosen not in there and node.parameter:
             parts.append("no rule has reached it yet")
@@ -127,6 +126,11 @@ class TapePanel(Panel):
             "<div style='display:flex;gap:26px;flex-wrap:wrap'><div style='max-width:620px'>"
             + "<br>".join(parts) + "</div>" + "".join(tables) + "</div>"
         )  # fmt: skip
+
+
+def _called(node: Value) -> str:
+    """A value's name and the call that made it."""
+    return safe(node.name if node.call == node.name else f"{node.name} = {node.call}")
 
 
 def _line(line: int) -> str:

@@ -5,7 +5,7 @@ import binascii
 from typing import Any
 
 import numpy as np
-from bokeh.layouts import column, row
+from bokeh.layouts import column
 from bokeh.models import ColumnDataSource, FileInput, PointDrawTool, Range1d
 
 from minigan.studio.commands import MOST_POINTS, MOST_TABLE
@@ -13,7 +13,7 @@ from minigan.studio.mirror import Steered
 from minigan.studio.watch import Sight
 from minigan.studio.widgets import Panel, Widgets
 from minigan.training.presets import PRESETS
-from minigan.views.look import panel
+from minigan.views.look import beside, panel
 
 EXAMPLES = (
     "normal(4, 1.25)", "0.3*normal(-1,0.5)+0.7*laplace(2,1)", "uniform(0, 1)", "student(4)", "gamma(2, 1)",
@@ -21,6 +21,8 @@ EXAMPLES = (
 )  # fmt: skip
 SMALL_CLOUD = "a normal cloud of sd 0.05"
 SPREADS = {"nothing: the points are the data": 0.0, SMALL_CLOUD: 0.05, "a normal cloud of sd 0.2": 0.2}
+DRAG = "Drag a corner to move it, click to add one, tap one and press ⌫ to remove it."
+CLICK = "Click to add a point, drag one to move it, tap one and press ⌫ to remove it."
 BUMP = np.array([(-3.0, 0.0), (-2.0, 0.15), (-1.0, 0.9), (0.0, 0.25), (1.0, 0.25), (2.0, 0.7), (3.0, 0.0)])
 
 
@@ -41,22 +43,21 @@ class Targets(Panel):
         self.preset = w.choice("a preset", "preset", list(PRESETS), "gaussian", width=170)
         self.file = FileInput(accept=".csv,.tsv,.txt", name="upload", stylesheets=[w.sheet], width=230)
         self.file.on_change("value", self._uploaded)
-        line = row(
-            [
-                self.text, w.button("learn this", "learn_target", self._learn_text), self.example,
-                self.preset, w.button("begin it", "learn_preset", self._learn_preset),
-            ],
-            spacing=6, styles={"flex-wrap": "wrap"}, sizing_mode="stretch_width",
-        )  # fmt: skip
-        upload = row([w.text("a table of numbers of yours, CSV:", align="center"), self.file, self.said],
-                     sizing_mode="stretch_width", spacing=6)  # fmt: skip
+        line = w.bar(
+            self.text,
+            w.button("learn this", "learn_target", self._learn_text),
+            self.example,
+            self.preset,
+            w.button("begin it", "learn_preset", self._learn_preset),
+        )
+        upload = w.bar(w.text("a table of numbers of yours, CSV:", align="center"), self.file, self.said)
         return column([line, upload, self._drawn()], sizing_mode="stretch_width")
 
     def _drawn(self) -> Any:
         w, look = self.widgets, self.widgets.look
         tools = {"tools": "reset,save", "height": 360}
         self.density = ColumnDataSource({"x": BUMP[:, 0], "h": BUMP[:, 1]}, name="drawn_density")
-        fig = panel(look, "A density: drag its corners, click to add one, ⌫ removes one",
+        fig = panel(look, "A density, by its corners",
                     "x", "height", x_range=Range1d(-4, 4), y_range=Range1d(0, 1.1), **tools)  # fmt: skip
         self.outline = ColumnDataSource({"x": BUMP[:, 0], "h": BUMP[:, 1]})
         fig.varea("x", 0, "h", source=self.outline, color=look.target, alpha=0.3)
@@ -64,16 +65,15 @@ class Targets(Panel):
         self._draw(fig, corners)
         self.density.on_change("data", self._outlined)
         self.points = ColumnDataSource({"x": np.zeros(0), "y": np.zeros(0)}, name="drawn_points")
-        plane = panel(look, "Points of the plane: click to add, drag to move; each is a mode or a row",
+        plane = panel(look, "Points of the plane, each a mode or a row",
                       "x", "y", x_range=Range1d(-2, 2), y_range=Range1d(-2, 2), **tools)  # fmt: skip
         self._draw(plane, plane.scatter("x", "y", source=self.points, size=9, color=look.target))
         self.spread = w.choice("around each point", "spread", list(SPREADS), SMALL_CLOUD, width=250)
         learn = w.button("learn this density", "learn_density", self._learn_density, main=True)
-        left = column([fig, learn], sizing_mode="stretch_width")
+        left = column([w.text(DRAG), fig, w.bar(learn)], sizing_mode="stretch_width")
         learn = w.button("learn these points", "learn_points", self._learn_points, main=True)
-        under = row([self.spread, learn, w.button("clear", "clear_points", self._clear)], spacing=6)
-        return row([left, column([plane, under], sizing_mode="stretch_width")],
-                   sizing_mode="stretch_width", spacing=10)  # fmt: skip
+        under = w.bar(self.spread, learn, w.button("clear", "clear_points", self._clear))
+        return beside(left, column([w.text(CLICK), plane, under], sizing_mode="stretch_width"))
 
     @staticmethod
     def _draw(fig: Any, points: Any) -> None:

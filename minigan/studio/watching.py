@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from bokeh.layouts import column, row
+from bokeh.layouts import column
 
 from minigan.studio.delivery import Delivery
 from minigan.studio.mirror import Steered
@@ -11,7 +11,7 @@ from minigan.studio.watch import Sight, Watch
 from minigan.studio.widgets import Panel, Widgets, safe
 from minigan.views.curves import CurvesView
 from minigan.views.line import LineView
-from minigan.views.look import View
+from minigan.views.look import View, beside
 from minigan.views.plane import PlaneView
 
 CALM = 1.0  # s between two drawings of the curves of a game that is played: their axes move, which is dear
@@ -84,11 +84,9 @@ class Distributions(_WithCurves):
         self._drawn, self._drawn_at = None, 0.0
         view = LineView(seen.scene, look, frame) if frame.line else PlaneView(seen.scene, look, frame)
         self.curves = CurvesView(seen.scene, look, height=205, only=("losses", "ks", "motion"), columns=1)
-        left = column(
-            [*self._classes(seen), view.layout], sizing_mode="stretch_width", styles={"flex": "7 1 0"}
-        )
-        right = column([self.curves.layout], sizing_mode="stretch_width", styles={"flex": "4 1 0"})
-        self.place.children = [row([left, right], sizing_mode="stretch_width", spacing=8)]
+        left = column([*self._classes(seen), view.layout], sizing_mode="stretch_width")
+        right = column([self.curves.layout], sizing_mode="stretch_width")
+        self.place.children = [beside(left, right, shares=(1.27, 0.73))]
         view.deliver = self.delivery.put
         return view
 

@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
+from bokeh.layouts import row
 from bokeh.models import (
     Button,
     CustomJS,
     Div,
     InlineStyleSheet,
     NumericInput,
+    Row,
     Select,
     Slider,
     TextInput,
@@ -28,9 +30,18 @@ CSS = """
   padding: 4px 10px; }}
 .bk-tab {{ color: {ink}; font-size: 13px; padding: 4px 12px; }}
 .bk-tab.bk-active {{ color: {target}; background: {panel}; border-color: {faint}; }}
-select.bk-input {{ background-image: none; appearance: auto; }}
+select.bk-input.bk-input.bk-input {{ appearance: none; padding-right: 22px;
+  background-size: 5px 5px; background-repeat: no-repeat;
+  background-image: linear-gradient(45deg, transparent 50%, {ink} 50%),
+    linear-gradient(135deg, {ink} 50%, transparent 50%);
+  background-position: right 13px center, right 8px center; }}
+input[type=file]::file-selector-button {{ background: {panel}; color: {ink}; border: 1px solid {faint}; }}
 .bk-description .bk-icon, .bk-icon {{ background-color: {ink}; }}
+.bk-clearfix {{ width: 100%; }}
 .bk-header {{ border-color: {faint}; }}
+div.bk-headers-wrapper {{ flex-wrap: wrap; }}
+:host(.bk-Tabs.bk-above) {{ grid-template-columns: minmax(0, 1fr); }}
+.bk-Column[style*="hidden"] {{ height: 0; min-height: 0; overflow: hidden; }}
 .bk-slider-title {{ font-size: 12px; white-space: nowrap; }}
 .bk-input-group > label, label {{ color: {ink}; font-size: 12px; }}
 .noUi-target {{ background: {faint}; border: none; box-shadow: none; }}
@@ -45,6 +56,11 @@ class Widgets:
     def __init__(self, look: Look) -> None:
         self.look = look
         self.sheet = InlineStyleSheet(css=CSS.format(font=FONT, **vars(look)))
+
+    def bar(self, *parts: Any, **options: Any) -> Row:
+        """Widgets in a line, which goes on below where the window is narrow."""
+        styles = {"flex-wrap": "wrap"}
+        return row(list(parts), sizing_mode="stretch_width", styles=styles, **options)
 
     def button(self, label: str, name: str, act: Callable[[], Any] | None = None, *, main: bool = False,
                width: int | None = None) -> Button:  # fmt: skip

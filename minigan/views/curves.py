@@ -6,17 +6,34 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from bokeh.layouts import column, row
-from bokeh.models import BoxAnnotation, DataRange1d, Range1d
+from bokeh.layouts import column
+from bokeh.models import BoxAnnotation, CustomJSTicker, CustomJSTickFormatter, DataRange1d, Range1d
 
 from minigan.views.frame import Frame, Scene
-from minigan.views.look import Columns, Look, View, legend, level, panel
+from minigan.views.look import Columns, Look, View, beside, legend, level, panel
 
 COLUMNS = (
     "step", "d_loss", "g_loss", "value_fn", "value_optimal", "ks", "w1", "js", "grad_norm_d", "grad_norm_g",
     "update_ratio_d", "update_ratio_g",
 )  # fmt: skip
 PANELS = ("losses", "value", "ks", "distances", "gradients", "motion")
+# Bokeh's own marks whole powers of ten only, of which a narrow range has one or none, or crowds the others.
+DECADES = """
+const {start, end} = cb_data, low = Math.floor(Math.log10(start)), high = Math.ceil(Math.log10(end));
+const wide = Math.log10(end / start), every = Math.max(1, Math.ceil(wide / 5));
+const parts = wide > 1.7 ? [1] : wide > 0.5 ? [1, 2, 5] : [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9];
+const marks = [];
+for (let power = low; power <= high; power++) {
+  for (const part of parts) {
+    const mark = Number(`${part}e${power}`);
+    if (power % every === 0 && mark >= start && mark <= end) marks.push(mark);
+  }
+}
+return marks;
+"""
+SHORT = """
+return tick >= 0.001 && tick < 10000 ? String(tick) : tick.toExponential().replace('-', '−');
+"""
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -54,8 +71,8 @@ class CurvesView(View):
         for each in panels:
             each.toolbar_location = None
         rows = [panels[k : k + columns] for k in range(0, len(panels), columns)]
-        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "spacing": 4}
-        self.layout = column([row(some, **wide) if columns > 1 else some[0] for some in rows], **wide)
+        lines = [beside(*some, least=280) if columns > 1 else some[0] for some in rows]
+        self.layout = column(lines, sizing_mode="stretch_width", spacing=4)
         self.take_bands(scene)
 
     def _panel(self, title: str, unit: str, **options: Any) -> Any:
@@ -67,7 +84,10 @@ class CurvesView(View):
     def _logarithmic(self, title: str, unit: str, *names: str) -> Any:
         """A panel with a range of its own: what Bokeh finds for no values yet is none."""
         self._heights.append((names, Range1d(0.1, 1.0)))
-        return self._panel(title, unit, y_axis_type="log", y_range=self._heights[-1][1])
+        fig = self._panel(title, unit, y_axis_type="log", y_range=self._heights[-1][1])
+        fig.yaxis.ticker = CustomJSTicker(major_code=DECADES)
+        fig.yaxis.formatter = CustomJSTickFormatter(code=SHORT)
+        return fig
 
     def _fit(self, table: Mapping[str, np.ndarray]) -> None:
         """Whole ranges of what is drawn and of the bands, a little wider."""

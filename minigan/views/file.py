@@ -15,14 +15,14 @@ from bokeh.embed import json_item
 from bokeh.layouts import column
 from bokeh.resources import Resources
 
-from minigan.views.look import Columns, Look
+from minigan.views.look import CLIPPED, Columns, Look
 
 Spec = int | dict[str, Any]  # of a column: the number of an array, or {"list": numbers} or {"plain": values}
 
 
 def script() -> str:
     """The JavaScript with which a page draws, without a request to anywhere."""
-    return "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)
+    return "\n".join([*Resources(mode="inline", components=["bokeh"]).js_raw, CLIPPED])
 
 
 def document(layout: Any) -> dict[str, Any]:

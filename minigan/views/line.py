@@ -7,7 +7,7 @@ from bokeh.layouts import column
 from bokeh.models import Arrow, Range1d, VeeHead
 
 from minigan.views.frame import Frame, LineFrame, Scene
-from minigan.views.look import LIVE, Columns, Look, View, legend, level, padded, panel, shortened
+from minigan.views.look import LIVE, Columns, Look, View, legend, level, padded, panel
 
 RUG, ARROW = -0.05, -0.11  # where samples and arrows lie, in heights of the panel
 TOP = 1.55  # heights of the target that are shown
@@ -39,7 +39,7 @@ class LineView(View):
 
     def _densities(self, scene: Scene, line: LineFrame, height: int) -> Any:
         look, top = self.look, self._top
-        fig = panel(look, f"Target and generated: {shortened(scene.target, 56)}", scene.names[0], "density",
+        fig = panel(look, "Target and generated", scene.names[0], "density",
                     x_range=self._x, y_range=Range1d(-0.16 * top, top), height=height)  # fmt: skip
         still, curves, rug, arrows = (
             self.source("target", "x", "p"),
@@ -64,7 +64,7 @@ class LineView(View):
         items = [("target p", [p, edge]), ("generated q", [q]), ("q of the average", [average])]
         items += [("samples", [values])] if line.samples is not None else []
         items += [("pull of G's loss", [pull])] if line.arrows is not None else []
-        legend(look, fig, items)
+        legend(look, fig, items, columns=None)
         fig.yaxis.bounds = (0, top)
         return fig
 
@@ -89,7 +89,7 @@ class LineView(View):
     def _map(self, scene: Scene, z: np.ndarray, height: int) -> Any:
         look = self.look
         low, high = padded(float(z[0]), float(z[-1]))
-        fig = panel(look, "The generator: z at the height, G(z) along the axis", scene.names[0], "z",
+        fig = panel(look, "The generator: z upwards, G(z) along", scene.names[0], "z",
                     x_range=self._x, y_range=Range1d(low, high), height=height)  # fmt: skip
         fig.line("x", "z", source=self.source("map", "z", "x"), color=look.generated, width=2, level=LIVE)
         return fig

@@ -5,13 +5,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, CustomJS, GlyphRenderer, Legend, LegendItem
+from bokeh.layouts import row
+from bokeh.models import ColumnDataSource, CustomJS, GlyphRenderer, InlineStyleSheet, Legend, LegendItem
 from bokeh.plotting import figure
 
 from minigan.views.frame import Frame
 
 Columns = dict[str, dict[str, Any]]  # {source: {column: values}}
 LIVE = "overlay"
+# Bokeh clips what lies on other levels to the frame, and of this one annotations alone.
+CLIPPED = (
+    "Object.defineProperty(Bokeh.Models.get('GlyphRenderer').prototype.default_view.prototype, 'needs_clip', "
+    "{get: () => true});"
+)
+WRAPPED = (
+    ":host { max-width: 100%; }"
+    "div.bk-grid { display: flex; flex-wrap: wrap; justify-content: flex-end; width: auto; height: auto; }"
+)
+MEAGRE = 240  # pixels, the least width of a figure
 HIDE = "setTimeout(() => copies.forEach((copy, k) => { moving[k].visible = copy.visible; }))"
 FONT = "DejaVu Sans, Helvetica, Arial, sans-serif"
 
@@ -106,12 +117,15 @@ def panel(look: Look, title: str, x: str, y: str, **options: Any) -> Any:
 
 
 def legend(
-    look: Look, fig: Any, items: Sequence[tuple[str, Sequence[Any]]], columns: int | str = "auto"
+    look: Look, fig: Any, items: Sequence[tuple[str, Sequence[Any]]], columns: int | str | None = "auto"
 ) -> None:
     """A legend outside of the panel, so that it hides no data.
 
     It shows copies of glyphs that move, which have one row that lies nowhere: Bokeh makes a legend anew with
     each change of anything that its items lead to. A click hides the glyph with its copy.
+
+    columns  None for as many as there is room for: of a figure that has none beside it, since Bokeh gives all
+             figures of a row the room of the highest legend, and then lays the others on their titles
     """
     moving: list[GlyphRenderer] = []
     copies: list[GlyphRenderer] = []
@@ -129,11 +143,27 @@ def legend(
         items=[LegendItem(label=label, renderers=list(map(still, glyphs))) for label, glyphs in items],
         orientation="horizontal", label_text_color=look.ink, label_text_font=FONT,
         label_text_font_size="11px", background_fill_alpha=0.0, border_line_alpha=0.0, padding=0, margin=2,
-        spacing=12, glyph_width=18, glyph_height=12, label_standoff=4, click_policy="hide", ncols=columns,
+        spacing=12, glyph_width=18, glyph_height=12, label_standoff=4, click_policy="hide",
+        ncols=columns or "auto", stylesheets=[] if columns else [InlineStyleSheet(css=WRAPPED)],
     )  # fmt: skip
     # From the legend and not from the copies, which would lead to what moves.
     made.js_on_event("legend_item_click", CustomJS(args={"moving": moving, "copies": copies}, code=HIDE))
     fig.add_layout(made, "above")
+
+
+def beside(*parts: Any, shares: Sequence[float] = (), least: int = 400) -> Any:
+    """A row of parts that share its width, none wider than its share; under each other where that is narrow.
+
+    shares  of the width, equal ones if not given
+    least   pixels that a part of a share of 1 asks for before it goes under the one before it
+    """
+    for part, share in zip(parts, shares or [1.0] * len(parts), strict=True):
+        # Without a least width of its own, a part would be as wide as its longest text.
+        asks = round(share * least)
+        flex = {"flex": f"{share} 1 {asks}px", "min-width": f"min(100%, {min(MEAGRE, asks)}px)"}
+        part.styles = {**part.styles, **flex}
+    styles = {"flex-wrap": "wrap", "max-width": "100%"}
+    return row(list(parts), sizing_mode="stretch_width", spacing=6, styles=styles)
 
 
 def level(look: Look, fig: Any, value: float) -> Any:

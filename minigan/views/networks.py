@@ -3,16 +3,28 @@
 from typing import Any
 
 import numpy as np
-from bokeh.layouts import column, row
-from bokeh.models import LinearColorMapper, Range1d
+from bokeh.layouts import column
+from bokeh.models import BasicTicker, CustomJSTicker, LinearColorMapper, Range1d
 
 from minigan.views.frame import Frame, Layer
-from minigan.views.look import FIELD, Columns, Look, View, panel
+from minigan.views.look import FIELD, Columns, Look, View, beside, panel
 
 BINS = 31
 QUANTITIES = ("weights", "activations", "gradient")
 PLAYERS = ("G", "D")
 UNITS = 64  # of a layer that are drawn
+# Two round numbers, as far from each other as there is room: a figure of a hundred pixels has none for more.
+TWO = """
+const {start, end} = cb_data;
+if (!(end > start)) return [start];
+for (let power = Math.ceil(Math.log10(end - start)); ; power--) {
+  for (const part of [5, 2, 1]) {
+    const step = Number(`${part}e${power}`), first = Math.ceil(start / step), last = Math.floor(end / step);
+    if (last > first) return [first, last].map((one) => Number((one * step).toPrecision(12)));
+  }
+}
+"""
+SHARES = (1.2, 0.8)  # of the width: histograms, and what is chosen
 
 
 class NetworksView(View):
@@ -30,16 +42,15 @@ class NetworksView(View):
             )
         self.names = {player: [layer.name for layer in first.layers[player]] for player in PLAYERS}
         self.chosen, self.quantity = f"G {self.names['G'][0]}", "weights"
-        ridges = row(
-            [
+        self.left = beside(
+            *(
                 column([self._ridges(player, quantity) for player in PLAYERS], sizing_mode="stretch_width")
                 for quantity in QUANTITIES
-            ],
-            sizing_mode="stretch_width", spacing=4,
-        )  # fmt: skip
-        self.left = ridges
+            ),
+            least=150,
+        )
         self.right = column([self._matrix(), self._units()], sizing_mode="stretch_width")
-        self.layout = row([self.left, self.right], sizing_mode="stretch_width", spacing=6)
+        self.layout = beside(self.left, self.right, shares=SHARES)
         self.show(first)
 
     def _shown(self, player: str, quantity: str) -> list[str]:
@@ -66,7 +77,7 @@ class NetworksView(View):
             k + 0.02: (f"layer {name.split('.')[0]}" if quantity == "activations" else name)
             for k, name in enumerate(reversed(shown))
         }
-        fig.xaxis.ticker.desired_num_ticks, fig.xaxis.ticker.num_minor_ticks = 3, 0
+        fig.xaxis.ticker = CustomJSTicker(major_code=TWO)
         fig.ygrid.visible = False
         return fig
 
@@ -83,6 +94,8 @@ class NetworksView(View):
         source = self.source("matrix", "image", "x", "y", "dw", "dh")
         fig.image("image", "x", "y", "dw", "dh", source=source, color_mapper=self.mapper)
         fig.grid.visible = False
+        for axis in (fig.xaxis, fig.yaxis):  # units and inputs are counted
+            axis.ticker = BasicTicker(min_interval=1, num_minor_ticks=0)
         self.matrix = fig
         return fig
 
@@ -123,7 +136,7 @@ class NetworksView(View):
         colours = _spread(kept.shape[1])
         return {
             "matrix": {
-                "image": [np.asarray(values[::-1], "float32")],
+                "image": [np.asarray(values, "float32")],
                 "x": [0], "y": [0], "dw": [values.shape[1]], "dh": [values.shape[0]],
             },
             "units": {"xs": [at] * kept.shape[1], "ys": list(kept.T), "colour": colours},

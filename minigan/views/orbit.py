@@ -4,14 +4,13 @@ import math
 from typing import Any
 
 import numpy as np
-from bokeh.layouts import row
 from bokeh.models import Arrow, Range1d, VeeHead
 
 from minigan.gan.theory.dirac import dirac
 from minigan.gan.theory.dynamics import SmallGame, portrait
 from minigan.training.config import Config
 from minigan.views.frame import Frame
-from minigan.views.look import Columns, Look, View, legend, panel
+from minigan.views.look import Columns, Look, View, beside, legend, panel
 
 SIDE, CIRCLE = 17, 121
 KNOWN = {"r1": "r1", "r2": "r2", "wgan_gp": "gp"}  # penalties that theory has words for
@@ -41,7 +40,7 @@ class OrbitView(View):
         self.config, self.goal, self._reach = config, goal, reach
         square: dict[str, Any] = {"height": height, "tools": "pan,wheel_zoom,reset,save"}
         self._x, self._y = Range1d(-reach, reach), Range1d(goal - reach, goal + reach)
-        fig = panel(look, "Where both players want to go, and the way of this game", "ψ: the slope of D",
+        fig = panel(look, "Where both want to go, and the way", "ψ: the slope of D",
                     "θ: the point of G", x_range=self._x, y_range=self._y, **square)  # fmt: skip
         field = self.source("field", "x0", "y0", "x1", "y1")
         arrows = fig.segment("x0", "y0", "x1", "y1", source=field, color=look.chance, width=1)
@@ -64,7 +63,7 @@ class OrbitView(View):
         now = plane.scatter("x", "y", source=self.source("now", "x", "y"), size=9, color=look.generated)
         legend(look, plane, [("|μ| = 1", [circle]), ("at rest", [at_rest]), ("here", [now])])
         self.plane = plane
-        self.layout = row([fig, plane], sizing_mode="stretch_width", spacing=6)
+        self.layout = beside(fig, plane)
         self.sentence = ""
         self._of: Any = None
 

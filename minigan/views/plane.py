@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
-from bokeh.layouts import row
 from bokeh.models import Arrow, LinearColorMapper, Range1d, VeeHead
 
 from minigan.views.frame import Frame, PlaneFrame, Scene
-from minigan.views.look import FIELD, LIVE, Columns, Look, View, legend, panel, shortened
+from minigan.views.look import FIELD, LIVE, Columns, Look, View, beside, legend, panel, shortened
 
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)  # of D, at which contours lie
 FINE = 3  # points drawn for each at which D was read
@@ -29,7 +28,7 @@ class PlaneView(View):
             "tools": "pan,wheel_zoom,box_zoom,reset,save",
         }  # fmt: skip
         left, right = self._now(scene, plane), self._best(scene, plane)
-        self.layout = row([left, right], sizing_mode="stretch_width", spacing=6)
+        self.layout = beside(left, right, least=280)
         self.show(first)
 
     def _field(self, fig: Any, name: str) -> Any:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from bokeh.layouts import row
 from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Whisker
 
-from minigan.views.look import Look, panel, shortened
+from minigan.views.look import Look, beside, panel, shortened
 
 MOST = 40  # settings that are shown
 
@@ -31,9 +30,7 @@ class SweepView:
         self._look, self._settings = look, settings[:MOST]
         self._labels = self._unique()
         height = 130 + 30 * max(len(self._settings), 2)
-        self.layout = row(
-            [self._shares(success, height), self._distances(height)], sizing_mode="stretch_width"
-        )
+        self.layout = beside(self._shares(success, height), self._distances(height))
 
     def _unique(self) -> list[str]:
         labels = [shortened(setting.label, 44) for setting in self._settings]

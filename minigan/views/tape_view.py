@@ -15,6 +15,8 @@ WIDTH = 0.8  # of a box, in layers
 SIGNS = {
     "add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "negative": "−·", "leaky_relu": "leaky",
     "absolute": "|·|", "square": "·²", "sum": "Σ", "mT": "·ᵀ", "matmul": "@", "broadcast_to": "spread",
+    "softplus": "soft+", "sigmoid": "σ",
+    "maximum": "max", "minimum": "min", "reshape": "shape", "getitem": "[·]",
 }  # fmt: skip
 
 
@@ -34,9 +36,7 @@ class TapeView(View):
         self._y = -np.array([at[k][1] for k in range(len(tape.nodes))], float)
         rows = Range1d(float(self._y.min()) - 0.8, float(self._y.max()) + 0.8)
         layers = Range1d(-0.6, float(self._x.max()) + 0.6)
-        title = (
-            f"The loss of {tape.player} in round {tape.step + 1}: forward to the right, backward to the left"
-        )
+        title = f"The loss of {tape.player} in round {tape.step + 1}, forward →"
         fig = panel(look, title, "", "", height=height, x_range=layers, y_range=rows,
                     tools="pan,wheel_zoom,box_zoom,tap,reset,save")  # fmt: skip
         fig.axis.visible = fig.grid.visible = False
@@ -45,15 +45,15 @@ class TapeView(View):
         self.boxes = self.source("boxes", "x", "y", "fill", "line", "width", "label", "ink")
         outline = {"line_color": "line", "line_width": "width", "border_radius": 4}
         self.glyphs = fig.rect("x", "y", WIDTH, 0.62, source=self.boxes, fill_color="fill", **outline)
-        for kind in ("selection_glyph", "nonselection_glyph"):
-            setattr(self.glyphs, kind, self.glyphs.glyph.clone())
         style = {
             "text_align": "center",
             "text_baseline": "middle",
             "text_font_size": "10px" if len(tape.nodes) < 90 else "8px",
             "text_color": "ink",
         }
-        fig.text("x", "y", "label", source=self.boxes, text_font=value(FONT), **style)
+        labels = fig.text("x", "y", "label", source=self.boxes, text_font=value(FONT), **style)
+        for drawn in (self.glyphs, labels):  # what is chosen says its line: nothing else fades
+            drawn.selection_glyph, drawn.nonselection_glyph = drawn.glyph.clone(), drawn.glyph.clone()
         self.layout = fig
         self.redraw()
 

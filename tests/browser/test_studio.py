@@ -1,4 +1,4 @@
-"""The studio's page in a real browser: each control once, every tab in both looks, and what it asks for."""
+"""The studio's page in a real browser: each control once, and what it asks for."""
 
 import numpy as np
 import pytest
@@ -6,75 +6,9 @@ import pytest
 import minigan as mg
 from minigan.studio.course import wait_for
 from minigan.views.reader import Reader
+from tests.browser.hand import BUTTON, MODEL, Hand
 
 SMALL = {"batch": 32, "steps": 3000, "eval_samples": 500}
-MODEL = "Bokeh.documents[0].get_model_by_name"
-BUTTON = """((...arguments_) => {
-  const model = Bokeh.documents[0].get_model_by_name(arguments_[0]);
-  const within = (views) => {
-    for (const view of views) {
-      const found = view.model === model ? view : within([...(view.child_views || [])]);
-      if (found) return found;
-    }
-    return null;
-  };
-  const view = within([...Bokeh.index.roots]);
-  return view ? view.shadow_el.querySelector('button') : null })(...arguments)"""
-NAMES = ("Distributions", "Curves", "Networks", "Tape", "Program", "Two numbers", "Settings", "Target")
-TABS = {name: k for k, name in enumerate(NAMES)}
-
-
-class Hand:
-    """Who uses a page in the browser."""
-
-    def __init__(self, browser, page, look="light"):
-        self.browser, self.course = browser, page._opened.course
-        browser.offline(False)
-        browser.errors()
-        browser.requests()
-        browser.driver.set_window_size(1440, 900)
-        browser.driver.get(f"{page.url}?look={look}")
-        browser.until(
-            "window.Bokeh !== undefined && Bokeh.documents.length > 0 && Bokeh.documents[0].is_idle"
-        )
-        browser.until(f"Number({MODEL}('heard').value) > 0")  # it has answered: who it is told to is there
-
-    def press(self, name):
-        self.browser.run(f"({BUTTON}.click(), 1)", name)  # a label that changes makes another button
-
-    def set(self, name, key, value):
-        self.browser.run(f"({MODEL}(arguments[0])[arguments[1]] = arguments[2], 1)", name, key, value)
-
-    def read(self, name, key):
-        return self.browser.run(f"{MODEL}(arguments[0])[arguments[1]]", name, key)
-
-    def column(self, source, name):
-        script = (
-            "Array.from([...Bokeh.documents[0]._all_models.values()].find((m) => m.name === arguments[0])"
-        )
-        return self.browser.run(f"{script}.data[arguments[1]])", source, name)
-
-    def picture(self):
-        """The generated density as the browser has it, once it is that of the newest step."""
-
-        def there():
-            return np.allclose(self.column("densities", "q"), newest.line.q, rtol=1e-5, atol=1e-9)
-
-        newest = Reader(self.course.config, self.course.data).frame(self.course.latest)
-
-        assert wait_for(there)
-        return self.column("densities", "q")
-
-    def step(self, number):
-        self.browser.until(f"document.getElementById('step').innerText.startsWith('step {number} ')")
-
-    def open(self, title):
-        self.set("tabs", "active", TABS[title])
-
-    def done(self, number=1):
-        """What waits until so many commands more were obeyed."""
-        before = self.course.obeyed
-        return lambda: wait_for(lambda: self.course.obeyed >= before + number)
 
 
 @pytest.fixture
@@ -175,18 +109,21 @@ def test_what_is_learnt_is_drawn_set_and_uploaded(hand, browser, tmp_path):
     assert browser.errors() == []
 
 
-@pytest.mark.parametrize("preset", ["ring8", "wgan-gp", "dirac-gan"])
-def test_every_tab_is_drawn_in_both_looks_without_a_complaint(browser, preset):
-    with mg.studio(preset=preset, eval_samples=500) as page:
-        for look, size in (("light", (1440, 900)), ("dark", (1024, 768))):
-            hand = Hand(browser, page, look)
-            browser.driver.set_window_size(*size)
-            hand.set("count", "value", 20)
-            hand.press("rounds")
-            for title in TABS:
-                hand.open(title)
-                heard = int(hand.read("heard", "value"))
-                browser.until(f"{MODEL}('tabs').active === {TABS[title]}")
-                assert wait_for(lambda heard=heard, hand=hand: int(hand.read("heard", "value")) > heard)
-            assert browser.errors() == []
+def test_the_class_that_is_chosen_is_shown(browser):
+    with mg.studio(preset="two-classes", batch=32, steps=3000, eval_samples=500) as page:
+        hand = Hand(browser, page)
+        hand.drawn("Distributions")
+        assert len(hand.read("class", "options")) == 2
+        hand.set("class", "value", "1")
+        browser.until("document.getElementById('about').innerText.includes('class 1 of')")
+        hand.drawn("Distributions")
+        second = Reader(hand.course.config, hand.course.data)
+        second.choose(1)
+        p = second.frame(hand.course.latest).line.p
+        assert np.allclose(hand.column("target", "p"), p, rtol=1e-5)
+        hand.press("round")
+        hand.step(1)
+        hand.drawn("Distributions")
+        assert hand.read("class", "value") == "1", "a new frame leaves the choice as it is"
+        assert browser.errors() == []
         browser.driver.get("about:blank")
