@@ -222,6 +222,8 @@ def pieces_table(record):
     lines = []
     for piece in PIECES:
         rows = [found.get(f"{target}: {piece}") for target in PIECE_TARGETS]
+        if not any(rows):  # not measured yet
+            continue
         cells = ("" if r is None else f"{r['error_median']:.4f} ({r['error_worst']:.4f})" for r in rows)
         lines.append((piece if piece == "the method" else f"… with {piece}", *cells))
     return table(("", *PIECE_TARGETS), lines)

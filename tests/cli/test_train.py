@@ -262,7 +262,7 @@ def test_print_config_shows_every_setting_and_who_set_it(minigan_, place, monkey
         and lines["r1"] == "0.1    # --set"
         and "#" not in lines["objective"]
     )
-    assert lines["average.start"] == "0.85    # method shaped" and lines["method"] == '"shaped"    # preset peaked'
+    assert lines["r2"] == "0.01    # method shaped" and lines["method"] == '"shaped"    # preset peaked'
     assert list(place.iterdir()) == []
     _, out, _ = minigan_("train", "peaked", "--print-config", "--json")
     result = one_object(out)
