@@ -27,6 +27,9 @@ class PlaneView(View):
             "height": None, "max_height": height, "max_width": height,
             "tools": "pan,wheel_zoom,box_zoom,reset,save",
         }  # fmt: skip
+        shown = 1 + sum(one is not None for one in (plane.arrows, plane.lines, scene.modes))
+        # Of both legends: Bokeh lays the lower one of two in a row on its title.
+        self._rows = 2 if plane.best is not None and shown > 1 else 1
         left, right = self._now(scene, plane), self._best(scene, plane)
         self.layout = beside(left, right, least=280)
         self.show(first)
@@ -67,7 +70,7 @@ class PlaneView(View):
             rings = fig.scatter("x", "y", source=modes, marker="circle", size=15, fill_alpha=0,
                                 line_color="colour", line_width=1.6, level=LIVE)  # fmt: skip
             items.append(("modes (green: captured)", [rings]))
-        legend(look, fig, items, columns=2)
+        legend(look, fig, items, columns=-(-len(items) // self._rows))
         return fig
 
     def _best(self, scene: Scene, plane: PlaneFrame) -> Any:
@@ -80,7 +83,7 @@ class PlaneView(View):
         dots = fig.scatter(*real.T[:2], color=look.target, size=4, alpha=0.8, level=LIVE, **rim)
         items = [(f"rows of {shortened(scene.target, 30)}", [dots])]
         items += [("D* at ½ and beyond", [contours])] if plane.best is not None else []
-        legend(look, fig, items, columns=1)
+        legend(look, fig, items, columns=-(-len(items) // self._rows))
         return fig
 
     def columns(self, frame: Frame) -> Columns:
