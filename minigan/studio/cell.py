@@ -57,7 +57,7 @@ class StudioCell:
             return f"<p>{escape(repr(self))}</p>"
         return (
             f'<iframe src="{escape(self.url)}" width="100%" height="{self.height}" '
-            'style="border:0" title="minigan studio"></iframe>'
+            'style="border:0" allow="clipboard-write" title="minigan studio"></iframe>'
         )
 
 

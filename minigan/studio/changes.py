@@ -13,7 +13,7 @@ from minigan.front.configuration import Request, settled
 from minigan.front.keeping import with_data_in, write_data
 from minigan.gan.penalties import PENALTIES
 from minigan.storage.directory import RunDirectory, unique_path
-from minigan.training.config import Config, fields, flatten, replace, to_json
+from minigan.training.config import fields, flatten, replace, to_json
 from minigan.training.data import Data, vetted
 from minigan.training.experiment import Experiment
 from minigan.training.settings import resolve_with_sources
@@ -32,6 +32,7 @@ AT_ONCE = frozenset({
 })  # fmt: skip
 PLACES = ("data", "columns", "header")  # where data are
 LABEL = ("label", "conditioning")
+SAVE_FIRST = "# no file has these data: press 'save as run', and put its directory for RUN\n"
 
 
 class Changed(NamedTuple):
@@ -156,27 +157,42 @@ def saved(request: Request, experiment: Experiment, root: str, name: str, change
         return run.path
 
 
-def as_command(config: Config, origins: Mapping[str, str], name: str = "train") -> str:
-    """The command line that begins this game.    Raises:  nothing"""
+def as_command(request: Request) -> str:
+    """The command line that begins this game; of data that no file has, after what makes one."""
     import shlex
 
-    words = ["minigan", name]
-    flat = flatten(config)
-    preset = next((o.removeprefix("preset ") for o in origins.values() if o.startswith("preset ")), None)
-    words += [preset] if preset else []
-    for key, value in flat.items():
-        if not origins[key].startswith(("default", "method ", "preset ")) and value is not None:
-            words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+    if unwritten(request):
+        return f"{SAVE_FIRST}minigan train RUN/config.json"
+    words = ["minigan", "train", *_preset(request)]
+    for key, value in _own(request).items():
+        words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
     return shlex.join(words)
 
 
-def as_python(config: Config, origins: Mapping[str, str]) -> str:
-    """The call of ``fit`` that begins this game."""
-    given = []
-    preset = next((o.removeprefix("preset ") for o in origins.values() if o.startswith("preset ")), None)
-    given += [f"preset={preset!r}"] if preset else []
-    for key, value in flatten(config).items():
-        if not origins[key].startswith(("default", "method ", "preset ")) and value is not None:
-            shown = list(value) if isinstance(value, tuple) else value
-            given.append(f"{key.replace('.', '__')}={shown!r}")
-    return "import minigan as mg\n\nrun = mg.fit(" + ", ".join(given) + ")"
+def as_python(request: Request) -> str:
+    """The call of ``fit`` that begins this game; of data that no file has, after what makes one."""
+    given = [f"preset={name!r}" for name in _preset(request)]
+    for key, value in _own(request).items():
+        shown = list(value) if isinstance(value, tuple) else value
+        given.append(f"{key.replace('.', '__')}={shown!r}")
+    if unwritten(request):
+        return f'{SAVE_FIRST}import minigan as mg\n\nrun = mg.fit("RUN/config.json")'
+    return f"import minigan as mg\n\nrun = mg.fit({', '.join(given)})"
+
+
+def unwritten(request: Request) -> bool:
+    """Whether no file has the data that are learnt: drawn, uploaded, or of a script."""
+    return request.ours and request.data is not None
+
+
+def _preset(request: Request) -> list[str]:
+    """The name of the preset that it began with, if it did."""
+    origins = request.origins.values()
+    return [o.removeprefix("preset ") for o in origins if o.startswith("preset ")][:1]
+
+
+def _own(request: Request) -> dict[str, Any]:
+    """What is neither a default nor of a preset."""
+    others = ("default", "method ", "preset ")
+    own = flatten(request.config).items()
+    return {k: v for k, v in own if v is not None and not request.origins[k].startswith(others)}

@@ -279,7 +279,7 @@ class LivePage:
     def _say(self, now: float, force: bool = False) -> None:
         """The texts: step, speed, message, commands; and the slider."""
         status, latest = self.course.status, self.course.latest
-        config, origins = self.course.config, self.course.request.origins
+        config = self.course.config
         changed = (status.playing, status.message, status.run, status.changes) != (
             self._status.playing, self._status.message, self._status.run, self._status.changes,
         )  # fmt: skip
@@ -299,8 +299,8 @@ class LivePage:
                 f"<b>minigan studio</b> · {safe(self._scene.target[:80])} · {safe(config.objective)} · "
                 f"seed {config.seed}{by_hand}"
             )
-            _set(self.command, "text", safe(as_command(config, origins)))
-            _set(self.python, "text", safe(as_python(config, origins)))
+            _set(self.command, "text", safe(as_command(self.course.request)))
+            _set(self.python, "text", safe(as_python(self.course.request)))
 
     def _tell(self, text: str, refused: bool = False) -> None:
         colour = self.look.bad if refused else self.look.ink

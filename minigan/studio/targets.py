@@ -58,7 +58,7 @@ class Targets(Panel):
         tools = {"tools": "reset,save", "height": 360}
         self.density = ColumnDataSource({"x": BUMP[:, 0], "h": BUMP[:, 1]}, name="drawn_density")
         fig = panel(look, "A density, by its corners",
-                    "x", "height", x_range=Range1d(-4, 4), y_range=Range1d(0, 1.1), **tools)  # fmt: skip
+                    "x", "height", x_range=Range1d(-4, 4), y_range=Range1d(-0.04, 1.1), **tools)  # fmt: skip
         self.outline = ColumnDataSource({"x": BUMP[:, 0], "h": BUMP[:, 1]})
         fig.varea("x", 0, "h", source=self.outline, color=look.target, alpha=0.3)
         corners = fig.scatter("x", "h", source=self.density, size=11, color=look.target)

@@ -74,13 +74,25 @@ class Widgets:
         return made
 
     def copying(self, label: str, name: str, text: Any) -> Button:
-        """A button that copies the text of a hidden Div."""
+        """A button that copies the text of a hidden Div, also within a page that forbids the newer way."""
         made = self.button(label, name)
         code = """
-            const area = document.createElement('textarea');
             const plain = new DOMParser().parseFromString(text.text, 'text/html').body.textContent;
-            if (navigator.clipboard) { navigator.clipboard.writeText(plain).catch(() => {}); }
-            cb_obj.origin.label = 'copied'; setTimeout(() => { cb_obj.origin.label = label; }, 1200);
+            const say = (done) => {
+              cb_obj.origin.label = done ? 'copied' : 'not allowed';
+              setTimeout(() => { cb_obj.origin.label = label; }, 1200);
+            };
+            const older = () => {
+              const area = document.createElement('textarea');
+              area.value = plain;
+              document.body.append(area);
+              area.select();
+              say(document.execCommand('copy'));
+              area.remove();
+            };
+            if (navigator.clipboard) {
+              navigator.clipboard.writeText(plain).then(() => say(true), older);
+            } else { older(); }
         """
         made.js_on_click(CustomJS(args={"text": text, "label": label}, code=code))
         return made

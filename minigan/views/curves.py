@@ -10,7 +10,7 @@ from bokeh.layouts import column
 from bokeh.models import BoxAnnotation, CustomJSTicker, CustomJSTickFormatter, DataRange1d, Range1d
 
 from minigan.views.frame import Frame, Scene
-from minigan.views.look import Columns, Look, View, beside, legend, level, panel
+from minigan.views.look import SHORT, Columns, Look, View, beside, legend, level, panel
 
 COLUMNS = (
     "step", "d_loss", "g_loss", "value_fn", "value_optimal", "ks", "w1", "js", "grad_norm_d", "grad_norm_g",
@@ -21,7 +21,7 @@ PANELS = ("losses", "value", "ks", "distances", "gradients", "motion")
 DECADES = """
 const {start, end} = cb_data, low = Math.floor(Math.log10(start)), high = Math.ceil(Math.log10(end));
 const wide = Math.log10(end / start), every = Math.max(1, Math.ceil(wide / 5));
-const parts = wide > 1.7 ? [1] : wide > 0.5 ? [1, 2, 5] : [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9];
+const parts = wide > 2.2 ? [1] : wide > 0.5 ? [1, 2, 5] : [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9];
 const marks = [];
 for (let power = low; power <= high; power++) {
   for (const part of parts) {
@@ -30,9 +30,6 @@ for (let power = low; power <= high; power++) {
   }
 }
 return marks;
-"""
-SHORT = """
-return tick >= 0.001 && tick < 10000 ? String(tick) : tick.toExponential().replace('-', '−');
 """
 Rows = Sequence[Mapping[str, Any]]
 

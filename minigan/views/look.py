@@ -24,6 +24,11 @@ WRAPPED = (
 )
 MEAGRE = 240  # pixels, the least width of a figure
 HIDE = "setTimeout(() => copies.forEach((copy, k) => { moving[k].visible = copy.visible; }))"
+# A mark of an axis: Bokeh's own writes 2.000e-4, and e of a nought that stands beside it.
+SHORT = """
+const size = Math.abs(tick), plain = size === 0 || size >= 0.001 && size < 10000;
+return (plain ? String(tick) : tick.toExponential()).replaceAll('-', '−').replace('+', '');
+"""
 FONT = "DejaVu Sans, Helvetica, Arial, sans-serif"
 
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 from bokeh.layouts import column
-from bokeh.models import BasicTicker, CustomJSTicker, LinearColorMapper, Range1d
+from bokeh.models import BasicTicker, CustomJSTicker, CustomJSTickFormatter, LinearColorMapper, Range1d
 
 from minigan.views.frame import Frame, Layer
-from minigan.views.look import FIELD, Columns, Look, View, beside, panel
+from minigan.views.look import FIELD, SHORT, Columns, Look, View, beside, panel
 
 BINS = 31
 QUANTITIES = ("weights", "activations", "gradient")
@@ -78,6 +78,7 @@ class NetworksView(View):
             for k, name in enumerate(reversed(shown))
         }
         fig.xaxis.ticker = CustomJSTicker(major_code=TWO)
+        fig.xaxis.formatter = CustomJSTickFormatter(code=SHORT)
         fig.ygrid.visible = False
         return fig
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minigan.front.configuration import request_of
-from minigan.studio.changes import as_command, as_python, draws_of
+from minigan.studio.changes import as_command, as_python, changed, draws_of
 from minigan.studio.commands import CommandError, command_from
 from minigan.studio.course import Course, wait_for
 from minigan.studio.mirror import Mirror, Teller
@@ -272,10 +272,11 @@ def test_a_game_can_be_begun_again_elsewhere():
     from minigan.training.settings import resolve
 
     made = request_of(None, "wgan-gp", {"seed": 4, "target": "laplace(0, 1)"}, environ={})
-    words = shlex.split(as_command(made.config, made.origins))
+    words = shlex.split(as_command(made))
     assert words[:3] == ["minigan", "train", "wgan-gp"]
     sets = [word for word in words[3:] if word != "--set"]
     assert resolve("wgan-gp", environ={}, sets=sets) == made.config
-    assert "preset='wgan-gp'" in as_python(made.config, made.origins) and "seed=4" in as_python(
-        made.config, made.origins
-    )
+    assert "preset='wgan-gp'" in as_python(made) and "seed=4" in as_python(made)
+    drawn = changed(made, {}, np.eye(9, 2)).request  # no file has it
+    for text in (as_command(drawn), as_python(drawn)):
+        assert "save as run" in text and "RUN/config.json" in text and "table" not in text
