@@ -117,7 +117,9 @@ class CurvesView(View):
         fig = self._panel("D's loss without penalties", "V")
         now = fig.line("step", "value_fn", source=self._rows, color=look.d, width=1.8)
         best = fig.line("step", "value_optimal", source=self._rows, color=look.theory, dash=[5, 4], width=1.4)
-        items = [("this D", [now]), ("the best D", [best])]
+        items = [("this D", [now])]
+        if scene.features == 1 and scene.packing == 1:  # of others it is not known
+            items.append(("the best D", [best]))
         if scene.level is not None:
             text = f"p = q: {scene.level_text.split(' = ')[0]}"
             items.append((text, [level(look, fig, scene.level)]))
