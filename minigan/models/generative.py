@@ -68,7 +68,7 @@ class GaussianClassifier(Classifier):
         means = np.stack([rows.mean(axis=0) for rows in groups])
         centred = [rows - μ for rows, μ in zip(groups, means, strict=True)]
         together = np.concatenate(centred)
-        kept, relation = self._independent(X, together, means)
+        kept, relation = self._independent(X, together, means, counts.min())
         parts = [(together, groups, "that all classes share")]
         if self.covariance != "shared":
             names = (f"of class {label!r}" for label in classes.tolist())
@@ -89,10 +89,11 @@ class GaussianClassifier(Classifier):
         self.left_out_ = np.setdiff1d(np.arange(X.shape[1]), kept)
         return self
 
-    def _independent(self, X, centred, means):
+    def _independent(self, X, centred, means, fewest):
         """The features that say something, and how the others follow: left = kept @ A + offsets.
 
-        Left out is what is constant, or in all classes the same linear function of what is kept.
+        Left out is what is constant, or in all classes the same linear function of what is kept: what is
+        apart between them by more than chance, of ``fewest`` rows of a class, is another.
         """
         varies = np.ptp(X, axis=0) > 0
         within = np.flatnonzero(varies & (np.ptp(centred, axis=0) > 0))
@@ -108,7 +109,8 @@ class GaussianClassifier(Classifier):
         noise = (centred[:, others] - centred[:, basis] @ A).std(axis=0)
         size = np.abs(means[:, others]).max(axis=0) + (np.abs(means[:, basis]) @ np.abs(A)).max(axis=0)
         apart = np.ptp(means[:, others] - means[:, basis] @ A, axis=0)
-        left = (apart <= 10 * noise + ROUNDING * size) | ~varies[others]
+        chance = noise * math.sqrt(2 / fewest)  # sd of what parts two classes that are alike
+        left = (apart <= 5 * chance + ROUNDING * size) | ~varies[others]
         A = A[:, left]
         return np.setdiff1d(np.arange(len(varies)), others[left]), (A, X[0, others[left]] - X[0, basis] @ A)
 

@@ -258,6 +258,9 @@ def test_a_feature_that_says_nothing_is_left_out(covariance):
         assert model.log_odds(0, 1)[0][[1, 3]].tolist() == [0, 0]
         with pytest.raises(ValueError, match="that all classes share is singular: 90 rows do not span 3"):
             GaussianClassifier().fit(np.column_stack([Z, Z.sum(axis=1) + y]), y)  # it tells the classes
+        near = Z.sum(axis=1) + 1e-8 * (np.random.default_rng(0).normal(size=90) + 3 * y)
+        with pytest.raises(ValueError, match="that all classes share is singular: 90 rows do not span 3"):
+            GaussianClassifier().fit(np.column_stack([Z, near]), y)  # so does this, by 3 sd of its own
     made, _ = model.sample(7, np.random.default_rng(0))
     assert made[:, 1].tolist() == [0.1] * 7
     if covariance != "diagonal":
