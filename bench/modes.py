@@ -24,11 +24,11 @@ from minigan.training.metrics import LAST
 from minigan.training.settings import resolve
 
 GROUP = 4  # seeds trained together
-FIRST = 4000  # seed, of the seeds from which nothing was chosen
 RING = {"high_quality": (0.95, 0.993), "reverse_kl": 0.01}  # what a seed has to reach, beside all modes
 GRID = {"high_quality": (0.94, 0.993), "reverse_kl": 0.03}
 SEEDS = 100  # of each line
 LINES = {"ring8": RING, "ring8-saturating": RING, "ring8-plain": RING, "grid25": GRID}
+FIRST = dict.fromkeys(LINES, 4000) | {"grid25": 5000}  # seed, of the seeds from which nothing was chosen
 HEADER = (
     "", "seeds", "all modes, HQ and KL reached", "95 % interval",
     "all modes", "median HQ", "HQ: 5 % to 95 %", "median reverse KL", "worst", "s per seed",
@@ -119,7 +119,7 @@ def main(arguments=None):
     with ProcessPoolExecutor(options.jobs) as pool:
         for name in options.only or LINES:
             bar, seconds = LINES[name], 0.0
-            seeds = list(range(FIRST, FIRST + options.seeds))
+            seeds = list(range(FIRST[name], FIRST[name] + options.seeds))
             config = resolve(name, environ={}, sets=options.sets)
             of = len(parse(config.target).centres)
             tasks = [(name, tuple(options.sets), seeds[k : k + GROUP]) for k in range(0, len(seeds), GROUP)]

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from minigan.compiler.graph import UnplannableError
 from minigan.engine.tensor import CaptureError
 
-# What native code saves of a planned step, in s of a recorded call and of a multiplication in a product, as
-# measured for batches of 16 to 1024 and widths of 8 to 256; and what it has to save: about half of what
-# compiling takes, since that is done once on a machine.
-SAVED_BY_CALL, SAVED_BY_MULTIPLICATION, COMPILED = 2e-7, 1e-11, 0.5
+# What native code saves of a planned step, in s of a recorded call, of an element of another call's result
+# than a product's, and of a multiplication in a product, as measured for batches of 16 to 1024 and widths of
+# 8 to 256; and what it has to save, which is what compiling takes, once on a machine.
+SAVED_BY_CALL, SAVED_BY_ELEMENT, SAVED_BY_MULTIPLICATION, COMPILED = 2e-7, 1e-10, 1e-11, 1.0
 WIDE = 2**18  # elements of a factor whose products are BLAS's at least as soon
 SHARED = (
     2**25
@@ -152,8 +152,11 @@ def _pays(program: Any, repeats: int, threads: int) -> bool:
     lines = [i for i in program.instructions if not i.is_view]
     products = [i for i in lines if i.primitive.name == "matmul"]
     multiplications = sum(math.prod(i.output.shape[-2:]) * i.inputs[0].shape[-1] for i in products)
+    elements = sum(math.prod(i.output.shape[-2:]) for i in lines if i.primitive.name != "matmul")
     widest = max((math.prod(i.inputs[1].shape[-2:]) for i in products), default=0)
-    saved = len(lines) * SAVED_BY_CALL + multiplications * SAVED_BY_MULTIPLICATION
+    saved = (
+        len(lines) * SAVED_BY_CALL + elements * SAVED_BY_ELEMENT + multiplications * SAVED_BY_MULTIPLICATION
+    )
     if widest >= WIDE or repeats * saved < COMPILED:
         return False
     return threads == 1 or multiplications < SHARED or max(i.output.ndim for i in products) > 2

@@ -74,17 +74,17 @@ RING_CLASSES: dict[str, Any] = {
     "discriminator": {"widths": [64, 64]},
 }
 RING_CLASSES |= {"r1": 0.05, "r2": 0.05, "discriminator_steps": 2, "draws": "stratified"}
-GRID = {  # as the ring, with a layer more on both sides, a quicker G, and longer at the full rate
+GRID = {  # as the ring, with a layer more on both sides, and longer at the full rate
     "target": "grid(5, 2, 0.05)",
     **SHARP,
+    **_both(rate=0.004, beta2=0.99),
     "generator": {"widths": [64, 64, 64, 64], "activation": "tanh"},
-    "generator_optimizer": {"rate": 0.004, "beta2": 0.99},
     "discriminator": {"widths": [64, 64, 64]},
     "schedule": {"hold": 0.4},
     "average": {"start": 0.7},
     "steps": 14000,
 }
-GRID |= {"draws": "stratified", "r1": 0.006, "r2": 0.006, "eval_every": 500}
+GRID |= {"draws": "stratified", "r1": 0.004, "r2": 0.004, "eval_every": 500}
 UNIVARIATE = {  # Nowozin, Cseke, Tomioka 2016, section 3: a normal generator against a mixture
     "target": "0.33*normal(-1, 0.25) + 0.67*normal(2, 1.4142135623730951)",
     "generator": {"widths": []},

@@ -588,9 +588,10 @@ def test_auto_takes_native_code_where_it_saves_more_than_compiling(monkeypatch, 
         x, w = np.ones((*copies, 8, width)), np.ones((*copies, width, 2))
         return capture(lambda x, w: tanh(x @ w), x, w, repeats=repeats, **options).execution
 
-    enough = round(
-        1.01 * executions.COMPILED / (2 * executions.SAVED_BY_CALL + 32 * executions.SAVED_BY_MULTIPLICATION)
-    )
+    a_call, an_element, a_multiplication = (
+        executions.SAVED_BY_CALL, executions.SAVED_BY_ELEMENT, executions.SAVED_BY_MULTIPLICATION
+    )  # fmt: skip
+    enough = round(1.01 * executions.COMPILED / (2 * a_call + 16 * an_element + 32 * a_multiplication))
     assert [taken(n) for n in (0, 1, 0.95 * enough, enough)] == ["planned"] * 3 + ["native"]
     assert taken(enough, copies=(3,)) == "native" and taken(0.95 * enough, copies=(3,)) == "planned"
     assert taken(enough, passes=EXACT) == "planned" and taken(enough, execution="recorded") == "recorded"
