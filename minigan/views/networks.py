@@ -134,7 +134,7 @@ class NetworksView(View):
         index = int(name.split(".")[0])
         response, at = frame.responses[player].layers[index], frame.responses[player].at
         kept = response[:, :UNITS]
-        colours = _spread(kept.shape[1])
+        colours = _spread(kept.shape[1], self.look)
         return {
             "matrix": {
                 "image": [np.asarray(values, "float32")],
@@ -191,8 +191,9 @@ def _between(low: str, middle: str, high: str) -> list[str]:
     return made
 
 
-def _spread(count: int) -> list[str]:
-    """Colours of units, dark to light along one scale that every kind of colour vision tells apart."""
+def _spread(count: int, look: Look) -> list[str]:
+    """Colours of units along one scale: every kind of vision tells them apart, and the ground shows them."""
     from bokeh.palettes import Cividis256
 
-    return [Cividis256[int(30 + 200 * k / max(1, count - 1))] for k in range(count)]
+    first, last = (110, 250) if look.name == "dark" else (30, 210)
+    return [Cividis256[first + (last - first) * k // max(1, count - 1)] for k in range(count)]
