@@ -59,7 +59,7 @@ def test_modes_are_counted_over_seeds(bench, capsys, tmp_path):
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ring8 ")]
     assert len(lines) == 1 and " 0.0% " in lines[0]
     own, floor = json.loads((tmp_path / "results" / "modes-ring8.json").read_text())["results"]
-    assert own["seeds"] == 5 and [row[0] for row in own["rows"]] == [3000, 3001, 3002, 3003, 3004]
+    assert own["seeds"] == 5 and [row[0] for row in own["rows"]] == [4000, 4001, 4002, 4003, 4004]
     assert floor["all_modes"] == floor["seeds"] and 0.985 < floor["high_quality"][1] < 0.993
 
 
