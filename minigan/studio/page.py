@@ -121,7 +121,7 @@ class LivePage:
         turn.js_on_click(CustomJS(code=f"location.search = '?look={other}'"))
         self.play = w.button("▶ play", "play", self._play, main=True, width=84)
         self.count = w.count("", "count", 10, 1, 10**7, width=72, height=30, align="end")
-        self.speed = w.choice("", "speed", list(SPEEDS), "full", width=120, height=30, align="end")
+        self.speed = w.choice("", "speed", list(SPEEDS), "full", width=130, height=30, align="end")
         self.speed.on_change("value", self._sped)
         self.name = w.line("", "save_name", "studio", width=90, height=30, align="end")
         return w.bar(
