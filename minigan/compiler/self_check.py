@@ -3,7 +3,8 @@
 The step has just run twice as Python runs it; the code repeats the second of the two. What differs by more
 than rounding refuses it, unless rounding of that size can do so much: Adam divides by the root of a gradient
 that may be zero but for rounding. How much it can do is asked of the recorded step, whose every result is
-then disturbed at random (Parker 1997, Monte Carlo arithmetic).
+then disturbed at random (Parker 1997, Monte Carlo arithmetic), a sum by as much as its terms round. What is
+wrong from one start is looked at from others, since a fault shows from all of them.
 """
 
 from typing import Any
@@ -95,7 +96,7 @@ def _run(trace: Any, start: Any, rng: Any) -> None:
 
 
 def _near(content: Any, rng: Any) -> Any:
-    """Another start, of which what is possible of this one is."""
+    """Numbers a little smaller: another start, with the signs and zeros of this one."""
     return (content * rng.uniform(0.99, 1.0, content.shape)).astype(content.dtype)
 
 

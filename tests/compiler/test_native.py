@@ -270,6 +270,14 @@ def test_a_wrong_index_is_found(monkeypatch, right, good, bad):
     refused("is not the eager step's", right)
 
 
+def test_sums_whose_terms_cancel_are_not_taken_for_wrong():
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((8, 64)), rng.standard_normal((64, 4))
+    w -= np.linalg.pinv(x) @ (x @ w)  # so that x @ w is 0 but for rounding
+    x, w = x.astype("float32"), w.astype("float32")
+    assert capture(lambda x, w: x @ w, x, w, execution="native").execution == "native"
+
+
 def test_what_rounding_alone_can_do_is_no_fault():
     """Two equal means, taken in another order: the sign of their difference is that of a rounding."""
     rng = np.random.default_rng(0)
