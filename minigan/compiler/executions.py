@@ -18,9 +18,8 @@ from minigan.engine.tensor import CaptureError
 # 8 to 256; and what it has to save, which is what compiling takes, once on a machine.
 SAVED_BY_CALL, SAVED_BY_ELEMENT, SAVED_BY_MULTIPLICATION, COMPILED = 2e-7, 1e-10, 1e-11, 1.0
 WIDE = 2**18  # elements of a factor whose products are BLAS's at least as soon
-SHARED = (
-    2**25
-)  # multiplications of a step that the threads of a plan share with profit; native code has one a GAN
+# Multiplications of a step that the threads of a plan share with profit; native code has one thread a GAN.
+SHARED = 2**25
 
 
 class Execution(NamedTuple):
