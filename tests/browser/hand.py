@@ -106,8 +106,18 @@ class Hand:
         return wait_for(lambda: not self.course.status.playing, LONG)
 
     def faults(self):
-        """What lies beyond the window, on something else, or is cut."""
-        return self.browser.driver.execute_script(FAULTS)
+        """What lies beyond the window, on something else, or is cut, and stays so.
+
+        Bokeh gives texts their places in a later turn than the one that draws them, on a busy machine visibly.
+        """
+        found = []
+
+        def none():
+            found[:] = self.browser.driver.execute_script(FAULTS)
+            return not found
+
+        wait_for(none, 5.0)
+        return found
 
     def keep(self, path):
         """Keep what the window shows, and below it what can be scrolled to."""
