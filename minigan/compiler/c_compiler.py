@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -210,11 +211,12 @@ def folder() -> Path:
     return Path(root) / "minigan" / "native"
 
 
-def cache_folder() -> Path:
+def cache_folder(make: bool = True) -> Path:
     """The folder, made if it is not there.    Raises:  CompilerError – if it may not be trusted or used"""
     try:
         place = folder()
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if make:
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = place.lstat()
     except (OSError, RuntimeError) as error:
         raise CompilerError(f"the cache of native code cannot be made: {error}") from None
@@ -277,26 +279,46 @@ def _clean(place: Path) -> None:
 # ── compiling
 
 
+_adding: ContextVar[bool] = ContextVar("_adding", default=True)  # whether what is made is kept in the cache
+_own: dict[str, Any] = {}  # {key: the function that this process made, and no file has}
+
+
+@contextmanager
+def adding_nothing() -> Iterator[None]:
+    """Within it the cache is read, and left as it is."""
+    before = _adding.set(False)
+    try:
+        yield
+    finally:
+        _adding.reset(before)
+
+
 def load(source: str):
     """The function `train` of a source, from the cache or made now.
 
     Raises:  CompilerError – if there is no compiler, or it fails, with its first complaint
     """
-    compiler, place = find(), None
+    compiler, place, adding = find(), None, _adding.get()
     key = key_of(source, compiler)
     try:
-        place = cache_folder()
+        place = cache_folder(make=adding)
         if (path := _kept(place, key)) is not None:
             return _entry(path)
     except CompilerError:
         pass  # there is no cache, or another process emptied it, or nothing may be loaded from there
+    if not adding and key in _own:
+        return _own[key]
     with _remembered(key, compiler):
+        kept = place if adding else None
         try:
-            return _made(source, compiler, None, place, key)
+            function = _made(source, compiler, None, kept, key)
         except PlaceError:  # some machines let nothing be loaded from temporary folders
             if place is None:
                 raise
-            return _made(source, compiler, place, place, key)
+            function = _made(source, compiler, place, kept, key)
+    if not adding:
+        _own[key] = function
+    return function
 
 
 def _made(source: str, compiler: Compiler, work: Path | None, place: Path | None, key: str):

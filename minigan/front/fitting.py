@@ -46,8 +46,8 @@ def fit(
                      a class of each component
     preset           a preset or a configuration file to begin with, under what else is given
     seed             root of all randomness, 0 by default: the same call makes the same bits
-    directory        where a directory is made for the run, as --out; None keeps no file of it: native code of
-                     a long run alone stays, in a cache; execution="planned" has none
+    directory        where a directory is made for the run, as --out; None leaves no file behind: native code
+                     that no other run has compiled is compiled for this process alone
     on_evaluation    is given each row of metrics, a dictionary, with None for what is not finite; returning
                      "stop" ends the run with it. A method finish of it is given the Run at the end
     progress         whether to show how it goes; None: in a terminal and in a notebook

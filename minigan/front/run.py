@@ -4,12 +4,13 @@ import dataclasses
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from minigan.compiler.c_compiler import adding_nothing
 from minigan.errors import ConfigError, DataError, DivergedError, UnavailableError
 from minigan.evaluation.verdict import Verdict
 from minigan.front.configuration import path_of, steps_of, whole_of
@@ -313,8 +314,10 @@ class Run(Making):
                     record.log(f"error: on_evaluation raised {type(error).__name__}: {error}")
                     raise Stopped from error  # as Ctrl-C, so that what was trained is kept
 
+            # A run that keeps nothing on disk leaves no compiled code there either.
+            files = adding_nothing() if isinstance(record, MemoryRun) else nullcontext()
             try:
-                with progress:
+                with progress, files:
                     outcome = train(
                         experiment,
                         record,

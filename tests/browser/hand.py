@@ -108,7 +108,7 @@ class Hand:
     def faults(self):
         """What lies beyond the window, on something else, or is cut, and stays so.
 
-        Bokeh gives texts their places in a later turn than the one that draws them, on a busy machine visibly.
+        Bokeh may draw texts in one turn and place them in a later one, on a busy machine visibly.
         """
         found = []
 

@@ -69,6 +69,7 @@ def right():
 def nothing_failed():
     """Before a test, whatever failed in the last one."""
     c_compiler._failed.clear()
+    c_compiler._own.clear()
 
 
 @pytest.fixture
@@ -455,6 +456,19 @@ def test_the_cache_is_the_users_alone_and_is_used(cache, calls, right):
     (library,) = cache.iterdir()
     if os.name == "posix":
         assert stat.S_IMODE(cache.stat().st_mode) == 0o700 and stat.S_IMODE(library.stat().st_mode) == 0o700
+
+
+def test_who_adds_nothing_reads_the_cache_and_compiles_once_in_a_process(cache, calls, right):
+    for number in (1, 1, 2, 2):
+        if number == 2:
+            Step().run()  # another run leaves it there
+            c_compiler._own.clear()
+        with c_compiler.adding_nothing():
+            program, *found = Step().run()
+        assert program.execution == "native" and len(calls) == number
+        assert_right(found, right)
+        assert cache.exists() == (number == 2)
+    assert len(list(cache.iterdir())) == 1
 
 
 @pytest.mark.parametrize("damage", ["truncated", "changed", "empty", "a directory", "a link"])

@@ -460,3 +460,14 @@ def test_the_command_line_has_no_setting_of_its_own():
 
         ((source, layer),) = settings_in({name.replace(".", "__"): field.default})
         assert source == f"the argument {name.replace('.', '__')}" and layer
+
+
+def test_native_code_of_a_run_in_memory_leaves_no_file(place, monkeypatch):
+    kept = place / "cache"
+    monkeypatch.setattr("minigan.compiler.c_compiler.folder", lambda: kept)
+    run = fit(TARGET, **TINY, execution="native")
+    assert run.directory.read_status()["executed"] == "native" and not list(place.iterdir())
+    run.resume(8)
+    assert not list(place.iterdir())
+    fit(TARGET, **TINY, execution="native", directory="runs")
+    assert len(list(kept.iterdir())) == 1
