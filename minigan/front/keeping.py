@@ -11,6 +11,7 @@ import numpy as np
 
 from minigan.errors import UnavailableError
 from minigan.evaluation.verdict import Verdict
+from minigan.machine import pinned
 from minigan.storage import checkpoint, files
 from minigan.storage.directory import RunDirectory
 from minigan.storage.memory import MemoryRun
@@ -76,7 +77,8 @@ def write_run(
         if finished and verdict is not None:
             checkpoint.save_frames(run, record.frames)
             run.write_verdict(verdict.as_dict())
-        run.write_status(status.pop("status"), **status)
+        with pinned(config.threads):  # as it was trained
+            run.write_status(status.pop("status"), **status)
         if finished:
             with suppress(UnavailableError):
                 figures.save_overview(run)

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import minigan as mg
 from minigan import cli
@@ -78,6 +79,9 @@ def test_fit_has_the_bits_of_the_command_line_and_leaves_no_file(place, capsys):
         assert array.tobytes() == here.directory.moments[6][0][name].tobytes(), name
     assert [{**row, "seconds": 0} for row in here.directory.read_metrics().rows] == rows_of(path)
     assert here.verdict.as_dict() == json.loads((path / "verdict.json").read_text())
+    with threadpool_limits(4):
+        kept = here.save(place / "kept")  # with the threads that trained it
+    assert mg.load(kept).directory.read_status()["blas"] == there.directory.read_status()["blas"]
     capsys.readouterr()
     assert cli.main(["-q", "sample", str(path), "-n", "7", "--index", "2"]) == 0
     printed = np.array([[float(line)] for line in capsys.readouterr().out.splitlines()[1:]])
