@@ -84,6 +84,12 @@ def test_the_floors_at_10_000_values_are_those_of_the_simulated_table():
     assert rows["sd"].bound == pytest.approx(z * 1.25 / math.sqrt(20_000), rel=0.003)
 
 
+def test_the_floors_that_every_normal_target_has_are_those_that_it_would_simulate():
+    assert one_feature._floors(TARGET, 10_000) == pytest.approx(
+        one_feature._simulated_floors(TARGET, 10_000), rel=1e-9
+    )
+
+
 def test_the_floors_of_two_samples_are_those_of_the_simulated_table():
     x, real = TARGET.sample(rng(3), (2, 10_000))
     rows = rows_of(judge_two_sample(x, real, rng(4)))
