@@ -67,8 +67,9 @@ def number_of(field: str) -> float | None:
 class Form:
     """How the rows of one text file are read: the mark between columns, how many there are, their names.
 
-    own       of each column whether the file names it
-    first_row the number of the line that is the first row
+    own        of each column whether the file names it
+    header_row the number of the line that names them, None where none does
+    first_row  the number of the line that is the first row
     """
 
     def __init__(self, what: str, opening: Opening, header: bool | None) -> None:
@@ -83,14 +84,16 @@ class Form:
         first = self.split(number, line)
         above = self._names_above(comments, number, first)
         self.notes, self.first_row, taken = list[str](), number, None
+        self.header_row: int | None = None
         if header is not False and above is not None:
-            taken = above
-            self._note_header(number - 1, above)
+            taken, self.header_row = above, number - 1
         elif header or header is None and self._is_header(number, first):
-            self.first_row, self._opening = number + 1, self._opening[1:]
+            self.header_row, self._opening = number, self._opening[1:]
+            self.first_row = self._opening[0][0] if self._opening else number + 1
             taken = self._with_row_names(first)
             self.width = len(taken)
-            self._note_header(number, taken)
+        if taken is not None and self.header_row is not None:
+            self._note_header(self.header_row, taken)
         if skipped := len(comments) - (taken is above and above is not None):
             lines_were = "1 line of comment was" if skipped == 1 else f"{skipped} lines of comment were"
             self.notes.append(f"{lines_were} skipped before the first row")
@@ -193,13 +196,14 @@ class Form:
         values = np.array(list(map(self._finite, cells)))
         far = np.array([self._is_far(value, column) for value, column in zip(values, columns, strict=True)])
         fractions = [all(re.search(r"[.,eE]", field) for field in column) for column in columns]
-        counts = all(re.fullmatch(r"\d+", cell.strip()) for cell in cells) and bool(
+        counts = all(re.fullmatch(r"\d+(\.0)?", cell.strip()) for cell in cells) and bool(
             (np.diff(values) == 1).all()
         )
+        whole = not any("." in cell for cell in cells)  # names may be 0.0 and 1.0, but so may a row be
         counts = counts and (len(first) > 1 or values[0] == 0)
         unlike = far | fractions
         enough = len(rows) >= UNLIKE
-        if enough and counts and (unlike.all() if len(first) > 1 else far.all()):
+        if enough and counts and whole and (unlike.all() if len(first) > 1 else far.all()):
             self.notes.append(
                 f"the numbers in line {number} count, unlike those below; --set header=false makes it a row"
             )

@@ -396,7 +396,7 @@ class _Rows:
         elif form.mark == "," and count > form.width:
             hint = "; a text with a comma needs quotes"
         if number == form.first_row and form.has_header:
-            hint += f"; if line {number - 1} is no header, remove it or begin it with '#'"
+            hint += f"; if line {form.header_row} is no header, remove it or begin it with '#'"
         raise DataError(
             f"{form.what}, line {number}: has {count} field{'s' * (count != 1)} where {form.width} "
             f"{'is' if form.width == 1 else 'are'} expected: {quoted(line)}{hint}"
@@ -415,7 +415,9 @@ class _Rows:
             and line
             and set(map(form.is_text, line)) == {True} != set(map(form.is_text, below))
         ):
-            advice = f"remove line {number} if it has units or comments, line {number - 1} if that is a title"
+            advice = (
+                f"remove line {number} if it has units or comments, line {form.header_row} if that is a title"
+            )
         kinds = [[form.is_text(row[j]) for row in rows] for j in range(form.width)]
         if 2 * sum(kinds[column]) > len(rows):
             numeric = [

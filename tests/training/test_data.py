@@ -303,6 +303,14 @@ def test_one_column_begins_with_its_name_or_not(read):
     assert read("50\n" + column).notes == ()
 
 
+def test_a_first_line_that_counts_with_fractions_is_a_row_with_a_note(read):
+    """A data frame whose columns are called by floats has it, and so may data."""
+    assert noted(
+        read("0.0,1.0\n" + "".join(f"{a - 50:.3f},{b:.3f}\n" for a, b in ROWS[:, :2])), "header=true"
+    )
+    assert read("0.5,1.5\n" + "".join(f"{a - 50:.3f},{b - 50:.3f}\n" for a, b in ROWS[:, :2])).notes == ()
+
+
 @pytest.mark.parametrize("first", ["0,1", "1,2", "5,6"])
 def test_integers_that_count_among_their_like_are_a_row(read, first):
     rows = "".join(f"{k % 7},{k * k % 11}\n" for k in range(60))
@@ -384,7 +392,8 @@ def test_comments_of_other_programs_are_skipped_and_counted(read, refused):
     assert "but for comments" in refused("# nothing\n% else\n")
     assert "is no header, remove it or begin it with '#'" in refused(f"Voltmeter 7\n{BODY}")
     assert "remove line 2 if it has units" in refused(f"t,v\ns,mV\n{BODY}")
-    assert ", line 1 if that is a title" in refused(f"Voltmeter 7\nt v\n{BODY}")
+    for title in ("Voltmeter 7\nt v\n", "Voltmeter 7\n\nt,v\n", "A title\n\n\nt,v\n"):
+        assert ", line 1 if that is a title" in refused(f"{title}{BODY}"), title
 
 
 def test_the_mark_that_excel_says_is_taken_and_no_header(read):
