@@ -99,11 +99,15 @@ OTHER_PARAMETERS = {  # by which keywords mean them
     "b": "beta β",
 }
 _WHOLE = "its values are whole numbers, and a generator's are continuous"
-WITHOUT_DENSITY = {
+UNAVAILABLE = {  # names that people know, with what to write
     "mixture": "a mixture is written as a sum, 0.5*normal(-1, 1) + 0.5*normal(1, 1)",
     **dict.fromkeys(["poisson", "binomial", "bernoulli", "geometric", "multinomial", "categorical"], _WHOLE),
     **dict.fromkeys(["randint", "integers", "discrete", "hypergeometric", "zipf"], _WHOLE),
     **dict.fromkeys(["dirac", "delta", "constant", "point"], "a single value has no density; try a small sd"),
+    **dict.fromkeys(
+        ["chi2", "chisq", "chisquare", "chisquared", "χ2"], "with k degrees of freedom it is gamma(k/2, 2)"
+    ),
+    "rayleigh": "of scale 1 it is weibull(2, 1.4142), of scale s weibull(2, 1.4142 s)",
 }
 
 
@@ -114,4 +118,4 @@ def squeezed(name: str) -> str:
 
 def known(name: str) -> bool:
     """Whether a name, in any such spelling, is that of a family."""
-    return squeezed(name) in FAMILIES or squeezed(name) in ALIASES or squeezed(name) in WITHOUT_DENSITY
+    return squeezed(name) in FAMILIES or squeezed(name) in ALIASES or squeezed(name) in UNAVAILABLE

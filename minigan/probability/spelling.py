@@ -15,6 +15,7 @@ _SIGNS = {
     **dict.fromkeys("−–—‐‑‒﹣－", "-"),
     **dict.fromkeys("×·⋅∙•∗✕", "*"),
     **dict.fromkeys("÷∕⁄", "/"),
+    "\u00b5": "μ",  # the micro sign, which keyboards have
 }
 _SAME = {"<font>", "<wide>", "<narrow>", "<small>", "<noBreak>"}  # other looks of the same character
 _QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’", "«": "»", "`": "`", "”": "”", "’": "’"}

@@ -15,8 +15,8 @@ from minigan.probability.families import (
     ALIASES,
     FAMILIES,
     OTHER_PARAMETERS,
+    UNAVAILABLE,
     VECTORS,
-    WITHOUT_DENSITY,
     Family,
     squeezed,
 )
@@ -313,8 +313,8 @@ def _about_weights(weights, total):
 
 def _about_unknown(written, key):
     """What is said of a name that is no family's."""
-    if key in WITHOUT_DENSITY:
-        return f"{written!r:.40} is not available: {WITHOUT_DENSITY[key]}"
+    if key in UNAVAILABLE:
+        return f"{written!r:.40} is not available: {UNAVAILABLE[key]}"
     near = difflib.get_close_matches(key, [*FAMILIES, *ALIASES], n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"{written!r:.40} is not one of {', '.join(FAMILIES)}{hint}"

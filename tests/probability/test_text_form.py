@@ -123,6 +123,7 @@ def test_every_family_round_trips_by_every_name():
         assert parse(f"{name}({keywords})") == made
         for alias in (alias for alias, meant in ALIASES.items() if meant == name):
             assert parse(f"{alias.upper()}({', '.join(few)})") == made
+    assert parse("normal(\u00b5=1, σ=2)") == parse("normal(μ=1, σ=2)") == Normal(1, 2)  # micro sign, mu
     assert not set(ALIASES) & set(FAMILIES) and set(ALIASES.values()) <= set(FAMILIES)
     parameters = {p for table in (FAMILIES, VECTORS) for family in table.values() for p in family.names}
     assert set(OTHER_PARAMETERS) <= parameters
@@ -294,6 +295,8 @@ MISTAKES = [  # what people type by mistake, and what the sentence says of it
     ("-normal(0,1)", "a weight is not negative"), ("1/normal(0,1)", "expected '+' and another component"),
     ("normal(0,1)*normal(2,1)", "expected '+' and another component"), ("0*normal(0,1)", "their sum is 0;"),
     ("poisson(3)", "'poisson' is not available: its values are whole numbers"),
+    ("chi2(3)", "is gamma(k/2, 2)"), ("Chi-Squared(3)", "it is gamma(k/2, 2)"),
+    ("rayleigh(1)", "of scale 1 it is weibull(2, 1.4142)"),
     ("mixture(0,1)", "a mixture is written as a sum"), ("dirac(0)", "try a small sd"),
     ("gausian(0,1)", "did you mean 'gaussian'"), ("exponental(1)", "did you mean 'exponential'"),
     ("half normal(1)", "character 6"),
