@@ -366,7 +366,7 @@ EXPORT void train(T* const* arrays, const T* numbers, T* scratch, T* own, T* cop
 {{
     for (long long step = 0; step < steps; ++step)
         for (Index i = 0; i + HIGH <= 64; i += HIGH)
-            product(HIGH, 64, 64, arrays[0] + i * 64, 64, 1, arrays[1], 64, arrays[2] + i * 64);
+            product(0, HIGH, 64, 64, arrays[0] + i * 64, 64, 1, arrays[1], 64, arrays[2] + i * 64);
 }}
 """
 

@@ -151,9 +151,10 @@ enum { HIGH = 4 };
 #define LANES (BYTES / SIZE)
 typedef T V __attribute__((vector_size(BYTES), aligned(sizeof(T)), may_alias));
 
-// c = a b for R ≤ HIGH rows and C ≤ 2 vectors of columns, in registers; an, ak, bk, cn are strides.
-INLINE void tile(const int R, const int C, const Index K, const T* a, const Index an, const Index ak, const T* b,
-                 const Index bk, T* c, const Index cn)
+// c = a b, or c += a b where there is more of it, for R ≤ HIGH rows and C ≤ 2 vectors of columns, in registers;
+// an, ak, bk, cn are strides.
+INLINE void tile(const int more, const int R, const int C, const Index K, const T* a, const Index an, const Index ak,
+                 const T* b, const Index bk, T* c, const Index cn)
 {
     V sum[HIGH][2] = {};
     for (Index k = 0; k < K; ++k) {
@@ -165,10 +166,15 @@ INLINE void tile(const int R, const int C, const Index K, const T* a, const Inde
     }
     UNROLL
     for (Index r = 0; r < R; ++r)
-        for (Index q = 0; q < C; ++q) *(V*)(c + r * cn + q * LANES) = sum[r][q];
+        for (Index q = 0; q < C; ++q) {
+            V* const place = (V*)(c + r * cn + q * LANES);
+            if (more) sum[r][q] += *place;
+            *place = sum[r][q];
+        }
 }
 // The same for one row, whose terms are dealt to four sums: each waits for the one before it.
-INLINE void row(const int C, const Index K, const T* a, const Index ak, const T* b, const Index bk, T* c)
+INLINE void row(const int more, const int C, const Index K, const T* a, const Index ak, const T* b, const Index bk,
+                T* c)
 {
     V sum[4][2] = {};
     Index k = 0;
@@ -178,15 +184,26 @@ INLINE void row(const int C, const Index K, const T* a, const Index ak, const T*
             for (Index q = 0; q < C; ++q) sum[s][q] += a[(k + s) * ak] * *(const V*)(b + (k + s) * bk + q * LANES);
     for (; k < K; ++k)
         for (Index q = 0; q < C; ++q) sum[0][q] += a[k * ak] * *(const V*)(b + k * bk + q * LANES);
-    for (Index q = 0; q < C; ++q) *(V*)(c + q * LANES) = (sum[0][q] + sum[1][q]) + (sum[2][q] + sum[3][q]);
+    for (Index q = 0; q < C; ++q) {
+        V* const place = (V*)(c + q * LANES);
+        V all = (sum[0][q] + sum[1][q]) + (sum[2][q] + sum[3][q]);
+        if (more) all += *place;
+        *place = all;
+    }
 }
-// R rows of a product with m columns; the last vector may cover columns a second time.
-INLINE void product(const int R, const Index m, const Index K, const T* a, const Index an, const Index ak, const T* b,
-                    const Index bk, T* c)
+INLINE void strip(const int more, const int R, const int C, const Index K, const T* a, const Index an, const Index ak,
+                 const T* b, const Index bk, T* c, const Index cn)
+{
+    if (R == 1) row(more, C, K, a, ak, b, bk, c);
+    else tile(more, R, C, K, a, an, ak, b, bk, c, cn);
+}
+// R rows of a product with m columns; the last vector may cover columns a second time, which are added once.
+INLINE void product(const int more, const int R, const Index m, const Index K, const T* a, const Index an,
+                    const Index ak, const T* b, const Index bk, T* c)
 {
     if (m < LANES) {
         for (Index r = 0; r < R; ++r) {
-            for (Index j = 0; j < m; ++j) c[r * m + j] = 0;
+            for (Index j = 0; j < m && !more; ++j) c[r * m + j] = 0;
             for (Index k = 0; k < K; ++k) {
                 #pragma omp simd
                 for (Index j = 0; j < m; ++j) c[r * m + j] += a[r * an + k * ak] * b[k * bk + j];
@@ -195,15 +212,15 @@ INLINE void product(const int R, const Index m, const Index K, const T* a, const
         return;
     }
     Index j = 0;
-    if (R == 1) {
-        for (; j + 2 * LANES <= m; j += 2 * LANES) row(2, K, a, ak, b + j, bk, c + j);
-        if (j + LANES <= m) row(1, K, a, ak, b + j, bk, c + j), j += LANES;
-        if (j < m) row(1, K, a, ak, b + m - LANES, bk, c + m - LANES);
-        return;
+    for (; j + 2 * LANES <= m; j += 2 * LANES) strip(more, R, 2, K, a, an, ak, b + j, bk, c + j, m);
+    if (j + LANES <= m) strip(more, R, 1, K, a, an, ak, b + j, bk, c + j, m), j += LANES;
+    if (j < m && !more) strip(0, R, 1, K, a, an, ak, b + m - LANES, bk, c + m - LANES, m);
+    if (j < m && more) {
+        T last[HIGH * LANES];
+        strip(0, R, 1, K, a, an, ak, b + m - LANES, bk, last, LANES);
+        for (Index r = 0; r < R; ++r)
+            for (Index q = j; q < m; ++q) c[r * m + q] += last[r * LANES + q - (m - LANES)];
     }
-    for (; j + 2 * LANES <= m; j += 2 * LANES) tile(R, 2, K, a, an, ak, b + j, bk, c + j, m);
-    if (j + LANES <= m) tile(R, 1, K, a, an, ak, b + j, bk, c + j, m), j += LANES;
-    if (j < m) tile(R, 1, K, a, an, ak, b + m - LANES, bk, c + m - LANES, m);
 }
 
 // c = a b for n rows and one column, in vectors along the rows, whose lanes are then added for LANES rows at once:
@@ -232,6 +249,15 @@ INLINE void product(const int R, const Index m, const Index K, const T* a, const
     UNROLL \
     for (int r = 0; r < LANES / 2 / w; ++r) \
         v[r] = SHUFFLE(v[2 * r], v[2 * r + 1], ALL(HERE, w)) + SHUFFLE(v[2 * r], v[2 * r + 1], ALL(BESIDE, w))
+// w × w blocks off the diagonal of pairs of them change places
+#define EXCHANGE(v, w) \
+    UNROLL \
+    for (int r = 0; r < LANES; ++r) \
+        if (!(r & w)) { \
+            const V low = v[r], high = v[r + w]; \
+            v[r] = SHUFFLE(low, high, ALL(HERE, w)); \
+            v[r + w] = SHUFFLE(low, high, ALL(BESIDE, w)); \
+        }
 
 INLINE void dots(const Index n, const Index K, const T* a, const Index an, const T* b, T* c)
 {
@@ -277,6 +303,29 @@ INLINE void dots(const Index n, const Index K, const T* a, const Index an, const
 // out[k][j] = a[j][k] of n rows and m columns, block by block as the cache likes it
 static void transpose(const Index n, const Index m, const T* a, const Index an, const Index am, T* restrict out)
 {
+#ifdef SHUFFLE
+    if (am == 1 && n % LANES == 0 && m % LANES == 0) {
+        for (Index j = 0; j < n; j += LANES)
+            for (Index k = 0; k < m; k += LANES) {
+                V rows[LANES];
+                UNROLL
+                for (Index r = 0; r < LANES; ++r) rows[r] = *(const V*)(a + (j + r) * an + k);
+                EXCHANGE(rows, 1);
+#if LANES > 2
+                EXCHANGE(rows, 2);
+#endif
+#if LANES > 4
+                EXCHANGE(rows, 4);
+#endif
+#if LANES > 8
+                EXCHANGE(rows, 8);
+#endif
+                UNROLL
+                for (Index q = 0; q < LANES; ++q) *(V*)(out + (k + q) * n + j) = rows[q];
+            }
+        return;
+    }
+#endif
     for (Index j = 0; j < n; j += 16)
         for (Index k = 0; k < m; k += 16)
             for (Index q = k; q < k + 16 && q < m; ++q)

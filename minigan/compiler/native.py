@@ -157,12 +157,16 @@ class Native:
         return f"copies_{at}[0]"
 
     def kernel(self, rows, m, terms, an, ak, bk):
-        """The name of a function that makes so many rows of a product; written once for all stages."""
+        """The name of a function that makes so many rows of a product; written once for all stages.
+
+        Of so many terms; of as many as a call says if they are None, and then added to what is there.
+        """
         key = rows, m, terms, an, ak, bk
         if key not in self._kernels:
             name = self._kernels[key] = f"product{len(self._kernels)}"
             head = f"static NOINLINE void {name}(const Index K, const T* a, const T* b, T* restrict c)"
-            body = f"product({rows}, {m}, {terms or 'K'}, a, {an}, {ak}, b, {bk}, c);"
+            more = int(terms is None)
+            body = f"product({more}, {rows}, {m}, {terms or 'K'}, a, {an}, {ak}, b, {bk}, c);"
             self._products.append(f"{head}\n{{\n    {body}\n    WRITTEN;\n}}\n")
         return self._kernels[key]
 

@@ -276,19 +276,15 @@ class Loops(Lines):
         (an, ak), (bk, bj) = self._strides(a)[-2:], self._strides(b)[-2:]
         if m == n == 1 or (bj if m > 1 else an) != 1:
             return self._accumulate_one_by_one(a, b, at, n, m)
+        right = self._at(b, [*at, "lo", "0"])
         if m == 1:
-            self._local("c", n)
-            kernel, column = self.code.kernel("1", n, "", 0, bk, ak), self._at(b, [*at, "lo", "0"])
-            self.add(f"{kernel}(hi - lo, {column}, {self._at(a, [*at, '0', 'lo'])}, c);")
-            return self._vector("i", 0, n, lambda: self.add("sum[i] += c[i];"))
+            kernel = self.code.kernel("1", n, None, 0, bk, ak)
+            return self.add(f"{kernel}(hi - lo, {right}, {self._at(a, [*at, '0', 'lo'])}, sum);")
         self.add("Index i = 0;")
         for rows, head in _row_loops(n, n % TILE_ROWS == 0):
             with self.loop(head):
-                self._local("c", TILE_ROWS * m)
-                kernel, right = self.code.kernel(rows, m, "", an, ak, bk), self._at(b, [*at, "lo", "0"])
-                self.add(f"{kernel}(hi - lo, {self._at(a, [*at, 'i', 'lo'])}, {right}, c);")
-                with self.loop(f"for (Index r = 0; r < {rows}; ++r)"):
-                    self._vector("j", 0, m, lambda: self.add(f"sum[(i + r) * {m} + j] += c[r * {m} + j];"))
+                kernel = self.code.kernel(rows, m, None, an, ak, bk)
+                self.add(f"{kernel}(hi - lo, {self._at(a, [*at, 'i', 'lo'])}, {right}, &sum[i * {m}]);")
         return None
 
     def _accumulate_one_by_one(self, a, b, at, n, m):
