@@ -115,7 +115,12 @@ NAMES = (  # of settings; a player's name beside a word, as in lr_d or critic.lr
     Synonyms("jit compile compiled graph executor cuda_graph cuda_graphs fast", "execution"),
     Synonyms("cga sga consensus_weight consensus_optimization", "consensus"),
     Synonyms("run_name experiment exp_name experiment_name title tag run", "name"),
-    Synonyms("labels label_column label_col class_column class_label conditional", "label"),
+    Synonyms("labels label_column label_col class_column class_label conditional y_column target_column "
+             "n_classes num_classes", "label"),
+    Synonyms("sep separator delimiter delim decimal thousands encoding skiprows skip_rows skip_header "
+             "index_col feature_names names comment quotechar",
+             "header", "the marks, the decimal comma and the names are read off the first lines"),
+    Synonyms("shuffle shuffled drop_last replacement", "draws", "rows are always in random order"),
     Synonyms("sampler generator_rng prng philox", "random", "numpy or philox"),
 )  # fmt: skip
 PLAYERS = {  # words for a player, and what its settings begin with
@@ -127,6 +132,8 @@ ELSEWHERE = (  # what is no setting: where it is instead
              "result_dir runs run_dir root work_dir checkpoint_dir",
              "where runs are made is --out DIRECTORY"),
     Synonyms("resume restart continue load load_from pretrained ckpt", "a run goes on with --resume RUN"),
+    Synonyms("callback callbacks hook hooks on_step on_epoch_end on_epoch log_fn",
+             "on_evaluation of mg.fit is given each row of metrics; a run's own are in metrics.jsonl", ""),
     Synonyms("verbose verbosity quiet silent progress", "-q says less"),
     Synonyms("preset config cfg base defaults",
              "a preset or a file of settings is an argument: minigan train PRESET, minigan train FILE.toml",
