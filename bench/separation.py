@@ -174,6 +174,8 @@ def drawn(rows):
         axis.set_yscale("symlog", linthresh=LINEAR)
         axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}".replace("-", "−")))
         low, high = axis.get_ylim()
+        low, high = min(low, -2.4 * LINEAR), max(high, 2.4 * LINEAR)
+        axis.set_ylim(low, high)
         # within the linear part only 0 has a label: the decades there are too near it
         axis.set_yticks([y for y in TICKS if low <= y <= high])
         axis.minorticks_off()
