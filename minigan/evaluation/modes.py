@@ -25,7 +25,7 @@ class ModeCoverage:
     captured      modes that own a high-quality value
     high_quality  the share of values within 3 sd of their nearest centre
     reverse_kl    KL(q̂‖w) of the shares q̂ of all values at their nearest centres, in nats
-    counts        values at each mode, of any quality
+    counts        values at each mode, of any quality; good: those of high quality
     perfect_high_quality  the expected ``high_quality`` of a perfect sampler
 
     >>> from minigan.evaluation import mode_coverage
@@ -38,6 +38,7 @@ class ModeCoverage:
     high_quality: float | np.ndarray
     reverse_kl: float | np.ndarray
     counts: np.ndarray
+    good: np.ndarray
     of: int
     perfect_high_quality: float
 
@@ -117,7 +118,7 @@ def mode_coverage(
     do not overlap, P(χ²ₚ ≤ 9).
 
     Shapes:  sample (…, n, p), or (n,) where p = 1; centres (k, p), or (k,); sd a number or (k,); weights (k,)
-             → captured, high_quality, reverse_kl (…), counts (…, k)
+             → captured, high_quality, reverse_kl (…), counts and good (…, k)
     Units:   nats
     Raises:  ValueError – for shapes that do not fit, sd ≤ 0, or weights that are not positive with sum one
     Source:  Srivastava et al. 2017 (VEEGAN), section 5.1; Lin et al. 2018 (PacGAN), section 4.1
@@ -157,7 +158,7 @@ def mode_coverage(
     if x.ndim == 2:
         captured, quality, divergence = int(captured), float(quality), float(divergence)
     perfect = _within_reach(p) if perfect_high_quality is None else perfect_high_quality
-    return ModeCoverage(captured, quality, divergence, counts, k, perfect)
+    return ModeCoverage(captured, quality, divergence, counts, good, k, perfect)
 
 
 # ── private ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -196,7 +196,7 @@ def frames_of(run: FinishedRun) -> list[Frame]:
 
 
 def _plane(run: FinishedRun, x: np.ndarray, y: np.ndarray, rows: np.ndarray, d: Any) -> PlaneFrame:
-    captured = None if run.modes is None else run.modes.coverage(rows).counts > 0
+    captured = None if run.modes is None else run.modes.coverage(rows).good > 0
     return PlaneFrame(x, y, rows, d, captured=captured)
 
 

@@ -44,6 +44,11 @@ class Delivery:
         self.shown: dict[str, dict[str, Any]] = {}
         self._waiting: set[str] = set()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something that was not sent."""
+        return bool(self._waiting)
+
     def put(self, source: ColumnDataSource, data: dict[str, Any]) -> None:
         """Have a source filled with the next message, if it holds something else."""
         if any(_is_image(values) and values[0].dtype != "uint8" for values in data.values()):

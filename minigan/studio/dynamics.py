@@ -1,4 +1,4 @@
-"""The tab of games of two numbers: their field, their way in it, their eigenvalues."""
+"""The tab of games of two numbers: their field, their trajectory in it, their eigenvalues."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from minigan.views.orbit import OrbitView
 
 NONE = (
     "This game has more than two numbers. With a G of one point and a linear D, as the presets that "
-    "begin with dirac have, here are the field of both players, the way of the game and its eigenvalues."
+    "begin with dirac have, here are the vector field of both players, the trajectory and the eigenvalues."
 )
 
 
@@ -45,8 +45,9 @@ class Dynamics(Panel):
             self.place.children = [self.view.layout]
         self.view.show_way(self._way())
         self.view.show(frame)
-        if self.said.text != safe(self.view.sentence):
-            self.said.text = safe(self.view.sentence)
+        sentence = safe(self.view.sentence).replace("-", "−")
+        if self.said.text != sentence:
+            self.said.text = sentence
 
     def _way(self) -> np.ndarray:
         """ψ and θ of the snapshots that are kept."""

@@ -9,8 +9,10 @@ from bokeh.layouts import column
 from minigan.studio.delivery import Delivery
 from minigan.studio.watch import Sight
 from minigan.studio.widgets import Panel, Widgets
-from minigan.views.look import beside
+from minigan.views.look import beside, filling
 from minigan.views.networks import PLAYERS, QUANTITIES, SHARES, NetworksView
+
+TAKEN = 175  # pixels of the window's height that are not the figures'
 
 
 class Networks(Panel):
@@ -40,6 +42,9 @@ class Networks(Panel):
             )
             chosen.on_change("value", self._chosen)
             quantity.on_change("value", self._quantified)
+            for quantified in QUANTITIES:
+                filling([view.ridges[player, quantified] for player in PLAYERS], TAKEN)
+            filling((view.matrix, view.units), TAKEN + 45)
             right = column([self.widgets.bar(chosen, quantity), view.right], sizing_mode="stretch_width")
             self.place.children = [beside(view.left, right, shares=SHARES)]
             view.deliver = self.delivery.put

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bokeh.layouts import column
+from bokeh.layouts import column, row
 from bokeh.models import ColumnDataSource, CustomJS, Div, TabPanel, Tabs, TextInput
 
 from minigan.studio.changes import as_command, as_python
@@ -35,6 +35,7 @@ TEMPLATE = """
 <link rel="icon" href="data:,">
 <style>
 html, body {{ background: {ground}; color: {ink}; font-family: {font}; margin: 0; color-scheme: {name}; }}
+@media (max-width: 1270px) {{ html {{ --more: 42px; }} }}  /* the transport goes on below */
 body {{ padding: 6px 14px !important; box-sizing: border-box; }}
 .bar {{ display: flex; gap: 16px; font-size: 13px; min-height: 20px; align-items: baseline; }}
 #about {{ flex: 0 1 auto; }} #message {{ flex: 1 1 0; }}
@@ -146,11 +147,12 @@ class LivePage:
     def _rewinder(self) -> Any:
         w = self.widgets
         self.rewind = w.slider(
-            "rewind", "rewind", start=0, end=1, value=0, step=1, show_value=False, tooltips=False,
-            sizing_mode="stretch_width", height=34, margin=(0, 14, 0, 8),
+            "", "rewind", start=0, end=1, value=0, step=1, show_value=False, tooltips=False,
+            sizing_mode="stretch_width", margin=(2, 14, 0, 8), align="center",
         )  # fmt: skip
         self.rewind.on_change("value", self._rewound)
-        return self.rewind
+        label = w.text("rewind", align="center", margin=(0, 5, 0, 5))
+        return row([label, self.rewind], sizing_mode="stretch_width", margin=(2, 0, 2, 0))
 
     def _tabbed(self, seen: Sight) -> Tabs:
         self.tabs = Tabs(
@@ -228,7 +230,7 @@ class LivePage:
             seen = self.watch.seen
             if seen.number != self._shown and early <= 0:
                 self.show(seen)
-            elif now - self._sent_at > LATE:
+            elif self.delivery.waiting or now - self._sent_at > LATE:
                 self._sign()
         elif now - self._sent_at > LATE:
             self._sign()

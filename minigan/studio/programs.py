@@ -24,6 +24,7 @@ SOURCES = {
 }
 # As wide as its place, however long its lines are.
 FULL = {"width": "100%", "display": "block", "contain": "inline-size"}
+TAKEN = 205  # pixels of the window's height that are not the text's
 MOST = 150_000  # characters that are shown
 
 
@@ -101,8 +102,9 @@ class Programs(Panel):
                 del self._waiting[key]
                 text = str(self.watch.answers.pop(key))
                 more = f"\n… {len(text) - MOST} characters more" if len(text) > MOST else ""
+                most = f"max(340px,100vh - {TAKEN}px - var(--more,0px))"
                 self.texts[k].text = (
-                    f"<pre style='font-size:11px;line-height:1.35;max-height:640px;overflow:auto;"
+                    f"<pre style='font-size:11px;line-height:1.35;max-height:{most};overflow:auto;"
                     f"margin:4px 0;padding:8px;border:1px solid {look.faint};background:{look.panel}'>"
                     f"{safe(text[:MOST])}{more}</pre>"
                 )

@@ -30,6 +30,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+WIDTH = 155  # pixels, the least of a group
+
+
 class Settings(Panel):
     """All settings; a change is sent as it is made."""
 
@@ -54,7 +57,9 @@ class Settings(Panel):
             own = [name for name in fields() if name in left and name.startswith(prefixes)]
             left -= set(own)
             inputs = [self._input(name) for name in own]
-            groups.append(column([w.text(f"<b>{title}</b>"), *inputs], width=205, spacing=0))
+            group = column([w.text(f"<b>{title}</b>"), *inputs], spacing=0, sizing_mode="stretch_width")
+            group.styles = {"flex": f"1 1 {WIDTH}px", "min-width": f"{WIDTH}px"}
+            groups.append(group)
         self.fill()
         return column(
             [about, w.bar(*groups)],
@@ -64,11 +69,12 @@ class Settings(Panel):
     def _input(self, name: str) -> Any:
         field = fields()[name]
         mark = " •" if name in AT_ONCE else ""
-        about = f"{field.description}; {field.rule}"
-        shown = name.removeprefix("generator_optimizer.").removeprefix("discriminator_optimizer.")
-        title = f"{shown}{mark}"
+        about = f"{name}: {field.description}; {field.rule}"
+        title = f"{_called(name)}{mark}"
         choices = getattr(field.type, "values", None)
-        options: dict[str, Any] = {"width": 190, "description": about, "margin": (1, 5, 1, 5)}
+        options: dict[str, Any] = {
+            "sizing_mode": "stretch_width", "description": about, "margin": (1, 5, 1, 5),
+        }  # fmt: skip
         if choices is not None or field.rule.startswith("true or false"):
             names = [str(one) for one in choices] if choices is not None else ["true", "false"]
             made: Any = self.widgets.choice(title, f"set {name}", names, names[0], **options)
@@ -110,3 +116,10 @@ class Settings(Panel):
         if state != self._shown:
             self._shown = state
             self.fill()
+
+
+def _called(name: str) -> str:
+    """What a setting is called below the name of its player."""
+    for player in ("generator", "discriminator"):
+        name = name.removeprefix(f"{player}.").replace(f"{player}_", "")
+    return name

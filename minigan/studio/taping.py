@@ -7,9 +7,11 @@ from bokeh.layouts import column
 
 from minigan.studio.watch import Sight, Watch
 from minigan.studio.widgets import Panel, Widgets, safe
+from minigan.views.look import filling
 from minigan.views.tape import Tape, Value, evaluated, tape_of
 from minigan.views.tape_view import TapeView
 
+TAKEN = 370  # pixels of the window's height that are not the graph's
 SHOWN = 6  # rows and columns of a value that are shown
 
 
@@ -64,6 +66,7 @@ class TapePanel(Panel):
             return
         self.view = TapeView(found, self.widgets.look)
         self.view.boxes.selected.on_change("indices", self._tapped)
+        filling([self.view.layout], TAKEN)
         self.place.children = [self.view.layout]
         self._describe()
 
@@ -118,7 +121,7 @@ class TapePanel(Panel):
                 of = ";" if ", where " in rule else ", for the first element;"
                 parts.append(
                     f"+ from {_called(source)}{_line(source.line)}: <code>{safe(rule)}</code>{of} "
-                    f"all of it sums to {float(one.added.sum()):.4g}"
+                    f"all of it sums to {_number(one.added.sum())}"
                 )
         if view.chosen not in there and node.parameter:
             parts.append("no rule has reached it yet")
@@ -137,16 +140,23 @@ def _line(line: int) -> str:
     return f" · primitives.py, line {line}" if line else ""
 
 
+def _number(value: Any) -> str:
+    """With the sign that axes have."""
+    return f"{float(value):.4g}".replace("-", "−")
+
+
 def _table(title: str, array: np.ndarray, colour: str) -> str:
     """The corner of an array, with what all of it is."""
     values = np.atleast_2d(array)
     values = values.reshape(-1, values.shape[-1])
+    cell = "<td style='padding:0 6px;text-align:right'>"
     cells = "".join(
-        "<tr>" + "".join(f"<td style='padding:0 6px;text-align:right'>{v:.4g}</td>" for v in line[:SHOWN])
+        "<tr>" + "".join(f"{cell}{_number(v)}</td>" for v in line[:SHOWN])
         + ("<td>…</td>" if len(line) > SHOWN else "") + "</tr>"
         for line in values[:SHOWN]
     )  # fmt: skip
-    about = f"mean {values.mean():.4g}, from {values.min():.4g} to {values.max():.4g}"
+    mean, low, high = map(_number, (values.mean(), values.min(), values.max()))
+    about = f"mean {mean}, from {low} to {high}"
     return (
         f"<div style='font-size:12px'><b style='color:{colour}'>{safe(title)}</b> "
         f"{list(array.shape)}: {about}"

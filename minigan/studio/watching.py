@@ -11,9 +11,10 @@ from minigan.studio.watch import Sight, Watch
 from minigan.studio.widgets import Panel, Widgets, safe
 from minigan.views.curves import CurvesView
 from minigan.views.line import LineView
-from minigan.views.look import View, beside
+from minigan.views.look import View, beside, filling
 from minigan.views.plane import PlaneView
 
+TAKEN = 165  # pixels of the window's height that are not the figures'
 CALM = 1.0  # s between two drawings of the curves of a game that is played: their axes move, which is dear
 
 
@@ -84,6 +85,9 @@ class Distributions(_WithCurves):
         self._drawn, self._drawn_at = None, 0.0
         view = LineView(seen.scene, look, frame) if frame.line else PlaneView(seen.scene, look, frame)
         self.curves = CurvesView(seen.scene, look, height=205, only=("losses", "ks", "motion"), columns=1)
+        filling(self.curves.panels, TAKEN)
+        if isinstance(view, LineView):
+            filling(view.panels, TAKEN + 40 * bool(seen.scene.classes))
         left = column([*self._classes(seen), view.layout], sizing_mode="stretch_width")
         right = column([self.curves.layout], sizing_mode="stretch_width")
         self.place.children = [beside(left, right, shares=(1.27, 0.73))]
@@ -107,6 +111,8 @@ class Curves(_WithCurves):
     def build(self, seen: Sight) -> Any:
         self._drawn, self._drawn_at = None, 0.0
         self.curves = CurvesView(seen.scene, self.widgets.look, height=235)
+        for k in range(3):
+            filling(self.curves.panels[k::3], TAKEN + 50)
         self._said = self.widgets.text(name="findings", sizing_mode="stretch_width")
         return column([self.curves.layout, self._said], sizing_mode="stretch_width")
 

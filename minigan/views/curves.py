@@ -7,15 +7,25 @@ from typing import Any
 
 import numpy as np
 from bokeh.layouts import column
-from bokeh.models import BoxAnnotation, CustomJSTicker, CustomJSTickFormatter, DataRange1d, Range1d
+from bokeh.models import (
+    BoxAnnotation,
+    CustomJSTicker,
+    CustomJSTickFormatter,
+    DataRange1d,
+    Label,
+    Node,
+    Range1d,
+)
 
 from minigan.views.frame import Frame, Scene
-from minigan.views.look import SHORT, Columns, Look, View, beside, legend, level, panel
+from minigan.views.look import FONT, SHORT, Columns, Look, View, beside, legend, level, panel
 
 COLUMNS = (
     "step", "d_loss", "g_loss", "value_fn", "value_optimal", "ks", "w1", "js", "grad_norm_d", "grad_norm_g",
     "update_ratio_d", "update_ratio_g",
 )  # fmt: skip
+FEW = 60  # points of a line that are marked, so that one alone is seen
+NOT_YET, UNKNOWN = "drawn from the first round on", "not known of this game"
 PANELS = ("losses", "value", "ks", "distances", "gradients", "motion")
 # Bokeh's own marks whole powers of ten only, of which a narrow range has one or none, or crowds the others.
 DECADES = """
@@ -31,6 +41,7 @@ for (let power = low; power <= high; power++) {
 }
 return marks;
 """
+PULSES = ("step", "d_loss", "g_loss")
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -46,10 +57,11 @@ class CurvesView(View):
         super().__init__(look)
         self._scene, self._height = scene, height
         self._steps = DataRange1d(start=0, range_padding=0.02, min_interval=10)
-        self._rows, self._pulses = (
-            self.source("rows", *COLUMNS),
-            self.source("pulses", "step", "d_loss", "g_loss"),
-        )
+        for name in ("rows", "few_rows"):
+            self.source(name, *COLUMNS)
+        for name in ("pulses", "few_pulses"):
+            self.source(name, *PULSES)
+        self._words: list[tuple[str, tuple[str, ...], Label]] = []
         self._cursor, self._findings = self.source("cursor", "x"), self.source("findings", "x", "name")
         self._heights: list[tuple[tuple[str, ...], Range1d]] = []
         self._bands: list[tuple[str, BoxAnnotation]] = []
@@ -61,7 +73,7 @@ class CurvesView(View):
             "gradients": partial(self._pair, "Norms of the gradients", "grad_norm", "norm"),
             "motion": partial(self._pair, "Updates relative to the weights", "update_ratio", "ratio"),
         }
-        panels = [made[name]() for name in only]
+        self.panels = panels = [made[name]() for name in only]
         for each in panels:
             each.vspan(x="x", source=self._cursor, color=look.chance, line_width=1, line_alpha=0.8)
             each.vspan(x="x", source=self._findings, color=look.bad, line_width=1.4, line_dash=[2, 3])
@@ -77,6 +89,21 @@ class CurvesView(View):
         fig.yaxis.ticker.desired_num_ticks, fig.yaxis.ticker.num_minor_ticks = 4, 0
         fig.xaxis.ticker.desired_num_ticks, fig.xaxis.ticker.num_minor_ticks = 5, 0
         return fig
+
+    def _lines(self, fig: Any, source: str, **colours: str) -> list[Any]:
+        """A line of each column, marked at its points while they are few."""
+        middle = {"x": Node(target="frame", symbol="center"), "y": Node(target="frame", symbol="center")}
+        word = Label(text=NOT_YET, text_color=self.look.ink, text_font=FONT, text_font_size="12px",
+                     text_align="center", text_baseline="middle", padding=4,
+                     background_fill_color=self.look.panel, **middle)  # fmt: skip
+        fig.add_layout(word)
+        self._words.append((source, tuple(colours), word))
+        for name, colour in colours.items():
+            fig.scatter("step", name, source=self.sources[f"few_{source}"], color=colour, size=4)
+        return [
+            fig.line("step", name, source=self.sources[source], color=colour, width=1.7)
+            for name, colour in colours.items()
+        ]
 
     def _logarithmic(self, title: str, unit: str, *names: str) -> Any:
         """A panel with a range of its own: what Bokeh finds for no values yet is none."""
@@ -101,10 +128,7 @@ class CurvesView(View):
     def _losses(self) -> Any:
         look, scene = self.look, self._scene
         fig = self._panel("What D and G minimise", "loss")
-        lines = [
-            fig.line("step", f"{player}_loss", source=self._pulses, color=colour, width=1.6)
-            for player, colour in (("d", look.d), ("g", look.generated))
-        ]
+        lines = self._lines(fig, "pulses", d_loss=look.d, g_loss=look.generated)
         items = [("D", [lines[0]]), ("G", [lines[1]])]
         known = [value for value in (scene.level, scene.rest) if value is not None and math.isfinite(value)]
         if known:
@@ -115,8 +139,9 @@ class CurvesView(View):
     def _value(self) -> Any:
         look, scene = self.look, self._scene
         fig = self._panel("D's loss without penalties", "V")
-        now = fig.line("step", "value_fn", source=self._rows, color=look.d, width=1.8)
-        best = fig.line("step", "value_optimal", source=self._rows, color=look.theory, dash=[5, 4], width=1.4)
+        (now,) = self._lines(fig, "rows", value_fn=look.d)
+        rows = self.sources["rows"]
+        best = fig.line("step", "value_optimal", source=rows, color=look.theory, dash=[5, 4], width=1.4)
         items = [("this D", [now])]
         if scene.features == 1 and scene.packing == 1:  # of others it is not known
             items.append(("the best D", [best]))
@@ -128,21 +153,18 @@ class CurvesView(View):
 
     def _distance(self, name: str, title: str, unit: str) -> Any:
         fig = self._logarithmic(title, unit, name)
-        line = fig.line("step", name, source=self._rows, color=self.look.generated, width=1.8)
-        dots = fig.scatter("step", name, source=self._rows, color=self.look.generated, size=4)
-        legend(self.look, fig, [("the averaged G; grey: perfect samples", [line, dots])])
+        lines = self._lines(fig, "rows", **{name: self.look.generated})
+        legend(self.look, fig, [("the averaged G; grey: perfect samples", lines)])
         self._band(fig, name, self.look.chance)
         return fig
 
     def _distances(self) -> Any:
         look = self.look
         fig = self._logarithmic("W₁ in sd of the target, JS in nats", "distance", "w1", "js")
-        items = []
-        for name, text, colour in (("w1", "W₁", look.generated), ("js", "JS", look.target)):
-            line = fig.line("step", name, source=self._rows, color=colour, width=1.8)
-            items.append((text, [line]))
+        lines = self._lines(fig, "rows", w1=look.generated, js=look.target)
+        for name, colour in (("w1", look.generated), ("js", look.target)):
             self._band(fig, name, colour)
-        legend(look, fig, items)
+        legend(look, fig, [("W₁", lines[:1]), ("JS", lines[1:])])
         return fig
 
     def _band(self, fig: Any, name: str, colour: str) -> None:
@@ -155,10 +177,7 @@ class CurvesView(View):
     def _pair(self, title: str, name: str, unit: str) -> Any:
         look = self.look
         fig = self._logarithmic(title, unit, f"{name}_d", f"{name}_g")
-        lines = [
-            fig.line("step", f"{name}_{player}", source=self._rows, color=colour, width=1.6)
-            for player, colour in (("d", look.d), ("g", look.generated))
-        ]
+        lines = self._lines(fig, "rows", **{f"{name}_d": look.d, f"{name}_g": look.generated})
         legend(look, fig, [("D", [lines[0]]), ("G", [lines[1]])])
         return fig
 
@@ -177,11 +196,13 @@ class CurvesView(View):
         for name in ("ks", "w1", "js", "grad_norm_d", "grad_norm_g", "update_ratio_d", "update_ratio_g"):
             with np.errstate(invalid="ignore"):
                 table[name] = np.where(table[name] > 0, table[name], np.nan)
-        losses = {
-            name: _floats(row.get(name) for row in pulses or rows) for name in ("step", "d_loss", "g_loss")
-        }
+        losses = {name: _floats(row.get(name) for row in pulses or rows) for name in PULSES}
         began = {"x": [float(step) for step, _ in findings], "name": [name for _, name in findings]}
-        return {"rows": table, "pulses": losses, "findings": began}
+        few = {
+            f"few_{name}": columns if len(columns["step"]) <= FEW else {key: np.zeros(0) for key in columns}
+            for name, columns in (("rows", table), ("pulses", losses))
+        }
+        return {"rows": table, "pulses": losses, "findings": began, **few}
 
     def show_history(self, rows: Rows, pulses: Rows = (), findings: Sequence[tuple[int, str]] = ()) -> None:
         """Draw a whole run."""
@@ -189,6 +210,12 @@ class CurvesView(View):
         for name, data in history.items():
             self.sources[name].data = data
         self._fit(history["rows"])
+        for source, names, word in self._words:
+            columns = history[source]
+            text = UNKNOWN if len(columns["step"]) else NOT_YET
+            empty = not any(np.isfinite(columns[name]).any() for name in names)
+            if (text, empty) != (word.text, word.visible):
+                word.update(text=text, visible=empty)
 
     def columns(self, frame: Frame) -> Columns:
         return {"cursor": {"x": [float(frame.step)]}}

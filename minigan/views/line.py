@@ -28,8 +28,7 @@ class LineView(View):
         line = first.line
         self._top = TOP * (float(np.max(line.p)) or float(np.max(line.q)) or 1.0)
         self._x = Range1d(float(line.edges[0]), float(line.edges[-1]))
-        self._middles = 0.5 * (line.edges[1:] + line.edges[:-1])
-        panels = [self._densities(scene, line, heights[0]), self._judgement(scene, heights[1])]
+        self.panels = panels = [self._densities(scene, line, heights[0]), self._judgement(scene, heights[1])]
         if line.z is not None:
             panels.append(self._map(scene, line.z, heights[2]))
         for upper in panels[:-1]:
@@ -113,14 +112,15 @@ class LineView(View):
         line = frame.line
         if line is None:
             return {}
-        nothing = np.full(len(self._middles), np.nan)
+        x = 0.5 * (line.edges[1:] + line.edges[:-1])
+        nothing = np.full(len(x), np.nan)
         curves = {"q": np.minimum(line.q, 2 * self._top)}
         curves["average"] = nothing if line.average is None else np.minimum(line.average, 2 * self._top)
         shown: Columns = {
-            "target": {"x": self._middles, "p": _light(line.p)},
-            "densities": {"x": self._middles} | {name: _light(values) for name, values in curves.items()},
+            "target": {"x": x, "p": _light(line.p)},
+            "densities": {"x": x} | {name: _light(values) for name, values in curves.items()},
             "judgement": {
-                "x": self._middles,
+                "x": x,
                 "d": _light(nothing if line.d is None else line.d),
                 "best": _light(
                     nothing if line.best is None or not np.any(line.best == line.best) else line.best

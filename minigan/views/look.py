@@ -18,6 +18,8 @@ CLIPPED = (
     "Object.defineProperty(Bokeh.Models.get('GlyphRenderer').prototype.default_view.prototype, 'needs_clip', "
     "{get: () => true});"
 )
+# Bokeh clears its canvas from half a pixel on, so that what it draws there becomes darker with each painting.
+FRESH = ".bk-glyph { clip-path: inset(1px 0 0 1px); }"
 WRAPPED = (
     ":host { max-width: 100%; }"
     "div.bk-grid { display: flex; flex-wrap: wrap; justify-content: flex-end; width: auto; height: auto; }"
@@ -138,8 +140,8 @@ def legend(
     def still(glyph: GlyphRenderer) -> GlyphRenderer:
         if glyph.data_source.name is None:  # it holds what it holds
             return glyph
-        row = {name: [look.d if name == "colour" else [np.nan] if name in ("xs", "ys") else np.nan]
-               for name in glyph.data_source.column_names}  # fmt: skip
+        known = {"colour": look.d, "marker": "circle", "xs": [np.nan], "ys": [np.nan]}
+        row = {name: [known.get(name, np.nan)] for name in glyph.data_source.column_names}
         moving.append(glyph)
         copies.append(fig.add_glyph(ColumnDataSource(row), glyph.glyph.clone()))
         return copies[-1]
@@ -149,7 +151,7 @@ def legend(
         orientation="horizontal", label_text_color=look.ink, label_text_font=FONT,
         label_text_font_size="11px", background_fill_alpha=0.0, border_line_alpha=0.0, padding=0, margin=2,
         spacing=12, glyph_width=18, glyph_height=12, label_standoff=4, click_policy="hide",
-        ncols=columns or "auto", stylesheets=[] if columns else [InlineStyleSheet(css=WRAPPED)],
+        ncols=columns or "auto", stylesheets=[InlineStyleSheet(css=FRESH if columns else FRESH + WRAPPED)],
     )  # fmt: skip
     # From the legend and not from the copies, which would lead to what moves.
     made.js_on_event("legend_item_click", CustomJS(args={"moving": moving, "copies": copies}, code=HIDE))
@@ -169,6 +171,18 @@ def beside(*parts: Any, shares: Sequence[float] = (), least: int = 400) -> Any:
         part.styles = {**part.styles, **flex}
     styles = {"flex-wrap": "wrap", "max-width": "100%"}
     return row(list(parts), sizing_mode="stretch_width", spacing=6, styles=styles)
+
+
+def filling(figures: Sequence[Any], taken: int) -> None:
+    """Make figures under each other higher where the window leaves room for it.
+
+    taken  pixels of the window's height that other parts of the page ask for; the page adds --more to them
+    """
+    together = sum(fig.height for fig in figures)
+    for fig in figures:
+        share = f"calc((100vh - {taken}px - var(--more, 0px)) * {fig.height / together:.4f})"
+        height = f"clamp({round(0.85 * fig.height)}px, {share}, {round(1.7 * fig.height)}px)"
+        fig.styles = {"flex": "none", **fig.styles, "height": height}  # in a column Bokeh writes a basis
 
 
 def level(look: Look, fig: Any, value: float) -> Any:

@@ -11,6 +11,7 @@ from minigan.views.look import FIELD, SHORT, Columns, Look, View, beside, panel
 
 BINS = 31
 QUANTITIES = ("weights", "activations", "gradient")
+TITLES = {"weights": "weights", "activations": "activations", "gradient": "last gradient"}
 PLAYERS = ("G", "D")
 UNITS = 64  # of a layer that are drawn
 # Two round numbers, as far from each other as there is room: a figure of a hundred pixels has none for more.
@@ -41,6 +42,7 @@ class NetworksView(View):
                 "a view of networks shows frames with layers and responses; received one without"
             )
         self.names = {player: [layer.name for layer in first.layers[player]] for player in PLAYERS}
+        self.ridges: dict[tuple[str, str], Any] = {}
         self.chosen, self.quantity = f"G {self.names['G'][0]}", "weights"
         self.left = beside(
             *(
@@ -61,10 +63,10 @@ class NetworksView(View):
         look = self.look
         shown = self._shown(player, quantity)
         colour = {"weights": look.target, "activations": look.d, "gradient": look.generated}[quantity]
-        title = {"weights": "weights", "activations": "activations", "gradient": "last gradient"}[quantity]
         rows = Range1d(-0.1, len(shown) + 0.1)
-        options: dict[str, Any] = {"height": 270, "y_range": rows, "tools": "tap,reset,save"}
-        fig = panel(look, f"{player}: {title}", "value", "", **options)
+        options: dict[str, Any] = {"height": 250, "y_range": rows, "tools": "tap,reset,save"}
+        fig = panel(look, f"{player}: {TITLES[quantity]}", "value", "", **options)
+        self.ridges[player, quantity] = fig
         key = f"{player}_{quantity}"
         ridges = self.source(key, "xs", "ys")
         shapes = fig.patches(
@@ -88,7 +90,7 @@ class NetworksView(View):
 
     def _matrix(self) -> Any:
         look = self.look
-        fig = panel(look, "The matrix, a row for each input", "unit", "input", height=270, tools="reset,save")
+        fig = panel(look, "The matrix, a row for each input", "unit", "input", height=250, tools="reset,save")
         low, middle, high = FIELD[look.name]
         palette = _between(low, middle, high)
         self.mapper = LinearColorMapper(palette=palette, low=-1, high=1)
@@ -102,7 +104,7 @@ class NetworksView(View):
 
     def _units(self) -> Any:
         look = self.look
-        options: dict[str, Any] = {"height": 270, "tools": "xpan,xwheel_zoom,reset,save"}
+        options: dict[str, Any] = {"height": 250, "tools": "xpan,xwheel_zoom,reset,save"}
         fig = panel(look, "Units along the input", "", "after the activation", **options)
         units = self.source("units", "xs", "ys", "colour")
         fig.multi_line("xs", "ys", source=units, color="colour", width=1.2, alpha=0.85)
@@ -118,7 +120,7 @@ class NetworksView(View):
             for quantity in QUANTITIES:
                 names = self._shown(player, quantity)
                 ridges = [
-                    _ridge(_values(by_name[name], quantity), len(names) - 1 - k)
+                    _ridge(_values(by_name[name], quantity), len(names) - 1 - k, quantity == "gradient")
                     for k, name in enumerate(names)
                 ]
                 shown[f"{player}_{quantity}"] = {"xs": [x for x, _ in ridges], "ys": [y for _, y in ridges]}
@@ -138,7 +140,7 @@ class NetworksView(View):
         return {
             "matrix": {
                 "image": [np.asarray(values, "float32")],
-                "x": [0], "y": [0], "dw": [values.shape[1]], "dh": [values.shape[0]],
+                "x": [-0.5], "y": [-0.5], "dw": [values.shape[1]], "dh": [values.shape[0]],
             },
             "units": {"xs": [at] * kept.shape[1], "ys": list(kept.T), "colour": colours},
         }  # fmt: skip
@@ -150,13 +152,21 @@ class NetworksView(View):
             most = float(np.abs(image[0]).max()) or 1.0
             self.mapper.update(low=-most, high=most)
         player, _, name = self.chosen.partition(" ")
-        title = f"{self.chosen}: {self.quantity}, ±{self.mapper.high:.3g}"
-        if self.matrix.title.text != title:
-            self.matrix.title.text = title
-        title = f"Units of layer {name.split('.')[0]} of {player} along its input"
-        if self.units.title.text != title:
-            self.units.title.text = title
-            self.units.xaxis.axis_label = "z" if player == "G" else "x"
+        end = f"{self.mapper.high:.2g}"
+        _entitle(self.matrix, f"{self.chosen}: −{end} (orange) to {end} (blue)")
+        _entitle(self.units, f"Units of layer {name.split('.')[0]} of {player} along its input")
+        for key in PLAYERS:
+            none = not any(_values(layer, "gradient").any() for layer in (frame.layers or {}).get(key, ()))
+            _entitle(self.ridges[key, "gradient"], f"{key}: {'no gradient yet' if none else 'last gradient'}")
+        label = "z" if player == "G" else "x"
+        if self.units.xaxis[0].axis_label != label:
+            self.units.xaxis.axis_label = label
+
+
+def _entitle(fig: Any, title: str) -> None:
+    """Set what is other than it was: nothing else is sent."""
+    if fig.title.text != title:
+        fig.title.text = title
 
 
 def _values(layer: Layer, quantity: str) -> np.ndarray:
@@ -164,9 +174,11 @@ def _values(layer: Layer, quantity: str) -> np.ndarray:
     return np.zeros(1) if found is None else found
 
 
-def _ridge(values: np.ndarray, foot: int) -> tuple[np.ndarray, np.ndarray]:
-    """The outline of a histogram, 0.9 high, over a foot."""
+def _ridge(values: np.ndarray, foot: int, slope: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The outline of a histogram, 0.9 high, over a foot; of a slope that is 0 everywhere the foot."""
     values = values[np.isfinite(values)].ravel()
+    if slope and not values.any():
+        return np.array([-1.0, 1.0], "float32"), np.array([foot, foot], "float32")
     if not len(values):
         return np.zeros(0), np.zeros(0)
     low, high = float(values.min()), float(values.max())

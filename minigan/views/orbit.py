@@ -1,4 +1,4 @@
-"""Games of two numbers: the field of D's slope and G's point, the way of the game in it, its eigenvalues."""
+"""Games of two numbers: the field of D's slope and G's point, the trajectory in it, its eigenvalues."""
 
 import math
 from typing import Any
@@ -28,19 +28,20 @@ def game_of(config: Config, step: int) -> SmallGame:
 
 
 class OrbitView(View):
-    """Left the field and the way; right the eigenvalues of a step beside the unit circle.
+    """Left the field and the trajectory; right the eigenvalues of a step beside the unit circle.
 
     goal  the point of the data, in the networks' units
     """
 
-    def __init__(
-        self, config: Config, look: Look, goal: float, reach: float = 1.5, height: int = 470
-    ) -> None:
+    def __init__(self, config: Config, look: Look, goal: float, reach: float = 1.5, side: int = 560) -> None:
         super().__init__(look)
         self.config, self.goal, self._reach = config, goal, reach
-        square: dict[str, Any] = {"height": height, "tools": "pan,wheel_zoom,reset,save"}
+        square: dict[str, Any] = {
+            "sizing_mode": "scale_width", "aspect_ratio": 1.035, "height": None, "max_height": side,
+            "max_width": side, "tools": "pan,wheel_zoom,reset,save",
+        }  # fmt: skip
         self._x, self._y = Range1d(-reach, reach), Range1d(goal - reach, goal + reach)
-        fig = panel(look, "Where both want to go, and the way", "ψ: the slope of D",
+        fig = panel(look, "Where both players want to go, and the trajectory", "ψ: the slope of D",
                     "θ: the point of G", x_range=self._x, y_range=self._y, **square)  # fmt: skip
         field = self.source("field", "x0", "y0", "x1", "y1")
         arrows = fig.segment("x0", "y0", "x1", "y1", source=field, color=look.chance, width=1)
@@ -52,7 +53,7 @@ class OrbitView(View):
         here = fig.scatter("x", "y", source=self.source("here", "x", "y"), color=look.generated, size=10,
                            line_color=look.ink)  # fmt: skip
         rest = fig.scatter([0.0], [goal], marker="x", size=12, line_width=2.4, color=look.target)
-        legend(look, fig, [("v(ψ, θ)", [arrows]), ("the way", [way]), ("now", [here]), ("rest", [rest])])
+        legend(look, fig, [("v(ψ, θ)", [arrows]), ("trajectory", [way]), ("now", [here]), ("rest", [rest])])
         self.fig = fig
         plane = panel(look, "Eigenvalues of one step, at rest and here", "real part", "imaginary part",
                       x_range=Range1d(-1.3, 1.3), y_range=Range1d(-1.3, 1.3), **square)  # fmt: skip

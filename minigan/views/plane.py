@@ -66,10 +66,10 @@ class PlaneView(View):
         if plane.lines is not None:
             items.append(("grid of z", [lines]))
         if scene.modes is not None:
-            modes = self.source("modes", "x", "y", "colour")
-            rings = fig.scatter("x", "y", source=modes, marker="circle", size=15, fill_alpha=0,
+            modes = self.source("modes", "x", "y", "colour", "marker")
+            rings = fig.scatter("x", "y", source=modes, marker="marker", size=15, fill_alpha=0,
                                 line_color="colour", line_width=1.6, level=LIVE)  # fmt: skip
-            items.append(("modes (green: captured)", [rings]))
+            items.append(("modes (crossed: missed)", [rings]))
         legend(look, fig, items, columns=-(-len(items) // self._rows))
         return fig
 
@@ -101,7 +101,9 @@ class PlaneView(View):
         if self._modes is not None and "modes" in self.sources:
             caught = np.zeros(len(self._modes), bool) if plane.captured is None else plane.captured
             colours = [self.look.d if one else self.look.bad for one in caught]
-            shown["modes"] = {"x": self._modes[:, 0], "y": self._modes[:, 1], "colour": colours}
+            markers = ["circle" if one else "circle_x" for one in caught]
+            x, y = self._modes.T[:2]
+            shown["modes"] = {"x": x, "y": y, "colour": colours, "marker": markers}
         return shown
 
 

@@ -32,6 +32,7 @@ CLOUD = 1500  # generated rows behind the density of the plane
 PERFECT = 24  # perfect samples behind the bands
 LINES, POINTS = 13, 41  # of the grid of z, each way, and points on each
 REACH = 2.5  # sd of a normal latent number, up to which the map is drawn
+MORE = 10  # times as many bins are read on either side, where the samples are there
 LONGEST = 0.06  # of the view's width: the arrow at the 90th percentile
 PARTS = ("distribution", "row", "layers", "responses", "point")
 
@@ -165,15 +166,15 @@ class Reader:
         e, observer = self.experiment, self._observer
         if observer.grid is None:
             raise ValueError(f"a line shows one feature; received {e.features}")
-        edges, p = observer.grid[0], self._density
+        samples = self._made(self._latent[:RUG])
+        edges, p = self._beyond(samples[:, 0])
         if e.labels is None:
             q, average = (observer.density(edges, averaged, KERNELS) for averaged in (False, True))
         else:
             q, average = (density_made_of(e, self.chosen, edges, one, KERNELS) for one in (False, True))
         centres = 0.5 * (edges[1:] + edges[:-1])
-        samples = self._made(self._latent[:RUG])
         pull = self._pull(samples[:ARROWS])[:, 0]
-        longest = LONGEST * (edges[-1] - edges[0])
+        longest = LONGEST * float(np.ptp(observer.grid[0]))
         start = samples[:ARROWS, 0]
         z, x = self._map()
         return LineFrame(
@@ -188,6 +189,30 @@ class Reader:
             z,
             x,
         )
+
+    def _beyond(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The bins and what is to be learnt over them, and more bins where most of the samples lie elsewhere.
+
+        Shapes:  (n,) → (m+1,), (m,)
+        """
+        edges, p = (self._observer.grid or (np.empty(0),))[0], self._density
+        width, most = edges[1] - edges[0], MORE * len(p)
+        if not np.isfinite(samples).all():
+            return edges, p
+        low, high = np.quantile(samples, (0.1, 0.9))
+        room = len(p) // 20
+        before, after = (
+            int(min(np.ceil(gap / width) + room, most)) if gap > 0 else 0
+            for gap in (edges[0] - low, high - edges[-1])
+        )
+        labels, real = self.experiment.labels, self.experiment.distribution
+        left = edges[0] + width * np.arange(-before, 1)
+        right = edges[-1] + width * np.arange(after + 1)
+        real = real if labels is None else labels.conditionals[self.chosen]
+        known = not isinstance(real, Empirical)
+        sides = (density_of(real, side) if known else np.zeros(len(side) - 1) for side in (left, right))
+        first, last = sides
+        return np.concatenate([left[:-1], edges, right[1:]]), np.concatenate([first, p, last])
 
     @cached_property
     def _density(self) -> np.ndarray:
@@ -285,7 +310,7 @@ class Reader:
         ends = start + along * np.abs(_scaled(length, LONGEST * (x[-1] - x[0])))[:, None]
         modes = modes_of(e.distribution)
         every = samples if e.labels is None else e.sample(DOTS, e.step, averaged=False)
-        captured = None if modes is None else modes.coverage(every).counts > 0
+        captured = None if modes is None else modes.coverage(every).good > 0
         arrows = np.concatenate([start, ends], axis=1)
         return PlaneFrame(x, y, samples[:, :2], d, best, arrows, self._lines(), captured)
 

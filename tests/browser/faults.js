@@ -1,4 +1,5 @@
-// What is wrong with how a page lies: parts beyond the window, texts on each other, texts that are cut, legends on data.
+// What is wrong with how a page lies: parts beyond the window, texts on each other, texts that are cut, legends on data,
+// panels that show nothing and do not say why.
 const faults = [];
 const shown = (element) => element.checkVisibility({ checkVisibilityCSS: true, checkOpacity: true });
 const parent = (node) => node.assignedSlot || node.parentElement || (node.getRootNode().host ?? null);
@@ -98,6 +99,19 @@ for (const view of views) {
     const asks = pen.measureText(text ?? '').width;
     if (asks > room + 2) faults.push(of(`${what} ${named(text)} asks for ${Math.round(asks)} of ${Math.round(room)} pixels`));
   };
+  // A line of one point is not drawn; what spans a figure, and what a legend shows, is not what it is for.
+  const seen = [...plot.renderer_views?.values() ?? []].filter((part) => {
+    const { type, visible, glyph, data_source } = part.model;
+    if (type === 'Label') return visible;
+    if (type !== 'GlyphRenderer' || !visible || /Span|Strip/.test(glyph.type)) return false;
+    const finite = (one) => typeof one === 'number' ? Number.isFinite(one) : one?.length ? Array.from(one).some(finite) : false;
+    const columns = ['x', 'y', 'xs', 'ys', 'x0', 'y0', 'image', 'y1', 'right', 'top'].map((name) => glyph[name]?.field ?? glyph[name]);
+    const there = columns.map((name) => data_source.data[name]).filter((column) => column !== undefined);
+    const count = Math.min(...there.map((column) => Array.from(column).filter(finite).length));
+    return there.length > 0 && count >= (glyph.type === 'Line' ? 2 : 1);
+  });
+  const drawn = view.model.toolbar.tools.some((tool) => tool.type === 'PointDrawTool');
+  if (seen.length === 0 && !drawn) faults.push(of('nothing is shown, and no word says why'));
   if (title) long(title.text, `bold ${title.text_font_size} ${title.text_font}`, outer.width, 'the title');
   for (const part of plot.renderer_views?.values() ?? []) {
     const model = part.model;

@@ -122,8 +122,7 @@ class Hand:
     def keep(self, path):
         """Keep what the window shows, and below it what can be scrolled to."""
         driver = self.browser.driver
-        low = self.browser.run("document.querySelector('.bk-Column').getBoundingClientRect().bottom")
-        self.resize(max(self.size[1], int(low) + 10))
+        self.resize(max(self.size[1], self.browser.run("document.scrollingElement.scrollHeight")))
         driver.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 250))")
         shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})["data"]
         path.write_bytes(base64.b64decode(shot))

@@ -80,7 +80,9 @@ def learnt(hand):
 
 
 def array(hand):
+    before = int(hand.read("heard", "value"))
     hand.set("array", "value", "D 0.W")
+    hand.browser.until(f"Number({MODEL}('heard').value) > {before}", LONG)
     hand.set("quantity", "value", "gradient")
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minigan.evaluation import modes_of
 from minigan.training.config import Config, replace
 from minigan.training.experiment import Experiment
 from minigan.training.settings import resolve
@@ -76,7 +77,7 @@ def test_a_record_is_thinned_evenly_and_forgets_a_course_that_is_left():
 
 @pytest.mark.parametrize("changes", [
     {}, {"packing": 2, "objective": "relativistic"}, {"objective": "wasserstein", "latent.size": 2},
-    {"target": "ring(4, 1, 0.1)"}, {"target": "ring(4, 1, 0.1)", "packing": 2, "latent.size": 3},
+    {"target": "ring(4, 1, 0.01)"}, {"target": "ring(4, 1, 0.01)", "packing": 2, "latent.size": 3},
     {"latent.distribution": "one", "generator.widths": [], "discriminator.widths": []},
 ], ids=lambda changes: "-".join(map(str, changes.values())) or "default")  # fmt: skip
 def test_a_frame_is_what_the_experiment_itself_says(changes):
@@ -100,6 +101,8 @@ def test_a_frame_is_what_the_experiment_itself_says(changes):
     else:
         assert shown.d.shape == (48, 48) and ((shown.d >= 0) & (shown.d <= 1)).all()
         assert (shown.best is None) == (config.packing > 1)
+        found = modes_of(e.distribution).coverage(shown.samples)
+        assert found.counts.all() and np.array_equal(shown.captured, found.good > 0) and not found.good.all()
         assert len(shown.captured) == 4 and shown.lines.shape == (26, 41, 2)
     assert reader.is_dirac == (config.generator.widths == ()) == (frame.point is not None)
     for player, network in (("G", e.generator), ("D", e.discriminator)):
