@@ -92,8 +92,10 @@ def changed(request: Request, settings: Mapping[str, Any], table: Any = None) ->
         raise ConfigError(str(error).replace(" from --set", "")) from None
     new = settled(config, origins, table)
     if same_data:
-        there = {name: getattr(request.config, name) for name in ("label", *PLACES)}
-        new = Request(replace(new.config, **there), request.data, new.origins, request.ours)
+        kept = ["label", *PLACES] + ["name"] * ("name" not in settings)
+        there = {name: getattr(request.config, name) for name in kept}
+        origins = {**new.origins, **{name: request.origins[name] for name in kept}}
+        new = Request(replace(new.config, **there), request.data, origins, request.ours)
     before, after = flatten(request.config), flatten(new.config)
     return Changed(new, tuple(name for name in after if after[name] != before[name]))
 

@@ -24,7 +24,7 @@ COLUMNS = (
     "step", "d_loss", "g_loss", "value_fn", "value_optimal", "ks", "w1", "js", "grad_norm_d", "grad_norm_g",
     "update_ratio_d", "update_ratio_g",
 )  # fmt: skip
-FEW = 60  # points of a line that are marked, so that one alone is seen
+FEW = 30  # points of a line that are marked, so that one alone is seen
 NOT_YET, UNKNOWN = "drawn from the first round on", "not known of this game"
 PANELS = ("losses", "value", "ks", "distances", "gradients", "motion")
 # Bokeh's own marks whole powers of ten only, of which a narrow range has one or none, or crowds the others.

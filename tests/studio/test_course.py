@@ -6,13 +6,14 @@ import random
 import numpy as np
 import pytest
 
-from minigan.front.configuration import request_of
+from minigan.front.configuration import request_of, settled
 from minigan.studio.changes import as_command, as_python, changed, draws_of
 from minigan.studio.commands import CommandError, command_from
 from minigan.studio.course import Course, wait_for
 from minigan.studio.mirror import Mirror, Teller
 from minigan.studio.watch import Watch
 from minigan.studio.wire import packed, received
+from minigan.training.config import replace
 from minigan.training.experiment import Experiment
 
 SMALL = {"batch": 16, "generator": {"widths": [4]}, "discriminator": {"widths": [4]}, "eval_samples": 100,
@@ -266,10 +267,10 @@ def test_what_is_told_to_another_process_is_the_same_there(opened, tmp_path, cha
         course.close()
 
 
-def test_a_game_can_be_begun_again_elsewhere():
+def test_a_game_can_be_begun_again_elsewhere(tmp_path):
     import shlex
 
-    from minigan.training.settings import resolve
+    from minigan.training.settings import resolve, resolve_with_sources
 
     made = request_of(None, "wgan-gp", {"seed": 4, "target": "laplace(0, 1)"}, environ={})
     words = shlex.split(as_command(made))
@@ -280,3 +281,10 @@ def test_a_game_can_be_begun_again_elsewhere():
     drawn = changed(made, {}, np.eye(9, 2)).request  # no file has it
     for text in (as_command(drawn), as_python(drawn)):
         assert "save as run" in text and "RUN/config.json" in text and "table" not in text
+    table = tmp_path / "my \"own\" 'table'.csv"
+    table.write_text("x,who\n1,a\n2,b\n3,a\n4,b\n5,a\n6,b\n")
+    own = request_of(str(table), None, {"label": "who", "columns": ["x"], "holdout": 0.0}, environ={})
+    then = changed(own, {"r1": "0.5"}).request
+    sets = [word for word in shlex.split(as_command(then))[2:] if word != "--set"]
+    assert then.config == replace(own.config, r1=0.5) and {"label=who", f"data={table}"} < set(sets)
+    assert settled(*resolve_with_sources(environ={}, sets=sets)).config == then.config
