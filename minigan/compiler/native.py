@@ -55,6 +55,7 @@ class Native:
         self.stages, self.threads = stages, min(threads, stages.replicas)
         self.line = LINE // stages.dtype.itemsize
         self.regions = Regions(stages)
+        self._find_guests()
         self._inputs = [e for e in stages.externals if e.is_input]
         self._names = names_of((*(e for e in stages.externals if not e.is_input), *self._inputs))
         self._divide()
@@ -70,6 +71,44 @@ class Native:
 
     def _title(self, k, stage):
         return f"stage{k}_{stage.total.op if stage.total else 'map'}"
+
+    # ── which sums are taken along the way ──────────────────────────────────────────────────────────────
+
+    def _find_guests(self):
+        """Sums over rows that another stage takes, which makes or reads what they add up: guest and host."""
+        self.guests, self.host = {}, {}
+        r, at = self.regions, {stage: k for k, stage in enumerate(self.regions.all)}
+        terms = {stage: set() for stage in r.all}
+        for leaf, readers in self.stages.reads.items():
+            for stage, _, summed in readers:
+                if summed == (r.kind[stage] == "sums"):
+                    terms[stage].add(leaf)
+        for x in r.all:
+            width = max(x.shape[-2:], default=0)
+            if r.kind[x] != "sums" or width == 1 or x.total.op == "matmul" and min(x.shape[-2:]) > 1:
+                continue
+            wide = {leaf for leaf in terms[x] if leaf.rows and leaf.shape[-2:] == (r.batch, width)}
+            made = [at[home] for leaf in terms[x] if (home := self.stages.home.get(leaf))]
+            for host in r.all[max(made, default=0) :]:
+                near = wide & {*terms[host], *host.outputs}
+                if near and r.phase[host] == r.phase[x] and self._may_have_guests(host, width):
+                    self.guests.setdefault(host, []).append(x)
+                    self.host[x] = host
+                    break
+        self.unread = {n for n in r.local if self._is_unread(n)}
+
+    def _is_unread(self, node):
+        """Whether nobody but sums that are taken where a value is made reads it."""
+        home, readers = self.stages.home[node], self.stages.reads.get(node, ())
+        seen = (x.inputs[0] if x.op == "mT" else x for _, x, _ in readers)
+        return all(self.host.get(x) is home for x, *_ in readers) and all(x is node for x in seen)
+
+    def _may_have_guests(self, stage, width):
+        """Whether its loops go over rows and, in vectors, over so many columns."""
+        total = stage.total
+        if self.regions.kind[stage] != "rows" or stage.shape[-1] != width:
+            return False
+        return total is None or total.op == "matmul" and all(base(x).op != "constant" for x in total.inputs)
 
     # ── where values live ───────────────────────────────────────────────────────────────────────────────
 
@@ -99,7 +138,8 @@ class Native:
             if n in s.spans:
                 self._places.append((*bounds(s.arrays[n]), "scratch", at, 0))
         wishes, at = [], {stage: k for k, stage in enumerate(r.all)}
-        for n in r.local:
+        at |= {stage: at[host] for stage, host in self.host.items()}
+        for n in (n for n in r.local if n not in self.unread):
             rows = max(2, self.rows)  # of one row there would be no stride
             s.arrays[n] = np.empty((*n.shape[:-2], rows, n.shape[-1]), n.dtype)
             last = max([at[s.home[n]], *(at[stage] for stage, *_ in s.reads.get(n, ()))])
@@ -268,8 +308,10 @@ class Native:
             yield f"    for (Index lo = 0, hi; lo < {r.batch}; lo = hi) {{"
             yield f"        hi = lo + {self.rows} < {r.batch} ? lo + {self.rows} : {r.batch};"
             for x in inside:
-                more = f", {self._sum(x)}" if r.kind[x] == "sums" else ""
-                yield f"        {self.functions[x].name}(m, lo, hi{more});"
+                if x not in self.host:
+                    sums = [x] if r.kind[x] == "sums" else self.guests.get(x, ())
+                    more = "".join(f", {self._sum(total)}" for total in sums)
+                    yield f"        {self.functions[x].name}(m, lo, hi{more});"
             yield "    }"
         for x in stages:
             if r.kind[x] != "rows":

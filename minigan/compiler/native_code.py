@@ -9,7 +9,7 @@ import re
 from contextlib import contextmanager
 
 from minigan.compiler.expressions import Lines
-from minigan.compiler.graph import UnplannableError
+from minigan.compiler.graph import Node, UnplannableError
 from minigan.compiler.stages import base
 
 STACK = 2**14  # elements of an array within a function, at most
@@ -36,21 +36,25 @@ class Loops(Lines):
         super().__init__(code, stage, name)
         self.kind, total, texts = code.regions.kind[stage], stage.total, []
         self.by_row = self.kind != "plain"
+        self.guests = [guest.total for guest in code.guests.get(stage, ())]
         if self.kind == "sums":
-            self._accumulate(total)
-            texts.append(self._function("", "const Index lo, const Index hi, T* restrict sum"))
-            self.begin()
+            if stage not in code.host:
+                self._accumulate(total)
+                texts.append(self._function("", "const Index lo, const Index hi, T* restrict sum"))
+                self.begin()
             self.by_row = False
             self._ended(total)
             texts.append(self._function("_end"))
         else:
             if total is None:
-                self._nest(stage.shape, self.results)
+                self._map()
             elif total.op == "matmul":
                 self._matmul(total)
             else:
                 self._sums(total)
-            texts.append(self._function("", "const Index lo, const Index hi" if self.by_row else ""))
+            parameters = ["const Index lo, const Index hi"] if self.by_row else []
+            parameters += [f"T* restrict sum{k}" for k in range(len(self.guests))]
+            texts.append(self._function("", ", ".join(parameters)))
         self.text = "".join(texts)
 
     def _function(self, suffix, parameters=""):
@@ -135,6 +139,63 @@ class Loops(Lines):
             raise UnplannableError
         self.add(f"T {name}[{length}]{' = {}' * zero};")
 
+    # ── sums over rows that are taken along the way ─────────────────────────────────────────────────────
+
+    def _map(self):
+        """Every element; what is added up of them, row by row, is kept in vectors of its own."""
+        m = self.stage.shape[-1]
+        for k in range(len(self.guests)):
+            self._local(f"part{k}", m, zero=True)
+        self._nest(self.stage.shape, lambda at: self._row(at, f"[{at[-1]}]"))
+        if self.guests:
+            self._vector("j", 0, m, lambda: self._add_up("[j]"))
+
+    def _tile(self, at, rows, m):
+        """What is made of a tile, column by column where it is added up."""
+        place, row = [*at, "(i + r)", "j"], f"for (Index r = 0; r < {rows}; ++r)"
+
+        def column():
+            for k in range(len(self.guests)):
+                self.add(f"T part{k} = 0;")
+            with self.loop(row):
+                self._row(place)
+            self._add_up()
+
+        if self.guests:
+            return self._vector("j", 0, m, column)
+        with self.loop(row):
+            self._vector("j", 0, m, lambda: self.results(place))
+        return None
+
+    def computed(self, at):
+        """As everywhere, but for what nobody will read."""
+        unread = [self.stages.arrays[n] for n in self.code.unread]
+        return [pair for pair in super().computed(at) if not any(pair[0] is array for array in unread)]
+
+    def _row(self, at, index=""):
+        self.results(at)
+        for k, total in enumerate(self.guests):
+            self.add(f"part{k}{index} += {self._term(total, at)};")
+
+    def _add_up(self, index=""):
+        for k in range(len(self.guests)):
+            self.add(f"sum{k}[j] += part{k}{index};")
+
+    def _term(self, total, at):
+        """What a row adds to a column of a sum over rows."""
+        x, (i, j) = total.inputs[0], at[-2:]
+        if total.op != "matmul":
+            return self.value(x, [*["0"] * (x.ndim - 2), i, j])
+        left, right = ("0", j) if total.shape[-1] > 1 else (j, "0")
+        a, b = self._factor(x, left, i), self._factor(total.inputs[1], i, right)
+        return f"{a} * {b}"
+
+    def _factor(self, x, i, j):
+        """An element of a factor, or of what it is the transpose of."""
+        if isinstance(x, Node) and x.op == "mT":
+            return self._factor(x.inputs[0], j, i)
+        return self.value(x, [*["0"] * (x.ndim - 2), i, j])
+
     # ── products ────────────────────────────────────────────────────────────────────────────────────────
 
     def _strides(self, x):
@@ -211,8 +272,7 @@ class Loops(Lines):
                 kernel = self.code.kernel(rows, m, terms, an, ak, bk)
                 self.add(f"{kernel}({terms}, {self._at(a, [*at, 'i', '0'])}, {pointer}, c);")
                 self.registers = {self.stage.total: f"c[r * {m} + j]"}
-                with self.loop(f"for (Index r = 0; r < {rows}; ++r)"):
-                    self._vector("j", 0, m, lambda: self.results([*at, "(i + r)", "j"]))
+                self._tile(at, rows, m)
 
     # ── sums ────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -130,6 +130,25 @@ def test_native_code_has_the_numbers_of_the_eager_step_in_any_blocks(monkeypatch
     assert f"{len(program.plan)} stages" in repr(program)
 
 
+@pytest.mark.parametrize("width", [5, 32])
+def test_sums_over_rows_are_taken_where_their_terms_are_made(monkeypatch, width):
+    monkeypatch.setattr(native, "CACHE", 8)
+    rng = np.random.default_rng(1)
+    x, t, W = (rng.standard_normal(shape) for shape in ((24, width), (24, 1), (width, width)))
+    weights = Tensor(W)
+
+    def step(x, t):
+        d = (x @ weights) * x
+        return sum_over(d, axis=(0,)), mT(t) @ d, mT(d) @ t, mT(tanh(x)) @ t
+
+    program = capture(step, Tensor(x), Tensor(t), state={"W": weights}, execution="native")
+    plan, kinds = program.plan, list(program.plan.regions.kind.values())
+    assert kinds.count("sums") == len(plan.host) == 4 and len(plan.unread) == 2
+    d = (2 * x @ W) * (2 * x)
+    right = d.sum(0, keepdims=True), t.T @ d, d.T @ t, np.tanh(2 * x).T @ t
+    assert_right([found.numpy() for found in program(Tensor(2 * x), Tensor(t))], right)
+
+
 def test_the_source_is_a_line_per_stage_with_the_names_of_the_state():
     program, *_ = Step().run()
     main = program.plan.source.partition("static void step(")[2].partition("\n}")[0]
