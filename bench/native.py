@@ -1,6 +1,7 @@
 """The same step as native code, as the NumPy plan, and in C by hand: µs of CPU time on one thread.
 
 python -m bench.native [--turns 40] [--sizes 64,16 …] [--write]
+python -m bench.native --passes                                 the NumPy plan without some of its passes
 
 All live in one process and take turns of some ms; each figure is a lower quartile, so that other work on the
 machine, which lengthens some turns, does not reach it. A ratio is a median over the turns. C by hand
@@ -13,6 +14,8 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +24,7 @@ from bench.common import table, write
 from bench.peers import c_by_hand, ours
 from bench.peers.__main__ import MISLEADING, size, surroundings
 from bench.peers.common import initial
-from minigan.compiler import c_compiler
+from minigan.compiler import c_compiler, passes, planner
 from minigan.training.config import replace
 from minigan.training.experiment import Ensemble, Experiment
 from minigan.training.settings import resolve
@@ -29,27 +32,64 @@ from minigan.training.settings import resolve
 SIZES, REPLICAS, MANY = ((64, 16), (128, 32), (256, 64), (512, 128)), ((64, 16), (128, 32)), 64
 HEADER = ("step", "C by hand, µs", "native, µs", "planned, µs", "native / C", "native / planned")
 WAYS, SECONDS = ("native", "planned"), 0.012  # of a turn
+FILES = {  # of passes/, and which of them
+    "row_blocks": ("blocks",),
+    "merge": ("batch", "layers", "stack"),
+    "products": ("bias", "bias_gradients", "factors", "dots"),
+}
+
+
+def subjects(sizes, many):
+    """(name, make(execution=…) of an object with advance(steps), GANs, the same of C by hand or None)."""
+    for batch, width in sizes:
+        weights = initial(width)
+        by_hand = c_by_hand.variants(batch, width, 1)
+        by_hand = by_hand and partial(c_by_hand.FusedStep, weights, batch)
+        yield f"({batch}, {width})", partial(ours.Minigan, weights, batch), 1, by_hand
+    config = resolve(environ={}, sets=["backend=numpy"])
+    yield "default run", lambda execution: Experiment(replace(config, execution=execution)), 1, None
+    for batch, width in REPLICAS if many else ():
+        make = partial(ours.Minigan, initial(width, replicas=many), batch)
+        yield f"{many} GANs of ({batch}, {width}), each", make, many, None
+    if many:
+
+        def ensemble(execution):
+            return Ensemble.of_seeds(replace(config, execution=execution), range(many))
+
+        yield f"{many} seeds of the default run, each", ensemble, many, None
 
 
 def tasks(sizes, many):
     """(name, {way: object with advance(steps)}, GANs) of each row."""
-    for batch, width in sizes:
-        weights = initial(width)
-        ways = {e: ours.Minigan(weights, batch, execution=e) for e in WAYS}
-        if c_by_hand.variants(batch, width, 1):
-            ways = {"C": c_by_hand.FusedStep(weights, batch), **ways}
-        yield f"({batch}, {width})", ways, 1
-    config = resolve(environ={}, sets=["backend=numpy"])
-    yield "default run", {e: Experiment(replace(config, execution=e)) for e in WAYS}, 1
-    for batch, width in REPLICAS if many else ():
-        weights = initial(width, replicas=many)
-        ways = {e: ours.Minigan(weights, batch, execution=e) for e in WAYS}
-        yield f"{many} GANs of ({batch}, {width}), each", ways, many
-    if many:
-        ways = {
-            e: Ensemble.of_seeds(replace(config, execution=e), range(many)) for e in ("native", "planned")
-        }
-        yield f"{many} seeds of the default run, each", ways, many
+    for name, make, count, by_hand in subjects(sizes, many):
+        ways = {"C": by_hand()} if by_hand else {}
+        yield name, {**ways, **{e: make(execution=e) for e in WAYS}}, count
+
+
+def plans(sizes, many):
+    """The same of plans, without the passes of one file, of all of them, and of native code."""
+    for name, make, count, _ in subjects(sizes, many):
+        ways = {e: make(execution=e) for e in WAYS[::-1]}
+        for what, names in (*FILES.items(), ("all three", sum(FILES.values(), ()))):
+            with without(names):
+                ways[what] = make(execution="planned")
+                ways[what].advance(2)  # is planned
+        yield name, ways, count
+
+
+@contextmanager
+def without(names):
+    """Plans are made without these passes, those of blocks of rows too."""
+    kept = {name: getattr(planner, name) for name in ("Plan", *names)}
+    left = tuple(p for p in planner.PASSES if p.name not in names)
+    planner.Plan = lambda program, _, threads=1: kept["Plan"](program, left, threads)
+    for name in names:
+        setattr(planner, name, lambda graph, *_: graph)
+    try:
+        yield
+    finally:
+        for name, what in kept.items():
+            setattr(planner, name, what)
 
 
 def measure(name, ways, count, turns):
@@ -69,9 +109,13 @@ def measure(name, ways, count, turns):
     row = {"name": name, "turns": turns, "spent": spent}
     row["quartiles"] = {way: statistics.quantiles(times, n=4)[0] for way, times in spent.items()}
     for way in ("C", "planned"):
-        pairs = zip(spent["native"], spent.get(way, ()), strict=False)
-        row[f"native / {way}"] = statistics.median([a / b for a, b in pairs]) if way in spent else None
+        row[f"native / {way}"] = ratio(spent, "native", way) if {"native", way} <= spent.keys() else None
     return row
+
+
+def ratio(spent, way, other):
+    """Of the times of two ways in the same turn, a median."""
+    return statistics.median([a / b for a, b in zip(spent[way], spent[other], strict=True)])
 
 
 def cells(row):
@@ -80,6 +124,24 @@ def cells(row):
     ratios = [row["native / C"], row["native / planned"]]
     shown = ["–" if t is None else f"{t:.1f}" if t < 1000 else f"{t:,.0f}".replace(",", " ") for t in times]
     return row["name"], *shown, *("–" if r is None else f"{r:.2f}" for r in ratios)
+
+
+def tabulate(rows):
+    """What a step takes over the whole plan's time, without the passes of a file."""
+    folder, lines = Path(passes.__file__).parent, {}
+    for name in FILES:
+        lines[name] = len((folder / f"{name}.py").read_text(encoding="utf-8").splitlines())
+    ways = [way for way in rows[0]["spent"] if way != "planned"]
+    lines |= {"all three": sum(lines.values())}
+    header = [f"without {way} ({lines[way]} lines)" if way in lines else way for way in ways]
+    return table(
+        ("over the plan's time", "planned, µs", *header),
+        [
+            (row["name"], f"{row['quartiles']['planned']:.1f}")
+            + tuple(f"{ratio(row['spent'], way, 'planned'):.2f}" for way in ways)
+            for row in rows
+        ],
+    )
 
 
 def starts():
@@ -110,24 +172,27 @@ def show(record):
 
 
 def main(arguments=None):
-    """Print the table; with --write also bench/results/native.json."""
+    """Print the table; with --write also bench/results/native.json, but for --passes."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sizes", nargs="+", type=size, default=SIZES, metavar="B,H", help="batch and width")
     parser.add_argument("--many", type=int, default=MANY, help="GANs at once; 0 for none")
     parser.add_argument("--turns", type=int, default=40, help="of each way")
+    parser.add_argument("--passes", action="store_true", help="plans without some passes instead")
     parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args(arguments)
-    results = []
+    results, found = [], plans if options.passes else tasks
     with np.errstate(all="ignore"):
-        for name, ways, count in tasks(options.sizes, options.many):
-            results.append(
-                measure(name, ways, count, options.turns if count == 1 else max(2, options.turns // 3))
-            )
+        for name, ways, count in found(options.sizes, options.many):
+            turns = options.turns if count == 1 else max(2, options.turns // 3)
+            results.append(measure(name, ways, count, turns))
             print(" | ".join(cells(results[-1])), file=sys.stderr, flush=True)
+    if options.passes:
+        return print(tabulate(results))
     record = {"compiler": c_compiler.find().version, "first_step": starts(), "results": results}
     print(show(record))
     if options.write:
         print(write("native", record), file=sys.stderr)
+    return None
 
 
 if __name__ == "__main__":

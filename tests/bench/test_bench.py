@@ -252,6 +252,18 @@ def test_native_code_is_timed_beside_c_by_hand(bench):
     assert module.cells(row)[1] == "–" and len(module.cells(row)) == len(module.HEADER)
 
 
+def test_plans_without_some_passes_are_timed(bench):
+    module, ours, common = bench("native"), bench("peers.ours"), bench("peers.common")
+    weights, ways = common.initial(2), {}
+    for way, names in {"planned": (), **module.FILES}.items():
+        with module.without(names):
+            ways[way] = ours.Minigan(weights, 4)
+            ways[way].advance(2)
+    lines = {way: len(task._program.plan) for way, task in ways.items()}
+    assert lines["merge"] > lines["planned"] == lines["row_blocks"] < lines["products"]
+    assert "without merge" in module.tabulate([module.measure("step", ways, 1, turns=2)])
+
+
 def test_separation_has_a_column_for_each_way_to_train_g(bench, capsys):
     separation = bench("separation")
     tiny = ("generator.widths=[3]", "discriminator.widths=[3]", "batch=8", "steps=3")
