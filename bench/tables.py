@@ -23,6 +23,7 @@ from bench import (
     quality,
     separation,
     several,
+    startup,
     sweeps,
     verdict,
 )
@@ -43,7 +44,8 @@ def of_startup(record):
     body = [(name, *(f"{f(t):.2f}" for f in (statistics.median, min, max))) for name, t in times]
     beyond = f"`import minigan` costs {record['import_beyond_numpy']:.2f} s beyond NumPy."
     fit = f"The first `mg.fit` of a process takes {record['fit_beyond_training']:.2f} s beyond its training."
-    return f"{table(('', 'median s', 'minimum s', 'maximum s'), body)}\n\n{beyond} {fit}"
+    times_table = table(("", "median s", "minimum s", "maximum s"), body)
+    return f"{times_table}\n\n{beyond} {fit}\n\n{startup.parts_table(record['cpu_parts'])}"
 
 
 def of_modes(*records):

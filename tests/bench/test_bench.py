@@ -123,8 +123,8 @@ def test_startup_times_every_command(bench, capsys, monkeypatch):
     startup.main(["--repeats", "1", "--runs", "1"])
     out = capsys.readouterr().out
     names = [row[0] for row in lines(out)]
-    runs = "minigan train, first metric line", "minigan train, to the end"
-    assert names == ["", *startup.COMMANDS, *runs, *startup.CALLS]
+    assert names[: -9] == ["", *startup.COMMANDS, *startup.RUN, *startup.CALLS]
+    assert names[-9] == "parts of minigan train" and names[-1] == "all else"
     assert "import minigan beyond NumPy:" in out
 
 
@@ -134,7 +134,8 @@ def test_startup_without_runs_still_prints_the_rest(bench, capsys, monkeypatch):
     monkeypatch.setattr(startup, "seconds", lambda arguments: 0.5)
     monkeypatch.setattr(startup, "told", lambda code: 0.5)
     startup.main(["--repeats", "2", "--runs", "0"])
-    assert [row[0] for row in lines(capsys.readouterr().out)] == ["", *startup.COMMANDS, *startup.CALLS]
+    names = [row[0] for row in lines(capsys.readouterr().out)]
+    assert names == ["", *startup.COMMANDS, *startup.CALLS, "parts of minigan train"]
 
 
 def test_sweeps_tells_what_a_run_costs_beside_its_steps(bench, capsys, monkeypatch):
