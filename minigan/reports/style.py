@@ -57,6 +57,7 @@ def style() -> AbstractContextManager[None]:
     return matplotlib.rc_context(
         {
             "text.usetex": False,
+            "text.hinting": "none",  # letters keep their distances, and a page takes a seventh less
             "font.family": ["DejaVu Sans"],
             "font.size": 9.0,
             "axes.titlesize": 10.5,
