@@ -5,8 +5,8 @@ One that trains among others draws, computes and ends with the bits of the same 
 
 import dataclasses
 import inspect
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Any, Self, cast
 
 import numpy as np
@@ -144,10 +144,12 @@ class Experiment(Steps):
         k = None if told is None else packed(told)
         return apply(self.discriminator, rows, self.config.dtype, self.backend, told=k)
 
-    def best_response(self, x: np.ndarray, after: Sequence[int] = (300,), batch: int = 256) -> np.ndarray:
-        """Logits at x of a new D after so many steps, without penalties, against the generator as it stands.
+    def best_response(
+        self, after: Sequence[int] = (300,), batch: int = 256
+    ) -> list[Callable[[np.ndarray], np.ndarray]]:
+        """The logits of a new D after so many steps, without penalties, against the generator as it stands.
 
-        The game goes on as if nothing had been asked.    Shapes:  (n, p) → (len(after), n, 1)
+        The game goes on as if nothing had been asked.    Shapes:  each (n, p) → (n, 1)
         """
         steps = after[-1]
         rng, count = stream(self.config.seed, "best", self.step), steps * batch
@@ -161,7 +163,11 @@ class Experiment(Steps):
         # One layer has to be as steep as ln p/q is, where others begin with units as steep as the data want.
         optimizer = OPTIMIZERS["adam"](D.parameters, 0.3 if len(D.layers) == 1 else 0.005)
         kept = best_response(D, optimizer, *map(constant, batches), after=after)
-        return np.stack([self._apply(network, self.units.to_network(x)) for network in kept])
+
+        def logits(network: Network, x: np.ndarray) -> np.ndarray:
+            return self._apply(network, self.units.to_network(x))
+
+        return [partial(logits, network) for network in kept]
 
     def sample(
         self, count: int, index: int = 0, *, averaged: bool = True, condition: Any = None

@@ -224,9 +224,9 @@ class Observer:
         """σ(D) over the bins, and V, of a discriminator that has learned all it can about this generator."""
         e, centres = self.experiment, 0.5 * (edges[1:, None] + edges[:-1, None])
         points = centres, e.real(n, e.step), e.sample(n, e.step, averaged=False)
-        logits = e.best_response(np.concatenate(points), LOOKS)
-        looks = sigmoid(logits[:, : len(centres), 0])
-        real, fake = np.split(logits[-1, len(centres) :], [n])
+        *early, last = e.best_response(LOOKS)
+        at_last, real, fake = np.split(last(np.concatenate(points)), [len(centres), len(centres) + n])
+        looks = sigmoid(np.stack([*(logits(centres) for logits in early), at_last])[..., 0])
         best, curves = {"best_step": np.array([e.step]), "best_d": looks[-1]}, e.game.objective
         if np.isfinite(looks).all():
             best |= {"best_after": np.array(LOOKS), "best_path": looks[:-1]}

@@ -255,7 +255,7 @@ def test_stratified_draws_of_data_of_several_features_and_its_replicas():
 def test_a_best_response_has_stratified_draws_too():
     at = np.linspace(-2, 8, 9)[:, None]
     plain, e = experiment(), experiment("draws=stratified")
-    found = [one.best_response(at, (20,), batch=8) for one in (plain, e, e)]
+    found = [logits(at) for one in (plain, e, e) for logits in one.best_response((20,), batch=8)]
     assert found[1].tobytes() == found[2].tobytes() != found[0].tobytes()
 
 
