@@ -170,7 +170,12 @@ def main(arguments=None):
     fit = statistics.median(whole - alone for whole, alone in pairs)
     print(f"the first mg.fit beyond its training: {fit:.3f} s (median of paired differences)")
     if options.write:
-        found = {"seconds": times, "cpu_parts": parts, "import_beyond_numpy": beyond, "fit_beyond_training": fit}
+        found = {
+            "seconds": times,
+            "cpu_parts": parts,
+            "import_beyond_numpy": beyond,
+            "fit_beyond_training": fit,
+        }
         print(write("startup", found), file=sys.stderr)
 
 

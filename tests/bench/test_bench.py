@@ -123,7 +123,7 @@ def test_startup_times_every_command(bench, capsys, monkeypatch):
     startup.main(["--repeats", "1", "--runs", "1"])
     out = capsys.readouterr().out
     names = [row[0] for row in lines(out)]
-    assert names[: -9] == ["", *startup.COMMANDS, *startup.RUN, *startup.CALLS]
+    assert names[:-9] == ["", *startup.COMMANDS, *startup.RUN, *startup.CALLS]
     assert names[-9] == "parts of minigan train" and names[-1] == "all else"
     assert "import minigan beyond NumPy:" in out
 
