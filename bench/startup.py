@@ -116,7 +116,8 @@ def seconds(arguments):
 def parts_of_run(folder):
     """CPU seconds of the parts of the default run."""
     command = [sys.executable, "-c", PARTS, folder]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=compiled())
+    as_it_begins = compiled() | {"OPENBLAS_NUM_THREADS": "1"}  # minigan/_threads.py
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=as_it_begins)
     return json.loads(done.stdout.splitlines()[-1])
 
 
