@@ -142,24 +142,28 @@ class Loops(Lines):
     # ── sums over rows that are taken along the way ─────────────────────────────────────────────────────
 
     def _map(self):
-        """Every element; what is added up of them, row by row, is kept in vectors of its own."""
-        m = self.stage.shape[-1]
-        for k in range(len(self.guests)):
-            self._local(f"part{k}", m, zero=True)
-        self._nest(self.stage.shape, lambda at: self._row(at, f"[{at[-1]}]"))
-        if self.guests:
-            self._vector("j", 0, m, lambda: self._add_up("[j]"))
+        """Every element; where they are added up, of some rows at a time."""
+        if not self.guests:
+            return self._nest(self.stage.shape, self.results)
+        self.add("Index i = lo;")
+        for rows, head in _row_loops("hi", self.code.even):
+            with self.loop(head):
+                self._tile(["0"] * (len(self.stage.shape) - 2), rows, self.stage.shape[-1])
+        return None
 
     def _tile(self, at, rows, m):
-        """What is made of a tile, column by column where it is added up."""
+        """What is made of some rows, column by column where they are added up."""
         place, row = [*at, "(i + r)", "j"], f"for (Index r = 0; r < {rows}; ++r)"
 
         def column():
             for k in range(len(self.guests)):
                 self.add(f"T part{k} = 0;")
             with self.loop(row):
-                self._row(place)
-            self._add_up()
+                self.results(place)
+                for k, total in enumerate(self.guests):
+                    self.add(f"part{k} += {self._term(total, place)};")
+            for k in range(len(self.guests)):
+                self.add(f"sum{k}[j] += part{k};")
 
         if self.guests:
             return self._vector("j", 0, m, column)
@@ -171,15 +175,6 @@ class Loops(Lines):
         """As everywhere, but for what nobody will read."""
         unread = [self.stages.arrays[n] for n in self.code.unread]
         return [pair for pair in super().computed(at) if not any(pair[0] is array for array in unread)]
-
-    def _row(self, at, index=""):
-        self.results(at)
-        for k, total in enumerate(self.guests):
-            self.add(f"part{k}{index} += {self._term(total, at)};")
-
-    def _add_up(self, index=""):
-        for k in range(len(self.guests)):
-            self.add(f"sum{k}[j] += part{k}{index};")
 
     def _term(self, total, at):
         """What a row adds to a column of a sum over rows."""
