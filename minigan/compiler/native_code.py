@@ -148,6 +148,7 @@ class Loops(Lines):
         self.add("Index i = lo;")
         for rows, head in _row_loops("hi", self.code.even):
             with self.loop(head):
+                self.registers = {}
                 self._tile(["0"] * (len(self.stage.shape) - 2), rows, self.stage.shape[-1])
         return None
 
