@@ -327,28 +327,36 @@ class Native:
         self._train = c_compiler.load(self.source)
         size = self.stages.dtype.itemsize
         lengths = self._shared_length, self._own_length, self._copies_length
-        self._memory = [[_aligned(n * size) for n in lengths] for _ in range(self.threads)]
-        self._numbers = np.array(self.numbers, self.stages.dtype)
+        memory = [[_aligned(n * size) for n in lengths] for _ in range(self.threads)]
+        numbers = np.array(self.numbers, self.stages.dtype)
+        self._memory = numbers, memory  # whose addresses alone are handed over
+        self._own = [[_address(a) for a in (numbers, *pieces)] for pieces in memory]
+        self._lasting = {e: _address(e.device) for e in self._names if not e.is_input}
+        self._bounds = [(at, at + e.device.nbytes) for e, at in self._lasting.items()]
         self._workers = [Worker() for _ in range(self.threads - 1)]
         self.stages.devices = {}  # the arrays of the first step are free
         return self
 
     def _apart(self, block):
-        """A block of inputs that no step overwrites while it is read."""
-        if any(np.may_share_memory(block, e.device) for e in self._names if not e.is_input):
-            return block.copy()
-        return np.ascontiguousarray(block)
+        """A block of inputs in one piece, which no step overwrites while it is read, and its address."""
+        block = np.ascontiguousarray(block)
+        first = _address(block)
+        last = first + block.nbytes
+        if any(begin < last and first < end for begin, end in self._bounds):
+            block = block.copy()
+            first = _address(block)
+        return block, first
 
     def each(self, blocks, count):
         """The step for every first index of the inputs' blocks."""
-        given = {e: self._apart(b) for e, b in zip(self._inputs, blocks, strict=True)}
-        arrays = [given[e] if e.is_input else e.device for e in self._names]
-        pointers = (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))
+        given = [self._apart(block) for block in blocks]
+        found = self._lasting | {e: at for e, (_, at) in zip(self._inputs, given, strict=True)}
+        pointers = (ctypes.c_void_p * len(found))(*(found[e] for e in self._names))
         replicas, threads = self.stages.replicas, self.threads
 
         def share(k):
-            places = [a.ctypes.data for a in (self._numbers, *self._memory[k])]
-            self._train(pointers, *places, k * replicas // threads, (k + 1) * replicas // threads, count)
+            edges = k * replicas // threads, (k + 1) * replicas // threads
+            self._train(pointers, *self._own[k], *edges, count)
 
         if threads == 1:
             share(0)
@@ -367,6 +375,11 @@ class Native:
         return box(
             f"Plan: {len(self)} stages of C code, depth: a stage → what it writes", lines_of_code(str(self))
         )
+
+
+def _address(array):
+    """Of its first element; an array's own `ctypes` takes longer."""
+    return array.__array_interface__["data"][0]
 
 
 def _aligned(nbytes):
