@@ -53,7 +53,7 @@ print(time.perf_counter() - started)
 """
 PARTS = """
 import gc, json, sys, time
-from minigan.cli.garbage import PACE
+from minigan._command import PACE
 gc.set_threshold(PACE)
 import minigan.cli, minigan.front.figures, minigan.front.fitting, scipy.special
 parts, within = {"Python, NumPy, SciPy and minigan imported": time.process_time()}, [0.0]
@@ -116,7 +116,7 @@ def seconds(arguments):
 def parts_of_run(folder):
     """CPU seconds of the parts of the default run."""
     command = [sys.executable, "-c", PARTS, folder]
-    as_it_begins = compiled() | {"OPENBLAS_NUM_THREADS": "1"}  # minigan/_threads.py
+    as_it_begins = compiled() | {"OPENBLAS_NUM_THREADS": "1"}  # as minigan/_command.py has it
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=as_it_begins)
     return json.loads(done.stdout.splitlines()[-1])
 

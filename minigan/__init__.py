@@ -5,8 +5,7 @@ What a user's script needs has its name here: ``import minigan as mg``. The room
 
 import typing as _typing
 
-import minigan._interrupt  # before what takes its time
-import minigan._threads  # noqa: F401  before NumPy
+import minigan._command  # noqa: F401  before what takes its time, after minigan._interrupt
 from minigan._version import __version__
 from minigan.backend import BackendError
 from minigan.backend import get as get_backend

@@ -14,7 +14,7 @@ import minigan
 PACKAGE = Path(minigan.__file__).parent
 FLOORS = {  # of a room, the rooms that it may import, with all below them; __init__.py may import everything
     "_interrupt": (),
-    "_threads": ("_interrupt",),
+    "_command": ("_interrupt",),
     "_version": (),
     "errors": (),
     "machine": ("_version", "errors"),

@@ -7,10 +7,10 @@ presets, gradcheck, graph, explain, bench        explain
 doctor, schema, completion                       the machine and the shell
 
 common.py has what several commands share (options, tables, JSON), streams.py what stdout and stderr show and
-what their loss means, garbage.py how often Python looks for it, progress.py the bar of a sweep, schema.json
-what --json prints. A command reads its options, calls the package and prints: train, sample and eval call
-``front``, as scripts do; what computes, stores or draws belongs to another room. Only click is imported at
-the top: all else is imported where a command needs it, so that help and completion come at once.
+what their loss means, progress.py the bar of a sweep, schema.json what --json prints. A command reads its
+options, calls the package and prints: train, sample and eval call ``front``, as scripts do; what computes,
+stores or draws belongs to another room. Only click is imported at the top: all else is imported where a
+command needs it, so that help and completion come at once.
 
 Results go to stdout, progress and messages to stderr; ``--json`` prints one JSON object. Exit codes: 0 ok, 1
 unexpected failure, 2 usage or configuration, 3 refused input, 4 diverged, 5 quality missed, 6 backend or
@@ -48,7 +48,6 @@ from minigan.cli import (
 )
 from minigan.cli import eval as evaluation
 from minigan.cli.common import say
-from minigan.cli.garbage import seldom_collected
 from minigan.cli.options import meant_option
 from minigan.cli.streams import standard
 from minigan.errors import MiniganError, ReaderLeftError, nearest, quoted
@@ -134,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
     before = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"note: {message}\n"  # without the line of code
     try:
-        with standard(), seldom_collected():
+        with standard():
             return _run(sys.argv[1:] if arguments is None else arguments)
     finally:
         warnings.formatwarning = before
