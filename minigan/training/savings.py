@@ -79,6 +79,11 @@ class Savings:
         elif self._earned is not None:
             self.save(self._earned, keep)
 
+    def newest(self, otherwise: int) -> int:
+        """The step of the newest checkpoint, where the run goes on; ``otherwise`` where there is none."""
+        found = checkpoint.paths(self._run)
+        return checkpoint.step_of(found[-1]) if found else otherwise
+
     def _write(self, moment: Moment) -> None:
         step, arrays, state, best = moment
         checkpoint.save_step(self._run, step, arrays, state, None, best=best)

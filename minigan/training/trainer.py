@@ -275,16 +275,15 @@ class Session:
 
     def abandon(self, status: str, error: BaseException, keep: int) -> None:
         """Write down, where it can be written, why the run ends here, and what it would lose."""
-        why = (
-            f"error: {error}"
-            if isinstance(error, (MiniganError, Interrupted))
-            else "".join(traceback.format_exception(error))
-        )
+        ours = isinstance(error, (MiniganError, Interrupted))
+        why = f"error: {error}" if ours else "".join(traceback.format_exception(error))
+        step = self.experiment.step
         with suppress(MiniganError):
             self.savings.end(keep)
+            step = self.savings.newest(step) if status == "interrupted" else step
         with suppress(MiniganError):
             self.run.log(why)
-            self.run.write_status(status, step=self.experiment.step)
+            self.run.write_status(status, step=step)
 
 
 def train(
@@ -347,8 +346,8 @@ def train_together(
                         caught.append(signal.SIGTERM)
                     if caught or runs.want_saving():
                         runs.save()
-                    if caught and runs.alive:
-                        raise runs.interrupted(caught[0])
+                        if caught and runs.alive:  # not of a signal since, which finds no checkpoint
+                            raise runs.interrupted(caught[0])
                 if runs.ending and steps.step < config.steps:
                     runs.save()
             return runs.finish()

@@ -506,6 +506,19 @@ def test_a_signal_is_answered_at_the_end_of_a_block(tmp_path):
     assert metrics(run.path)[-1]["step"] == 15 and reopen(run.path).experiment.step == 15
 
 
+def test_a_signal_after_it_was_looked_for_waits_for_the_next_checkpoint(tmp_path, monkeypatch):
+    def unwanted(runs):
+        if runs.steps.step == 15:
+            signal.raise_signal(signal.SIGTERM)
+        return False
+
+    experiment, run = start(tmp_path)
+    monkeypatch.setattr(trainer._Runs, "want_saving", unwanted)
+    with run, pytest.raises(Interrupted):
+        train(experiment, run, on_step=lambda step: None)
+    assert 15 < status(run.path)["step"] == reopen(run.path).experiment.step < 60
+
+
 def test_a_signal_at_the_last_step_leaves_the_judging_to_a_resume(finished, tmp_path):
     experiment, run = start(tmp_path, "seed=5")
     with run, pytest.raises(Interrupted):
@@ -531,7 +544,7 @@ def test_a_signal_cuts_a_long_evaluation_off_and_the_run_goes_on_bitwise(finishe
         patched.setattr(trainer.Observer, "row", endless)
         train(experiment, run)
     assert caught.value.exit_code == 143 and status(run.path)["status"] == "interrupted"
-    assert reopen(run.path).experiment.step == 29
+    assert reopen(run.path).experiment.step == status(run.path)["step"] == 29
     same_results(resume(run.path).path, finished[0].path)
 
 
