@@ -250,8 +250,9 @@ def _repeat(run: FinishedRun) -> list[str]:
 def _settings(config: Config) -> str:
     """Every setting, bold where it is not the default."""
     usual, rows = flatten(Config()), []
-    for name, value in flatten(config).items():
-        kind = "" if value == usual.get(name) or name == "name" else ' class="set"'
+    own = {"target": None} if config.data is not None else {}  # which is not what was learnt
+    for name, value in (flatten(config) | own).items():
+        kind = "" if value == usual.get(name) or name in ("name", *own) else ' class="set"'
         rows.append(f"<tr{kind}><td>{escape(name)}</td><td>{escape(text_of(value))}</td></tr>")
     return (
         f'<div class="pair"><table class="pairs">{"".join(rows)}</table></div><p>Bold: not the default.</p>'

@@ -30,6 +30,24 @@ LATE = 2.0  # s without an answer of the browser, after which it is asked again
 SLOW = 0.25  # s between two updates of the texts while it is played
 SPEEDS = {"full": 0.0, "100 a second": 100.0, "30 a second": 30.0, "10 a second": 10.0, "3 a second": 3.0,
           "1 a second": 1.0}  # fmt: skip
+# Bokeh's figures listen to the window's size and never cease: each that was replaced would stay in memory.
+FORGOTTEN = """
+if (window.visualViewport) {
+  const plot = Bokeh.Models.get('Plot').prototype.default_view.prototype, {connect_signals, remove} = plot;
+  plot.connect_signals = function () {
+    const listen = visualViewport.addEventListener;
+    visualViewport.addEventListener = (kind, listener) => {
+      this.resized = listener;
+      listen.call(visualViewport, kind, listener);
+    };
+    try { connect_signals.call(this); } finally { delete visualViewport.addEventListener; }
+  };
+  plot.remove = function () {
+    visualViewport.removeEventListener('resize', this.resized);
+    remove.call(this);
+  };
+}
+"""
 TEMPLATE = """
 {{% block preamble %}}
 <link rel="icon" href="data:,">
@@ -49,7 +67,7 @@ if (dark && !new URLSearchParams(location.search).has('look')) {{
 </script>
 {{% endblock %}}
 {{% block contents %}}
-<script>{clipped}</script>
+<script>{clipped}{forgotten}</script>
 <div class="bar"><span id="about"></span><span id="message"></span><span id="step"></span></div>
 {{{{ super() }}}}
 {{% endblock %}}
@@ -103,7 +121,7 @@ class LivePage:
         ]
         self._open: set[int] = set()
         doc.title = "minigan studio"
-        doc.template = TEMPLATE.format(font=FONT, clipped=CLIPPED, **vars(self.look))
+        doc.template = TEMPLATE.format(font=FONT, clipped=CLIPPED, forgotten=FORGOTTEN, **vars(self.look))
         doc.add_root(column(
             [self._transport(), self._rewinder(), self._tabbed(seen)],
             sizing_mode="stretch_width", spacing=4,

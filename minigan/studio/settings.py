@@ -91,6 +91,8 @@ class Settings(Panel):
                 self.fill()
 
     def _text(self, name: str) -> str:
+        if name == "target" and self.course.data is not None:
+            return ""  # which is not what is learnt
         value = flatten(self.course.config)[name]
         return value if isinstance(value, str) else json.dumps(value)
 

@@ -68,10 +68,10 @@ class CurvesView(View):
         made: dict[str, Callable[[], Any]] = {
             "losses": self._losses,
             "value": self._value,
-            "ks": partial(self._distance, "ks", "KS: the largest gap of the two CDFs", "KS"),
+            "ks": partial(self._distance, "ks", "KS: the gap of the two CDFs", "KS"),
             "distances": self._distances,
             "gradients": partial(self._pair, "Norms of the gradients", "grad_norm", "norm"),
-            "motion": partial(self._pair, "Updates relative to the weights", "update_ratio", "ratio"),
+            "motion": partial(self._pair, "Updates relative to weights", "update_ratio", "ratio"),
         }
         self.panels = panels = [made[name]() for name in only]
         for each in panels:
@@ -160,7 +160,7 @@ class CurvesView(View):
 
     def _distances(self) -> Any:
         look = self.look
-        fig = self._logarithmic("W₁ in sd of the target, JS in nats", "distance", "w1", "js")
+        fig = self._logarithmic("W₁ in sd, JS in nats", "distance", "w1", "js")
         lines = self._lines(fig, "rows", w1=look.generated, js=look.target)
         for name, colour in (("w1", look.generated), ("js", look.target)):
             self._band(fig, name, colour)

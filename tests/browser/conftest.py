@@ -27,7 +27,7 @@ class Page:
     def run(self, script, *arguments):
         return self.driver.execute_script(f"return {script}", *arguments)
 
-    def until(self, script, seconds=20.0):
+    def until(self, script, seconds=60.0):
         """Wait for something to be true; what it was in the end."""
         end = time.monotonic() + seconds
         while not (found := self.run(script)) and time.monotonic() < end:
@@ -68,5 +68,6 @@ def browser():
     for argument in arguments.split():
         options.add_argument(f"--{argument}")
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    driver.set_script_timeout(120.0)  # a page that draws late is none that hangs
     yield Page(driver)
     driver.quit()

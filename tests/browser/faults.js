@@ -112,7 +112,7 @@ for (const view of views) {
   });
   const drawn = view.model.toolbar.tools.some((tool) => tool.type === 'PointDrawTool');
   if (seen.length === 0 && !drawn) faults.push(of('nothing is shown, and no word says why'));
-  if (title) long(title.text, `bold ${title.text_font_size} ${title.text_font}`, outer.width, 'the title');
+  if (title) long(title.text, `bold ${title.text_font_size} ${title.text_font}`, outer.width - frame.left, 'the title');
   for (const part of plot.renderer_views?.values() ?? []) {
     const model = part.model;
     if (/Axis$/.test(model.type) && model.visible) {

@@ -6,7 +6,7 @@ import pytest
 import minigan as mg
 from minigan.studio.course import wait_for
 from minigan.views.reader import Reader
-from tests.browser.hand import BUTTON, MODEL, Hand
+from tests.browser.hand import BUTTON, LONG, MODEL, Hand
 
 SMALL = {"batch": 32, "steps": 3000, "eval_samples": 500}
 
@@ -107,6 +107,21 @@ def test_what_is_learnt_is_drawn_set_and_uploaded(hand, browser, tmp_path):
     hand.set("set generator_optimizer.rate", "value", "0.02")
     assert obeyed() and hand.course.config.generator_optimizer.rate == 0.02
     assert browser.errors() == []
+
+
+def test_figures_that_were_replaced_are_forgotten(hand, browser):
+    hand.drawn("Distributions")
+    browser.run("""(() => {
+      window.begun = window.ended = 0;
+      for (const [name, count] of [['addEventListener', 'begun'], ['removeEventListener', 'ended']]) {
+        VisualViewport.prototype[name] = function (...given) {
+          window[count] += 1;
+          return EventTarget.prototype[name].apply(this, given);
+        };
+      }
+      return 1 })()""")
+    hand.press("restart")
+    assert wait_for(lambda: browser.run("window.begun === window.ended && window.begun > 0"), LONG)
 
 
 def test_the_class_that_is_chosen_is_shown(browser):
