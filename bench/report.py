@@ -32,6 +32,7 @@ COMMANDS = {
 }
 PEERS = {  # in the order of the tables
     "numpy_by_hand": "NumPy by hand",
+    "c_by_hand": "C by hand",
     "ours": "minigan",
     "torch_peer": "PyTorch",
     "jax_peer": "JAX",
@@ -41,6 +42,7 @@ PEERS = {  # in the order of the tables
 BASE = "numpy_by_hand"
 COLOURS = {  # Okabe & Ito's, as in the figures of a run: black is what there is to reach
     "numpy_by_hand": "black",
+    "c_by_hand": "#777777",
     "ours": "#D55E00",
     "torch_peer": "#0072B2",
     "jax_peer": "#009E73",

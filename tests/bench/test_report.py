@@ -231,7 +231,7 @@ def test_every_line_has_its_name_inside_the_picture_and_apart_from_the_others(re
     figure.draw_without_rendering()
     for ax in figure.axes:
         boxes = [Text.get_window_extent(name) for name in ax.texts]  # that of an annotation has its arrow
-        assert len(boxes) == 8
+        assert len(boxes) == len(variants)
         assert all(figure.bbox.containsx(box.x1) and figure.bbox.containsy(box.y1) for box in boxes)
         assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
         assert not any(box.overlaps(ax.get_window_extent()) for box in boxes for ax in figure.axes)
