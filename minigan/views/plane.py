@@ -9,6 +9,7 @@ from minigan.views.frame import Frame, PlaneFrame, Scene
 from minigan.views.look import FIELD, LIVE, Columns, Look, View, beside, legend, panel, shortened
 
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)  # of D, at which contours lie
+NAME = 30  # characters of a feature's name that a narrow panel has room for
 FINE = 3  # points drawn for each at which D was read
 
 
@@ -45,7 +46,7 @@ class PlaneView(View):
 
     def _now(self, scene: Scene, plane: PlaneFrame) -> Any:
         look = self.look
-        x, y = scene.names[:2]
+        x, y = (shortened(name, NAME) for name in scene.names[:2])
         title = "σ of the critic" if scene.critic else "D"
         fig = panel(
             look, f"Generated, over {title}" if plane.d is not None else "Generated", x, y, **self._options
@@ -76,7 +77,7 @@ class PlaneView(View):
     def _best(self, scene: Scene, plane: PlaneFrame) -> Any:
         look = self.look
         fig = panel(look, "Target, over D* = p/(p + q)" if plane.best is not None else "Target",
-                    *scene.names[:2], **self._options)  # fmt: skip
+                    *(shortened(name, NAME) for name in scene.names[:2]), **self._options)  # fmt: skip
         contours = self._field(fig, "best")
         real = np.asarray(scene.real)
         rim = {"line_color": look.panel, "line_width": 0.4}

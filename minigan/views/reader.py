@@ -200,7 +200,7 @@ class Reader:
         if not np.isfinite(samples).all():
             return edges, p
         low, high = np.quantile(samples, (0.1, 0.9))
-        room = len(p) // 20
+        room = len(p) // 4
         before, after = (
             int(min(np.ceil(gap / width) + room, most)) if gap > 0 else 0
             for gap in (edges[0] - low, high - edges[-1])
