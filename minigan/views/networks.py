@@ -1,5 +1,6 @@
 """Networks from inside: histograms of weights, activations and gradients, a matrix as an image, units."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -119,8 +120,9 @@ class NetworksView(View):
             by_name = {layer.name: layer for layer in frame.layers[player]}
             for quantity in QUANTITIES:
                 names = self._shown(player, quantity)
+                none = quantity == "gradient" and not _begun(frame.layers[player])
                 ridges = [
-                    _ridge(_values(by_name[name], quantity), len(names) - 1 - k, quantity == "gradient")
+                    _ridge(_values(by_name[name], quantity), len(names) - 1 - k, none)
                     for k, name in enumerate(names)
                 ]
                 shown[f"{player}_{quantity}"] = {"xs": [x for x, _ in ridges], "ys": [y for _, y in ridges]}
@@ -156,8 +158,8 @@ class NetworksView(View):
         _entitle(self.matrix, f"{self.chosen}: −{end} (orange) to {end} (blue)")
         _entitle(self.units, f"Units of layer {name.split('.')[0]} of {player} along its input")
         for key in PLAYERS:
-            none = not any(_values(layer, "gradient").any() for layer in (frame.layers or {}).get(key, ()))
-            _entitle(self.ridges[key, "gradient"], f"{key}: {'no gradient yet' if none else 'last gradient'}")
+            title = "last gradient" if _begun((frame.layers or {}).get(key, ())) else "no gradient yet"
+            _entitle(self.ridges[key, "gradient"], f"{key}: {title}")
         label = "z" if player == "G" else "x"
         if self.units.xaxis[0].axis_label != label:
             self.units.xaxis.axis_label = label
@@ -174,10 +176,15 @@ def _values(layer: Layer, quantity: str) -> np.ndarray:
     return np.zeros(1) if found is None else found
 
 
-def _ridge(values: np.ndarray, foot: int, slope: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The outline of a histogram, 0.9 high, over a foot; of a slope that is 0 everywhere the foot."""
+def _begun(layers: Sequence[Layer]) -> bool:
+    """Whether a player has had a gradient; that of one array may always be 0."""
+    return any(_values(layer, "gradient").any() for layer in layers)
+
+
+def _ridge(values: np.ndarray, foot: int, none: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The outline of a histogram, 0.9 high, over a foot; of none the foot."""
     values = values[np.isfinite(values)].ravel()
-    if slope and not values.any():
+    if none:
         return np.array([-1.0, 1.0], "float32"), np.array([foot, foot], "float32")
     if not len(values):
         return np.zeros(0), np.zeros(0)
