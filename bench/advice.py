@@ -38,7 +38,7 @@ CASES = (  # (line of ADVICE, target, settings, seeds)
     ("shaped", "0.9*normal(0, 1) + 0.1*normal(6, 0.5)", PLAIN, 4),
     ("shaped", "pareto(3)", PLAIN, 4),
     ("shaped", "moons(0.1)", PLAIN, 2),
-    ("seed", APART, (), 20),
+    ("seed", APART, (), 100),
     ("ties", "whole numbers, round(normal(0, 3))", (), 4),
 )
 HEADER = ("misses", "target", "settings", "advice", "told before", "of", "pass after", "of ")
