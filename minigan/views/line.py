@@ -11,6 +11,7 @@ from minigan.views.look import LIVE, Columns, Look, View, legend, level, padded,
 
 RUG, ARROW = -0.05, -0.11  # where samples and arrows lie, in heights of the panel
 TOP = 1.55  # heights of the target that are shown
+STEPS = (1.0, 1.5, 2.0, 3.0)  # times as high where q asks for it; beyond, q is cut
 
 
 class LineView(View):
@@ -26,7 +27,8 @@ class LineView(View):
         if first.line is None:
             raise ValueError("a line view shows frames with a line; received one without")
         line = first.line
-        self._top = TOP * (float(np.max(line.p)) or float(np.max(line.q)) or 1.0)
+        self._least = self._top = TOP * (float(np.max(line.p)) or float(np.max(line.q)) or 1.0)
+        self._y = Range1d(-0.16 * self._top, self._top)
         self._x = Range1d(float(line.edges[0]), float(line.edges[-1]))
         self.panels = panels = [self._densities(scene, line, heights[0]), self._judgement(scene, heights[1])]
         if line.z is not None:
@@ -37,9 +39,9 @@ class LineView(View):
         self.show(first)
 
     def _densities(self, scene: Scene, line: LineFrame, height: int) -> Any:
-        look, top = self.look, self._top
+        look = self.look
         fig = panel(look, "Target and generated", scene.names[0], "density",
-                    x_range=self._x, y_range=Range1d(-0.16 * top, top), height=height)  # fmt: skip
+                    x_range=self._x, y_range=self._y, height=height)  # fmt: skip
         still, curves, rug, arrows = (
             self.source("target", "x", "p"),
             self.source("densities", "x", "q", "average"),
@@ -64,7 +66,7 @@ class LineView(View):
         items += [("samples", [values])] if line.samples is not None else []
         items += [("pull of G's loss", [pull])] if line.arrows is not None else []
         legend(look, fig, items, columns=None)
-        fig.yaxis.bounds = (0, top)
+        fig.yaxis.bounds = (0, STEPS[-1] * self._least)
         return fig
 
     def _judgement(self, scene: Scene, height: int) -> Any:
@@ -94,9 +96,14 @@ class LineView(View):
         return fig
 
     def show(self, frame: Frame) -> None:
-        """Draw a frame, and make room where most of the samples lie elsewhere."""
-        super().show(frame)
+        """Draw a frame, and make room where q is higher, or most of the samples lie elsewhere."""
         line = frame.line
+        if line is not None:
+            peak = float(np.max(line.q, initial=0.0, where=np.isfinite(line.q))) / self._least
+            self._top = self._least * next((step for step in STEPS if peak <= 0.97 * step), STEPS[-1])
+            if self._top != self._y.end:
+                self._y.update(start=-0.16 * self._top, end=self._top)
+        super().show(frame)
         if line is None or line.samples is None:
             return
         low, high = float(line.edges[0]), float(line.edges[-1])
@@ -114,8 +121,9 @@ class LineView(View):
             return {}
         x = 0.5 * (line.edges[1:] + line.edges[:-1])
         nothing = np.full(len(x), np.nan)
-        curves = {"q": np.minimum(line.q, 2 * self._top)}
-        curves["average"] = nothing if line.average is None else np.minimum(line.average, 2 * self._top)
+        most = 2 * STEPS[-1] * self._least
+        curves = {"q": np.minimum(line.q, most)}
+        curves["average"] = nothing if line.average is None else np.minimum(line.average, most)
         shown: Columns = {
             "target": {"x": x, "p": _light(line.p)},
             "densities": {"x": x} | {name: _light(values) for name, values in curves.items()},
