@@ -183,7 +183,7 @@ class Reader:
             q,
             average,
             self._judged(centres[:, None])[:, 0],
-            optimal_discriminator(p, q) if self._plain_scene.packing == 1 else None,
+            _best(p, q) if self._plain_scene.packing == 1 else None,
             samples[:, 0],
             np.stack([start, start + _scaled(pull, longest)], axis=1),
             z,
@@ -199,7 +199,9 @@ class Reader:
         width, most = edges[1] - edges[0], MORE * len(p)
         if not np.isfinite(samples).all():
             return edges, p
-        low, high = np.quantile(samples, (0.1, 0.9))
+        # what G makes of a point is as wide as the noise that is added to it
+        spread = 3 * self.experiment.config.observation_noise * float(np.max(self.experiment.scale))
+        low, high = np.quantile(samples, (0.1, 0.9)) + np.array((-spread, spread))
         room = len(p) // 4
         before, after = (
             int(min(np.ceil(gap / width) + room, most)) if gap > 0 else 0
@@ -406,6 +408,12 @@ class Reader:
         e = self.experiment
         made = self._through("G", np.ones((1, 1)))[-1]
         return float(e.discriminator.parameters["0.W"].numpy().reshape(-1)[0]), float(made.reshape(-1)[0])
+
+
+def _best(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """D* of densities over bins, NaN where hardly anything lives: there q is what rounding left of it."""
+    most = np.maximum(p, q)
+    return np.where(most > 1e-12 * most.max(), optimal_discriminator(p, q), np.nan)
 
 
 def _repeated(x: Tensor, m: int) -> Tensor:
