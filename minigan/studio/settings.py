@@ -47,7 +47,7 @@ class Settings(Panel):
     def build(self, seen: Sight) -> Any:
         w = self.widgets
         about = w.text(
-            "A bold dot • marks what takes effect at once, without losing what was learnt; all else begins "
+            "A dot • marks what takes effect at once, without losing what was learnt; all else begins "
             "the game anew. Point at the question marks to read what a setting means.",
             sizing_mode="stretch_width",
         )

@@ -123,6 +123,7 @@ class Curves(_WithCurves):
             f"<b style='color:{bad}'>{safe(name)}</b> since step {step}: {safe(text)}"
             for step, name, text in seen.findings
         ]
-        text = "<br>".join(said) or "The detectors find nothing wrong so far; some need 100 steps and more."
+        early = "; some need 100 steps and more" if seen.frame.step < 100 else ""
+        text = "<br>".join(said) or f"The detectors find nothing wrong so far{early}."
         if self._said.text != text:
             self._said.text = text
