@@ -214,5 +214,5 @@ def _spread(count: int, look: Look) -> list[str]:
     """Colours of units along one scale: every kind of vision tells them apart, and the ground shows them."""
     from bokeh.palettes import Cividis256
 
-    first, last = (110, 250) if look.name == "dark" else (30, 210)
+    first, last = (150, 250) if look.name == "dark" else (30, 210)
     return [Cividis256[first + (last - first) * k // max(1, count - 1)] for k in range(count)]

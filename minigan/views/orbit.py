@@ -61,7 +61,8 @@ class OrbitView(View):
         circle = plane.line(np.cos(t), np.sin(t), color=look.theory, dash=[5, 4])
         at_rest = plane.scatter("x", "y", source=self.source("rest", "x", "y"), marker="x", size=13,
                                 line_width=2.4, color=look.target)  # fmt: skip
-        now = plane.scatter("x", "y", source=self.source("now", "x", "y"), size=9, color=look.generated)
+        now = plane.scatter("x", "y", source=self.source("now", "x", "y"), size=15, fill_alpha=0.0,
+                            line_width=2, line_color=look.generated)  # fmt: skip
         legend(look, plane, [("|μ| = 1", [circle]), ("at rest", [at_rest]), ("here", [now])])
         self.plane = plane
         self.layout = beside(fig, plane)

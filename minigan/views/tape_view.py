@@ -11,7 +11,7 @@ from minigan.views.frame import Frame
 from minigan.views.look import FONT, Columns, Look, View, panel
 from minigan.views.tape import Tape
 
-WIDTH = 0.8  # of a box, in layers
+WIDTH = 0.86  # of a box, in layers
 SIGNS = {
     "add": "+", "subtract": "−", "multiply": "×", "divide": "÷", "negative": "−·", "leaky_relu": "leaky",
     "absolute": "|·|", "square": "·²", "sum": "Σ", "mT": "·ᵀ", "matmul": "@", "broadcast_to": "spread",
@@ -48,7 +48,7 @@ class TapeView(View):
         style = {
             "text_align": "center",
             "text_baseline": "middle",
-            "text_font_size": "10px" if len(tape.nodes) < 90 else "8px",
+            "text_font_size": "8px" if len(tape.nodes) >= 90 else "9px" if self._x.max() > 18 else "10px",
             "text_color": "ink",
         }
         labels = fig.text("x", "y", "label", source=self.boxes, text_font=value(FONT), **style)
