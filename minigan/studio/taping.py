@@ -66,7 +66,7 @@ class TapePanel(Panel):
             return
         self.view = TapeView(found, self.widgets.look)
         self.view.boxes.selected.on_change("indices", self._tapped)
-        filling([self.view.layout], TAKEN)
+        filling([self.view.layout], TAKEN + 90)  # with the values below
         self.place.children = [self.view.layout]
         self._describe()
 

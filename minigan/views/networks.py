@@ -154,7 +154,7 @@ class NetworksView(View):
             most = float(np.abs(image[0]).max()) or 1.0
             self.mapper.update(low=-most, high=most)
         player, _, name = self.chosen.partition(" ")
-        end = f"{self.mapper.high:.2g}"
+        end = f"{float(f'{self.mapper.high:.2g}'):g}"  # 100, no 1e+02
         _entitle(self.matrix, f"{self.chosen}: −{end} (orange) to {end} (blue)")
         _entitle(self.units, f"Units of layer {name.split('.')[0]} of {player} along its input")
         for key in PLAYERS:

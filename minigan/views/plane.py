@@ -48,9 +48,8 @@ class PlaneView(View):
         look = self.look
         x, y = (shortened(name, NAME) for name in scene.names[:2])
         title = "σ of the critic" if scene.critic else "D"
-        fig = panel(
-            look, f"Generated, over {title}" if plane.d is not None else "Generated", x, y, **self._options
-        )
+        said = f"Generated, over {title}" if plane.d is not None else f"Generated{_two_of(scene)}"
+        fig = panel(look, said, x, y, **self._options)
         self._field(fig, "d")
         grid = self.source("lines", "xs", "ys")
         lines = fig.multi_line("xs", "ys", source=grid, color=look.chance, alpha=0.7, width=0.8, level=LIVE)
@@ -76,7 +75,8 @@ class PlaneView(View):
 
     def _best(self, scene: Scene, plane: PlaneFrame) -> Any:
         look = self.look
-        fig = panel(look, "Target, over D* = p/(p + q)" if plane.best is not None else "Target",
+        said = "Target, over D* = p/(p + q)" if plane.best is not None else f"Target{_two_of(scene)}"
+        fig = panel(look, said,
                     *(shortened(name, NAME) for name in scene.names[:2]), **self._options)  # fmt: skip
         contours = self._field(fig, "best")
         real = np.asarray(scene.real)
@@ -106,6 +106,11 @@ class PlaneView(View):
             x, y = self._modes.T[:2]
             shown["modes"] = {"x": x, "y": y, "colour": colours, "marker": markers}
         return shown
+
+
+def _two_of(scene: Scene) -> str:
+    """What a title adds where there are more features than can be shown."""
+    return f": 2 of {len(scene.names)} features" if len(scene.names) > 2 else ""
 
 
 def _field_columns(name: str, plane: PlaneFrame, field: np.ndarray) -> Columns:
