@@ -285,7 +285,7 @@ _own: dict[str, Any] = {}  # {key: the function that this process made, and no f
 
 @contextmanager
 def adding_nothing() -> Iterator[None]:
-    """Within it the cache is read, and left as it is."""
+    """Within it the cache is read, and nothing is kept there; each source is compiled once in the process."""
     before = _adding.set(False)
     try:
         yield

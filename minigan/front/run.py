@@ -315,9 +315,9 @@ class Run(Making):
                     raise Stopped from error  # as Ctrl-C, so that what was trained is kept
 
             # A run that keeps nothing on disk leaves no compiled code there either.
-            files = adding_nothing() if isinstance(record, MemoryRun) else nullcontext()
+            cache = adding_nothing() if isinstance(record, MemoryRun) else nullcontext()
             try:
-                with progress, files:
+                with progress, cache:
                     outcome = train(
                         experiment,
                         record,
